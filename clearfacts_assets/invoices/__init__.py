@@ -1,0 +1,1 @@
+"""From the ERP to Clearfacts: retrieve, validate, de-duplicate, deliver, measure."""

@@ -1,0 +1,155 @@
+"""Every setting, with its default and what it is for. The only reader of the environment and of the settings file.
+
+A value comes from, first found wins: an environment variable (``CLEARFACTS_DESTINATION__TOKEN``: prefix, section, two
+underscores, name), the YAML file named by ``clearfacts -c FILE`` or ``CLEARFACTS_CONFIG`` (same names, nested), the
+default below. ``clearfacts settings`` lists them all with where each value came from; secrets are never shown.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+
+CONFIG_VARIABLE = "CLEARFACTS_CONFIG"
+_PROJECT = Path(__file__).resolve().parents[1]
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Attempts = Annotated[int, Field(ge=1, le=20)]
+
+
+def default_home() -> Path:
+    """``.clearfacts`` in the project when run from a checkout, else in the user's home folder."""
+    return (_PROJECT if (_PROJECT / "pyproject.toml").is_file() else Path.home()) / ".clearfacts"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourceSettings(_Section):
+    """Where invoices come from."""
+
+    kind: Literal["java_backend", "folder"] = Field("java_backend", description="java_backend or folder")
+    base_url: HttpUrl | None = Field(None, description="the Java backend's address, without /invoices")
+    token: SecretStr = Field(SecretStr(""), description="bearer token for the Java backend")
+    folder: Path | None = Field(None, description="folder of dropped UBL files, for kind folder")
+    page_size: int = Field(100, ge=1, le=1000, description="invoices asked for in one page")
+    connect_timeout: Seconds = Field(5, description="seconds to connect")
+    deadline: Seconds = Field(60, description="seconds for one whole request, however slowly it drips")
+    attempts: Attempts = Field(4, description="tries for one page before the retrieval stops")
+    longest_wait: Seconds = Field(30, description="most seconds waited between two tries, whatever Retry-After says")
+    page_bytes: int = Field(64 * 2**20, ge=2**10, description="most bytes of one page, unpacked")
+    document_bytes: int = Field(20 * 2**20, ge=2**10, description="most bytes of one document")
+
+
+class DestinationSettings(_Section):
+    """Clearfacts."""
+
+    transport: Literal["graphql", "rest"] = Field("graphql", description="graphql (the public API) or rest")
+    base_url: HttpUrl = Field(HttpUrl("https://api.clearfacts.be"), description="Clearfacts' address")
+    login_url: HttpUrl = Field(
+        HttpUrl("https://login.clearfacts.be"), description="where Clearfacts' token is checked (userinfo)"
+    )
+    token: SecretStr = Field(SecretStr(""), description="bearer token with scope upload_document")
+    invoice_type: Literal["PURCHASE", "SALE"] = Field(
+        "PURCHASE", description="PURCHASE: filed under the customer's VAT number; SALE: under the supplier's"
+    )
+    connect_timeout: Seconds = Field(5, description="seconds to connect")
+    deadline: Seconds = Field(30, description="seconds for one whole call, however slowly it drips")
+    longest_wait: Seconds = Field(300, description="most seconds that a Retry-After may ask for")
+
+
+class DeliverySettings(_Section):
+    """How invoices are handed over."""
+
+    concurrency: int = Field(8, ge=1, le=64, description="calls to the destination under way at once")
+    lease: Seconds = Field(120, description="seconds after which a claim without an answer counts as unknown")
+    attempts: Attempts = Field(5, description="tries that may end in 'not sent' before a person is asked")
+    patience: Seconds = Field(60, description="most seconds that a run waits for deliveries that are due later")
+    unknowns_in_a_row: int = Field(3, ge=1, le=100, description="unknown outcomes in a row that stop the delivery")
+
+
+class ValidationSettings(_Section):
+    """What may leave. See docs/validation.md."""
+
+    workers: int = Field(1, ge=0, le=32, description="worker processes for XSLT rules; 0 runs them in the run itself")
+    policy: Path | None = Field(None, description="YAML file with an own policy; the built-in one otherwise")
+
+
+class SlackSettings(_Section):
+    """Alerts. Without a token, alerts stay in the outbox table and in the log."""
+
+    base_url: HttpUrl = Field(HttpUrl("https://slack.com/api/"), description="Slack's address; another one for tests")
+    token: SecretStr = Field(SecretStr(""), description="bot token (xoxb-...) with scope chat:write")
+    channel: str = Field("#invoices", description="channel for alerts")
+    on_success: Literal["always", "with_failures", "never"] = Field(
+        "with_failures", description="when a completed job is told: always, with_failures or never"
+    )
+
+
+class ServeSettings(_Section):
+    """The one door: API and Dagster's UI."""
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(3000, ge=0, le=65535, description="port for UI and API")
+    public_url: HttpUrl | None = Field(None, description="address people use; links in alerts start with it")
+
+
+class Settings(BaseSettings):
+    """All settings of this process."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CLEARFACTS_", env_nested_delimiter="__", extra="forbid", frozen=True, env_ignore_empty=True
+    )
+
+    home: Path = Field(default_factory=default_home, description="folder of all embedded state")
+    database_url: SecretStr | None = Field(
+        None, description="SQLAlchemy URL with its driver, e.g. postgresql+psycopg://...; SQLite in home otherwise"
+    )
+    source: SourceSettings = SourceSettings()
+    destination: DestinationSettings = DestinationSettings()
+    delivery: DeliverySettings = DeliverySettings()
+    validation: ValidationSettings = ValidationSettings()
+    slack: SlackSettings = SlackSettings()
+    serve: ServeSettings = ServeSettings()
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
+    log_format: Literal["text", "json"] = Field("text", description="text for people, json for machines")
+
+    @property
+    def business_database_url(self) -> str:
+        """The URL of our own database (not Dagster's)."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.home.resolve() / 'clearfacts.db'}"
+
+    @property
+    def public_address(self) -> str:
+        """What links for people start with, without a slash at the end."""
+        return str(self.serve.public_url or f"http://{self.serve.host}:{self.serve.port}").rstrip("/")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        file = os.environ.get(CONFIG_VARIABLE)
+        if not file:
+            return (init_settings, env_settings)
+        if not Path(file).is_file():
+            raise FileNotFoundError(f"{CONFIG_VARIABLE} names {file!r}, which is not a file")
+        return (init_settings, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=file))
+
+
+@lru_cache(maxsize=1)
+def load() -> Settings:
+    """The settings of this process, read once. Raises pydantic.ValidationError, which names each bad setting."""
+    return Settings()

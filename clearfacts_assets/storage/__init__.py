@@ -1,0 +1,1 @@
+"""Our own database: tables, one repository a subject, migrations. Dagster's storage is Dagster's."""

@@ -1,0 +1,250 @@
+"""The tables. Names of the first five are a contract (spec.md, section 2); the rest is ours beside them."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Date,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    Uuid,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from clearfacts_assets.storage.types import ExactDecimal, IpAddress, Json, UtcDateTime
+
+
+class Base(DeclarativeBase):
+    """All our tables; constraint names are fixed so that migrations can name them on both databases."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {
+        datetime: UtcDateTime,
+        uuid.UUID: Uuid,
+        dict[str, Any]: Json,
+        list[Any]: Json,
+        Decimal: ExactDecimal,
+        date: Date,
+        bool: Boolean,
+        int: Integer,
+    }
+
+
+class User(Base):
+    """A person or a service that may do something."""
+
+    __tablename__ = "users"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    username: Mapped[str] = mapped_column(String(150), unique=True)
+    email: Mapped[str] = mapped_column(String(320), unique=True)
+    password_hash: Mapped[str] = mapped_column(String(255))
+    role: Mapped[str] = mapped_column(String(20), default="user", server_default="user")
+    is_active: Mapped[bool] = mapped_column(default=True, server_default="1")
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class Job(Base):
+    """One Dagster run of the invoice assets; its id is the run's id."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        CheckConstraint("status IN ('pending', 'running', 'completed', 'failed')", name="status"),
+        CheckConstraint("job_type IN ('scheduled', 'manual')", name="job_type"),
+        Index(None, "status"),
+        Index(None, "created_at"),
+        Index(None, "job_type"),
+        Index(None, "partition_key"),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    job_type: Mapped[str] = mapped_column(String(20))
+    status: Mapped[str] = mapped_column(String(20), default="pending")
+    triggered_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
+    started_at: Mapped[datetime | None]
+    completed_at: Mapped[datetime | None]
+    error_message: Mapped[str | None] = mapped_column(Text)
+    # "metadata" is taken on declarative classes; the column has the contract's name.
+    details: Mapped[dict[str, Any]] = mapped_column("metadata", Json, default=dict)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    # ours
+    partition_key: Mapped[str | None] = mapped_column(String(10))  # the day, YYYY-MM-DD in Europe/Brussels
+    correlation_id: Mapped[str | None] = mapped_column(String(64))
+
+
+class InvoiceRow(Base):
+    """What one job saw of one invoice, and what it did with it."""
+
+    __tablename__ = "invoices"
+    __table_args__ = (
+        CheckConstraint("status IN ('pending', 'sent', 'failed', 'duplicate')", name="status"),
+        UniqueConstraint("job_id", "invoice_id"),
+        Index(None, "job_id"),
+        Index(None, "status"),
+        Index(None, "invoice_id"),
+        Index(None, "processed_at"),
+        Index(None, "content_sha256"),
+        Index(None, "delivery_id"),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    job_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    invoice_id: Mapped[str] = mapped_column(String(255))  # the ERP's id
+    ubl_data: Mapped[str | None] = mapped_column(Text)  # the document; NULL where content_sha256 was delivered before
+    status: Mapped[str] = mapped_column(String(20), default="pending")
+    clearfacts_response: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    error_message: Mapped[str | None] = mapped_column(Text)
+    processed_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    # ours
+    source_updated_at: Mapped[datetime | None]
+    content_sha256: Mapped[str | None] = mapped_column(String(64))
+    decision: Mapped[str | None] = mapped_column(String(10))  # accept, hold, reject; NULL until validated
+    report: Mapped[dict[str, Any] | None] = mapped_column(Json)  # findings and rule-set versions
+    delivery_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("deliveries.id"))
+    document_type: Mapped[str | None] = mapped_column(String(20))
+    number: Mapped[str | None] = mapped_column(String(255))  # BT-1
+    issue_date: Mapped[date | None]  # BT-2
+    supplier: Mapped[str | None] = mapped_column(String(255))  # BT-27
+    customer: Mapped[str | None] = mapped_column(String(255))  # BT-44
+    payable_amount: Mapped[Decimal | None]  # BT-115
+    currency: Mapped[str | None] = mapped_column(String(3))  # BT-5
+
+
+class AuditLog(Base):
+    """Who changed what, when and from where."""
+
+    __tablename__ = "audit_logs"
+    __table_args__ = (Index(None, "user_id"), Index(None, "action"), Index(None, "created_at"))
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    user_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
+    action: Mapped[str] = mapped_column(String(100))
+    resource_type: Mapped[str] = mapped_column(String(100))
+    resource_id: Mapped[str | None] = mapped_column(String(255))
+    details: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    ip_address: Mapped[str | None] = mapped_column(IpAddress)
+    user_agent: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+
+
+class ConfigurationEntry(Base):
+    """A setting that may change while the system runs."""
+
+    __tablename__ = "configuration"
+    __table_args__ = (Index(None, "key"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    key: Mapped[str] = mapped_column(String(255), unique=True)
+    value: Mapped[str | None] = mapped_column(Text)
+    description: Mapped[str | None] = mapped_column(Text)
+    is_encrypted: Mapped[bool] = mapped_column(default=False, server_default="0")
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class Delivery(Base):
+    """The one truth of whether a document has been delivered; its states are invoices/lifecycle.py.
+
+    One row per business key and revision. Revision 1 is the invoice; a later one exists only because the same key came
+    with other content: it is held for a person, or ready where the revision before it was refused.
+    """
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        UniqueConstraint("key_digest", "revision"),
+        CheckConstraint(
+            "state IN ('ready', 'held', 'sending', 'waiting', 'unknown', 'delivered', 'rejected', 'parked', 'waived')",
+            name="state",
+        ),
+        Index(None, "state", "not_before"),
+        Index(None, "content_sha256"),
+        Index(None, "run_id"),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    key_digest: Mapped[str] = mapped_column(String(64))  # SHA-256 of the six parts below
+    revision: Mapped[int] = mapped_column(default=1)
+    destination: Mapped[str] = mapped_column(String(50))
+    receiver: Mapped[str] = mapped_column(String(255))
+    supplier: Mapped[str] = mapped_column(String(255))
+    document_type: Mapped[str] = mapped_column(String(20))
+    number: Mapped[str] = mapped_column(String(255))
+    issue_year: Mapped[int]
+    content_sha256: Mapped[str] = mapped_column(String(64))
+    state: Mapped[str] = mapped_column(String(20))
+    generation: Mapped[int] = mapped_column(default=1)  # part of the idempotency key; +1 when a person resends
+    attempts: Mapped[int] = mapped_column(default=0)  # charged attempts of this generation
+    not_before: Mapped[datetime | None]  # when a waiting delivery is due
+    run_id: Mapped[uuid.UUID | None]  # the run that claimed it, while it is sending
+    fence: Mapped[int] = mapped_column(default=0)  # +1 at every claim: a late settlement of an old claim is refused
+    lease_until: Mapped[datetime | None]
+    document_id: Mapped[str | None] = mapped_column(String(255))  # the destination's id
+    reason: Mapped[str | None] = mapped_column(Text)  # why it is where it is, for a person
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    delivered_at: Mapped[datetime | None]
+
+
+class DeliveryAttempt(Base):
+    """One try at the destination: written before the first byte leaves, completed once, never changed after."""
+
+    __tablename__ = "delivery_attempts"
+    __table_args__ = (UniqueConstraint("delivery_id", "fence"), Index(None, "started_at"))
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    delivery_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("deliveries.id", ondelete="CASCADE"))
+    fence: Mapped[int]
+    generation: Mapped[int]
+    run_id: Mapped[uuid.UUID | None]
+    content_sha256: Mapped[str] = mapped_column(String(64))
+    correlation_id: Mapped[str | None] = mapped_column(String(64))
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    outcome: Mapped[str | None] = mapped_column(String(20))  # the lifecycle event it ended in
+    reason: Mapped[str | None] = mapped_column(Text)
+    response: Mapped[dict[str, Any] | None] = mapped_column(Json)
+
+
+class Alert(Base):
+    """The outbox: what must be told, until it has been told."""
+
+    __tablename__ = "alerts"
+    __table_args__ = (
+        CheckConstraint("state IN ('pending', 'sent', 'given_up')", name="state"),
+        Index(None, "state", "not_before"),
+        Index(None, "created_at"),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    subject: Mapped[str] = mapped_column(String(255), unique=True)  # what it is about: told once, however often seen
+    channel: Mapped[str] = mapped_column(String(100))
+    message: Mapped[dict[str, Any]]  # Slack's text and blocks
+    state: Mapped[str] = mapped_column(String(20), default="pending")
+    attempts: Mapped[int] = mapped_column(default=0)
+    last_error: Mapped[str | None] = mapped_column(Text)
+    not_before: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
