@@ -1,0 +1,63 @@
+"""How every command speaks: tables and messages for people, JSON for scripts, exit codes for both.
+
+Exit codes: 0 all went well, 1 something did not, 2 the call itself was wrong. Results go to standard output, progress
+and complaints to standard error, so that ``--json`` can be piped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+out = Console()
+err = Console(stderr=True)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output; exact amounts as text, times as RFC 3339 in UTC."""
+    typer.echo(json.dumps(value, default=_plain, ensure_ascii=False, indent=2))
+
+
+def print_json_line(value: Any) -> None:
+    """The same on one line, for commands that print many."""
+    typer.echo(json.dumps(value, default=_plain, ensure_ascii=False))
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime):
+        return instant(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return str(value)
+
+
+def instant(value: datetime | None) -> str:
+    """``2026-11-21T02:00:07Z``; a dash where there is none."""
+    return value.strftime("%Y-%m-%dT%H:%M:%SZ") if value else "–"
+
+
+def print_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()
+) -> None:
+    """A table for people. Columns named in ``right`` hold numbers."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    out.print(table)
+
+
+def fail(message: str, *, code: int = 1) -> NoReturn:
+    """Say on standard error what went wrong and what to do, and end with the exit code."""
+    err.print(f"[bold red]clearfacts:[/] {message}", highlight=False)
+    raise typer.Exit(code)
