@@ -1,0 +1,62 @@
+# Every command of this project. `make` alone lists them.
+# Needs GNU make, awk, sed and Python 3.11 or newer; everything else is put into .venv from requirements.lock.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+WORKERS ?= 2
+SEEDS ?= 50
+
+# What `make run` hands to `clearfacts demo`: make run ONCE=1 DATE=2026-03-02 PER_DAY=50 PORT=3001
+DEMO := $(if $(ONCE),--once) $(if $(DATE),--date $(DATE)) $(if $(PER_DAY),--per-day $(PER_DAY)) $(if $(PORT),--port $(PORT))
+
+export UV_PYTHON_DOWNLOADS := never
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check lint lock clean faults bench-validation bench-delivery
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## create or renew .venv; nothing to do when it is current
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "make setup: needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + "; name another one: make setup PYTHON=python3.12")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv --clear .venv || { echo "make setup: python's venv module is missing (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@test -x $(BIN)/uv || { \
+		sed -n '/^uv==/,/# via/p' requirements.lock > .venv/uv.txt && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt; }
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: setup ## the whole system on this machine, until Ctrl-C (ONCE=1 ends after the first job; DATE= PER_DAY= PORT=)
+	@$(BIN)/clearfacts demo $(strip $(DEMO))
+
+test: setup ## all tests, on SQLite and PostgreSQL, in the browser where a Chromium is present (ARGS="-k name")
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+check: lint test ## what has to pass before a commit lands: lint, types, import contracts, tests
+
+lint: setup ## ruff, mypy and the import contracts
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+faults: setup ## the fault runs with more seeds (SEEDS=50)
+	@$(BIN)/pytest clearfacts_assets_tests/faults --seeds $(SEEDS) $(ARGS)
+
+bench-validation: setup ## how fast documents are validated
+	@$(BIN)/python -m benchmarks.validation $(ARGS)
+
+bench-delivery: setup ## how fast invoices are delivered
+	@$(BIN)/python -m benchmarks.delivery $(ARGS)
+
+lock: setup ## write requirements.lock anew from pyproject.toml (UPGRADE=1 takes newer versions)
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --no-emit-index-url --no-header \
+		--python-version 3.11 --quiet $(if $(UPGRADE),--upgrade) -o requirements.lock
+
+clean: ## remove the environment, caches and build results; the data in .clearfacts stays
+	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
