@@ -1,34 +1,131 @@
-"""One engine per process, for SQLite or PostgreSQL."""
+"""One engine per process, for SQLite or PostgreSQL; reads that lock nothing, writes that survive a collision."""
 
 from __future__ import annotations
 
-from sqlalchemy import Engine, create_engine, event, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+T = TypeVar("T")
+
 SQLITE_BUSY_SECONDS = 30
+WRITE_PATIENCE_SECONDS = 10.0
+FIRST_PAUSE_SECONDS = 0.01
+LONGEST_PAUSE_SECONDS = 1.0
+COLLISIONS = frozenset({"40001", "40P01", "55P03"})  # SQLSTATE: serialization failure, deadlock, lock not available
+SQLITE_BUSY = frozenset({5, 6})  # SQLITE_BUSY, SQLITE_LOCKED; the low byte of the extended codes
+
+_READS_ONLY = "clearfacts_reads_only"
 
 
 def open_engine(url: str) -> Engine:
-    """An engine with pooled connections. SQLite gets WAL, foreign keys and patience with other writers."""
+    """An engine with pooled connections. SQLite gets WAL, foreign keys and patience with other writers.
+
+    A transaction of ``engine.begin()`` may write: on SQLite it takes the write lock at its start, because a read that
+    turns into a write later fails at once instead of waiting. Use :func:`reading` for what only reads.
+    """
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         return create_engine(parsed, pool_pre_ping=True)
     engine = create_engine(parsed, connect_args={"timeout": SQLITE_BUSY_SECONDS})
     event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_immediate)
+    event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
-    # The driver's own transaction handling is switched off: it would begin late, and a read turned write then fails
-    # with "database is locked" at once instead of waiting.
-    connection.isolation_level = None
+    connection.isolation_level = None  # BEGIN is ours, see _begin_sqlite
     cursor = connection.cursor()
-    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
-        cursor.execute(f"PRAGMA {pragma}")
+    _use_write_ahead_log(cursor)
+    cursor.execute("PRAGMA synchronous = NORMAL")
+    cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
 
 
-def _begin_immediate(connection) -> None:  # type: ignore[no-untyped-def]
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+def _use_write_ahead_log(cursor: DBAPICursor) -> None:
+    # Only a file's first connection has to change the mode. SQLite then wants the file for itself and, unlike
+    # elsewhere, does not wait for it.
+    deadline = time.monotonic() + SQLITE_BUSY_SECONDS
+    while cursor.execute("PRAGMA journal_mode").fetchone()[0] not in ("wal", "memory"):
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(FIRST_PAUSE_SECONDS)
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    reads_only = connection.get_execution_options().get(_READS_ONLY, False)
+    connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A transaction that only reads, and on SQLite waits for no writer. PostgreSQL refuses a write in it."""
+    with engine.connect().execution_options(**{_READS_ONLY: True, "postgresql_readonly": True}) as connection:
+        yield connection
+
+
+def write(
+    engine: Engine,
+    work: Callable[[Connection], T],
+    *,
+    repeatable: bool = False,
+    patience: float = WRITE_PATIENCE_SECONDS,
+    sleep: Callable[[float], None] = time.sleep,
+) -> T:
+    """Do the work in one transaction, again when it collided with another one, for up to ``patience`` seconds.
+
+    A collision (serialization failure, deadlock, busy SQLite file) has changed nothing. A lost connection may hide a
+    commit that happened: only work that is ``repeatable``, harmless when done twice, is done again after one.
+    """
+    started, pause = time.monotonic(), FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            with engine.begin() as connection:
+                return work(connection)
+        except DBAPIError as error:
+            passing = collided(error) or (repeatable and (error.connection_invalidated or _unreachable(error)))
+            if not passing or time.monotonic() - started + pause > patience:
+                raise
+        sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+
+def collided(error: DBAPIError) -> bool:
+    """Whether the database refused the transaction only because of another one."""
+    code: int | None = getattr(error.orig, "sqlite_errorcode", None)
+    if code is not None:
+        return code & 0xFF in SQLITE_BUSY
+    return getattr(error.orig, "sqlstate", None) in COLLISIONS
+
+
+def _unreachable(error: DBAPIError) -> bool:
+    """Whether PostgreSQL could not be reached, or is starting or stopping (SQLSTATE classes 08 and 57P)."""
+    state: str | None = getattr(error.orig, "sqlstate", None)
+    if state is None:
+        return type(error.orig).__module__.startswith("psycopg") and type(error.orig).__name__ == "OperationalError"
+    return state.startswith(("08", "57P"))
+
+
+def database_now(connection: Connection) -> datetime:
+    """The time by which leases are kept: PostgreSQL's own, since machines disagree; on SQLite this machine's."""
+    if connection.dialect.name != "postgresql":
+        return datetime.now(UTC)
+    now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+    return now.astimezone(UTC)
+
+
+def insert_into(connection: Connection, table: Any) -> Any:
+    """The dialect's INSERT, which knows ON CONFLICT; both dialects spell it alike."""
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)

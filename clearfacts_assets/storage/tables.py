@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -19,10 +20,22 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    false,
+    true,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from clearfacts_assets.storage.types import ExactDecimal, IpAddress, Json, UtcDateTime
+from clearfacts_assets.invoices.lifecycle import State
+from clearfacts_assets.invoices.model import Decision, InvoiceStatus
+from clearfacts_assets.storage.types import ExactDecimal, IpAddress, Json, UtcDateTime, Words
+
+JOB_TYPES = ("scheduled", "manual")
+JOB_STATUSES = ("pending", "running", "completed", "failed")
+ALERT_STATES = ("pending", "sent", "given_up")
+
+
+def _one_of(column: str, values: Iterable[str]) -> CheckConstraint:
+    return CheckConstraint(f"{column} IN ({', '.join(repr(str(value)) for value in values)})", name=column)
 
 
 class Base(DeclarativeBase):
@@ -59,7 +72,7 @@ class User(Base):
     email: Mapped[str] = mapped_column(String(320), unique=True)
     password_hash: Mapped[str] = mapped_column(String(255))
     role: Mapped[str] = mapped_column(String(20), default="user", server_default="user")
-    is_active: Mapped[bool] = mapped_column(default=True, server_default="1")
+    is_active: Mapped[bool] = mapped_column(default=True, server_default=true())
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
@@ -69,8 +82,8 @@ class Job(Base):
 
     __tablename__ = "jobs"
     __table_args__ = (
-        CheckConstraint("status IN ('pending', 'running', 'completed', 'failed')", name="status"),
-        CheckConstraint("job_type IN ('scheduled', 'manual')", name="job_type"),
+        _one_of("status", JOB_STATUSES),
+        _one_of("job_type", JOB_TYPES),
         Index(None, "status"),
         Index(None, "created_at"),
         Index(None, "job_type"),
@@ -83,14 +96,14 @@ class Job(Base):
     triggered_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
     started_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
-    error_message: Mapped[str | None] = mapped_column(Text)
+    error_message: Mapped[str | None] = mapped_column(Words)
     # "metadata" is taken on declarative classes; the column has the contract's name.
-    details: Mapped[dict[str, Any]] = mapped_column("metadata", Json, default=dict)
+    details: Mapped[dict[str, Any]] = mapped_column("metadata", default=dict)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     # ours
     partition_key: Mapped[str | None] = mapped_column(String(10))  # the day, YYYY-MM-DD in Europe/Brussels
-    correlation_id: Mapped[str | None] = mapped_column(String(64))
+    correlation_id: Mapped[str | None] = mapped_column(Words)
 
 
 class InvoiceRow(Base):
@@ -98,39 +111,42 @@ class InvoiceRow(Base):
 
     __tablename__ = "invoices"
     __table_args__ = (
-        CheckConstraint("status IN ('pending', 'sent', 'failed', 'duplicate')", name="status"),
+        _one_of("status", InvoiceStatus),
+        _one_of("decision", Decision),
         UniqueConstraint("job_id", "invoice_id"),
         Index(None, "job_id"),
         Index(None, "status"),
         Index(None, "invoice_id"),
         Index(None, "processed_at"),
+        Index(None, "created_at"),
         Index(None, "content_sha256"),
         Index(None, "delivery_id"),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
     job_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
-    invoice_id: Mapped[str] = mapped_column(String(255))  # the ERP's id
-    ubl_data: Mapped[str | None] = mapped_column(Text)  # the document; NULL where content_sha256 was delivered before
+    invoice_id: Mapped[str] = mapped_column(Words)  # the source's id
+    ubl_data: Mapped[str | None] = mapped_column(Words)  # the document; NULL where its content was delivered before
     status: Mapped[str] = mapped_column(String(20), default="pending")
-    clearfacts_response: Mapped[dict[str, Any] | None] = mapped_column(Json)
-    error_message: Mapped[str | None] = mapped_column(Text)
+    clearfacts_response: Mapped[dict[str, Any] | None]
+    error_message: Mapped[str | None] = mapped_column(Words)
     processed_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     # ours
     source_updated_at: Mapped[datetime | None]
-    content_sha256: Mapped[str | None] = mapped_column(String(64))
+    content_sha256: Mapped[str | None] = mapped_column(String(64))  # of ubl_data in UTF-8: what is delivered
     decision: Mapped[str | None] = mapped_column(String(10))  # accept, hold, reject; NULL until validated
-    report: Mapped[dict[str, Any] | None] = mapped_column(Json)  # findings and rule-set versions
+    report: Mapped[dict[str, Any] | None]  # findings and rule-set versions
     delivery_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("deliveries.id"))
     document_type: Mapped[str | None] = mapped_column(String(20))
-    number: Mapped[str | None] = mapped_column(String(255))  # BT-1
+    number: Mapped[str | None] = mapped_column(Words)  # BT-1
     issue_date: Mapped[date | None]  # BT-2
-    supplier: Mapped[str | None] = mapped_column(String(255))  # BT-27
-    customer: Mapped[str | None] = mapped_column(String(255))  # BT-44
+    supplier: Mapped[str | None] = mapped_column(Words)  # BT-27
+    customer: Mapped[str | None] = mapped_column(Words)  # BT-44
+    parties: Mapped[dict[str, Any] | None]  # all identifiers of both: {"supplier": {...}, "customer": {...}}
     payable_amount: Mapped[Decimal | None]  # BT-115
-    currency: Mapped[str | None] = mapped_column(String(3))  # BT-5
+    currency: Mapped[str | None] = mapped_column(Words)  # BT-5
 
 
 class AuditLog(Base):
@@ -144,9 +160,9 @@ class AuditLog(Base):
     action: Mapped[str] = mapped_column(String(100))
     resource_type: Mapped[str] = mapped_column(String(100))
     resource_id: Mapped[str | None] = mapped_column(String(255))
-    details: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    details: Mapped[dict[str, Any]] = mapped_column(default=dict)
     ip_address: Mapped[str | None] = mapped_column(IpAddress)
-    user_agent: Mapped[str | None] = mapped_column(Text)
+    user_agent: Mapped[str | None] = mapped_column(Words)
     created_at: Mapped[datetime]
 
 
@@ -160,7 +176,7 @@ class ConfigurationEntry(Base):
     key: Mapped[str] = mapped_column(String(255), unique=True)
     value: Mapped[str | None] = mapped_column(Text)
     description: Mapped[str | None] = mapped_column(Text)
-    is_encrypted: Mapped[bool] = mapped_column(default=False, server_default="0")
+    is_encrypted: Mapped[bool] = mapped_column(default=False, server_default=false())
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
@@ -175,10 +191,9 @@ class Delivery(Base):
     __tablename__ = "deliveries"
     __table_args__ = (
         UniqueConstraint("key_digest", "revision"),
-        CheckConstraint(
-            "state IN ('ready', 'held', 'sending', 'waiting', 'unknown', 'delivered', 'rejected', 'parked', 'waived')",
-            name="state",
-        ),
+        _one_of("state", State),
+        CheckConstraint("state <> 'sending' OR (run_id IS NOT NULL AND lease_until IS NOT NULL)", name="sending"),
+        CheckConstraint("state <> 'delivered' OR delivered_at IS NOT NULL", name="delivered"),
         Index(None, "state", "not_before"),
         Index(None, "content_sha256"),
         Index(None, "run_id"),
@@ -188,21 +203,22 @@ class Delivery(Base):
     key_digest: Mapped[str] = mapped_column(String(64))  # SHA-256 of the six parts below
     revision: Mapped[int] = mapped_column(default=1)
     destination: Mapped[str] = mapped_column(String(50))
-    receiver: Mapped[str] = mapped_column(String(255))
-    supplier: Mapped[str] = mapped_column(String(255))
+    receiver: Mapped[str] = mapped_column(Words)
+    supplier: Mapped[str] = mapped_column(Words)
     document_type: Mapped[str] = mapped_column(String(20))
-    number: Mapped[str] = mapped_column(String(255))
+    number: Mapped[str] = mapped_column(Words)
     issue_year: Mapped[int]
     content_sha256: Mapped[str] = mapped_column(String(64))
     state: Mapped[str] = mapped_column(String(20))
     generation: Mapped[int] = mapped_column(default=1)  # part of the idempotency key; +1 when a person resends
+    forced_by: Mapped[str | None] = mapped_column(Words)  # the forced job that resent it last: it does so only once
     attempts: Mapped[int] = mapped_column(default=0)  # charged attempts of this generation
     not_before: Mapped[datetime | None]  # when a waiting delivery is due
     run_id: Mapped[uuid.UUID | None]  # the run that claimed it, while it is sending
     fence: Mapped[int] = mapped_column(default=0)  # +1 at every claim: a late settlement of an old claim is refused
     lease_until: Mapped[datetime | None]
-    document_id: Mapped[str | None] = mapped_column(String(255))  # the destination's id
-    reason: Mapped[str | None] = mapped_column(Text)  # why it is where it is, for a person
+    document_id: Mapped[str | None] = mapped_column(Words)  # the destination's id
+    reason: Mapped[str | None] = mapped_column(Words)  # why it is where it is, for a person
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     delivered_at: Mapped[datetime | None]
@@ -220,12 +236,12 @@ class DeliveryAttempt(Base):
     generation: Mapped[int]
     run_id: Mapped[uuid.UUID | None]
     content_sha256: Mapped[str] = mapped_column(String(64))
-    correlation_id: Mapped[str | None] = mapped_column(String(64))
+    correlation_id: Mapped[str | None] = mapped_column(Words)
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
     outcome: Mapped[str | None] = mapped_column(String(20))  # the lifecycle event it ended in
-    reason: Mapped[str | None] = mapped_column(Text)
-    response: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    reason: Mapped[str | None] = mapped_column(Words)
+    response: Mapped[dict[str, Any] | None]
 
 
 class Alert(Base):
@@ -233,7 +249,7 @@ class Alert(Base):
 
     __tablename__ = "alerts"
     __table_args__ = (
-        CheckConstraint("state IN ('pending', 'sent', 'given_up')", name="state"),
+        _one_of("state", ALERT_STATES),
         Index(None, "state", "not_before"),
         Index(None, "created_at"),
     )
@@ -244,7 +260,7 @@ class Alert(Base):
     message: Mapped[dict[str, Any]]  # Slack's text and blocks
     state: Mapped[str] = mapped_column(String(20), default="pending")
     attempts: Mapped[int] = mapped_column(default=0)
-    last_error: Mapped[str | None] = mapped_column(Text)
+    last_error: Mapped[str | None] = mapped_column(Words)
     not_before: Mapped[datetime | None]
     created_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]

@@ -1,0 +1,67 @@
+"""Bring a database to a version of our tables. Needs no alembic.ini and works from an installed wheel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, Engine, make_url, text
+
+from clearfacts_assets.storage.database import open_engine, reading
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+_LOCK = 0x636C6661  # "clfa": one migration at a time on PostgreSQL; SQLite's write lock does the same there
+
+
+def upgrade(url: str, revision: str = "head") -> str | None:
+    """Bring the database up to the revision, in one transaction. Returns the revision it is at then.
+
+    Creates the folder of a SQLite file. Several processes may call it at once: one migrates, the others wait.
+    """
+    file = make_url(url).database
+    if url.startswith("sqlite") and file:
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+    return _migrate(url, lambda config: command.upgrade(config, revision))
+
+
+def downgrade(url: str, revision: str) -> str | None:
+    """Take the database back to the revision; ``base`` removes all our tables with what is in them."""
+    return _migrate(url, lambda config: command.downgrade(config, revision))
+
+
+def current(url: str) -> str | None:
+    """The revision the database is at; None where our tables are not."""
+    engine = open_engine(url)
+    try:
+        with reading(engine) as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    finally:
+        engine.dispose()
+
+
+def configuration(connection: Connection | None = None) -> Config:
+    """Alembic's configuration, for its commands on our scripts."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def _migrate(url: str, step: Callable[[Config], None]) -> str | None:
+    engine = open_engine(url)
+    try:
+        with engine.begin() as connection:
+            _lock(connection, engine)
+            step(configuration(connection))
+            return MigrationContext.configure(connection).get_current_revision()
+    finally:
+        engine.dispose()
+
+
+def _lock(connection: Connection, engine: Engine) -> None:
+    if engine.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})

@@ -1,0 +1,132 @@
+"""The migrations build what the models describe, on both databases, up and down."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, inspect
+from sqlalchemy.engine.reflection import Inspector
+
+from clearfacts_assets.invoices.lifecycle import State
+from clearfacts_assets.storage import migrate
+from clearfacts_assets.storage.database import open_engine, reading
+from clearfacts_assets.storage.tables import Base
+
+HEAD = ScriptDirectory.from_config(migrate.configuration()).get_current_head()
+
+# spec.md, section 2: names that others rely on.
+CONTRACT = {
+    "users": "id username email password_hash role is_active created_at updated_at",
+    "jobs": "id job_type status triggered_by started_at completed_at error_message metadata created_at updated_at",
+    "invoices": "id job_id invoice_id ubl_data status clearfacts_response error_message processed_at created_at "
+    "updated_at",
+    "audit_logs": "id user_id action resource_type resource_id details ip_address user_agent created_at",
+    "configuration": "id key value description is_encrypted created_at updated_at",
+}
+CONTRACT_INDEXES = {
+    "jobs": "status created_at job_type",
+    "invoices": "job_id status invoice_id processed_at",
+    "audit_logs": "user_id action created_at",
+    "configuration": "key",
+}
+CONTRACT_UNIQUE = {"users": "username email", "configuration": "key"}
+
+
+def inspector(url: str) -> Inspector:
+    return inspect(create_engine(url))
+
+
+def test_upgrade_reaches_the_newest_version_and_may_be_repeated(database_url: str) -> None:
+    assert migrate.current(database_url) is None
+    assert migrate.upgrade(database_url) == HEAD
+    assert migrate.upgrade(database_url) == HEAD
+    assert migrate.current(database_url) == HEAD
+
+
+def test_downgrade_leaves_no_table_of_ours_and_upgrade_brings_them_back(database_url: str) -> None:
+    migrate.upgrade(database_url)
+    assert migrate.downgrade(database_url, "base") is None
+    assert set(inspector(database_url).get_table_names()) == {"alembic_version"}
+    assert migrate.upgrade(database_url) == HEAD
+    assert set(inspector(database_url).get_table_names()) == {"alembic_version", *Base.metadata.tables}
+
+
+def test_every_version_goes_down_and_up_again(database_url: str) -> None:
+    scripts = ScriptDirectory.from_config(migrate.configuration())
+    versions = [script.revision for script in reversed(list(scripts.walk_revisions()))]
+    for version in versions:
+        assert migrate.upgrade(database_url, version) == version
+        migrate.downgrade(database_url, "-1")
+        assert migrate.upgrade(database_url, version) == version
+
+
+def test_models_and_migrations_agree(migrated_url: str) -> None:
+    engine = open_engine(migrated_url)
+    with reading(engine) as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_contract_columns_and_indexes_are_there(migrated_url: str) -> None:
+    found = inspector(migrated_url)
+    for table, columns in CONTRACT.items():
+        assert set(columns.split()) <= {column["name"] for column in found.get_columns(table)}, table
+    for table, columns in CONTRACT_INDEXES.items():
+        assert set(columns.split()) <= {
+            ",".join(str(name) for name in index["column_names"]) for index in found.get_indexes(table)
+        }, table
+    for table, columns in CONTRACT_UNIQUE.items():
+        unique = {",".join(constraint["column_names"]) for constraint in found.get_unique_constraints(table)}
+        assert set(columns.split()) <= unique, table
+
+
+def test_the_business_key_is_unique_in_the_database(migrated_url: str) -> None:
+    unique = [constraint["column_names"] for constraint in inspector(migrated_url).get_unique_constraints("deliveries")]
+    assert ["key_digest", "revision"] in unique
+
+
+def test_the_database_knows_exactly_the_states_of_the_life_cycle(migrated_url: str) -> None:
+    checks = {check["name"]: check["sqltext"] for check in inspector(migrated_url).get_check_constraints("deliveries")}
+    for state in State:
+        assert f"'{state.value}'" in checks["ck_deliveries_state"]
+    assert checks["ck_deliveries_state"].count("'") == 2 * len(State)
+
+
+def test_native_types_on_postgresql(postgres_server, migrated_template: str) -> None:
+    url = postgres_server.fresh(migrated_template)
+    types = {
+        (table, column["name"]): type(column["type"]).__name__
+        for table in ("jobs", "invoices", "audit_logs")
+        for column in inspector(url).get_columns(table)
+    }
+    assert types["jobs", "metadata"] == "JSONB"
+    assert types["invoices", "clearfacts_response"] == "JSONB"
+    assert types["invoices", "id"] == "UUID"
+    assert types["invoices", "payable_amount"] == "NUMERIC"
+    assert types["audit_logs", "ip_address"] == "INET"
+
+
+def test_two_processes_may_upgrade_at_once(database_url: str) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        assert [future.result() for future in [pool.submit(migrate.upgrade, database_url) for _ in range(2)]] == [
+            HEAD,
+            HEAD,
+        ]
+
+
+def test_upgrade_creates_the_folder_of_a_sqlite_file(tmp_path: Path) -> None:
+    file = tmp_path / "100 %" / "home" / "clearfacts.db"
+    assert migrate.upgrade(f"sqlite:///{file}") == HEAD
+    assert file.is_file()
+
+
+def test_alembic_alone_is_told_what_to_call_instead() -> None:
+    from alembic import command
+
+    with pytest.raises(RuntimeError, match="clearfacts db upgrade"):
+        command.current(migrate.configuration())
