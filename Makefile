@@ -22,6 +22,7 @@ setup: $(READY) ## create or renew .venv; nothing to do when it is current
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "make setup: needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + "; name another one: make setup PYTHON=python3.12")'
+	@echo "make setup: .venv from requirements.lock (about half a minute the first time)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv --clear .venv || { echo "make setup: python's venv module is missing (Debian: apt-get install python3-venv)" >&2; exit 1; }
 	@test -x $(BIN)/uv || { \
 		sed -n '/^uv==/,/# via/p' requirements.lock > .venv/uv.txt && \

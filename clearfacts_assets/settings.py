@@ -79,6 +79,16 @@ class ValidationSettings(_Section):
 
     workers: int = Field(1, ge=0, le=32, description="worker processes for XSLT rules; 0 runs them in the run itself")
     policy: Path | None = Field(None, description="YAML file with an own policy; the built-in one otherwise")
+    document_bytes: int = Field(20 * 2**20, ge=2**10, description="most bytes of one document")
+    attachment_bytes: int = Field(
+        10 * 2**20, ge=0, description="most bytes of a document's attachments together, unpacked, before a warning"
+    )
+    peppol_rules: Path | None = Field(
+        None, description="your own copy of OpenPeppol's Schematron or XSLT; the built-in Peppol rules otherwise"
+    )
+    peppol_rules_sha256: str | None = Field(
+        None, pattern="^[0-9a-fA-F]{64}$", description="SHA-256 that the file in peppol_rules must have"
+    )
 
 
 class SlackSettings(_Section):
@@ -107,7 +117,10 @@ class Settings(BaseSettings):
         env_prefix="CLEARFACTS_", env_nested_delimiter="__", extra="forbid", frozen=True, env_ignore_empty=True
     )
 
-    home: Path = Field(default_factory=default_home, description="folder of all embedded state")
+    home: Path = Field(
+        default_factory=default_home,
+        description="folder of all embedded state; in the project when run from a checkout, else in the user's home",
+    )
     database_url: SecretStr | None = Field(
         None, description="SQLAlchemy URL with its driver, e.g. postgresql+psycopg://...; SQLite in home otherwise"
     )

@@ -1,0 +1,215 @@
+"""The house rules that no tool checks for us: sizes, cycles, names, who reads the environment, what the lock says.
+
+Directions of imports are contracts in pyproject.toml (``lint-imports``).
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import grimp
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+PROJECT = Path(__file__).resolve().parents[2]
+PACKAGE = PROJECT / "clearfacts_assets"
+
+MOST_LINES_OF_A_FILE = 400
+MOST_LINES_OF_A_FUNCTION = 60
+# A migration is one list of what changed, written once and never edited.
+MIGRATIONS = PACKAGE / "storage" / "migrations" / "versions"
+
+NAMES_THAT_SAY_NOTHING = {"util", "utils", "helper", "helpers", "manager", "managers", "common", "misc", "stuff"}
+
+READERS_OF_THE_ENVIRONMENT = {
+    "clearfacts_assets/settings.py",
+}
+
+# Written in halves, so that this file does not hold what it looks for.
+PACKAGE_HOSTS = [
+    ".".join(halves)
+    for halves in [
+        ("pypi", "org"),
+        ("pythonhosted", "org"),
+        ("python", "org/simple"),
+        ("npmjs", "org"),
+        ("npmjs", "com"),
+        ("yarnpkg", "com"),
+        ("debian", "org/debian"),
+        ("anaconda", "org"),
+        ("crates", "io"),
+        ("golang", "org"),
+        ("maven", "org"),
+    ]
+]
+
+
+def tracked() -> list[Path]:
+    """Every file that git keeps or would keep."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=PROJECT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    return sorted(path for name in listed.split("\0") if name and (path := PROJECT / name).is_file())
+
+
+def shown(path: Path) -> str:
+    return path.relative_to(PROJECT).as_posix()
+
+
+def python_files() -> list[Path]:
+    return [path for path in tracked() if path.suffix == ".py" and not path.is_relative_to(MIGRATIONS)]
+
+
+def package_files() -> list[Path]:
+    return [path for path in tracked() if path.suffix == ".py" and path.is_relative_to(PACKAGE)]
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def test_no_file_is_longer_than_400_lines() -> None:
+    long = {
+        shown(path): count
+        for path in python_files()
+        if (count := len(path.read_text("utf-8").splitlines())) > MOST_LINES_OF_A_FILE
+    }
+    assert long == {}
+
+
+def test_no_function_is_longer_than_a_screen() -> None:
+    long = {
+        f"{shown(path)}:{function.lineno} {function.name}": count
+        for path in python_files()
+        for function in functions(path)
+        if (count := (function.end_lineno or 0) - function.lineno + 1) > MOST_LINES_OF_A_FUNCTION
+    }
+    assert long == {}
+
+
+def test_no_module_imports_itself_over_others() -> None:
+    graph = grimp.build_graph("clearfacts_assets", cache_dir=None)
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        pytest.fail("import cycle: " + " <- ".join(error.args[1]))
+
+
+def test_every_package_and_module_says_what_it_is_for() -> None:
+    silent = [shown(path) for path in package_files() if not ast.get_docstring(ast.parse(path.read_text("utf-8")))]
+    assert silent == []
+
+
+def test_every_folder_with_code_is_a_package() -> None:
+    folders = {path.parent for path in package_files()} - {MIGRATIONS, MIGRATIONS.parent}
+    assert [shown(folder) for folder in sorted(folders) if not (folder / "__init__.py").is_file()] == []
+
+
+def test_no_name_that_says_nothing() -> None:
+    vague = [
+        shown(path)
+        for path in tracked()
+        if path.suffix == ".py"
+        for part in path.relative_to(PROJECT).with_suffix("").parts
+        if NAMES_THAT_SAY_NOTHING & set(part.split("_"))
+    ]
+    assert vague == []
+
+
+def reads_environment(path: Path) -> bool:
+    """Whether the file names os.environ or os.getenv, however they were imported."""
+    return any(
+        (isinstance(node, ast.Attribute) and node.attr in {"environ", "environb", "getenv"})
+        or (isinstance(node, ast.ImportFrom) and node.module == "os" and {"environ", "getenv"} & _names(node))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+    )
+
+
+def _names(node: ast.ImportFrom) -> set[str]:
+    return {alias.name for alias in node.names}
+
+
+def test_only_settings_reads_the_environment() -> None:
+    assert {shown(path) for path in package_files() if reads_environment(path)} == READERS_OF_THE_ENVIRONMENT
+
+
+@pytest.mark.parametrize("code", ["import os\nos.environ['A']", "from os import environ", "import os\nos.getenv('A')"])
+def test_reading_the_environment_is_noticed(code: str, tmp_path: Path) -> None:
+    file = tmp_path / "reader.py"
+    file.write_text(code)
+    assert reads_environment(file)
+
+
+def test_no_package_registry_is_named_anywhere() -> None:
+    named = [
+        f"{shown(path)}: {host}"
+        for path in tracked()
+        for host in PACKAGE_HOSTS
+        if host in path.read_bytes().decode("utf-8", "replace").lower()
+    ]
+    assert named == []
+
+
+def pyproject() -> dict[str, object]:
+    return tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))
+
+
+def direct_requirements() -> list[Requirement]:
+    project = pyproject()["project"]
+    assert isinstance(project, dict)
+    texts = [*project["dependencies"], *(text for extra in project["optional-dependencies"].values() for text in extra)]
+    wanted = [Requirement(text) for text in texts]
+    return [requirement for requirement in wanted if requirement.name != project["name"]]
+
+
+def locked() -> dict[str, tuple[str, str]]:
+    """Name -> (version, the block's text)."""
+    text = (PROJECT / "requirements.lock").read_text("utf-8")
+    blocks = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
+    found = {}
+    for block in blocks:
+        match = re.match(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?==(\S+)", block)
+        assert match, f"requirements.lock: not pinned with ==: {block.splitlines()[0]}"
+        found[canonicalize_name(match[1])] = (match[2], block)
+    return found
+
+
+def test_every_locked_package_has_a_hash() -> None:
+    assert [name for name, (_, block) in locked().items() if "--hash=sha256:" not in block] == []
+
+
+def test_the_lock_names_no_address() -> None:
+    text = (PROJECT / "requirements.lock").read_text("utf-8")
+    options = re.findall(r"^--?\S+", text, flags=re.MULTILINE)
+    assert (options, "://" in text) == ([], False)
+
+
+def test_the_lock_satisfies_every_requirement() -> None:
+    lock = locked()
+    unmet = [
+        str(requirement)
+        for requirement in direct_requirements()
+        if (name := canonicalize_name(requirement.name)) not in lock
+        or not requirement.specifier.contains(lock[name][0])
+    ]
+    assert unmet == []
+
+
+def test_the_lock_holds_nothing_that_was_given_up() -> None:
+    asked_for = {canonicalize_name(requirement.name) for requirement in direct_requirements()}
+    said_to_be = {name for name, (_, block) in locked().items() if "(pyproject.toml)" in block}
+    assert said_to_be - asked_for == set()
