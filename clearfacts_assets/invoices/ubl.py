@@ -1,0 +1,226 @@
+"""From bytes to a UBL document that is safe to look at, and to the head that names it.
+
+Documents come from outside. Nothing here reads a file, opens a connection or expands an entity, whatever a document
+asks for, and the work that one document can cause is bounded (``Limits``).
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from functools import lru_cache
+
+from lxml import etree
+
+from clearfacts_assets.invoices.model import DocumentType, Invoice, Money, Party
+from clearfacts_assets.invoices.ports import ParsedDocument
+
+CAC = "urn:oasis:names:specification:ubl:schema:xsd:CommonAggregateComponents-2"
+CBC = "urn:oasis:names:specification:ubl:schema:xsd:CommonBasicComponents-2"
+EXT = "urn:oasis:names:specification:ubl:schema:xsd:CommonExtensionComponents-2"
+INVOICE = "urn:oasis:names:specification:ubl:schema:xsd:Invoice-2"
+CREDIT_NOTE = "urn:oasis:names:specification:ubl:schema:xsd:CreditNote-2"
+PREFIXES = {"cac": CAC, "cbc": CBC, "ext": EXT, "inv": INVOICE, "cn": CREDIT_NOTE}
+
+ROOTS = {f"{{{INVOICE}}}Invoice": DocumentType.INVOICE, f"{{{CREDIT_NOTE}}}CreditNote": DocumentType.CREDIT_NOTE}
+
+_XML_DECLARATION = re.compile(r"^\ufeff?\s*(<\?xml\b[^>]*?)\s+encoding\s*=\s*(?:\"[^\"]*\"|'[^']*')")
+_DECIMAL = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)")
+_DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:Z|[+-]\d{2}:\d{2})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one document may cost. The depth stays below 100, where Saxon stops reading."""
+
+    document_bytes: int = 20 * 2**20
+    elements: int = 1_000_000
+    depth: int = 90  # elements inside one another, the root counted
+    attributes: int = 100  # on one element; Saxon stops at 200
+
+
+class Unreadable(Exception):
+    """This is not a UBL document that may be looked at. ``rule`` says which promise it breaks.
+
+    DOC-SIZE, DOC-SYNTAX, DOC-DOCTYPE, DOC-ROOT, DOC-DEPTH, DOC-ELEMENTS, DOC-ATTRIBUTES; DOC-HEAD where the head
+    lacks what every invoice has.
+    """
+
+    def __init__(self, rule: str, message: str, line: int | None = None, location: str = "") -> None:
+        super().__init__(message)
+        self.rule, self.message, self.line, self.location = rule, message, line, location
+
+
+class _Parsers(threading.local):
+    """One parser a thread: making one costs more than reading a small invoice's head."""
+
+    def __init__(self) -> None:
+        self.parser = etree.XMLParser(
+            resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False
+        )
+
+
+_parsers = _Parsers()
+_ORDINARY_DEPTH = 20
+
+
+def parse(content: bytes, *, limits: Limits | None = None) -> ParsedDocument:
+    """Read one Invoice or CreditNote of UBL 2.1 in any encoding that XML allows. Raises Unreadable."""
+    limits = limits or Limits()
+    _check_size(content, limits)
+    try:
+        root = etree.fromstring(content, _parsers.parser)
+    except etree.XMLSyntaxError as error:
+        raise _not_xml(error) from None
+    except ValueError as error:  # lxml on bytes that no XML parser takes
+        raise Unreadable("DOC-SYNTAX", f"this is not XML: {error}") from None
+    if root.getroottree().docinfo.doctype:  # type: ignore[union-attr]
+        raise Unreadable("DOC-DOCTYPE", "the document declares a DOCTYPE; an invoice needs none and none is read")
+    if root.tag not in ROOTS:
+        raise Unreadable("DOC-ROOT", f"the document is a {_shown(root.tag)}, not a UBL 2.1 Invoice or CreditNote", 1)
+    _check_shape(root, len(content), limits)
+    return ParsedDocument(root, content)
+
+
+def _check_size(content: bytes, limits: Limits) -> None:
+    if len(content) > limits.document_bytes:
+        raise Unreadable(
+            "DOC-SIZE", f"the document has {len(content):,} bytes; the limit is {limits.document_bytes:,} bytes"
+        )
+    if not content or content.isspace():
+        raise Unreadable("DOC-SYNTAX", "the document is empty")
+    # Counted before parsing, so that a document of nothing but tags cannot fill the memory. Every element has at
+    # most two of these; the rest may be comments.
+    if len(content) > 4 * limits.elements and content.count(b"<") > 4 * limits.elements:
+        raise Unreadable("DOC-ELEMENTS", f"the document has far more than {limits.elements:,} elements")
+
+
+def _check_shape(root: etree._Element, size: int, limits: Limits) -> None:
+    # Half a microsecond for the short question, five for the long one: few documents need the second.
+    if _deeper_than(min(_ORDINARY_DEPTH, limits.depth))(root) and _deeper_than(limits.depth)(root):
+        raise Unreadable("DOC-DEPTH", f"elements stand more than {limits.depth} deep in one another")
+    if size > 4 * limits.elements and _more_elements(limits.elements)(root):
+        raise Unreadable("DOC-ELEMENTS", f"the document has more than {limits.elements:,} elements")
+    for element in root.iter(f"{{{EXT}}}ExtensionContent"):
+        # Everywhere else the schema bounds the attributes of an element.
+        for inner in element.iter(etree.Element):
+            if len(inner.attrib) > limits.attributes:
+                raise Unreadable(
+                    "DOC-ATTRIBUTES",
+                    f"an element has more than {limits.attributes} attributes",
+                    inner.sourceline,  # type: ignore[arg-type]
+                )
+
+
+@lru_cache(maxsize=8)
+def _more_elements(limit: int) -> etree.XPath:
+    return etree.XPath(f"count(//*) > {limit}")
+
+
+@lru_cache(maxsize=8)
+def _deeper_than(depth: int) -> etree.XPath:
+    return etree.XPath("boolean(" + "/*" * (depth + 1) + ")")
+
+
+def _not_xml(error: etree.XMLSyntaxError) -> Unreadable:
+    message = (error.msg or "no reason given").strip()
+    if "huge text" in message.lower():
+        message = "a single text is longer than 10 million characters; an attachment may have about 7.5 MB"
+    return Unreadable("DOC-SYNTAX", f"this is not XML that can be read: {message}", error.lineno or None)
+
+
+def _shown(tag: str) -> str:
+    name = etree.QName(tag)
+    return f"{name.localname} (namespace {name.namespace})" if name.namespace else f"{name.localname} element"
+
+
+def from_text(text: str) -> bytes:
+    """A document that came as text inside JSON, as UTF-8 bytes whose XML declaration names no other encoding.
+
+    Text that no encoding can hold (lone surrogates) becomes bytes that ``parse`` refuses.
+    """
+    declared = _XML_DECLARATION.match(text)
+    if declared:
+        text = f'{declared.group(1)} encoding="UTF-8"{text[declared.end() :]}'
+    return text.encode("utf-8", "surrogatepass")
+
+
+def read_invoice(root: etree._Element) -> Invoice:
+    """The head of a document. Raises Unreadable (DOC-HEAD) where number, issue date, amount or currency are missing.
+
+    Reads BT-1, BT-2, BT-3, BT-5, BT-23, BT-24, BT-115 and of both parties name, VAT number, legal number and endpoint.
+    """
+    document_type = ROOTS[root.tag]
+    kind = "InvoiceTypeCode" if document_type is DocumentType.INVOICE else "CreditNoteTypeCode"
+    payable = root.find(f"{{{CAC}}}LegalMonetaryTotal/{{{CBC}}}PayableAmount")
+    currency = _text(root, f"{{{CBC}}}DocumentCurrencyCode") or (payable is not None and payable.get("currencyID"))
+    return Invoice(
+        document_type=document_type,
+        number=_needed(_text(root, f"{{{CBC}}}ID"), "number (BT-1, cbc:ID)"),
+        issue_date=_date(_text(root, f"{{{CBC}}}IssueDate")),
+        type_code=_text(root, f"{{{CBC}}}{kind}"),
+        payable=Money(_amount(payable), _needed(currency or None, "currency (BT-5, cbc:DocumentCurrencyCode)").upper()),
+        supplier=_party(root.find(f"{{{CAC}}}AccountingSupplierParty/{{{CAC}}}Party")),
+        customer=_party(root.find(f"{{{CAC}}}AccountingCustomerParty/{{{CAC}}}Party")),
+        customization_id=_text(root, f"{{{CBC}}}CustomizationID"),
+        profile_id=_text(root, f"{{{CBC}}}ProfileID"),
+    )
+
+
+def _party(party: etree._Element | None) -> Party:
+    if party is None:
+        return Party(name="")
+    endpoint = party.find(f"{{{CBC}}}EndpointID")
+    address = None
+    if endpoint is not None and endpoint.text and endpoint.text.strip():
+        scheme = endpoint.get("schemeID")
+        address = f"{scheme}:{endpoint.text.strip()}" if scheme else endpoint.text.strip()
+    return Party(
+        name=_text(party, f"{{{CAC}}}PartyLegalEntity/{{{CBC}}}RegistrationName")
+        or _text(party, f"{{{CAC}}}PartyName/{{{CBC}}}Name")
+        or "",
+        vat_id=_vat_id(party),
+        legal_id=_text(party, f"{{{CAC}}}PartyLegalEntity/{{{CBC}}}CompanyID"),
+        endpoint=address,
+    )
+
+
+def _vat_id(party: etree._Element) -> str | None:
+    """BT-31 / BT-48: the tax number under the scheme VAT, not another tax registration (BT-32)."""
+    for scheme in party.iterfind(f"{{{CAC}}}PartyTaxScheme"):
+        if (_text(scheme, f"{{{CAC}}}TaxScheme/{{{CBC}}}ID") or "").upper() == "VAT":
+            number = _text(scheme, f"{{{CBC}}}CompanyID")
+            if number:
+                return number
+    return None
+
+
+def _text(element: etree._Element, path: str) -> str | None:
+    text = element.findtext(path)
+    return (" ".join(text.split()) or None) if text else None
+
+
+def _needed(value: str | None, what: str) -> str:
+    if not value:
+        raise Unreadable("DOC-HEAD", f"the document has no {what}")
+    return value
+
+
+def _date(text: str | None) -> date:
+    """An xs:date; a time zone says nothing about the day that is printed on the invoice."""
+    match = _DATE.fullmatch(_needed(text, "issue date (BT-2, cbc:IssueDate)"))
+    try:
+        return date.fromisoformat(match.group(1) if match else "")
+    except ValueError:
+        raise Unreadable("DOC-HEAD", f"the issue date (BT-2, cbc:IssueDate) {text!r} is not a date") from None
+
+
+def _amount(payable: etree._Element | None) -> Decimal:
+    """An xs:decimal: digits and a point, never an exponent, NaN or a grouping mark."""
+    text = _needed((payable.text or "").strip() if payable is not None else None, "amount due (BT-115)")
+    if not _DECIMAL.fullmatch(text):
+        raise Unreadable("DOC-HEAD", f"the amount due (BT-115, cbc:PayableAmount) {text!r} is not an amount")
+    return Decimal(text)
