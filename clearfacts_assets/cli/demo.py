@@ -1,0 +1,200 @@
+"""``clearfacts demo``: the whole system on one machine, with a simulated other side, and one day's invoices through it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import IO, Annotated, Any
+
+import typer
+
+from clearfacts_assets.cli.console import err, fail, out
+
+START_SECONDS = 120  # to wait for a process to answer
+RUN_SECONDS = 1800  # to wait for the day's run
+STOP_SECONDS = 15  # given to a process before it is killed
+
+
+def demo(
+    date: Annotated[str | None, typer.Option(help="day to process, YYYY-MM-DD; default: yesterday in Brussels")] = None,
+    per_day: Annotated[int, typer.Option(min=0, help="invoices that the simulated ERP has a day")] = 40,
+    port: Annotated[int | None, typer.Option(help="port for UI and API; default: setting serve.port")] = None,
+    once: Annotated[bool, typer.Option("--once", help="end after the table; exit 0 when the job completed")] = False,
+) -> None:
+    """Start simulator, Dagster's daemon, UI and API; process one day; show what happened; stay up until Ctrl-C."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        completed = _demo(date, per_day, port, once)
+    except KeyboardInterrupt:
+        err.print("Stopped.")
+        return
+    if not completed:
+        raise typer.Exit(1)
+
+
+def _demo(date: str | None, per_day: int, port: int | None, once: bool) -> bool:
+    from clearfacts_assets import settings
+    from clearfacts_assets.home import packaged, prepare
+    from clearfacts_assets.storage import migrate
+
+    known = settings.load()
+    prepare(known)
+    migrate.upgrade(known.business_database_url)
+    address = f"http://127.0.0.1:{_free_port(port if port is not None else known.serve.port)}"
+    logs = known.home / "logs"
+    logs.mkdir(exist_ok=True)
+    with _process_tree(logs) as start:
+        state = known.home / "simulator.jsonl"
+        simulator = start("simulator", "simulate", "--port", "0", "--per-day", str(per_day), "--state", str(state))
+        _point_to(_announced(simulator, logs / "simulator.log"), address)
+        start("web", "serve", "--port", address.rpartition(":")[2])
+        start("daemon", "-m", "dagster._daemon", "run", "-w", str(packaged("workspace.yaml")))
+        completed = _process_one_day(address, date)
+        if once:
+            return completed
+        out.print(f"\nDagster's UI  [link={address}]{address}[/link]")
+        out.print(f"API           {address}/api/v1/docs")
+        out.print(f"Everything is kept in {known.home}; logs in {logs}. Ctrl-C stops it all.")
+        start.watch()
+    return completed
+
+
+def _process_one_day(address: str, date: str | None) -> bool:
+    """Launch the day's run as the UI would, follow it, show what it came to. Returns whether the job completed."""
+    from datetime import UTC, datetime
+    from uuid import UUID
+
+    import httpx
+
+    from clearfacts_assets import settings
+    from clearfacts_assets.api.dagster_gateway import ENDED, DagsterGateway
+    from clearfacts_assets.cli.jobs import follow, print_job
+    from clearfacts_assets.invoices.automation import day_before
+    from clearfacts_assets.storage.database import open_engine
+
+    day = date or day_before(datetime.now(UTC))
+    engine = open_engine(settings.load().business_database_url)
+    with httpx.Client(base_url=address, timeout=30) as client:
+        _wait_for(client)
+        gateway = DagsterGateway(client)
+        run_id = gateway.launch("daily_processing", day, {}, {"clearfacts/triggered_by": "demo"})
+        err.print(f"Invoices of {day}: {address}/runs/{run_id}", highlight=False)
+        follow(engine, UUID(run_id), lambda: gateway.status(run_id) in ENDED, seconds=RUN_SECONDS)
+        completed = gateway.status(run_id) == "SUCCESS"
+    print_job(engine, UUID(run_id))
+    return completed
+
+
+def _wait_for(client: Any) -> None:
+    import httpx
+
+    with err.status("Starting Dagster ..."):
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                if client.get("/server_info").status_code == httpx.codes.OK:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.2)
+    fail(f"the web server did not answer within {START_SECONDS} s: see logs/web.log in CLEARFACTS_HOME")
+
+
+def _point_to(simulator: dict[str, Any], address: str) -> None:
+    """Let every process of the demo speak to the simulator, whatever else is configured."""
+    from clearfacts_assets import settings
+
+    os.environ.update(simulator["environment"])
+    os.environ["CLEARFACTS_SERVE__PUBLIC_URL"] = address
+    settings.load.cache_clear()
+
+
+def _announced(process: subprocess.Popen[bytes], log: Path) -> dict[str, Any]:
+    """The simulator's first line: where it listens."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        first = log.read_text().partition("\n")
+        if first[1]:
+            announced: dict[str, Any] = json.loads(first[0])
+            return announced
+        time.sleep(0.05)
+    fail(f"the simulator did not start: see {log}")
+
+
+def _free_port(wanted: int) -> int:
+    for candidate in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", candidate))
+            except OSError:
+                err.print(f"Port {candidate} is taken; another one is used.")
+                continue
+            return int(probe.getsockname()[1])
+    fail("no port is free on 127.0.0.1")
+
+
+class _ProcessTree:
+    """The demo's child processes, each with a log file of its own."""
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __call__(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, *(arguments if arguments[0] == "-m" else ("-m", "clearfacts_assets", *arguments))]
+        log: IO[bytes]
+        with (self._logs / f"{name}.log").open("wb") as log:
+            # A session of their own, so that Ctrl-C reaches only us and the children are stopped in order.
+            child = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)  # noqa: S603
+        self._children[name] = child
+        return child
+
+    def watch(self) -> None:
+        """Until Ctrl-C. A child that ends by itself is named, and ends the demo."""
+        while True:
+            for name, child in self._children.items():
+                if child.poll() is not None:
+                    fail(f"the {name} process ended with code {child.returncode}: see {self._logs / name}.log")
+            time.sleep(1)
+
+    def stop(self) -> None:
+        """Last started, first stopped; who does not listen is killed with all it started."""
+        for child in reversed(self._children.values()):
+            if child.poll() is None:
+                child.send_signal(signal.SIGINT)
+        deadline = time.monotonic() + STOP_SECONDS
+        for child in self._children.values():
+            try:
+                child.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                pass
+            _kill_group(child.pid)
+
+
+def _kill_group(leader: int) -> None:
+    try:
+        os.killpg(leader, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+@contextmanager
+def _process_tree(logs: Path) -> Iterator[_ProcessTree]:
+    tree = _ProcessTree(logs)
+    try:
+        yield tree
+    finally:
+        tree.stop()
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,24 @@
+"""Errors that can be foreseen, in words for the person at the terminal."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+from sqlalchemy.exc import OperationalError, ProgrammingError
+
+from clearfacts_assets.invoices.ports import DestinationError, SourceError
+
+
+def explain(error: Exception) -> str | None:
+    """What went wrong and what to do; None for what nobody foresaw."""
+    if isinstance(error, ValidationError) and error.title == "Settings":
+        wrong = "; ".join(
+            f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False)
+        )
+        return f"the settings are not right: {wrong}. `clearfacts settings` lists them all."
+    if isinstance(error, SourceError | DestinationError | FileNotFoundError):
+        return str(error)
+    if isinstance(error, OperationalError | ProgrammingError):
+        if "no such table" in str(error.orig) or "does not exist" in str(error.orig):
+            return "the database has no tables yet: run `clearfacts db upgrade` first"
+        return f"the database does not answer: {str(error.orig).strip()}. Check CLEARFACTS_DATABASE_URL."
+    return None

@@ -1,0 +1,41 @@
+"""``clearfacts serve``: API and Dagster's UI in one process, on one port."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="address to listen on; default: setting serve.host")] = None,
+    port: Annotated[int | None, typer.Option(help="port; default: setting serve.port")] = None,
+) -> None:
+    """Serve Dagster's UI and the API. Runs are started by the daemon: `dagster-daemon run` beside it, or `clearfacts demo`."""
+    import uvicorn
+    from dagster import DagsterInstance
+    from dagster._core.workspace.context import WorkspaceProcessContext
+    from dagster._core.workspace.load_target import WorkspaceFileTarget
+
+    from clearfacts_assets import settings
+    from clearfacts_assets.api.app import create_app
+    from clearfacts_assets.home import packaged, prepare
+
+    known = settings.load()
+    prepare(known)
+    with (
+        DagsterInstance.get() as instance,
+        WorkspaceProcessContext(
+            instance,
+            workspace_load_target=WorkspaceFileTarget(paths=[str(packaged("workspace.yaml"))]),
+            version="",
+            read_only=False,
+        ) as workspace,
+    ):
+        instance.optimize_for_webserver(statement_timeout=5000, pool_recycle=3600, max_overflow=20)
+        uvicorn.run(
+            create_app(workspace),
+            host=host or known.serve.host,
+            port=port if port is not None else known.serve.port,
+            log_level="warning",
+        )

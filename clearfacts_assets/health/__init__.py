@@ -1,0 +1,1 @@
+"""Does everything answer that the nightly run needs?"""

@@ -1,0 +1,32 @@
+"""The one folder of all embedded state: our database, Dagster's databases, files and logs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from importlib.resources import files
+from pathlib import Path
+
+from clearfacts_assets.settings import Settings
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+def prepare(known: Settings) -> Path:
+    """Make the folder, readable by its owner only, and point Dagster to its part of it. Returns Dagster's part.
+
+    A DAGSTER_HOME that is set already wins: on Kubernetes the Helm chart sets it.
+    """
+    dagster_home = known.home.resolve() / "dagster"
+    dagster_home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    known.home.chmod(0o700)
+    shutil.copyfile(packaged("dagster.yaml"), dagster_home / "dagster.yaml")
+    os.environ.setdefault("DAGSTER_HOME", str(dagster_home))
+    os.environ["CLEARFACTS_HOME"] = str(known.home.resolve())  # for child processes, whatever folder they start in
+    return Path(os.environ["DAGSTER_HOME"])
+
+
+def packaged(name: str) -> Path:
+    """``dagster.yaml`` or ``workspace.yaml``: at the project's top level, or inside an installed package."""
+    beside = PROJECT / name
+    return beside if beside.is_file() else Path(str(files("clearfacts_assets") / name))

@@ -1,0 +1,34 @@
+"""What an operator reads on a materialization: tables and numbers. Numbers plot themselves in Dagster's UI."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from uuid import UUID
+
+import dagster as dg
+
+LONGEST_TABLE = 50  # rows shown; `clearfacts invoices list` has them all
+LONGEST_CELL = 300  # characters
+
+
+def table(columns: Mapping[str, str], rows: Iterable[Sequence[object]]) -> dg.TableMetadataValue:
+    """A table with column names and Dagster types (``string``, ``int``, ``float``), the first rows only."""
+    names = list(columns)
+    records = [
+        dg.TableRecord({name: _cell(value) for name, value in zip(names, row, strict=True)})
+        for row, _ in zip(rows, range(LONGEST_TABLE), strict=False)
+    ]
+    schema = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()])
+    return dg.MetadataValue.table(records, schema=schema)
+
+
+def _cell(value: object) -> str | int | float | bool | None:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = str(value)
+    return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…"
+
+
+def job_command(job_id: UUID) -> dg.TextMetadataValue:
+    """The command that shows the same job in a terminal."""
+    return dg.MetadataValue.text(f"clearfacts jobs show {job_id}")

@@ -1,0 +1,155 @@
+"""Dagster runs and our ``jobs`` rows: one row a run, truthful whatever happens to the run.
+
+Dagster knows whether a run is alive; the row says what it came to. Each asset opens the row (``job_of``), the last one
+closes it. A run that dies cannot close its row, so whoever looks (sensors, the CLI, the API) first reconciles.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import dagster as dg
+import psutil
+from sqlalchemy import Engine
+
+from clearfacts_assets.invoices.automation import CORRELATION_TAG, PIPELINE
+from clearfacts_assets.storage.jobs import JobRepository
+
+_CLOCK_TOLERANCE = 5  # seconds by which one process's start time may differ when the system's clock is corrected
+SCHEDULE_TAG = "dagster/schedule_name"
+_ENDED_BADLY = {dg.DagsterRunStatus.FAILURE: "failed", dg.DagsterRunStatus.CANCELED: "was stopped by a person"}
+
+
+@dataclass(slots=True)
+class JobRun:
+    """The job that the running asset belongs to."""
+
+    id: UUID
+    partition_key: str
+    correlation_id: str
+    details: dict[str, Any]  # what earlier assets of this run noted
+
+    @property
+    def problems(self) -> list[str]:
+        """What went wrong without stopping the run; it fails at its end because of them."""
+        return [str(problem) for problem in self.details.get("problems", [])]
+
+
+class JobBook:
+    """The ``jobs`` row of the running asset: opened, noted in, and closed by the run's last asset."""
+
+    def __init__(self, context: dg.AssetExecutionContext, engine: Engine) -> None:
+        self._jobs, self._context = JobRepository(engine), context
+        run = context.run
+        self.job = JobRun(UUID(run.run_id), context.partition_key, run.tags.get(CORRELATION_TAG, run.run_id), {})
+
+    def open(self) -> JobRun:
+        run = self._context.run
+        record = self._jobs.begin(
+            self.job.id,
+            job_type="scheduled" if SCHEDULE_TAG in run.tags else "manual",
+            partition_key=self.job.partition_key,
+            correlation_id=self.job.correlation_id,
+            details={"job_name": run.job_name, "worker": _this_process()},
+            now=_now(),
+        )
+        self.job.details = record.details
+        return self.job
+
+    def note(self, **details: Any) -> None:
+        """Keep something for later assets and for people, under its name in the row's metadata."""
+        self.job.details = {**self.job.details, **details}
+        self._jobs.update_details(self.job.id, details, now=_now())
+
+    def note_problem(self, problem: str) -> None:
+        self.note(problems=[*self.job.problems, problem])
+
+    def close(self) -> None:
+        """Close the row if this asset is the run's last. Raises Failure when there were problems on the way."""
+        if not self._is_last():
+            return
+        if self.job.problems:
+            raise dg.Failure(" ".join(self.job.problems), allow_retries=False)
+        self._jobs.finish(self.job.id, "completed", error_message=None, now=_now())
+
+    def fail(self, error: BaseException) -> None:
+        message = error.description if isinstance(error, dg.Failure) else str(error)
+        self._jobs.finish(
+            self.job.id, "failed", error_message=message or f"stopped ({type(error).__name__})", now=_now()
+        )
+
+    @property
+    def chosen_assets(self) -> set[str]:
+        """The assets that this run materializes: all of the pipeline, or what a person selected."""
+        return {key.path[-1] for key in self._context.job_def.asset_layer.selected_asset_keys}
+
+    def _is_last(self) -> bool:
+        asset = self._context.asset_key.path[-1]
+        return not self.chosen_assets.intersection(PIPELINE[PIPELINE.index(asset) + 1 :])
+
+
+@contextmanager
+def job_of(context: dg.AssetExecutionContext, engine: Engine) -> Iterator[JobBook]:
+    """The run's ``jobs`` row around the work of one asset; an exception closes it as failed with its message."""
+    book = JobBook(context, engine)
+    book.open()
+    try:
+        yield book
+        book.close()
+    except BaseException as error:
+        book.fail(error)
+        raise
+
+
+def reconcile(instance: dg.DagsterInstance, engine: Engine) -> list[UUID]:
+    """Close the rows of runs that are over. Returns the ids of the jobs whose run died without a word.
+
+    Costs one read of the unfinished rows (a handful) and one of Dagster's run for each.
+    """
+    jobs = JobRepository(engine)
+    died = []
+    for job in jobs.unfinished():
+        run = instance.get_run_by_id(str(job.id))
+        if run is None:
+            if job.status == "running":
+                jobs.finish(job.id, "failed", error_message="Dagster knows no run with this id", now=_now())
+            continue
+        if run.status is dg.DagsterRunStatus.STARTED and _is_dead(job.details.get("worker")):
+            instance.report_run_failed(
+                run, message="The process of this run is gone: it was killed or the machine stopped."
+            )
+            run = instance.get_run_by_id(run.run_id) or run
+        if run.status is dg.DagsterRunStatus.SUCCESS:
+            jobs.finish(job.id, "completed", error_message=None, now=_now())
+        elif run.status in _ENDED_BADLY:
+            died.append(job.id)
+            message = f"The run {_ENDED_BADLY[run.status]} before it could say why: see its page in Dagster."
+            jobs.finish(job.id, "failed", error_message=message, now=_now())
+    return died
+
+
+def _this_process() -> dict[str, Any]:
+    process = psutil.Process()
+    return {"host": socket.gethostname(), "pid": process.pid, "started": process.create_time()}
+
+
+def _is_dead(worker: dict[str, Any] | None) -> bool:
+    """Whether a run's process is provably gone. On another host nobody can tell; run monitoring can."""
+    if worker is None or worker["host"] != socket.gethostname():
+        return False
+    try:
+        process = psutil.Process(worker["pid"])
+        another = abs(process.create_time() - worker["started"]) > _CLOCK_TOLERANCE
+        return another or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,149 @@
+"""What the assets are given: each outside system and the database, as Dagster resources over plain clients.
+
+The fields are what an operator may see and, in the launchpad, change. Secrets are not fields: Dagster stores and shows
+resource configuration, so tokens are read from the settings at the moment a client is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
+import dagster as dg
+from dagster_slack import SlackResource as DagsterSlackResource
+from slack_sdk.web.client import WebClient
+from sqlalchemy import Engine
+
+from clearfacts_assets import settings as configuration
+from clearfacts_assets.invoices.destinations.clearfacts_graphql import ClearfactsGraphql
+from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRest
+from clearfacts_assets.invoices.ports import Destination, InvoiceSource
+from clearfacts_assets.invoices.sources.folder import Folder
+from clearfacts_assets.invoices.sources.java_backend import JavaBackend
+from clearfacts_assets.storage.database import open_engine
+
+SLACK_TIMEOUT = 10  # seconds
+
+
+class SourceResource(dg.ConfigurableResource):
+    """Where invoices come from: the Java backend, or a folder of dropped UBL files."""
+
+    kind: str
+    base_url: str | None
+    folder: str | None
+    page_size: int
+
+    @contextmanager
+    def open(self, correlation_id: str = "") -> Iterator[InvoiceSource]:
+        """A client for one run, closed at its end. Raises SettingMissing where the address is not set."""
+        source = self._make(correlation_id)
+        try:
+            yield source
+        finally:
+            source.close()
+
+    def _make(self, correlation_id: str) -> InvoiceSource:
+        limits = configuration.load().source
+        if self.kind == "folder":
+            if not self.folder:
+                raise SettingMissing("source.folder", "the folder of dropped UBL files")
+            return Folder(self.folder, document_bytes=limits.document_bytes, page_size=self.page_size)
+        if not self.base_url:
+            raise SettingMissing("source.base_url", "the Java backend's address, without /invoices")
+        return JavaBackend(
+            self.base_url,
+            limits.token.get_secret_value(),
+            page_size=self.page_size,
+            connect_timeout=limits.connect_timeout,
+            deadline=limits.deadline,
+            attempts=limits.attempts,
+            longest_wait=limits.longest_wait,
+            page_bytes=limits.page_bytes,
+            document_bytes=limits.document_bytes,
+            correlation_id=correlation_id,
+        )
+
+
+class ClearfactsResource(dg.ConfigurableResource):
+    """Clearfacts, by the transport that the settings choose."""
+
+    transport: str
+    base_url: str
+    login_url: str
+    invoice_type: str
+    concurrency: int
+
+    @contextmanager
+    def open(self) -> Iterator[Destination]:
+        """A client for one run, closed at its end."""
+        limits = configuration.load().destination
+        make = ClearfactsRest if self.transport == "rest" else ClearfactsGraphql
+        destination = make(
+            self.base_url,
+            limits.token.get_secret_value(),
+            login_url=self.login_url,
+            connect_timeout=limits.connect_timeout,
+            deadline=limits.deadline,
+            longest_wait=limits.longest_wait,
+            connections=self.concurrency,
+        )
+        try:
+            yield destination
+        finally:
+            destination.close()
+
+
+class SlackResource(DagsterSlackResource):
+    """Slack with an address of its own, so that tests and the demo speak to a simulated one."""
+
+    token: str = ""  # never configured here: see the module's docstring
+    base_url: str
+    channel: str
+
+    def get_client(self) -> WebClient:
+        """A client with a timeout; the token comes from the settings."""
+        token = configuration.load().slack.token.get_secret_value()
+        return WebClient(token, base_url=self.base_url, timeout=SLACK_TIMEOUT)
+
+
+class DatabaseResource(dg.ConfigurableResource):
+    """Our own database; one engine with pooled connections per process and address."""
+
+    def engine(self) -> Engine:
+        return _engine(configuration.load().business_database_url)
+
+
+@lru_cache(maxsize=4)
+def _engine(url: str) -> Engine:
+    return open_engine(url)
+
+
+class SettingMissing(Exception):
+    """A setting without which the work cannot be done."""
+
+    def __init__(self, name: str, meaning: str) -> None:
+        variable = "CLEARFACTS_" + name.upper().replace(".", "__")
+        super().__init__(f"the setting {name} ({meaning}) is missing: set {variable}, or {name} in the settings file")
+
+
+def from_settings() -> dict[str, dg.ConfigurableResource]:
+    """The resources by the names that assets, sensors and checks ask for."""
+    known = configuration.load()
+    return {
+        "source": SourceResource(
+            kind=known.source.kind,
+            base_url=str(known.source.base_url).rstrip("/") if known.source.base_url else None,
+            folder=str(known.source.folder) if known.source.folder else None,
+            page_size=known.source.page_size,
+        ),
+        "clearfacts": ClearfactsResource(
+            transport=known.destination.transport,
+            base_url=str(known.destination.base_url).rstrip("/"),
+            login_url=str(known.destination.login_url).rstrip("/"),
+            invoice_type=known.destination.invoice_type,
+            concurrency=known.delivery.concurrency,
+        ),
+        "slack": SlackResource(base_url=str(known.slack.base_url), channel=known.slack.channel),
+        "database": DatabaseResource(),
+    }
