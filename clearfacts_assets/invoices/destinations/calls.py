@@ -1,0 +1,134 @@
+"""One call to Clearfacts, and what its end means whatever the transport. docs/clearfacts-outcomes.md shows it all.
+
+The question behind every row is not "did it work?" but "may it have been accepted?". Unless an answer settles it, it
+may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum, auto
+from typing import Any
+
+import httpx
+
+from clearfacts_assets.invoices.ports import Denied, NotSent, Outcome, Refused, Unknown
+from clearfacts_assets.outgoing.body import BodyMalformed, BodyTooLarge, read_body
+from clearfacts_assets.outgoing.client import bounded, open_client
+from clearfacts_assets.outgoing.evidence import Secrets, parse_json
+from clearfacts_assets.outgoing.headers import bearer, retry_after
+
+RESPONSE_BYTES = 4 * 2**20  # most bytes of one answer, unpacked
+DOCUMENT_ID_CHARACTERS = 255  # what the column deliveries.document_id holds
+
+
+class Meaning(Enum):
+    """What an answer says of the document."""
+
+    ACCEPTED = auto()  # if the answer's body proves it, else UNKNOWN
+    REFUSED = auto()  # if the answer's body is an error as documented, else UNKNOWN
+    NOT_SENT = auto()
+    DENIED = auto()
+    UNKNOWN = auto()
+
+
+# HTTP statuses that mean the same on both transports. What stands nowhere is UNKNOWN.
+STATUSES: dict[int, Meaning] = {
+    401: Meaning.DENIED,
+    403: Meaning.DENIED,
+    429: Meaning.NOT_SENT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer to a request that left."""
+
+    address: str  # method and address, for messages
+    status: int
+    json: Any  # None where the body is not JSON
+    evidence: dict[str, Any]
+    wait: float | None  # Retry-After in seconds, capped
+
+    def means(self, meaning: Meaning, *, code: str = "", message: str = "") -> Outcome:
+        """The outcome for every meaning but ACCEPTED, which takes a proof (then it is UNKNOWN)."""
+        told = f"{self.address} answered HTTP {self.status}" + (f" ({message or code})" if message or code else "")
+        if meaning is Meaning.REFUSED:
+            return Refused(code or f"HTTP {self.status}", message, self.evidence)
+        if meaning is Meaning.NOT_SENT:
+            return NotSent(told, self.wait, self.evidence)
+        if meaning is Meaning.DENIED:
+            return Denied(f"{told}: renew destination.token", self.evidence)
+        return Unknown(f"{told}, which settles nothing: look the document up in Clearfacts", self.evidence)
+
+
+class Calls:
+    """A pooled client for one destination; safe for as many threads as it has connections."""
+
+    def __init__(
+        self,
+        token: str,
+        *,
+        connect_timeout: float,
+        deadline: float,
+        longest_wait: float,
+        connections: int,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.secrets = Secrets(token.strip())
+        self._deadline, self._longest_wait, self._now = deadline, longest_wait, now
+        self._client = open_client(connections=connections, connect_timeout=connect_timeout, deadline=deadline)
+        self._client.headers.update({"Accept-Encoding": "gzip", **bearer(token)})
+
+    def request(self, method: str, address: str, **content: Any) -> httpx.Request:
+        """A request with its whole body made, so that nothing of ours can fail between its bytes."""
+        request = self._client.build_request(method, address, **content)
+        request.read()
+        return request
+
+    def ask(self, request: httpx.Request) -> Answer | NotSent | Unknown:
+        """Send once. NotSent where provably nothing left, Unknown where something did and no whole answer came."""
+        body, response = bytearray(), None
+        with bounded(self._deadline) as call:
+            try:
+                response = self._client.send(request, stream=True)
+                try:
+                    read_body(response, RESPONSE_BYTES, body)
+                finally:
+                    response.close()
+            except (httpx.RequestError, BodyMalformed, BodyTooLarge) as error:
+                return self._failed(request, response, body, error, handed_over=call.handed_over)
+            if not call.handed_over:  # an answer to something else, left over on a connection that was closing
+                return NotSent(f"{_place(request)}: the connection closed before the request left")
+        return Answer(
+            address=_place(request),
+            status=response.status_code,
+            json=parse_json(body),
+            evidence=self.secrets.evidence(response, body),
+            wait=retry_after(response, self._now(), self._longest_wait),
+        )
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _failed(
+        self,
+        request: httpx.Request,
+        response: httpx.Response | None,
+        body: bytearray,
+        error: Exception,
+        *,
+        handed_over: bool,
+    ) -> NotSent | Unknown:
+        what = f"{type(error).__name__}: {self.secrets.excerpt(str(error), 200)}"
+        if not handed_over:
+            return NotSent(f"{_place(request)}: no connection, nothing left ({what})")
+        came = self.secrets.evidence(response, body) if response is not None else {}
+        reason = f"{_place(request)}: the request left, but no whole answer came within {self._deadline:g} s ({what})"
+        return Unknown(f"{reason}: look the document up in Clearfacts", came | {"error": what})
+
+
+def _place(request: httpx.Request) -> str:
+    return f"{request.method} {request.url.copy_with(query=None)}"

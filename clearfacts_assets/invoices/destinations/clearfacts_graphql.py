@@ -1,0 +1,239 @@
+"""Clearfacts' public GraphQL API: the multipart mutation ``uploadFile``, and what can be asked about it afterwards.
+
+It knows no idempotency key and no way to find a document by its invoice: an upload without an answer stays unknown.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clearfacts_assets.invoices.destinations.calls import STATUSES, Answer, Calls, Meaning
+from clearfacts_assets.invoices.ports import Accepted, DestinationError, NotSent, Outcome, Parcel, Unknown
+from clearfacts_assets.outgoing.headers import correlation, plain_address
+
+UPLOAD = (
+    "mutation upload($vatNumber: String!, $fileName: String!, $invoiceType: InvoiceTypeArgument!) "
+    "{ uploadFile(vatnumber: $vatNumber, filename: $fileName, invoicetype: $invoiceType) { uuid, amountOfPages } }"
+)
+ADMINISTRATIONS = "query administrations { administrations { name companyNumber } }"
+DOCUMENT = "query document($id: ID!) { document(id: $id) { date ... on InvoiceDocument { type paymentState } } }"
+ANYTHING = "query anything { __typename }"
+
+_MESSAGE_CHARACTERS = 500  # of an error's message that are read and shown
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
+_BELGIAN = re.compile(r"(?:BE)?(\d{10})", re.IGNORECASE | re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorMeaning:
+    """What one kind of GraphQL error means. It is recognised by its ``extensions.code`` or by words in its message."""
+
+    meaning: Meaning
+    code: str = ""  # exactly
+    words: str = ""  # a regular expression, in any case, anywhere in the message
+    name: str = ""  # how a recognised message is called where the error brings no code
+
+    def fits(self, code: str, message: str) -> bool:
+        if self.code:
+            return self.code == code
+        return bool(self.words) and re.search(self.words, message, re.IGNORECASE) is not None
+
+
+# Clearfacts documents no list of errors. Only what says beyond doubt that nothing was filed belongs here; whatever is
+# not listed is UNKNOWN. When Clearfacts says more, add a line.
+KNOWN_ERRORS: tuple[ErrorMeaning, ...] = (
+    ErrorMeaning(Meaning.REFUSED, code="UNKNOWN_ADMINISTRATION"),
+    ErrorMeaning(Meaning.REFUSED, code="UNSUPPORTED_FILE"),
+    ErrorMeaning(Meaning.REFUSED, code="FILE_TOO_LARGE"),
+    ErrorMeaning(Meaning.REFUSED, code="INVALID_FILE"),
+    ErrorMeaning(Meaning.DENIED, code="UNAUTHENTICATED"),
+    ErrorMeaning(
+        Meaning.REFUSED,
+        words=r"\b(unknown administration|administration\b.*\bnot found)\b",
+        name="UNKNOWN_ADMINISTRATION",
+    ),
+    ErrorMeaning(
+        Meaning.REFUSED,
+        words=r"\b(unsupported|invalid) (file|mime) ?type\b|\bunsupported file\b",
+        name="UNSUPPORTED_FILE",
+    ),
+    ErrorMeaning(Meaning.REFUSED, words=r"\bfile\b.*\btoo large\b", name="FILE_TOO_LARGE"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Administration:
+    """A company's file at Clearfacts that our token may see."""
+
+    name: str
+    company_number: str  # ten digits, without BE
+
+
+@dataclass(frozen=True, slots=True)
+class FiledDocument:
+    """What became of a delivered document; None where Clearfacts does not say."""
+
+    document_id: str
+    date: str | None
+    type: str | None
+    payment_state: str | None
+
+
+class ClearfactsGraphql:
+    """A Destination over the GraphQL API."""
+
+    name = "clearfacts"
+    honours_idempotency_key = False
+    can_look_up = False
+
+    def __init__(
+        self,
+        base_url: str,
+        token: str,
+        *,
+        login_url: str,
+        connect_timeout: float = 5,
+        deadline: float = 30,
+        longest_wait: float = 300,
+        connections: int = 8,
+        known_errors: Sequence[ErrorMeaning] = KNOWN_ERRORS,
+    ) -> None:
+        """Times in seconds. Raises ValueError for an address or a token that cannot be used."""
+        self._address = plain_address(base_url) + "/graphql"
+        self._userinfo = plain_address(login_url) + "/oauth2-server/userinfo"
+        self._known_errors = tuple(known_errors)
+        self._calls = Calls(
+            token,
+            connect_timeout=connect_timeout,
+            deadline=deadline,
+            longest_wait=longest_wait,
+            connections=connections,
+        )
+
+    def send(self, parcel: Parcel) -> Outcome:
+        variables = {
+            "vatNumber": company_number(parcel.administration),
+            "fileName": parcel.file_name,
+            "invoiceType": parcel.invoice_type,
+        }
+        request = self._calls.request(
+            "POST",
+            self._address,
+            headers=correlation(parcel.correlation_id),
+            data={"query": UPLOAD, "variables": json.dumps(variables)},
+            files={"file": (parcel.file_name, parcel.content, "application/xml")},
+        )
+        answer = self._calls.ask(request)
+        if not isinstance(answer, Answer):
+            return answer
+        if answer.status in STATUSES:
+            return answer.means(STATUSES[answer.status])
+        return self._outcome(answer)
+
+    def look_up(self, parcel: Parcel) -> Accepted | Unknown | None:
+        """Never known: the API cannot be asked for a document by its invoice."""
+        return Unknown(f"Clearfacts cannot be asked for a document by its invoice: look for {parcel.file_name} there")
+
+    def administrations(self) -> list[Administration]:
+        """The files (companies) that our token may see. Raises DestinationError."""
+        rows = self._query(ADMINISTRATIONS, {}).get("administrations")
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise DestinationError(f"{self._address} answered the query for administrations without a list of them")
+        return [Administration(str(row.get("name")), company_number(str(row.get("companyNumber")))) for row in rows]
+
+    def document(self, document_id: str) -> FiledDocument | None:
+        """What became of a delivered document; None where Clearfacts has none with this id. Raises DestinationError."""
+        found = self._query(DOCUMENT, {"id": document_id}).get("document")
+        if found is None:
+            return None
+        if not isinstance(found, dict):
+            raise DestinationError(f"{self._address} answered the query for document {document_id} with no document")
+        return FiledDocument(document_id, *(_text(found.get(name)) for name in ("date", "type", "paymentState")))
+
+    def check(self) -> str:
+        """Ask who we are, and whether the API answers this token. Raises DestinationError."""
+        answer = self._answered(self._calls.ask(self._calls.request("GET", self._userinfo)))
+        user = answer.json if answer.status == 200 and isinstance(answer.json, dict) else {}
+        name = user.get("username") or user.get("sub")
+        if not isinstance(name, str):
+            raise DestinationError(f"{answer.address} answered HTTP {answer.status} and names no user: check login_url")
+        spoken = self._post(ANYTHING, {})
+        if not isinstance(spoken.json, dict) or not {"data", "errors"} & spoken.json.keys():
+            raise DestinationError(f"{spoken.address} answered HTTP {spoken.status} and no GraphQL: check base_url")
+        return f"{self._address} answers; the token is that of {self._calls.secrets.excerpt(name, 100)}"
+
+    def close(self) -> None:
+        self._calls.close()
+
+    def _outcome(self, answer: Answer) -> Outcome:
+        body = answer.json if answer.status in (200, 400) and isinstance(answer.json, dict) else {}
+        data, errors = body.get("data"), body.get("errors")
+        uploaded = data.get("uploadFile") if isinstance(data, dict) else None
+        if errors and uploaded is None:
+            return self._refusal(answer, errors)
+        identifier = (
+            uploaded.get("uuid") if isinstance(uploaded, dict) and answer.status == 200 and not errors else None
+        )
+        if isinstance(identifier, str) and _UUID.fullmatch(identifier):
+            return Accepted(identifier.lower(), answer.evidence)
+        return answer.means(Meaning.UNKNOWN, message="neither a plain success nor a plain error")
+
+    def _refusal(self, answer: Answer, errors: Any) -> Outcome:
+        """All errors must be known to mean the same; then the first one speaks for them."""
+        told = [_error(error) for error in errors] if isinstance(errors, list) else [("", "unreadable errors")]
+        rules = [next((rule for rule in self._known_errors if rule.fits(*error)), None) for error in told]
+        code, message = told[0]
+        message = self._calls.secrets.excerpt(message, _MESSAGE_CHARACTERS)
+        meanings = {rule.meaning if rule else Meaning.UNKNOWN for rule in rules}
+        first = rules[0]
+        if len(meanings) > 1 or first is None:
+            return answer.means(Meaning.UNKNOWN, message=message or "an error without a message")
+        return answer.means(first.meaning, code=first.code or code or first.name, message=message)
+
+    def _query(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+        answer = self._post(query, variables)
+        body = answer.json if answer.status == 200 and isinstance(answer.json, dict) else {}
+        errors, data = body.get("errors"), body.get("data")
+        if errors or not isinstance(data, dict):
+            told = "; ".join(_error(error)[1] for error in errors) if isinstance(errors, list) else "no data"
+            raise DestinationError(
+                f"{answer.address} answered HTTP {answer.status}: {self._calls.secrets.excerpt(told, _MESSAGE_CHARACTERS)}"
+            )
+        return data
+
+    def _post(self, query: str, variables: dict[str, Any]) -> Answer:
+        request = self._calls.request("POST", self._address, json={"query": query, "variables": variables})
+        return self._answered(self._calls.ask(request))
+
+    def _answered(self, answer: Answer | NotSent | Unknown) -> Answer:
+        if not isinstance(answer, Answer):
+            raise DestinationError(answer.reason)
+        if STATUSES.get(answer.status) is Meaning.DENIED:
+            raise DestinationError(
+                f"{answer.address} refuses our token with HTTP {answer.status}: renew destination.token"
+            )
+        return answer
+
+
+def company_number(vat_number: str) -> str:
+    """A Belgian VAT number as Clearfacts names a company: ten digits without BE. Others stay as they are."""
+    compact = "".join(character for character in vat_number if character.isalnum())
+    belgian = _BELGIAN.fullmatch(compact)
+    return belgian.group(1) if belgian else compact.upper()
+
+
+def _error(error: Any) -> tuple[str, str]:
+    """Code and message of one GraphQL error, whatever it is made of."""
+    if not isinstance(error, dict):
+        return "", ""
+    extensions = error.get("extensions")
+    code = extensions.get("code") if isinstance(extensions, dict) else None
+    return _text(code) or "", (_text(error.get("message")) or "")[:_MESSAGE_CHARACTERS]
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

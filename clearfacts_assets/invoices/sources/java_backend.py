@@ -1,0 +1,307 @@
+"""The ERP's Java backend over HTTP. Its contract is published as ``docs/java-backend.openapi.yaml``.
+
+One page is asked for at a time. A page that cannot be had ends the retrieval with an error that says where; a record
+that cannot be used becomes a SourceDocument with a ``problem``, and the others go on.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import httpx
+import stamina
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
+
+from clearfacts_assets.invoices.model import SourceDocument, Window
+from clearfacts_assets.invoices.ports import InvoiceNotFound, SourceDenied, SourceProtocolError, SourceUnavailable
+from clearfacts_assets.invoices.sources import ID_CHARACTERS, is_fit_for_id
+from clearfacts_assets.invoices.ubl import from_text
+from clearfacts_assets.outgoing.body import BodyMalformed, BodyTooLarge, read_body
+from clearfacts_assets.outgoing.client import bounded, open_client
+from clearfacts_assets.outgoing.evidence import Secrets, is_storable
+from clearfacts_assets.outgoing.headers import bearer, correlation, plain_address, retry_after
+
+PAGE_LIMIT = 100_000  # pages of one window; a source that has more to say is broken
+CURSOR_CHARACTERS = 4096
+CONNECTIONS = 2  # one page at a time, and a health check beside it
+FIRST_WAIT = 0.5  # seconds before the second try; doubled for every further one, with jitter
+
+EPOCH = datetime.fromtimestamp(0, tz=UTC)  # stands in where a record has no usable time and there is no window
+_SHOWN_CURSOR = 40  # characters of a cursor in messages
+
+_RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
+
+
+def _moment(text: str) -> str:
+    if not _RFC_3339.fullmatch(text):
+        raise ValueError("not RFC 3339 with a zone")
+    _utc(text)
+    return text
+
+
+def _utc(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except OverflowError:
+        raise ValueError("outside of what a calendar holds") from None
+
+
+def _fitting(text: str) -> str:
+    if not is_fit_for_id(text):
+        raise ValueError("not an id")
+    return text
+
+
+def _storable(text: str) -> str:
+    if not is_storable(text):
+        raise ValueError("holds characters that neither XML nor a database knows")
+    return text
+
+
+_Id = Annotated[str, AfterValidator(_fitting)]
+
+
+class _Page(BaseModel):
+    # Nothing else may stand beside them: {"invoices": [], "next_cursor": null, "error": "..."} is no empty day.
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    invoices: list[Any]
+    next_cursor: Annotated[str, StringConstraints(min_length=1, max_length=CURSOR_CHARACTERS)] | None
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    id: _Id
+    updated_at: Annotated[str, AfterValidator(_moment)]
+    ubl: Annotated[str, StringConstraints(min_length=1), AfterValidator(_storable)]
+
+
+_DEMANDS = {
+    "id": f"'id' must be text of 1 to {ID_CHARACTERS} printable characters",
+    "updated_at": "'updated_at' must be a time as RFC 3339 writes it, with its zone",
+    "ubl": "'ubl' must be the XML as text, without NUL and half characters",
+}
+
+
+class _TryAgain(Exception):
+    """One request failed in a way that another one may not."""
+
+    def __init__(self, reason: str, *, wait: float | None = None, broken: bool = False) -> None:
+        super().__init__(reason)
+        self.wait = wait  # seconds, as the backend asked
+        self.broken = broken  # it did answer, but not as its contract says
+
+
+class _TooLarge(Exception):
+    """The answer is larger than one page may be."""
+
+
+class JavaBackend:
+    """An InvoiceSource. One client for one run or one health check; safe to call from several threads."""
+
+    name = "java_backend"
+
+    def __init__(
+        self,
+        base_url: str,
+        token: str,
+        *,
+        page_size: int = 100,
+        connect_timeout: float = 5,
+        deadline: float = 60,
+        attempts: int = 4,
+        longest_wait: float = 30,
+        page_bytes: int = 64 * 2**20,
+        document_bytes: int = 20 * 2**20,
+        correlation_id: str = "",
+        page_limit: int = PAGE_LIMIT,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Times in seconds; ``now`` only reads a Retry-After that is a date. Raises ValueError for a bad address."""
+        self._address = plain_address(base_url) + "/invoices"
+        self._page_size, self._page_limit = page_size, page_limit
+        self._deadline, self._attempts, self._longest_wait = deadline, attempts, longest_wait
+        self._page_bytes, self._document_bytes = page_bytes, document_bytes
+        self._now = now
+        self._secrets = Secrets(token.strip())
+        self._client = open_client(connections=CONNECTIONS, connect_timeout=connect_timeout, deadline=deadline)
+        self._client.headers.update({"Accept-Encoding": "gzip", **bearer(token), **correlation(correlation_id)})
+
+    def pages(self, window: Window) -> Iterator[list[SourceDocument]]:
+        """The window's pages as the backend gives them; a row that comes twice is passed on twice.
+
+        A page that is larger than ``page_bytes`` is asked for again with half as many rows. Raises SourceError.
+        """
+        start = _written(window.start)
+        asked = {"from": start, "to": _written(window.end)}
+        cursor, seen, limit = None, set[str](), self._page_size
+        for number in range(1, self._page_limit + 1):
+            where = f"page {number}" + (f", cursor {self._shown(cursor)}" if cursor else "")
+            page, limit = self._page(asked | ({"cursor": cursor} if cursor else {}), limit, where)
+            yield [
+                self._document(record, f"without-id-{start}-page{number}-row{row}", window.start)
+                for row, record in enumerate(page.invoices, 1)
+            ]
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+            if cursor in seen:
+                raise SourceProtocolError(
+                    f"{self._address} ({where}) hands out the cursor {self._shown(cursor)} a second time: its pages go "
+                    "round in a circle. What was read before is kept; the backend must be repaired"
+                )
+            seen.add(cursor)
+        raise SourceProtocolError(
+            f"{self._address} has more than {self._page_limit:,} pages for {asked['from']} to {asked['to']}: "
+            "ask for a shorter window, or repair the backend's next_cursor"
+        )
+
+    def one(self, invoice_id: str) -> SourceDocument:
+        """One invoice, whenever it was changed. Raises SourceError, InvoiceNotFound for an unknown id."""
+        if invoice_id in ("", ".", "..") or not is_fit_for_id(invoice_id):
+            raise InvoiceNotFound(f"{invoice_id[:ID_CHARACTERS]!r} is not an id that the Java backend could have")
+        where = f"invoice {invoice_id}"
+        try:
+            record = self._get(f"{self._address}/{quote(invoice_id, safe='')}", {}, where, one=invoice_id)
+        except _TooLarge:
+            return SourceDocument(invoice_id, EPOCH, b"", f"the record is larger than {self._page_bytes:,} bytes")
+        if not isinstance(record, dict) or record.get("id") != invoice_id:
+            raise SourceProtocolError(
+                f"{self._address} ({where}) answered with something else than this invoice: "
+                "compare the backend with docs/java-backend.openapi.yaml"
+            )
+        return self._document(record, invoice_id, EPOCH)
+
+    def check(self) -> str:
+        """One try at one row of an empty window: proves address, credentials and contract. Raises SourceError."""
+        asked = {"from": _written(EPOCH), "to": _written(EPOCH.replace(second=1)), "limit": "1"}
+        try:
+            self._page_from(self._get_once(self._address, asked, "check"), "check")
+        except (_TryAgain, _TooLarge) as failure:
+            raise SourceUnavailable(f"{self._address} does not answer as it should: {failure}") from None
+        return f"{self._address} answers"
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _page(self, asked: dict[str, str], limit: int, where: str) -> tuple[_Page, int]:
+        """The page, and with how many rows it was asked for in the end."""
+        while True:
+            try:
+                return self._page_from(self._get(self._address, asked | {"limit": str(limit)}, where), where), limit
+            except _TooLarge:
+                if limit == 1:
+                    raise SourceProtocolError(
+                        f"{self._address} ({where}) sends more than {self._page_bytes:,} bytes for a single row: "
+                        "raise source.page_bytes, or take the invoice out of the ERP's way"
+                    ) from None
+                limit //= 2
+
+    def _page_from(self, answer: Any, where: str) -> _Page:
+        try:
+            return _Page.model_validate(answer)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            place = ".".join(map(str, first["loc"])) or "the answer"
+            raise SourceProtocolError(
+                f"{self._address} ({where}) breaks its contract: {self._secrets.excerpt(place, 60)}: {first['msg']}. "
+                "Compare the backend with docs/java-backend.openapi.yaml"
+            ) from None
+
+    def _document(self, answer: Any, stand_in: str, moment: datetime) -> SourceDocument:
+        try:
+            record = _Record.model_validate(answer)
+        except ValidationError as error:
+            fields = {str(problem["loc"][0]) if problem["loc"] else "" for problem in error.errors(include_input=False)}
+            problem = "; ".join(_DEMANDS[name] for name in _DEMANDS if name in fields) or "the record is not an object"
+            known = isinstance(answer, dict) and "id" not in fields
+            updated = moment if fields & {"", "updated_at"} else _utc(answer["updated_at"])
+            return SourceDocument(
+                answer["id"] if known else stand_in, updated, b"", f"the record is unusable: {problem}"
+            )
+        return self._with_content(record)
+
+    def _with_content(self, record: _Record) -> SourceDocument:
+        updated = _utc(record.updated_at)
+        content = from_text(record.ubl)
+        if len(content) > self._document_bytes:
+            problem = f"the document has {len(content):,} bytes; the limit is {self._document_bytes:,} bytes"
+            return SourceDocument(record.id, updated, b"", problem)
+        return SourceDocument(record.id, updated, content)
+
+    def _get(self, address: str, asked: dict[str, str], where: str, one: str | None = None) -> Any:
+        """The JSON of a 200, after bounded retries. Raises SourceError and _TooLarge."""
+        try:
+            for attempt in stamina.retry_context(
+                on=_wait, attempts=self._attempts, timeout=None, wait_initial=FIRST_WAIT, wait_max=self._longest_wait
+            ):
+                with attempt:
+                    return self._get_once(address, asked, where, one)
+        except _TryAgain as last:
+            error = SourceProtocolError if last.broken else SourceUnavailable
+            remedy = "look at the backend and what stands before it" if last.broken else "run again when it is back"
+            raise error(f"{self._address} ({where}), {self._attempts} tries: {last}; {remedy}") from None
+        raise AssertionError("unreachable")
+
+    def _get_once(self, address: str, asked: dict[str, str], where: str, one: str | None = None) -> Any:
+        try:
+            with bounded(self._deadline), self._client.stream("GET", address, params=asked) as response:
+                self._check_status(response, where, one)
+                return _json(response, read_body(response, self._page_bytes))
+        except BodyTooLarge as error:
+            raise _TooLarge(f"the answer is {error}") from None
+        except BodyMalformed as error:
+            raise _TryAgain(f"the answer is {error}", broken=True) from None
+        except httpx.TimeoutException as error:
+            raise _TryAgain(f"no whole answer in time ({type(error).__name__}, {self._deadline:g} s at most)") from None
+        except httpx.TransportError as error:
+            raise _TryAgain(f"{type(error).__name__}: {self._secrets.excerpt(str(error), 200)}") from None
+
+    def _check_status(self, response: httpx.Response, where: str, one: str | None) -> None:
+        status, place = response.status_code, f"{self._address} ({where})"
+        if status == 200:
+            return
+        if status in (401, 403):
+            raise SourceDenied(f"{place} refuses our token with HTTP {status}: renew source.token")
+        if status == 404 and one is not None:
+            raise InvoiceNotFound(f"the Java backend knows no invoice {one!r}")
+        if status == 429 or status >= 500:
+            raise _TryAgain(f"HTTP {status}", wait=retry_after(response, self._now(), self._longest_wait))
+        if 300 <= status < 400:
+            target = self._secrets.excerpt(response.headers.get("Location", "elsewhere"), 200)
+            raise SourceProtocolError(
+                f"{place} redirects (HTTP {status}) to {target}; redirects are not followed: set source.base_url "
+                "to the address that answers"
+            )
+        raise SourceProtocolError(
+            f"{place} answered HTTP {status}, which its contract does not know: check source.base_url and the backend"
+        )
+
+    def _shown(self, cursor: str) -> str:
+        return repr(self._secrets.excerpt(cursor, _SHOWN_CURSOR))
+
+
+def _wait(error: Exception) -> bool | float:
+    """Whether stamina tries again, and after how many seconds where the backend said so."""
+    if not isinstance(error, _TryAgain):
+        return False
+    return True if error.wait is None else error.wait
+
+
+def _json(response: httpx.Response, body: bytearray) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        is_html = "html" in response.headers.get("Content-Type", "") or body.lstrip()[:1] == b"<"
+        kind = "HTML instead of JSON (a proxy's or a login page?)" if is_html else "not JSON, or cut short"
+        raise _TryAgain(f"the answer is {kind}", broken=True) from None
+
+
+def _written(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,169 @@
+"""What must be told, until it has been told. An alert is written down first and sent from there, so none is lost.
+
+Each subject is told once, however often it is seen. A process that dies between Slack's answer and our note of it tells
+it a second time: for alerts that is the lesser evil.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from sqlalchemy import Connection, CursorResult, Engine, Row, or_, select, update
+
+from clearfacts_assets.outgoing.evidence import storable
+from clearfacts_assets.storage.database import insert_into, reading, write
+from clearfacts_assets.storage.tables import Alert
+
+BATCH = 20  # alerts sent by one dispatch; the others wait for the next
+CLAIM = timedelta(seconds=120)  # longer than any one send takes
+FIRST_WAIT = timedelta(seconds=30)  # before the second try; doubled for every further one
+LONGEST_WAIT = timedelta(hours=1)
+GIVE_UP_AFTER = timedelta(days=3)
+SUBJECT_CHARACTERS = 255  # what the column holds
+_ERROR_CHARACTERS = 1000
+
+_log = logging.getLogger(__name__)
+
+
+class NotTold(Exception):
+    """An alert could not be sent now."""
+
+    def __init__(self, reason: str, *, retry_after: float | None = None, only_this: bool = False) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after  # seconds
+        self.only_this = only_this  # the message is at fault; others may pass
+
+
+Send = Callable[[str, Mapping[str, Any]], None]  # channel, message; raises NotTold
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchCount:
+    """What one dispatch came to."""
+
+    sent: int = 0
+    postponed: int = 0
+    given_up: int = 0
+
+
+def enqueue(
+    database: Engine | Connection, subject: str, channel: str, message: Mapping[str, Any], now: datetime
+) -> bool:
+    """Write down what must be told; False where this subject was written down before. Idempotent.
+
+    With a connection, it is part of that connection's transaction.
+    """
+    if isinstance(database, Engine):
+        return write(database, lambda connection: enqueue(connection, subject, channel, message, now), repeatable=True)
+    row = {
+        "id": uuid.uuid4(),
+        "subject": _fitting(storable(subject)),
+        "channel": storable(channel),
+        "message": _storable(message),
+        "state": "pending",
+        "attempts": 0,
+        "created_at": now,
+    }
+    insert = insert_into(database, Alert).values(row).on_conflict_do_nothing(index_elements=["subject"])
+    return _rows(database.execute(insert)) == 1
+
+
+def dispatch(engine: Engine, send: Send, clock: Callable[[], datetime], *, batch: int = BATCH) -> DispatchCount:
+    """Send what is due, oldest first. Several dispatchers may run at once; none sends what another one has claimed.
+
+    Never raises for Slack's faults. When Slack itself does not take messages, the rest waits for the next dispatch.
+    """
+    with reading(engine) as connection:
+        due = list(connection.scalars(select(Alert.id).where(_due(clock())).order_by(Alert.created_at).limit(batch)))
+    sent = postponed = given_up = 0
+    for alert_id in due:
+        alert = _claim(engine, alert_id, clock())
+        if alert is None:
+            continue
+        try:
+            send(alert.channel, alert.message)
+        except NotTold as failure:
+            if _postpone(engine, alert, failure, clock()):
+                postponed += 1
+            else:
+                given_up += 1
+            if not failure.only_this:
+                break
+        else:
+            _settle(engine, alert, clock())
+            sent += 1
+    return DispatchCount(sent, postponed, given_up)
+
+
+def _due(now: datetime) -> Any:
+    return (Alert.state == "pending") & or_(Alert.not_before.is_(None), Alert.not_before <= now)
+
+
+def _claim(engine: Engine, alert_id: uuid.UUID, now: datetime) -> Row[Any] | None:
+    """The alert, ours for CLAIM; None where another dispatcher was first."""
+
+    def work(connection: Connection) -> Row[Any] | None:
+        claim = (
+            update(Alert)
+            .where(Alert.id == alert_id, _due(now))
+            .values(not_before=now + CLAIM, attempts=Alert.attempts + 1)
+        )
+        if _rows(connection.execute(claim)) == 0:
+            return None
+        columns = (Alert.id, Alert.subject, Alert.channel, Alert.message, Alert.attempts, Alert.created_at)
+        return connection.execute(select(*columns).where(Alert.id == alert_id)).one()
+
+    return write(engine, work)
+
+
+def _settle(engine: Engine, alert: Row[Any], now: datetime) -> None:
+    told = update(Alert).where(Alert.id == alert.id).values(state="sent", sent_at=now, not_before=None, last_error=None)
+    write(engine, lambda connection: connection.execute(told), repeatable=True)
+
+
+def _postpone(engine: Engine, alert: Row[Any], failure: NotTold, now: datetime) -> bool:
+    """Note why, and when to try again; False where patience has ended. Nothing changes if the claim was lost."""
+    reason = storable(str(failure))[:_ERROR_CHARACTERS]
+    patient = bool(now - alert.created_at < GIVE_UP_AFTER)
+    values: dict[str, Any] = {"last_error": reason, "not_before": now + _wait(alert.attempts, failure.retry_after)}
+    if not patient:
+        values = {"last_error": reason, "not_before": None, "state": "given_up"}
+        _log.error("alert %r was never told, after %d tries: %s", alert.subject, alert.attempts, reason)
+    noted = (
+        update(Alert)
+        .where(Alert.id == alert.id, Alert.state == "pending", Alert.attempts == alert.attempts)
+        .values(**values)
+    )
+    write(engine, lambda connection: connection.execute(noted), repeatable=True)
+    return patient
+
+
+def _wait(attempts: int, asked: float | None) -> timedelta:
+    longest = LONGEST_WAIT.total_seconds()
+    doubled = FIRST_WAIT.total_seconds() * (1 << min(attempts - 1, 16))
+    return timedelta(seconds=min(max(doubled, asked or 0.0), longest))
+
+
+def _fitting(subject: str) -> str:
+    """The subject, or its beginning and a digest of the whole where it is too long for the column."""
+    if len(subject) <= SUBJECT_CHARACTERS:
+        return subject
+    return f"{subject[:180]}…{hashlib.sha256(subject.encode()).hexdigest()}"
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, Mapping):
+        return {str(key): _storable(item) for key, item in value.items()}
+    return [_storable(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _rows(result: Any) -> int:
+    return cast(CursorResult[Any], result).rowcount

@@ -1,0 +1,96 @@
+"""Slack's ``chat.postMessage`` over slack_sdk. Retries are the outbox's business, not the client's."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from http.client import HTTPException
+from typing import Any
+
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.web.client import WebClient
+from slack_sdk.web.slack_response import SlackResponse
+
+from clearfacts_assets.notifications.outbox import NotTold
+from clearfacts_assets.outgoing.evidence import Secrets
+from clearfacts_assets.outgoing.headers import bearer
+
+TIMEOUT = 10  # seconds
+
+# Slack's error codes that are about one message or its channel; any other one would meet the next message too.
+ABOUT_ONE_MESSAGE = frozenset(
+    {
+        "as_user_not_supported",
+        "channel_not_found",
+        "invalid_arguments",
+        "invalid_attachments",
+        "invalid_blocks",
+        "invalid_blocks_format",
+        "is_archived",
+        "is_inactive",
+        "metadata_too_large",
+        "msg_blocks_too_long",
+        "msg_too_long",
+        "no_text",
+        "not_in_channel",
+        "restricted_action",
+        "too_many_attachments",
+    }
+)
+
+
+def open_client(token: str, base_url: str, timeout: int = TIMEOUT) -> WebClient:
+    """A client that tries once and logs no answers. Raises ValueError, without telling the token, for a bad one."""
+    bearer(token)
+    logger = logging.getLogger(f"{__name__}.sdk")
+    logger.setLevel(logging.CRITICAL)  # at DEBUG slack_sdk logs whole answers, and its errors are raised anyway
+    return WebClient(token.strip(), base_url=base_url, timeout=timeout, retry_handlers=[], logger=logger)
+
+
+class Slack:
+    """What the outbox sends with, and what a health check asks."""
+
+    def __init__(self, client: WebClient) -> None:
+        self._client = client
+        self._secrets = Secrets(client.token or "")
+
+    def send(self, channel: str, message: Mapping[str, Any]) -> None:
+        """Post one message, once. Raises NotTold."""
+        self._call(
+            "chat.postMessage",
+            {"channel": channel, "unfurl_links": False, "unfurl_media": False, **message},
+        )
+
+    def check(self) -> str:
+        """Ask who we are. Raises NotTold."""
+        answer = self._call("auth.test", {})
+        return (
+            f"Slack answers as {self._secrets.excerpt(str(answer.get('user') or answer.get('team') or 'a bot'), 100)}"
+        )
+
+    def _call(self, method: str, content: dict[str, Any]) -> dict[str, Any]:
+        place = f"Slack ({method})"
+        if not self._client.token:
+            raise NotTold(f"{place}: there is no token: set slack.token")
+        try:
+            answer = self._client.api_call(method, json=content)
+        except SlackApiError as error:
+            raise self._refusal(place, error) from None
+        except (SlackClientError, OSError, HTTPException, ValueError) as error:
+            raise NotTold(f"{place}: {type(error).__name__}: {self._secrets.excerpt(str(error), 300)}") from None
+        return answer.data if isinstance(answer.data, dict) else {}
+
+    def _refusal(self, place: str, error: SlackApiError) -> NotTold:
+        answer = error.response
+        if not isinstance(answer, SlackResponse):  # not JSON: slack_sdk hands on what it has
+            status = answer.get("status") if isinstance(answer, dict) else None
+            return NotTold(f"{place} answered HTTP {status} and no JSON")
+        data = answer.data if isinstance(answer.data, dict) else {}
+        code = str(data.get("error") or "no error code")
+        told = f"{place} refuses with HTTP {answer.status_code}: {self._secrets.excerpt(code, 200)}"
+        return NotTold(told, retry_after=_seconds(answer.headers), only_this=code in ABOUT_ONE_MESSAGE)
+
+
+def _seconds(headers: Mapping[str, str]) -> float | None:
+    asked = str(headers.get("Retry-After") or headers.get("retry-after") or "")
+    return float(asked) if asked.isascii() and asked.isdigit() and len(asked) <= 9 else None

@@ -1,0 +1,91 @@
+"""What may be kept and shown of an answer: without secrets, short, and fit for any database."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+EXCERPT_CHARACTERS = 2000
+_DEPTH = 12  # levels of a JSON answer that are kept
+_ITEMS = 50  # items of one list or object that are kept
+_LEAST_TAIL = 4  # characters of a secret, cut off at the end of a text, that count as the secret
+_HIDDEN = "***"
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # PostgreSQL takes neither NUL nor half a surrogate pair
+
+
+class Secrets:
+    """Removes our secrets from what others say: a server may well quote the token that it refuses."""
+
+    def __init__(self, *secrets: str) -> None:
+        self._secrets = tuple(secret for secret in secrets if secret)
+        shapes = {shape for secret in self._secrets for shape in _shapes(secret)}
+        self._pattern = re.compile("|".join(map(re.escape, sorted(shapes, key=len, reverse=True)))) if shapes else None
+
+    def remove(self, text: str) -> str:
+        """The text without the secrets, also where it is cut off in the middle of one."""
+        if self._pattern is None:
+            return text
+        text = self._pattern.sub(_HIDDEN, text)
+        for secret in self._secrets:
+            for length in range(min(len(secret) - 1, len(text)), _LEAST_TAIL - 1, -1):
+                if text.endswith(secret[:length]):
+                    return text[:-length] + _HIDDEN
+        return text
+
+    def excerpt(self, text: str, characters: int = EXCERPT_CHARACTERS) -> str:
+        """The beginning of a text, fit to be kept."""
+        text = storable(self.remove(text))
+        return text if len(text) <= characters else f"{text[: characters - 1]}…"
+
+    def keep(self, value: Any, depth: int = _DEPTH) -> Any:
+        """A JSON value, fit to be kept: every text an excerpt, deep and long ones cut."""
+        if isinstance(value, str):
+            return self.excerpt(value)
+        if isinstance(value, dict):
+            items = list(value.items())[:_ITEMS] if depth else []
+            return {self.excerpt(str(key), 100): self.keep(item, depth - 1) for key, item in items}
+        if isinstance(value, list):
+            return [self.keep(item, depth - 1) for item in value[:_ITEMS]] if depth else []
+        return value if value is None or isinstance(value, bool | int) else self.excerpt(str(value), 100)
+
+    def evidence(self, response: httpx.Response, body: bytes | bytearray) -> dict[str, Any]:
+        """What is kept of an answer: status, the headers that help a support desk, and the body or its beginning."""
+        names = ("Content-Type", "Retry-After", "X-Request-Id", "X-Correlation-Id", "Location")
+        found = {name: response.headers[name] for name in names if name in response.headers}
+        parsed = parse_json(body) if len(body) <= EXCERPT_CHARACTERS else None
+        text = bytes(body[: 4 * EXCERPT_CHARACTERS]).decode("utf-8", "replace")
+        return {
+            "status": response.status_code,
+            "headers": {name: self.excerpt(value, 200) for name, value in found.items()},
+            "body": self.keep(parsed) if isinstance(parsed, dict | list) else self.excerpt(text),
+        }
+
+
+def _shapes(secret: str) -> Iterable[str]:
+    """A secret as it stands and as JSON, HTML or an address would write it."""
+    as_json = json.dumps(secret)[1:-1]
+    return (secret, as_json, as_json.replace("/", "\\/"), html.escape(secret), quote(secret), quote(secret, safe=""))
+
+
+def storable(text: str) -> str:
+    """The text without the characters that no database takes."""
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
+def is_storable(text: str) -> bool:
+    """Whether every database takes the text as it is."""
+    return _UNSTORABLE.search(text) is None
+
+
+def parse_json(body: bytes | bytearray) -> Any:
+    """The JSON value, or None where it is none (or is ``null``). Never raises, however hostile the bytes."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
