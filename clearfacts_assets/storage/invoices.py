@@ -1,0 +1,367 @@
+"""Invoices: one row per job and invoice, what that job saw and did. All work is done a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from operator import attrgetter
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, Row, Select, Table, and_, bindparam, func, select, update
+
+from clearfacts_assets.invoices.lifecycle import FINAL, State
+from clearfacts_assets.invoices.model import Decision, InvoiceStatus, Report, SourceDocument
+from clearfacts_assets.invoices.ports import Candidate, DeliveryResult
+from clearfacts_assets.storage.database import insert_into, reading, write
+from clearfacts_assets.storage.documents import stored
+from clearfacts_assets.storage.invoice_rows import (
+    HEAD,
+    VERDICT,
+    copy_of,
+    invoice_of,
+    new_row,
+    newest_of_each,
+    replaces,
+    verdict_of,
+)
+from clearfacts_assets.storage.paging import Page, older_than, page_of, page_size
+from clearfacts_assets.storage.tables import Delivery, DeliveryAttempt, InvoiceRow, Job
+
+COPIED_AT_ONCE = 200
+
+_rows = cast(Table, InvoiceRow.__table__)
+_deliveries = cast(Table, Delivery.__table__)
+_CONTENT = ("ubl_data", "content_sha256", "source_updated_at", "status", "error_message", "delivery_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What storing one page came to, in rows."""
+
+    new: int = 0
+    repeated: int = 0  # the same row again
+    replaced: int = 0  # the same row again with other content, changed later: that one counts
+    unusable: int = 0  # recorded as failed; also counted as new or replaced
+    known: int = 0  # recorded as duplicate: this content was delivered before; also counted as new or replaced
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRow:
+    """A row that waits for validation; ``content`` are the bytes that would be delivered."""
+
+    id: UUID
+    invoice_id: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceRecord:
+    """A row as people look at it, with the state of its delivery and without the document."""
+
+    id: UUID
+    job_id: UUID
+    invoice_id: str
+    status: str
+    error_message: str | None
+    decision: str | None
+    document_type: str | None
+    number: str | None
+    issue_date: date | None
+    supplier: str | None
+    customer: str | None
+    payable_amount: Decimal | None
+    currency: str | None
+    content_sha256: str | None
+    clearfacts_response: dict[str, Any] | None
+    processed_at: datetime | None
+    source_updated_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    delivery_id: UUID | None
+    delivery_state: str | None
+    partition_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceDetail:
+    """All there is of one row."""
+
+    record: InvoiceRecord
+    report: dict[str, Any] | None
+    document: str | None  # the XML; None where its content was delivered before, or never came
+
+
+class InvoiceRepository:
+    """The ``invoices`` table, for one destination's deliveries."""
+
+    def __init__(self, engine: Engine, destination: str = "clearfacts") -> None:
+        self._engine, self._destination = engine, destination
+
+    def store(
+        self, job_id: UUID, documents: Sequence[SourceDocument], *, now: datetime, skip_delivered: bool = True
+    ) -> Stored:
+        """Keep what a source handed over, in one transaction.
+
+        A document with a problem is failed. The same invoice again replaces its row where its content is another one
+        and not older, unless the row is on its way already. With ``skip_delivered``, content that the ledger knows as
+        delivered or waived is a duplicate at once, and is not stored a second time.
+        """
+        newest, repeated = newest_of_each(documents)
+        if not newest:
+            return Stored()
+        incoming = [(document, stored(document.content)) for document in newest.values()]
+
+        def work(connection: Connection) -> Stored:
+            settled = self._settled(connection, [text.sha256 for _, text in incoming]) if skip_delivered else {}
+            known = _content_of(connection, job_id, list(newest))
+            counts = {"new": 0, "repeated": repeated, "replaced": 0, "unusable": 0, "known": 0}
+            values = []
+            for document, text in incoming:
+                row = new_row(job_id, document, text, settled.get(text.sha256), now)
+                before = known.get(row["invoice_id"])
+                if before is not None and not replaces(row, before):
+                    counts["repeated"] += 1
+                    continue
+                counts["new" if before is None else "replaced"] += 1
+                counts["unusable"] += row["status"] == InvoiceStatus.FAILED
+                counts["known"] += row["status"] == InvoiceStatus.DUPLICATE
+                values.append(row)
+            _upsert(connection, values)
+            return Stored(**counts)
+
+        return write(self._engine, work, repeatable=True)
+
+    def _settled(self, connection: Connection, hashes: Sequence[str]) -> dict[str, tuple[UUID, State]]:
+        query = select(_deliveries.c.content_sha256, _deliveries.c.id, _deliveries.c.state).where(
+            _deliveries.c.content_sha256.in_(set(hashes)),
+            _deliveries.c.destination == self._destination,
+            _deliveries.c.state.in_(FINAL),
+        )
+        return {row.content_sha256: (row.id, State(row.state)) for row in connection.execute(query)}
+
+    def batches_to_validate(self, job_id: UUID, size: int) -> Iterator[list[DocumentRow]]:
+        """The job's rows without a decision, in the order of their ids. Rows may be written between two batches."""
+        query = select(_rows.c.id, _rows.c.invoice_id, _rows.c.ubl_data).where(
+            _rows.c.job_id == job_id,
+            _rows.c.status == InvoiceStatus.PENDING,
+            _rows.c.decision.is_(None),
+            _rows.c.ubl_data.is_not(None),
+        )
+        for batch in self._batches(query, size):
+            yield [DocumentRow(row.id, row.invoice_id, row.ubl_data.encode("utf-8")) for row in batch]
+
+    def record_reports(
+        self, job_id: UUID, reports: Sequence[tuple[UUID, Report, Mapping[str, Any]]], *, now: datetime
+    ) -> None:
+        """Keep what validation said. A rejected row is failed with the reason; one on hold is pending with it."""
+        values = [{"row": row_id, **verdict_of(report, as_json, now)} for row_id, report, as_json in reports]
+        statement = update(_rows).where(
+            _rows.c.id == bindparam("row"), _rows.c.job_id == job_id, _rows.c.delivery_id.is_(None)
+        )
+        self._update_many(statement, values)
+
+    def batches_to_deliver(self, job_id: UUID, size: int) -> Iterator[list[Candidate]]:
+        """The job's accepted rows that are still pending, in the order of their ids."""
+        query = select(
+            _rows.c.id, _rows.c.invoice_id, _rows.c.ubl_data, _rows.c.content_sha256, *(_rows.c[name] for name in HEAD)
+        ).where(
+            _rows.c.job_id == job_id,
+            _rows.c.status == InvoiceStatus.PENDING,
+            _rows.c.decision == Decision.ACCEPT,
+            _rows.c.ubl_data.is_not(None),
+        )
+        for batch in self._batches(query, size):
+            yield [
+                Candidate(row.id, row.invoice_id, invoice_of(row), row.ubl_data.encode("utf-8"), row.content_sha256)
+                for row in batch
+            ]
+
+    def record_results(self, job_id: UUID, results: Sequence[DeliveryResult], *, now: datetime) -> None:
+        """Keep what delivery came to. An earlier job's row that waited for the same delivery is a duplicate now."""
+        values = [
+            {
+                "row": result.row_id,
+                "status": result.status,
+                "delivery_id": result.delivery_id,
+                "clearfacts_response": result.response or None,
+                "error_message": result.message or None,
+                "processed_at": None if result.status is InvoiceStatus.PENDING else now,
+                "updated_at": now,
+            }
+            for result in results
+        ]
+        sent = [result.delivery_id for result in results if result.status is InvoiceStatus.SENT]
+        waited = update(_rows).where(
+            _rows.c.delivery_id.in_(sent), _rows.c.status == InvoiceStatus.PENDING, _rows.c.job_id != job_id
+        )
+
+        def work(connection: Connection) -> None:
+            if values:
+                connection.execute(
+                    update(_rows).where(_rows.c.id == bindparam("row"), _rows.c.job_id == job_id), values
+                )
+            if sent:
+                connection.execute(
+                    waited.values(
+                        status=InvoiceStatus.DUPLICATE,
+                        error_message=f"delivered by the later job {job_id}",
+                        processed_at=now,
+                        updated_at=now,
+                    )
+                )
+
+        write(self._engine, work, repeatable=True)
+
+    def follow_deliveries(self, job_id: UUID, *, now: datetime) -> int:
+        """Settle the job's pending rows whose deliveries are settled: what a killed run could not write any more.
+
+        Returns how many rows changed.
+        """
+        query = (
+            select(_rows.c.id, _deliveries.c.id.label("delivery_id"), _deliveries.c.state, _deliveries.c.reason)
+            .add_columns(DeliveryAttempt.response, DeliveryAttempt.id.label("attempt_id"))
+            .join(_deliveries, _deliveries.c.id == _rows.c.delivery_id)
+            .outerjoin(
+                DeliveryAttempt,
+                and_(
+                    DeliveryAttempt.delivery_id == _deliveries.c.id,
+                    DeliveryAttempt.fence == _deliveries.c.fence,
+                    DeliveryAttempt.run_id == job_id,
+                ),
+            )
+            .where(
+                _rows.c.job_id == job_id,
+                _rows.c.status == InvoiceStatus.PENDING,
+                _deliveries.c.state.in_([*FINAL, State.REJECTED]),
+            )
+        )
+        with reading(self._engine) as connection:
+            found = connection.execute(query).all()
+        self.record_results(job_id, [_followed(row) for row in found], now=now)
+        return len(found)
+
+    def carry_over(self, job_id: UUID, partition_key: str, *, now: datetime, validated: bool = False) -> int:
+        """Copy the partition's newest rows of earlier jobs into a job that retrieves nothing itself.
+
+        With ``validated``, decisions and reports come along; otherwise the rows wait for validation. Rows that were
+        sent are pending again, and the ledger knows them. Returns the number of rows copied.
+        """
+        ranked = (
+            select(
+                _rows.c.id,
+                _rows.c.invoice_id,
+                func.row_number()
+                .over(
+                    partition_by=_rows.c.invoice_id,
+                    order_by=[func.coalesce(_rows.c.source_updated_at, now).desc(), _rows.c.created_at.desc()],
+                )
+                .label("place"),
+            )
+            .join(Job, Job.id == _rows.c.job_id)
+            .where(Job.partition_key == partition_key, Job.id != job_id)
+            .subquery()
+        )
+        with reading(self._engine) as connection:
+            newest = list(connection.execute(select(ranked.c.id).where(ranked.c.place == 1)).scalars())
+        for start in range(0, len(newest), COPIED_AT_ONCE):
+            self._copy(job_id, newest[start : start + COPIED_AT_ONCE], now, validated=validated)
+        return len(newest)
+
+    def _copy(self, job_id: UUID, row_ids: Sequence[UUID], now: datetime, *, validated: bool) -> None:
+        def work(connection: Connection) -> None:
+            rows = connection.execute(select(_rows).where(_rows.c.id.in_(row_ids))).mappings()
+            copies = [copy_of(dict(row), job_id, now, validated=validated) for row in rows]
+            if copies:
+                connection.execute(insert_into(connection, _rows).on_conflict_do_nothing(), copies)
+
+        write(self._engine, work, repeatable=True)
+
+    def list(
+        self,
+        *,
+        job_id: UUID | None = None,
+        status: str | None = None,
+        invoice_id: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[InvoiceRecord]:
+        """Rows, newest first. Raises BadCursor."""
+        limit = page_size(limit)
+        query = _select_records().order_by(_rows.c.created_at.desc(), _rows.c.id.desc()).limit(limit + 1)
+        for column, value in (("job_id", job_id), ("status", status), ("invoice_id", invoice_id)):
+            if value is not None:
+                query = query.where(_rows.c[column] == value)
+        if cursor is not None:
+            query = query.where(older_than(_rows.c.created_at, _rows.c.id, cursor))
+        with reading(self._engine) as connection:
+            found = [InvoiceRecord(**row) for row in connection.execute(query).mappings()]
+        return page_of(found, limit, attrgetter("created_at"), attrgetter("id"))
+
+    def get(self, identifier: UUID | str) -> InvoiceDetail | None:
+        """A row by its id, or the newest row of an invoice by the source's id."""
+        condition = _rows.c.id == identifier if isinstance(identifier, UUID) else _rows.c.invoice_id == identifier
+        query = _select_records().where(condition).order_by(_rows.c.created_at.desc(), _rows.c.id.desc()).limit(1)
+        with reading(self._engine) as connection:
+            row = connection.execute(query).mappings().one_or_none()
+            if row is None:
+                return None
+            more = connection.execute(select(_rows.c.report, _rows.c.ubl_data).where(_rows.c.id == row["id"])).one()
+        return InvoiceDetail(InvoiceRecord(**row), more.report, more.ubl_data)
+
+    def _batches(self, query: Select[Any], size: int) -> Iterator[Sequence[Row[Any]]]:
+        last = ""
+        while True:
+            with reading(self._engine) as connection:
+                page = query.where(_rows.c.invoice_id > last) if last else query
+                batch = connection.execute(page.order_by(_rows.c.invoice_id).limit(size)).all()
+            if not batch:
+                return
+            last = batch[-1].invoice_id
+            yield batch
+
+    def _update_many(self, statement: Any, values: Sequence[Mapping[str, Any]]) -> None:
+        if values:
+            write(self._engine, lambda connection: connection.execute(statement, values), repeatable=True)
+
+
+def _content_of(connection: Connection, job_id: UUID, invoice_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    query = (
+        select(_rows.c.invoice_id, *(_rows.c[name] for name in _CONTENT if name != "ubl_data"))
+        .where(_rows.c.job_id == job_id, _rows.c.invoice_id.in_(invoice_ids))
+        .with_for_update()
+    )
+    return {row["invoice_id"]: dict(row) for row in connection.execute(query).mappings()}
+
+
+def _upsert(connection: Connection, values: Sequence[Mapping[str, Any]]) -> None:
+    if not values:
+        return
+    statement = insert_into(connection, _rows)
+    changed = [*_CONTENT, *VERDICT, "processed_at", "updated_at"]
+    statement = statement.on_conflict_do_update(
+        index_elements=[_rows.c.job_id, _rows.c.invoice_id],
+        set_={name: statement.excluded[name] for name in changed},
+    )
+    connection.execute(statement, values)
+
+
+def _followed(row: Row[Any]) -> DeliveryResult:
+    if row.state == State.REJECTED:
+        return DeliveryResult(row.id, InvoiceStatus.FAILED, row.delivery_id, row.reason or "refused")
+    if row.state == State.WAIVED:
+        return DeliveryResult(row.id, InvoiceStatus.FAILED, row.delivery_id, row.reason or "a person waived it")
+    if row.attempt_id is not None:
+        return DeliveryResult(row.id, InvoiceStatus.SENT, row.delivery_id, response=row.response or {})
+    return DeliveryResult(row.id, InvoiceStatus.DUPLICATE, row.delivery_id, "delivered by another job or a person")
+
+
+def _select_records() -> Select[Any]:
+    names = [name for name in InvoiceRecord.__dataclass_fields__ if name not in ("delivery_state", "partition_key")]
+    return (
+        select(*(_rows.c[name] for name in names), _deliveries.c.state.label("delivery_state"), Job.partition_key)
+        .outerjoin(_deliveries, _deliveries.c.id == _rows.c.delivery_id)
+        .join(Job, Job.id == _rows.c.job_id)
+    )

@@ -1,0 +1,237 @@
+"""Jobs: one row a run of the invoice assets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from operator import attrgetter
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, Row, Select, func, select, update
+
+from clearfacts_assets.invoices.model import InvoiceStatus
+from clearfacts_assets.storage.database import insert_into, reading, write
+from clearfacts_assets.storage.paging import Page, older_than, page_of, page_size
+from clearfacts_assets.storage.tables import InvoiceRow, Job
+
+_jobs = Job.__table__
+UNFINISHED = ("pending", "running")
+FINISHED = ("completed", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """A job as it stands. Times are UTC; ``details`` is the row's metadata."""
+
+    id: UUID
+    job_type: str
+    status: str
+    triggered_by: UUID | None
+    started_at: datetime | None
+    completed_at: datetime | None
+    error_message: str | None
+    details: dict[str, Any]
+    created_at: datetime
+    updated_at: datetime
+    partition_key: str | None
+    correlation_id: str | None
+
+    @property
+    def duration_seconds(self) -> float | None:
+        if self.started_at is None or self.completed_at is None:
+            return None
+        return (self.completed_at - self.started_at).total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class JobCounts:
+    """How many invoices of a job ended where: total = sent + failed + duplicates + pending."""
+
+    total: int = 0
+    sent: int = 0
+    failed: int = 0
+    duplicates: int = 0
+    pending: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JobError:
+    """Why one invoice of a job is not delivered."""
+
+    invoice_id: str
+    status: str
+    error: str
+    timestamp: datetime
+
+
+class JobRepository:
+    """The ``jobs`` table."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def begin(
+        self,
+        job_id: UUID,
+        *,
+        job_type: str,
+        partition_key: str | None,
+        correlation_id: str | None,
+        details: Mapping[str, Any],
+        now: datetime,
+        triggered_by: UUID | None = None,
+    ) -> JobRecord:
+        """Make the job run, creating it if need be; its details are added to. A finished job stays as it is."""
+
+        def work(connection: Connection) -> JobRecord:
+            connection.execute(
+                insert_into(connection, _jobs)
+                .values(
+                    id=job_id,
+                    job_type=job_type,
+                    status="running",
+                    triggered_by=triggered_by,
+                    started_at=now,
+                    metadata={},
+                    created_at=now,
+                    updated_at=now,
+                    partition_key=partition_key,
+                    correlation_id=correlation_id,
+                )
+                .on_conflict_do_nothing(index_elements=[_jobs.c.id])
+            )
+            known = _locked(connection, job_id)
+            if known is None:
+                raise LookupError(f"job {job_id} was removed while it began")
+            if known.status in UNFINISHED:
+                _set(
+                    connection,
+                    job_id,
+                    now,
+                    status="running",
+                    started_at=known.started_at or now,
+                    details={**known.details, **details},
+                )
+            return _read(connection, job_id) or known
+
+        return write(self._engine, work, repeatable=True)
+
+    def finish(
+        self,
+        job_id: UUID,
+        status: str,
+        *,
+        error_message: str | None,
+        now: datetime,
+        details_update: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Close the job as completed or failed. False, and nothing changed, where it was closed before."""
+        if status not in FINISHED:
+            raise ValueError(f"a job ends as {' or '.join(FINISHED)}, not as {status!r}")
+
+        def work(connection: Connection) -> bool:
+            known = _locked(connection, job_id)
+            if known is None or known.status in FINISHED:
+                return False
+            details = {**known.details, **(details_update or {})}
+            _set(connection, job_id, now, status=status, completed_at=now, error_message=error_message, details=details)
+            return True
+
+        return write(self._engine, work, repeatable=True)
+
+    def update_details(self, job_id: UUID, details: Mapping[str, Any], *, now: datetime) -> None:
+        """Add to what is noted with the job; a name noted before gets its new value."""
+
+        def work(connection: Connection) -> None:
+            known = _locked(connection, job_id)
+            if known is not None:
+                _set(connection, job_id, now, details={**known.details, **details})
+
+        write(self._engine, work, repeatable=True)
+
+    def get(self, job_id: UUID) -> JobRecord | None:
+        with reading(self._engine) as connection:
+            return _read(connection, job_id)
+
+    def list(
+        self,
+        *,
+        status: str | None = None,
+        job_type: str | None = None,
+        partition_key: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[JobRecord]:
+        """Jobs, newest first. Raises BadCursor."""
+        limit = page_size(limit)
+        query = _select_jobs().order_by(_jobs.c.created_at.desc(), _jobs.c.id.desc()).limit(limit + 1)
+        for column, value in (("status", status), ("job_type", job_type), ("partition_key", partition_key)):
+            if value is not None:
+                query = query.where(_jobs.c[column] == value)
+        if cursor is not None:
+            query = query.where(older_than(_jobs.c.created_at, _jobs.c.id, cursor))
+        with reading(self._engine) as connection:
+            found = [_record(row) for row in connection.execute(query)]
+        return page_of(found, limit, attrgetter("created_at"), attrgetter("id"))
+
+    def unfinished(self) -> Sequence[JobRecord]:
+        """Jobs that are pending or running as far as we know, oldest first."""
+        query = _select_jobs().where(_jobs.c.status.in_(UNFINISHED)).order_by(_jobs.c.created_at)
+        with reading(self._engine) as connection:
+            return [_record(row) for row in connection.execute(query)]
+
+    def counts(self, job_id: UUID) -> JobCounts:
+        """What became of the job's invoices, counted in one snapshot."""
+        query = select(InvoiceRow.status, func.count()).where(InvoiceRow.job_id == job_id).group_by(InvoiceRow.status)
+        with reading(self._engine) as connection:
+            by_status = {InvoiceStatus(status): int(number) for status, number in connection.execute(query)}
+        return JobCounts(
+            total=sum(by_status.values()),
+            sent=by_status.get(InvoiceStatus.SENT, 0),
+            failed=by_status.get(InvoiceStatus.FAILED, 0),
+            duplicates=by_status.get(InvoiceStatus.DUPLICATE, 0),
+            pending=by_status.get(InvoiceStatus.PENDING, 0),
+        )
+
+    def errors(
+        self, job_id: UUID, limit: int = 100, statuses: Sequence[str] = (InvoiceStatus.FAILED,)
+    ) -> Sequence[JobError]:
+        """Why invoices of the job are not delivered, in the order of their ids: the failed ones, or as asked."""
+        query = (
+            select(InvoiceRow.invoice_id, InvoiceRow.status, InvoiceRow.error_message, InvoiceRow.updated_at)
+            .where(InvoiceRow.job_id == job_id, InvoiceRow.status.in_(statuses))
+            .order_by(InvoiceRow.invoice_id)
+            .limit(limit)
+        )
+        with reading(self._engine) as connection:
+            return [
+                JobError(row.invoice_id, row.status, row.error_message or "", row.updated_at)
+                for row in connection.execute(query)
+            ]
+
+
+def _select_jobs() -> Select[Any]:
+    # The column is called metadata in the database and details here.
+    return select(*(column for column in _jobs.c))
+
+
+def _record(row: Row[Any]) -> JobRecord:
+    values = dict(row._mapping)
+    values["details"] = values.pop("metadata")
+    return JobRecord(**values)
+
+
+def _read(connection: Connection, job_id: UUID) -> JobRecord | None:
+    row = connection.execute(_select_jobs().where(_jobs.c.id == job_id)).one_or_none()
+    return None if row is None else _record(row)
+
+
+def _locked(connection: Connection, job_id: UUID) -> JobRecord | None:
+    row = connection.execute(_select_jobs().where(_jobs.c.id == job_id).with_for_update()).one_or_none()
+    return None if row is None else _record(row)
+
+
+def _set(connection: Connection, job_id: UUID, now: datetime, **values: Any) -> None:
+    connection.execute(update(Job).where(Job.id == job_id).values(updated_at=now, **values))
