@@ -7,6 +7,7 @@ covered: the operating system's resolver has its own limits.
 
 from __future__ import annotations
 
+import logging
 import ssl
 import time
 from collections.abc import Iterable, Iterator
@@ -56,6 +57,9 @@ def open_client(*, connections: int, connect_timeout: float, deadline: float) ->
 
     Environment variables for proxies are not read; ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` are.
     """
+    # They log whole addresses and headers, and a server may quote our token in them.
+    for library in ("httpx", "httpcore"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     return httpx.Client(
         transport=_BoundedTransport(connections),
         timeout=httpx.Timeout(deadline, connect=connect_timeout),

@@ -6,6 +6,7 @@ may.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,14 +15,15 @@ from typing import Any
 
 import httpx
 
-from clearfacts_assets.invoices.ports import Denied, NotSent, Outcome, Refused, Unknown
+from clearfacts_assets.invoices.ports import Denied, DestinationError, NotSent, Outcome, Refused, Unknown
 from clearfacts_assets.outgoing.body import BodyMalformed, BodyTooLarge, read_body
 from clearfacts_assets.outgoing.client import bounded, open_client
 from clearfacts_assets.outgoing.evidence import Secrets, parse_json
 from clearfacts_assets.outgoing.headers import bearer, retry_after
 
 RESPONSE_BYTES = 4 * 2**20  # most bytes of one answer, unpacked
-DOCUMENT_ID_CHARACTERS = 255  # what the column deliveries.document_id holds
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 
 
 class Meaning(Enum):
@@ -110,6 +112,16 @@ class Calls:
             wait=retry_after(response, self._now(), self._longest_wait),
         )
 
+    def answered(self, request: httpx.Request) -> Answer:
+        """Send what is only a question. Raises DestinationError where there is no answer, or our token is refused."""
+        answer = self.ask(request)
+        if not isinstance(answer, Answer):
+            raise DestinationError(answer.reason)
+        if STATUSES.get(answer.status) is Meaning.DENIED:
+            told = f"{answer.address} refuses our token with HTTP {answer.status}"
+            raise DestinationError(f"{told}: renew destination.token")
+        return answer
+
     def close(self) -> None:
         self._client.close()
 
@@ -128,6 +140,11 @@ class Calls:
         came = self.secrets.evidence(response, body) if response is not None else {}
         reason = f"{_place(request)}: the request left, but no whole answer came within {self._deadline:g} s ({what})"
         return Unknown(f"{reason}: look the document up in Clearfacts", came | {"error": what})
+
+
+def document_uuid(value: Any) -> str | None:
+    """The value as a document's id, if it is a UUID in its usual form."""
+    return value.lower() if isinstance(value, str) and _UUID.fullmatch(value) else None
 
 
 def _place(request: httpx.Request) -> str:

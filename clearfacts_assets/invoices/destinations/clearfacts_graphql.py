@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clearfacts_assets.invoices.destinations.calls import STATUSES, Answer, Calls, Meaning
-from clearfacts_assets.invoices.ports import Accepted, DestinationError, NotSent, Outcome, Parcel, Unknown
+from clearfacts_assets.invoices.destinations.calls import STATUSES, Answer, Calls, Meaning, document_uuid
+from clearfacts_assets.invoices.ports import Accepted, DestinationError, Outcome, Parcel, Unknown
 from clearfacts_assets.outgoing.headers import correlation, plain_address
 
 UPLOAD = (
@@ -20,11 +20,11 @@ UPLOAD = (
     "{ uploadFile(vatnumber: $vatNumber, filename: $fileName, invoicetype: $invoiceType) { uuid, amountOfPages } }"
 )
 ADMINISTRATIONS = "query administrations { administrations { name companyNumber } }"
-DOCUMENT = "query document($id: ID!) { document(id: $id) { date ... on InvoiceDocument { type paymentState } } }"
+# The id stands in the query itself: which type a variable for it would have is not documented.
+DOCUMENT = 'query document {{ document(id: "{0}") {{ date ... on InvoiceDocument {{ type paymentState }} }} }}'
 ANYTHING = "query anything { __typename }"
 
 _MESSAGE_CHARACTERS = 500  # of an error's message that are read and shown
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _BELGIAN = re.compile(r"(?:BE)?(\d{10})", re.IGNORECASE | re.ASCII)
 
 
@@ -140,28 +140,35 @@ class ClearfactsGraphql:
 
     def administrations(self) -> list[Administration]:
         """The files (companies) that our token may see. Raises DestinationError."""
-        rows = self._query(ADMINISTRATIONS, {}).get("administrations")
+        answer = self._post(ADMINISTRATIONS)
+        rows = self._data(answer).get("administrations")
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise DestinationError(f"{self._address} answered the query for administrations without a list of them")
+            raise DestinationError(f"{answer.address} answered the query for administrations without a list of them")
         return [Administration(str(row.get("name")), company_number(str(row.get("companyNumber")))) for row in rows]
 
     def document(self, document_id: str) -> FiledDocument | None:
         """What became of a delivered document; None where Clearfacts has none with this id. Raises DestinationError."""
-        found = self._query(DOCUMENT, {"id": document_id}).get("document")
+        identifier = document_uuid(document_id)
+        if identifier is None:
+            return None
+        answer = self._post(DOCUMENT.format(identifier))
+        if _only_not_found(answer):
+            return None
+        found = self._data(answer).get("document")
         if found is None:
             return None
         if not isinstance(found, dict):
-            raise DestinationError(f"{self._address} answered the query for document {document_id} with no document")
-        return FiledDocument(document_id, *(_text(found.get(name)) for name in ("date", "type", "paymentState")))
+            raise DestinationError(f"{answer.address} answered the query for document {identifier} with no document")
+        return FiledDocument(identifier, *(_text(found.get(name)) for name in ("date", "type", "paymentState")))
 
     def check(self) -> str:
         """Ask who we are, and whether the API answers this token. Raises DestinationError."""
-        answer = self._answered(self._calls.ask(self._calls.request("GET", self._userinfo)))
+        answer = self._calls.answered(self._calls.request("GET", self._userinfo))
         user = answer.json if answer.status == 200 and isinstance(answer.json, dict) else {}
         name = user.get("username") or user.get("sub")
         if not isinstance(name, str):
             raise DestinationError(f"{answer.address} answered HTTP {answer.status} and names no user: check login_url")
-        spoken = self._post(ANYTHING, {})
+        spoken = self._post(ANYTHING)
         if not isinstance(spoken.json, dict) or not {"data", "errors"} & spoken.json.keys():
             raise DestinationError(f"{spoken.address} answered HTTP {spoken.status} and no GraphQL: check base_url")
         return f"{self._address} answers; the token is that of {self._calls.secrets.excerpt(name, 100)}"
@@ -175,11 +182,10 @@ class ClearfactsGraphql:
         uploaded = data.get("uploadFile") if isinstance(data, dict) else None
         if errors and uploaded is None:
             return self._refusal(answer, errors)
-        identifier = (
-            uploaded.get("uuid") if isinstance(uploaded, dict) and answer.status == 200 and not errors else None
-        )
-        if isinstance(identifier, str) and _UUID.fullmatch(identifier):
-            return Accepted(identifier.lower(), answer.evidence)
+        if isinstance(uploaded, dict) and answer.status == 200 and not errors:
+            identifier = document_uuid(uploaded.get("uuid"))
+            if identifier:
+                return Accepted(identifier, answer.evidence)
         return answer.means(Meaning.UNKNOWN, message="neither a plain success nor a plain error")
 
     def _refusal(self, answer: Answer, errors: Any) -> Outcome:
@@ -194,29 +200,17 @@ class ClearfactsGraphql:
             return answer.means(Meaning.UNKNOWN, message=message or "an error without a message")
         return answer.means(first.meaning, code=first.code or code or first.name, message=message)
 
-    def _query(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
-        answer = self._post(query, variables)
+    def _data(self, answer: Answer) -> dict[str, Any]:
         body = answer.json if answer.status == 200 and isinstance(answer.json, dict) else {}
         errors, data = body.get("errors"), body.get("data")
         if errors or not isinstance(data, dict):
             told = "; ".join(_error(error)[1] for error in errors) if isinstance(errors, list) else "no data"
-            raise DestinationError(
-                f"{answer.address} answered HTTP {answer.status}: {self._calls.secrets.excerpt(told, _MESSAGE_CHARACTERS)}"
-            )
+            told = self._calls.secrets.excerpt(told, _MESSAGE_CHARACTERS)
+            raise DestinationError(f"{answer.address} answered HTTP {answer.status}: {told}")
         return data
 
-    def _post(self, query: str, variables: dict[str, Any]) -> Answer:
-        request = self._calls.request("POST", self._address, json={"query": query, "variables": variables})
-        return self._answered(self._calls.ask(request))
-
-    def _answered(self, answer: Answer | NotSent | Unknown) -> Answer:
-        if not isinstance(answer, Answer):
-            raise DestinationError(answer.reason)
-        if STATUSES.get(answer.status) is Meaning.DENIED:
-            raise DestinationError(
-                f"{answer.address} refuses our token with HTTP {answer.status}: renew destination.token"
-            )
-        return answer
+    def _post(self, query: str) -> Answer:
+        return self._calls.answered(self._calls.request("POST", self._address, json={"query": query}))
 
 
 def company_number(vat_number: str) -> str:
@@ -224,6 +218,11 @@ def company_number(vat_number: str) -> str:
     compact = "".join(character for character in vat_number if character.isalnum())
     belgian = _BELGIAN.fullmatch(compact)
     return belgian.group(1) if belgian else compact.upper()
+
+
+def _only_not_found(answer: Answer) -> bool:
+    errors = answer.json.get("errors") if isinstance(answer.json, dict) else None
+    return isinstance(errors, list) and bool(errors) and all(_error(error)[0] == "NOT_FOUND" for error in errors)
 
 
 def _error(error: Any) -> tuple[str, str]:

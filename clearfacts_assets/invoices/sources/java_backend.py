@@ -28,6 +28,7 @@ from clearfacts_assets.outgoing.headers import bearer, correlation, plain_addres
 
 PAGE_LIMIT = 100_000  # pages of one window; a source that has more to say is broken
 CURSOR_CHARACTERS = 4096
+ERROR_BYTES = 64 * 2**10  # of an error's body that are read
 CONNECTIONS = 2  # one page at a time, and a health check beside it
 FIRST_WAIT = 0.5  # seconds before the second try; doubled for every further one, with jitter
 
@@ -280,8 +281,17 @@ class JavaBackend:
                 "to the address that answers"
             )
         raise SourceProtocolError(
-            f"{place} answered HTTP {status}, which its contract does not know: check source.base_url and the backend"
+            f"{place} answered HTTP {status}{self._told(response)}: check source.base_url and the backend's contract"
         )
+
+    def _told(self, response: httpx.Response) -> str:
+        """The beginning of what an error's body says, for a message."""
+        try:
+            body = read_body(response, ERROR_BYTES)
+        except (BodyMalformed, BodyTooLarge, httpx.TransportError):
+            return ""
+        said = " ".join(self._secrets.excerpt(body.decode("utf-8", "replace"), 300).split())
+        return f" ({said})" if said else ""
 
     def _shown(self, cursor: str) -> str:
         return repr(self._secrets.excerpt(cursor, _SHOWN_CURSOR))

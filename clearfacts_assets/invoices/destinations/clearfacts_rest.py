@@ -1,0 +1,134 @@
+"""Clearfacts' REST contract: ``POST /invoices`` with an ``Idempotency-Key``, by which it can be asked again."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from clearfacts_assets.invoices.destinations.calls import STATUSES, Answer, Calls, Meaning, document_uuid
+from clearfacts_assets.invoices.ports import Accepted, DestinationError, Outcome, Parcel, Unknown
+from clearfacts_assets.outgoing.headers import correlation, plain_address
+
+# What a status means for a document that was posted. REFUSED needs an error as documented, {"error": {"code",
+# "message"}}; without it (a proxy's HTML, say) it is UNKNOWN, as is every status that does not stand here. 409 is not
+# here: what conflicts may well be this document, accepted before; the look-up tells.
+POSTED: dict[int, Meaning] = STATUSES | {
+    200: Meaning.ACCEPTED,
+    201: Meaning.ACCEPTED,
+    400: Meaning.REFUSED,
+    413: Meaning.REFUSED,
+    415: Meaning.REFUSED,
+    422: Meaning.REFUSED,
+}
+# Error codes that mean something else than their status.
+CODES: dict[str, Meaning] = {
+    "IDEMPOTENCY_KEY_REUSED": Meaning.UNKNOWN,  # something was accepted under this key; the look-up tells what
+}
+
+CHECK_KEY = "connection-check"  # an idempotency key that no delivery has
+
+
+class ClearfactsRest:
+    """A Destination over the REST contract."""
+
+    name = "clearfacts"
+    honours_idempotency_key = True
+    can_look_up = True
+
+    def __init__(
+        self,
+        base_url: str,
+        token: str,
+        *,
+        connect_timeout: float = 5,
+        deadline: float = 30,
+        longest_wait: float = 300,
+        connections: int = 8,
+    ) -> None:
+        """Times in seconds. Raises ValueError for an address or a token that cannot be used."""
+        self._address = plain_address(base_url) + "/invoices"
+        self._calls = Calls(
+            token,
+            connect_timeout=connect_timeout,
+            deadline=deadline,
+            longest_wait=longest_wait,
+            connections=connections,
+        )
+
+    def send(self, parcel: Parcel) -> Outcome:
+        content = {
+            "administration": parcel.administration,
+            "invoice_type": parcel.invoice_type,
+            "file_name": parcel.file_name,
+            "content": base64.b64encode(parcel.content).decode(),
+        }
+        headers = {"Idempotency-Key": parcel.idempotency_key, **correlation(parcel.correlation_id)}
+        answer = self._calls.ask(self._calls.request("POST", self._address, headers=headers, json=content))
+        if not isinstance(answer, Answer):
+            return answer
+        code, message = self._error(answer)
+        meaning = CODES.get(code) or POSTED.get(answer.status, Meaning.UNKNOWN)
+        if meaning is Meaning.ACCEPTED and not code:
+            return _accepted(answer, answer.json, parcel)
+        if meaning is Meaning.REFUSED and not code:
+            return answer.means(Meaning.UNKNOWN, message="no error as documented")
+        return answer.means(meaning, code=code, message=message)
+
+    def look_up(self, parcel: Parcel) -> Accepted | Unknown | None:
+        """By the idempotency key. None only for the documented empty list; any doubt is Unknown."""
+        request = self._calls.request(
+            "GET",
+            self._address,
+            params={"idempotency_key": parcel.idempotency_key},
+            headers=correlation(parcel.correlation_id),
+        )
+        answer = self._calls.ask(request)
+        if not isinstance(answer, Answer):
+            return Unknown(f"the look-up failed: {answer.reason}", answer.response)
+        found = _invoices(answer)
+        if found is None:
+            return Unknown(f"the look-up failed: {answer.address} answered HTTP {answer.status}", answer.evidence)
+        if not found:
+            return None
+        if len(found) > 1:
+            return Unknown("the look-up found several documents for one idempotency key", answer.evidence)
+        return _accepted(answer, found[0], parcel)
+
+    def check(self) -> str:
+        """Look up a key that nobody uses. Raises DestinationError."""
+        question = self._calls.request("GET", self._address, params={"idempotency_key": CHECK_KEY})
+        answer = self._calls.answered(question)
+        if _invoices(answer) is None:
+            raise DestinationError(f"{answer.address} answered HTTP {answer.status}, not as documented: check base_url")
+        return f"{self._address} answers"
+
+    def close(self) -> None:
+        self._calls.close()
+
+    def _error(self, answer: Answer) -> tuple[str, str]:
+        """Code and message of a documented error; empty where there is none."""
+        error = answer.json.get("error") if isinstance(answer.json, dict) else None
+        code, message = (error.get("code"), error.get("message")) if isinstance(error, dict) else (None, None)
+        if not isinstance(code, str) or not isinstance(message, str):
+            return "", ""
+        return self._calls.secrets.excerpt(code, 100), self._calls.secrets.excerpt(message, 500)
+
+
+def _accepted(answer: Answer, body: Any, parcel: Parcel) -> Accepted | Unknown:
+    """Accepted if the body names the document by its uuid, and it is none but ours."""
+    identifier = document_uuid(body.get("uuid")) if isinstance(body, dict) else None
+    if identifier is None:
+        return Unknown(f"{answer.address} answered HTTP {answer.status} without a document's uuid", answer.evidence)
+    ours = {"sha256": parcel.content_sha256, "idempotency_key": parcel.idempotency_key}
+    others = [name for name, value in ours.items() if body.get(name, value) != value]
+    if others:
+        return Unknown(
+            f"{answer.address} names a document that is not ours: other {', '.join(others)}", answer.evidence
+        )
+    return Accepted(identifier, answer.evidence)
+
+
+def _invoices(answer: Answer) -> list[Any] | None:
+    """The list that a look-up answers with; None where it is not one."""
+    found = answer.json.get("invoices") if answer.status == 200 and isinstance(answer.json, dict) else None
+    return found if isinstance(found, list) else None
