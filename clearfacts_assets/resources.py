@@ -21,9 +21,8 @@ from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRe
 from clearfacts_assets.invoices.ports import Destination, InvoiceSource
 from clearfacts_assets.invoices.sources.folder import Folder
 from clearfacts_assets.invoices.sources.java_backend import JavaBackend
+from clearfacts_assets.notifications.slack import open_client
 from clearfacts_assets.storage.database import open_engine
-
-SLACK_TIMEOUT = 10  # seconds
 
 
 class SourceResource(dg.ConfigurableResource):
@@ -103,8 +102,7 @@ class SlackResource(DagsterSlackResource):
 
     def get_client(self) -> WebClient:
         """A client with a timeout; the token comes from the settings."""
-        token = configuration.load().slack.token.get_secret_value()
-        return WebClient(token, base_url=self.base_url, timeout=SLACK_TIMEOUT)
+        return open_client(configuration.load().slack.token.get_secret_value(), self.base_url)
 
 
 class DatabaseResource(dg.ConfigurableResource):
@@ -127,6 +125,12 @@ class SettingMissing(Exception):
         super().__init__(f"the setting {name} ({meaning}) is missing: set {variable}, or {name} in the settings file")
 
 
+def slack() -> SlackResource:
+    """Slack as the settings have it."""
+    known = configuration.load().slack
+    return SlackResource(base_url=str(known.base_url), channel=known.channel)
+
+
 def from_settings() -> dict[str, dg.ConfigurableResource]:
     """The resources by the names that assets, sensors and checks ask for."""
     known = configuration.load()
@@ -144,6 +148,6 @@ def from_settings() -> dict[str, dg.ConfigurableResource]:
             invoice_type=known.destination.invoice_type,
             concurrency=known.delivery.concurrency,
         ),
-        "slack": SlackResource(base_url=str(known.slack.base_url), channel=known.slack.channel),
+        "slack": slack(),
         "database": DatabaseResource(),
     }

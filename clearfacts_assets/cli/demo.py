@@ -43,7 +43,7 @@ def demo(
 
 def _demo(date: str | None, per_day: int, port: int | None, once: bool) -> bool:
     from clearfacts_assets import settings
-    from clearfacts_assets.home import packaged, prepare
+    from clearfacts_assets.home import prepare
     from clearfacts_assets.storage import migrate
 
     known = settings.load()
@@ -57,7 +57,7 @@ def _demo(date: str | None, per_day: int, port: int | None, once: bool) -> bool:
         simulator = start("simulator", "simulate", "--port", "0", "--per-day", str(per_day), "--state", str(state))
         _point_to(_announced(simulator, logs / "simulator.log"), address)
         start("web", "serve", "--port", address.rpartition(":")[2])
-        start("daemon", "-m", "dagster._daemon", "run", "-w", str(packaged("workspace.yaml")))
+        start("daemon", "daemon")
         completed = _process_one_day(address, date)
         if once:
             return completed
@@ -77,7 +77,8 @@ def _process_one_day(address: str, date: str | None) -> bool:
 
     from clearfacts_assets import settings
     from clearfacts_assets.api.dagster_gateway import ENDED, DagsterGateway
-    from clearfacts_assets.cli.jobs import follow, print_job
+    from clearfacts_assets.cli.jobs import print_job
+    from clearfacts_assets.cli.progress import follow
     from clearfacts_assets.invoices.automation import day_before
     from clearfacts_assets.storage.database import open_engine
 
@@ -88,7 +89,12 @@ def _process_one_day(address: str, date: str | None) -> bool:
         gateway = DagsterGateway(client)
         run_id = gateway.launch("daily_processing", day, {}, {"clearfacts/triggered_by": "demo"})
         err.print(f"Invoices of {day}: {address}/runs/{run_id}", highlight=False)
-        follow(engine, UUID(run_id), lambda: gateway.status(run_id) in ENDED, seconds=RUN_SECONDS)
+
+        def ended_after(seconds: float) -> bool:
+            time.sleep(seconds)
+            return gateway.status(run_id) in ENDED
+
+        follow(engine, UUID(run_id), ended_after, seconds=RUN_SECONDS)
         completed = gateway.status(run_id) == "SUCCESS"
     print_job(engine, UUID(run_id))
     return completed
@@ -150,7 +156,7 @@ class _ProcessTree:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     def __call__(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, *(arguments if arguments[0] == "-m" else ("-m", "clearfacts_assets", *arguments))]
+        command = [sys.executable, "-m", "clearfacts_assets", *arguments]
         log: IO[bytes]
         with (self._logs / f"{name}.log").open("wb") as log:
             # A session of their own, so that Ctrl-C reaches only us and the children are stopped in order.

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from clearfacts_assets.cli import database, deliveries, invoices, jobs
+from clearfacts_assets.cli.daemon import daemon
 from clearfacts_assets.cli.demo import demo
 from clearfacts_assets.cli.run import run
 from clearfacts_assets.cli.serve import serve
@@ -31,6 +32,7 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(invoices.app, name="invoices")
 app.add_typer(deliveries.app, name="deliveries")
 app.command()(serve)
+app.command()(daemon)
 app.command()(simulate)
 app.add_typer(database.app, name="db")
 app.command()(settings)

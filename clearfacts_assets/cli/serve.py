@@ -11,7 +11,7 @@ def serve(
     host: Annotated[str | None, typer.Option(help="address to listen on; default: setting serve.host")] = None,
     port: Annotated[int | None, typer.Option(help="port; default: setting serve.port")] = None,
 ) -> None:
-    """Serve Dagster's UI and the API. Runs are started by the daemon: `dagster-daemon run` beside it, or `clearfacts demo`."""
+    """Serve Dagster's UI and the API. Runs are started by `clearfacts daemon`, beside it."""
     import uvicorn
     from dagster import DagsterInstance
     from dagster._core.workspace.context import WorkspaceProcessContext

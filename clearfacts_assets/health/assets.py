@@ -12,6 +12,7 @@ from clearfacts_assets import settings
 from clearfacts_assets.health.probes import Health, ask, nightly_run
 from clearfacts_assets.invoices.metadata import table
 from clearfacts_assets.notifications.alerts import tell_of_health
+from clearfacts_assets.notifications.slack import Slack
 from clearfacts_assets.resources import ClearfactsResource, DatabaseResource, SlackResource, SourceResource
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.jobs import JobRepository
@@ -45,7 +46,7 @@ def service_health(
         ask("database", lambda: _check_database(engine)),
         ask("nightly_run", lambda: _check_nightly_run(engine, now)),
     ]
-    tell_of_health(engine, slack, verdicts, now=now, log=context.log)
+    tell_of_health(engine, settings.load(), verdicts, now=now)
     yield dg.MaterializeResult(
         metadata={
             "healthy": sum(verdict.healthy for verdict in verdicts),
@@ -81,8 +82,7 @@ def _check_clearfacts(clearfacts: ClearfactsResource) -> str:
 def _check_slack(slack: SlackResource) -> str:
     if not settings.load().slack.token.get_secret_value():
         return "no Slack token is configured: alerts stay in the outbox"
-    answer = slack.get_client().auth_test()
-    return f"signed in as {answer.get('user', 'a bot')}"
+    return Slack(slack.get_client()).check()
 
 
 def _check_database(engine: Engine) -> str:

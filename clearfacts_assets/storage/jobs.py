@@ -182,6 +182,30 @@ class JobRepository:
         with reading(self._engine) as connection:
             return [_record(row) for row in connection.execute(query)]
 
+    def ended_since(self, moment: datetime, *, limit: int) -> Sequence[UUID]:
+        """Jobs that ended since then, newest first."""
+        query = (
+            select(_jobs.c.id)
+            .where(_jobs.c.status.in_(FINISHED), _jobs.c.completed_at >= moment)
+            .order_by(_jobs.c.completed_at.desc())
+            .limit(limit)
+        )
+        with reading(self._engine) as connection:
+            return list(connection.scalars(query))
+
+    def completed_at(self, partition_key: str) -> datetime | None:
+        """When a job of this day was completed last; None if none was."""
+        query = select(func.max(_jobs.c.completed_at)).where(
+            _jobs.c.partition_key == partition_key, _jobs.c.status == "completed"
+        )
+        with reading(self._engine) as connection:
+            return connection.scalar(query)
+
+    def first_created_at(self) -> datetime | None:
+        """When this installation ran its first job; None if it has not run any."""
+        with reading(self._engine) as connection:
+            return connection.scalar(select(func.min(_jobs.c.created_at)))
+
     def counts(self, job_id: UUID) -> JobCounts:
         """What became of the job's invoices, counted in one snapshot."""
         query = select(InvoiceRow.status, func.count()).where(InvoiceRow.job_id == job_id).group_by(InvoiceRow.status)

@@ -1,0 +1,16 @@
+"""``clearfacts daemon``: what starts the nightly run, the runs of the UI, and the sensors."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def daemon() -> None:
+    """Run Dagster's daemon with these settings. One beside each `clearfacts serve`; stops on SIGINT or SIGTERM."""
+    from clearfacts_assets import settings
+    from clearfacts_assets.home import packaged, prepare
+
+    prepare(settings.load())
+    command = [sys.executable, "-m", "dagster._daemon", "run", "-w", str(packaged("workspace.yaml"))]
+    os.execv(command[0], command)  # noqa: S606 - our own interpreter, no shell

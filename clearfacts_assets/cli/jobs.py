@@ -1,0 +1,143 @@
+"""``clearfacts jobs``: what runs came to, and why some invoices did not leave."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import typer
+
+from clearfacts_assets.cli.console import fail, instant, out, print_json, print_table
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from clearfacts_assets.storage.jobs import JobRecord, JobRepository
+
+app = typer.Typer(help="Jobs: one a Dagster run of the invoice assets.", no_args_is_help=True)
+SHOWN_ERRORS = 1000
+
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+@app.command("list")
+def list_(
+    status: Annotated[str | None, typer.Option(help="pending, running, completed or failed")] = None,
+    date: Annotated[str | None, typer.Option(help="day of the partition, YYYY-MM-DD")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="most jobs shown")] = 20,
+    cursor: Annotated[str | None, typer.Option(help="where the last page ended (its next_cursor)")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Jobs, newest first."""
+    jobs = _open()
+    page = jobs.list(status=status, partition_key=date, limit=limit, cursor=cursor)
+    found = [as_result(jobs, job) for job in page.items]
+    if as_json:
+        print_json({"jobs": found, "next_cursor": page.next_cursor})
+        return
+    print_table(
+        "Jobs",
+        ("job", "day", "type", "status", "started", "seconds", "total", "sent", "failed", "duplicates", "pending"),
+        [
+            (
+                one["job_id"],
+                one["partition"],
+                one["job_type"],
+                one["status"],
+                instant(job.started_at),
+                one["duration_seconds"],
+                *one["results"].values(),
+            )
+            for one, job in zip(found, page.items, strict=True)
+        ],
+        right=("seconds", "total", "sent", "failed", "duplicates", "pending"),
+    )
+    if page.next_cursor:
+        out.print(f"More: --cursor {page.next_cursor}")
+
+
+@app.command()
+def show(job_id: Annotated[UUID, typer.Argument(help="the job's id, which is the run's")], as_json: AsJson = False) -> None:
+    """One job: its counts, and one reason for each invoice that did not leave."""
+    jobs = _open()
+    job = jobs.get(job_id)
+    if job is None:
+        fail(f"there is no job {job_id}: `clearfacts jobs list` shows them")
+    if as_json:
+        result = as_result(jobs, job)
+        errors = jobs.errors(job_id, SHOWN_ERRORS)
+        result["errors"] = [
+            {"invoice_id": one.invoice_id, "error": one.error, "timestamp": one.timestamp} for one in errors
+        ]
+        print_json(result)
+        return
+    _print(jobs, job)
+
+
+def print_job(engine: Engine, job_id: UUID) -> None:
+    """The table after a run: what happened to how many invoices, and why some did not leave."""
+    from clearfacts_assets.storage.jobs import JobRepository
+
+    jobs = JobRepository(engine)
+    job = jobs.get(job_id)
+    if job is None:
+        out.print(f"The run {job_id} ended before it could open its job; its page in Dagster says why.")
+        return
+    _print(jobs, job)
+
+
+def _print(jobs: JobRepository, job: JobRecord) -> None:
+    counts = jobs.counts(job.id)
+    colour = {"completed": "green", "failed": "red"}.get(job.status, "yellow")
+    print_table(
+        f"Job {job.id}: invoices of {job.partition_key}, [{colour}]{job.status}[/]",
+        ("total", "sent", "failed", "duplicates", "pending"),
+        [(counts.total, counts.sent, counts.failed, counts.duplicates, counts.pending)],
+        right=("total", "sent", "failed", "duplicates", "pending"),
+    )
+    if job.error_message:
+        out.print(f"[red]{job.error_message}[/]")
+    not_sent = jobs.errors(job.id, SHOWN_ERRORS, statuses=("failed", "pending"))
+    if not_sent:
+        reasons = Counter(one.error for one in not_sent)
+        example = {one.error: one.invoice_id for one in reversed(not_sent)}
+        print_table(
+            "Why some did not leave",
+            ("invoices", "reason", "for example"),
+            [(count, reason or "not tried yet", example[reason]) for reason, count in reasons.most_common()],
+            right=("invoices",),
+        )
+    if job.started_at and job.duration_seconds is not None:
+        out.print(f"Started {instant(job.started_at)}, took {job.duration_seconds:.1f} s.")
+
+
+def _open() -> JobRepository:
+    """The jobs, after closing those whose run has died."""
+    from clearfacts_assets.cli.ledger import open_ledger
+    from clearfacts_assets.storage.jobs import JobRepository
+
+    return JobRepository(open_ledger())
+
+
+def as_result(jobs: JobRepository, job: JobRecord) -> dict[str, Any]:
+    """A job as JSON shows it, in the API's words (spec.md, section 3)."""
+    counts = jobs.counts(job.id)
+    return {
+        "job_id": job.id,
+        "job_type": job.job_type,
+        "partition": job.partition_key,
+        "status": job.status,
+        "started_at": job.started_at,
+        "completed_at": job.completed_at,
+        "duration_seconds": job.duration_seconds,
+        "results": {
+            "total_invoices": counts.total,
+            "processed": counts.sent,
+            "failed": counts.failed,
+            "duplicates": counts.duplicates,
+            "pending": counts.pending,
+        },
+        "error_message": job.error_message,
+        "correlation_id": job.correlation_id,
+    }

@@ -1,0 +1,102 @@
+"""What is told, and when: facts from the ledger become messages in the outbox, each once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Engine, select
+
+from clearfacts_assets.health.probes import Health
+from clearfacts_assets.notifications import messages
+from clearfacts_assets.notifications.outbox import DispatchCount, Send, dispatch, enqueue
+from clearfacts_assets.settings import Settings
+from clearfacts_assets.storage.database import reading
+from clearfacts_assets.storage.jobs import JobRecord, JobRepository
+from clearfacts_assets.storage.tables import Alert
+
+REASONS_READ = 2000  # failed invoices whose reasons are counted for one message
+LOOK_BACK = timedelta(days=2)  # how far back jobs are looked at that nobody was told of
+JOBS_AT_ONCE = 500
+
+
+def tell_of_job(engine: Engine, known: Settings, job_id: UUID, *, now: datetime) -> bool:
+    """Put what a finished job came to into the outbox, if it is to be told at all. Idempotent: once per job."""
+    jobs = JobRepository(engine)
+    job = jobs.get(job_id)
+    if job is None or job.status not in ("completed", "failed"):
+        return False
+    counted = jobs.counts(job_id)
+    counts = messages.Counts(counted.total, counted.sent, counted.failed, counted.duplicates, counted.pending)
+    if job.status == "completed" and not _success_is_told(known, counts):
+        return False
+    reasons = Counter(error.error for error in jobs.errors(job_id, REASONS_READ))
+    run = _run_of(job, known)
+    if job.status == "failed":
+        message = messages.job_failed(messages.JobFailed(run, job.error_message or "", counts, reasons))
+    else:
+        message = messages.job_completed(messages.JobCompleted(run, counts, reasons))
+    return enqueue(engine, f"job:{job_id}", known.slack.channel, message, now)
+
+
+def tell_of_lost_run(engine: Engine, known: Settings, run_id: str, job_name: str, error: str, *, now: datetime) -> bool:
+    """A run that failed before it could open its ``jobs`` row: code that does not load, no worker, no database then."""
+    run = messages.Run(job_name, run_id, f"{known.public_address}/runs/{run_id}")
+    return enqueue(engine, f"job:{run_id}", known.slack.channel, messages.job_failed(messages.JobFailed(run, error)), now)
+
+
+def tell_of_forgotten_jobs(engine: Engine, known: Settings, *, now: datetime) -> int:
+    """Jobs that ended without anybody being told: the daemon was down, or the run was started from a terminal."""
+    ended = JobRepository(engine).ended_since(now - LOOK_BACK, limit=JOBS_AT_ONCE)
+    written = _written(engine, [f"job:{job_id}" for job_id in ended])
+    return sum(tell_of_job(engine, known, job_id, now=now) for job_id in ended if f"job:{job_id}" not in written)
+
+
+def tell_of_health(engine: Engine, known: Settings, verdicts: Sequence[Health], *, now: datetime) -> int:
+    """Tell of each system that went down or came back since the last word about it. Returns how many were told."""
+    told = 0
+    for verdict in verdicts:
+        down_since = _down_since(engine, verdict.system)
+        if verdict.healthy == (down_since is None):
+            continue
+        if down_since is None:
+            fact = messages.HealthDown(verdict.system, verdict.message, now, known.public_address)
+            subject, message = f"health:{verdict.system}:down:{now.isoformat()}", messages.health_down(fact)
+        else:
+            back = messages.HealthRecovered(verdict.system, down_since, now, known.public_address)
+            subject, message = f"health:{verdict.system}:up:{now.isoformat()}", messages.health_recovered(back)
+        told += enqueue(engine, subject, known.slack.channel, message, now)
+    return told
+
+
+def dispatch_alerts(engine: Engine, send: Send) -> DispatchCount:
+    """Send what is due. Slack's faults leave it in the outbox."""
+    return dispatch(engine, send, lambda: datetime.now(UTC))
+
+
+def _down_since(engine: Engine, system: str) -> datetime | None:
+    """Since when the system has been told to be down; None if the last word was that it is up, or none was said."""
+    subject = Alert.subject.startswith(f"health:{system}:", autoescape=True)
+    query = select(Alert.subject, Alert.created_at).where(subject).order_by(Alert.created_at.desc()).limit(1)
+    with reading(engine) as connection:
+        last = connection.execute(query).one_or_none()
+    return last.created_at if last and last.subject.startswith(f"health:{system}:down:") else None
+
+
+def _written(engine: Engine, subjects: Sequence[str]) -> set[str]:
+    with reading(engine) as connection:
+        return set(connection.scalars(select(Alert.subject).where(Alert.subject.in_(subjects))))
+
+
+def _success_is_told(known: Settings, counts: messages.Counts) -> bool:
+    if known.slack.on_success == "with_failures":
+        return counts.failed > 0 or counts.pending > 0
+    return known.slack.on_success == "always"
+
+
+def _run_of(job: JobRecord, known: Settings) -> messages.Run:
+    name = str(job.details.get("job_name") or "invoices")
+    url = f"{known.public_address}/runs/{job.id}"
+    return messages.Run("materialization" if name.startswith("__") else name, str(job.id), url, job.partition_key or "")

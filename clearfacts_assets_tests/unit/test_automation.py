@@ -1,0 +1,98 @@
+"""When things run: partitions, windows in UTC, and the nightly schedule over both nights when the clock changes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import pytest
+
+from clearfacts_assets.definitions import defs
+from clearfacts_assets.invoices.automation import DAYS, day_before, nightly, window_of
+
+
+def tick_at(moment: datetime) -> dg.RunRequest:
+    with dg.build_schedule_context(scheduled_execution_time=moment) as context:
+        data = nightly.evaluate_tick(context)
+    assert data.run_requests is not None
+    (request,) = data.run_requests
+    return request
+
+
+def ticks_between(start: datetime, end: datetime) -> list[datetime]:
+    """When the daemon would wake the schedule, by the schedule's own cron iterator."""
+    found = []
+    for moment in nightly.execution_time_iterator(start.timestamp()):
+        if moment >= end:
+            return found
+        found.append(moment.astimezone(UTC))
+    return found
+
+
+def test_an_ordinary_day_is_24_hours_from_midnight_in_brussels() -> None:
+    window = window_of("2026-11-20")
+    assert window.start == datetime(2026, 11, 19, 23, 0, tzinfo=UTC)
+    assert window.end - window.start == timedelta(hours=24)
+
+
+@pytest.mark.parametrize(("day", "hours"), [("2026-03-29", 23), ("2026-10-25", 25)])
+def test_the_days_on_which_the_clock_changes_are_23_and_25_hours_long(day: str, hours: int) -> None:
+    window = window_of(day)
+    assert window.end - window.start == timedelta(hours=hours)
+
+
+def test_windows_of_a_whole_year_touch_without_gap_or_overlap() -> None:
+    keys = DAYS.get_partition_keys(current_time=datetime(2027, 1, 10, 12, tzinfo=UTC))
+    windows = [window_of(key) for key in keys]
+    assert len(windows) == 375
+    assert all(before.end == after.start for before, after in zip(windows, windows[1:], strict=False))
+
+
+def test_today_is_a_partition_so_that_it_can_be_run_by_hand() -> None:
+    now = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    assert DAYS.get_partition_keys(current_time=now)[-1] == "2026-11-21"
+    assert DAYS.get_partition_keys(current_time=now)[0] == "2026-01-01"
+
+
+def test_the_tick_at_two_asks_for_the_day_before_and_not_for_today() -> None:
+    request = tick_at(datetime(2026, 11, 21, 1, 0, tzinfo=UTC))
+    assert request.partition_key == "2026-11-20"
+    assert request.run_key == "nightly-2026-11-20"
+
+
+def test_each_night_of_the_year_has_one_tick_and_each_day_is_asked_for_once() -> None:
+    ticks = ticks_between(datetime(2026, 1, 1, 12, tzinfo=UTC), datetime(2027, 1, 1, 12, tzinfo=UTC))
+    days = [tick_at(tick).partition_key for tick in ticks]
+    assert len(days) == 365
+    assert days == DAYS.get_partition_keys(current_time=datetime(2026, 12, 31, 12, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("night", "expected"),
+    [
+        # 02:00 does not exist on this night: the clock goes from 02:00 to 03:00 CEST, which is 01:00 UTC.
+        (datetime(2026, 3, 29, tzinfo=UTC), datetime(2026, 3, 29, 1, 0, tzinfo=UTC)),
+        # 02:00 comes twice on this night; one tick.
+        (datetime(2026, 10, 25, tzinfo=UTC), datetime(2026, 10, 25, 1, 0, tzinfo=UTC)),
+    ],
+)
+def test_the_nights_when_the_clock_changes_have_one_tick_after_the_day_is_over(
+    night: datetime, expected: datetime
+) -> None:
+    ticks = ticks_between(night - timedelta(hours=4), night + timedelta(hours=12))
+    assert ticks == [expected]
+    day = tick_at(ticks[0]).partition_key
+    assert day is not None
+    assert window_of(day).end <= ticks[0]
+
+
+def test_the_day_before_is_counted_in_brussels_and_not_in_utc() -> None:
+    assert day_before(datetime(2026, 6, 30, 22, 30, tzinfo=UTC)) == "2026-06-30"  # 00:30 on 1 July in Brussels
+    assert day_before(datetime(2026, 6, 30, 21, 30, tzinfo=UTC)) == "2026-06-29"
+
+
+def test_the_schedule_runs_without_anybody_switching_it_on() -> None:
+    schedule = defs.resolve_schedule_def("nightly")
+    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+    assert schedule.execution_timezone == "Europe/Brussels"
+    assert schedule.cron_schedule == "0 2 * * *"
