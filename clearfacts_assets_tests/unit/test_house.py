@@ -1,0 +1,140 @@
+"""The project's top level: what stands there, and that the parts name each other rightly."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+TOP_LEVEL = [
+    ".ci/run",
+    ".pre-commit-config.yaml",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "Dockerfile",
+    "Makefile",
+    "README.md",
+    "SECURITY.md",
+    "clearfacts_assets/definitions.py",
+    "clearfacts_assets_tests/conftest.py",
+    "dagster.yaml",
+    "docs/settings.md",
+    "helm-values/production.yaml",
+    "pyproject.toml",
+    "requirements.lock",
+    "workspace.yaml",
+]
+
+
+def text(name: str) -> str:
+    return (PROJECT / name).read_text("utf-8")
+
+
+def pyproject() -> dict[str, Any]:
+    return tomllib.loads(text("pyproject.toml"))
+
+
+def targets() -> set[str]:
+    return set(re.findall(r"^([a-z][a-z-]*):", text("Makefile"), flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", TOP_LEVEL)
+def test_the_top_level_is_complete(name: str) -> None:
+    assert (PROJECT / name).is_file()
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"])
+def test_every_make_command_that_is_written_down_exists(name: str) -> None:
+    assert set(re.findall(r"\bmake ([a-z][a-z-]+)", "\n".join(code(text(name))))) <= targets()
+
+
+def code(document: str) -> list[str]:
+    """What stands between backticks: fenced blocks and inline code."""
+    return re.findall(r"```.*?```|`[^`\n]+`", document, flags=re.DOTALL)
+
+
+def test_make_alone_lists_every_target() -> None:
+    command = ["make", "--no-print-directory"]  # these tests are themselves started by make
+    listed = subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True).stdout
+    assert {line.split()[1] for line in listed.splitlines()} == targets()
+
+
+def test_ci_runs_the_readmes_test_command() -> None:
+    assert os.access(PROJECT / ".ci/run", os.X_OK)
+    assert text(".ci/run").rstrip().endswith("make test")
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    documents = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md"), *PROJECT.glob("helm-values/*.md")]
+    broken = [
+        f"{document.relative_to(PROJECT)}: {target}"
+        for document in documents
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.read_text("utf-8"))
+        if "://" not in target and not (document.parent / target).exists()
+    ]
+    assert broken == []
+
+
+def test_the_code_location_has_one_name() -> None:
+    (location,) = yaml.safe_load(text("workspace.yaml"))["load_from"]
+    project = pyproject()["tool"]["dg"]["project"]
+    assert location["python_module"] == {
+        "module_name": project["code_location_target_module"],
+        "location_name": project["code_location_name"],
+    }
+
+
+def test_dagster_yaml_loads(tmp_path: Path) -> None:
+    from dagster import DagsterInstance
+    from dagster._core.run_coordinator import QueuedRunCoordinator
+
+    shutil.copy(PROJECT / "dagster.yaml", tmp_path)
+    with DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert instance.run_monitoring_enabled
+        assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == 2
+        coordinator = instance.run_coordinator
+        assert isinstance(coordinator, QueuedRunCoordinator)
+        assert coordinator.dequeue_interval_seconds == 1
+        assert not instance.telemetry_enabled
+
+
+def test_extras() -> None:
+    assert set(pyproject()["project"]["optional-dependencies"]) == {"postgres", "k8s", "redis", "fast", "dev"}
+
+
+def test_the_changelog_begins_with_what_is_unreleased() -> None:
+    version = pyproject()["project"]["version"]
+    headings = re.findall(r"^## \[([^]]+)\]", text("CHANGELOG.md"), flags=re.MULTILINE)
+    assert headings[0] == "Unreleased"
+    assert version in headings[1:] or version == "0.1.0"  # nothing has been released yet
+
+
+def test_every_folder_of_tests_is_run() -> None:
+    named = {Path(path).name for path in pyproject()["tool"]["pytest"]["ini_options"]["testpaths"]}
+    with_tests = {path.parent.name for path in (PROJECT / "clearfacts_assets_tests").glob("*/test_*.py")}
+    assert with_tests - named == set()
+
+
+def test_the_dockerfile_has_no_fault_that_hadolint_knows() -> None:
+    linted = subprocess.run(
+        [PROJECT / ".venv/bin/hadolint", "Dockerfile"], cwd=PROJECT, check=False, capture_output=True, text=True
+    )
+    assert (linted.stdout, linted.returncode) == ("", 0)
+
+
+def test_the_image_has_a_command_and_no_entry_point() -> None:
+    """Dagster's chart and run launcher give the container arguments only; an entry point would swallow them."""
+    instructions = re.findall(r"^([A-Z]+) (.*)$", text("Dockerfile"), flags=re.MULTILINE)
+    kinds = [kind for kind, _ in instructions]
+    assert ("ENTRYPOINT" in kinds, kinds[-1]) == (False, "CMD")
+    assert instructions[-1][1].startswith('["clearfacts", ')
+    assert [user for kind, user in instructions if kind == "USER"] == ["10001:10001"]
