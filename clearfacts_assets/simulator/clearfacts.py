@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from clearfacts_assets.simulator.clearfacts_graphql import answer_graphql
-from clearfacts_assets.simulator.clearfacts_rest import error_answer, look_up, upload
+from clearfacts_assets.simulator.clearfacts_rest import enclosed, error_answer, look_up, upload
 from clearfacts_assets.simulator.faults import Fault
 from clearfacts_assets.simulator.filing import Office
 from clearfacts_assets.simulator.http import Answer, Call, json_answer
@@ -25,7 +27,10 @@ class Clearfacts:
 
     def operation(self, call: Call) -> str:
         if call.path != "/graphql":
-            return _OPERATIONS.get((call.method, call.path), "")
+            operation = _OPERATIONS.get((call.method, call.path), "")
+            if operation == "upload":
+                call.enclosed = partial(enclosed, call)
+            return operation
         return next((operation for word, operation in _GRAPHQL_OPERATIONS if word in call.body), "graphql")
 
     async def handle(self, call: Call, fault: Fault | None) -> Answer:

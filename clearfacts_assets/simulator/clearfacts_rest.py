@@ -49,6 +49,14 @@ def look_up(office: Office, call: Call) -> Answer:
     return json_answer({"invoices": [_shown(found)] if found else []})
 
 
+def enclosed(call: Call) -> bytes:
+    """The document inside an upload; empty where there is none."""
+    try:
+        return base64.b64decode(call.json()["content"])
+    except (ValueError, KeyError, TypeError):
+        return b""
+
+
 def _read_upload(call: Call, key: str, digest: str) -> Upload:
     """Raises ValueError."""
     body = call.json()

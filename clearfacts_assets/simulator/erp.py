@@ -154,7 +154,7 @@ class Erp:
                 edited = first.record()
                 records.append({**edited, "updated_at": written(page[-1].key[0]), "ubl": _edited(edited["ubl"])})
         elif fault.kind == "bad_record" and records:
-            row = min(int(fault.options.get("rows", 1)), len(records)) - 1
+            row = min(int(fault.options.get("row", 1)), len(records)) - 1
             records[row] = _spoiled(records[row], fault)
         return position
 

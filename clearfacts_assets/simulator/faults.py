@@ -8,12 +8,15 @@ Of several faults that match a call, the oldest strikes.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from random import Random
 from typing import Any
+
+from starlette.datastructures import Headers
 
 from clearfacts_assets.simulator.http import Answer, Call, Wire, json_answer
 
@@ -45,9 +48,19 @@ AFTER_ACCEPTANCE: dict[str, str] = {
     "accept_then_malformed": "malformed",
     "accept_then_hang": "hang",
 }
+BODIES = ("json", "html", "empty")  # of ``status``
+BAD_RECORDS = (
+    "no_ubl",
+    "ubl_not_text",
+    "no_id",
+    "no_time",
+    "wrong_time",
+    "not_an_object",
+)  # variants of ``bad_record``
+_DATE = re.compile(r"date[+-]\d{1,6}", re.ASCII)
 _MATCHERS = frozenset({"operation", "path", "contains"})
 _OPTIONS = frozenset(
-    {"status", "retry_after", "body", "message", "extensions", "seconds", "interval", "chunk", "rows", "variant"}
+    {"status", "retry_after", "body", "message", "extensions", "seconds", "interval", "chunk", "rows", "row", "variant"}
     | {"size", "uuid", "error"}
 )
 _HTML = "<!DOCTYPE html><html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>\n"
@@ -173,11 +186,17 @@ def _check_options(options: dict[str, Any]) -> None:
     for name in ("seconds", "interval"):
         if name in options and not (_is_number(options[name]) and options[name] >= 0):
             raise BadFault(f"{name} is a number of seconds")
-    for name in ("rows", "size", "chunk"):
+    for name in ("rows", "row", "size", "chunk"):
         if name in options and not (_is_count(options[name]) and options[name] > 0):
             raise BadFault(f"{name} is a number above 0")
     if "status" in options and not (_is_count(options["status"]) and 200 <= options["status"] <= 599):
         raise BadFault("status is an HTTP status from 200 to 599")
+    if options.get("body", "json") not in BODIES:
+        raise BadFault(f"body is one of {', '.join(BODIES)}")
+    if options.get("variant", "no_ubl") not in BAD_RECORDS:
+        raise BadFault(f"variant is one of {', '.join(BAD_RECORDS)}")
+    if not _DATE.fullmatch(asked := str(options.get("retry_after", ""))) and asked.startswith("date"):
+        raise BadFault("retry_after as a date is written date+5, for in five seconds, or date-5")
 
 
 def _is_count(value: object) -> bool:
@@ -216,6 +235,8 @@ async def play(fault: Fault, call: Call, handle: Handler, wire: Wire) -> None:
         answer = await handle(call, None)
         kind = AFTER_ACCEPTANCE.get(kind, kind)
     elif kind in ("truncated", "malformed"):
+        if kind == "malformed":  # broken JSON, not broken compression
+            call.headers = Headers({**call.headers, "accept-encoding": "identity"})
         answer = await handle(call, fault)
     await _spoil(kind, fault, answer, wire)
 
@@ -252,12 +273,12 @@ def _status_answer(options: dict[str, Any]) -> Answer:
 
 
 def _retry_after(asked: object) -> str:
-    """Seconds as a number, ``date+5`` for an HTTP date in five seconds, ``absurd``, or any text as it is."""
+    """Seconds as a number; ``date+5`` or ``date-5`` for an HTTP date five seconds away; ``absurd``; else as it is."""
     text = str(asked)
     if text == "absurd":
         return ABSURD_WAIT
-    if text.startswith("date+"):
-        moment = datetime.now(UTC) + timedelta(seconds=int(text.removeprefix("date+")))
+    if _DATE.fullmatch(text):
+        moment = datetime.now(UTC) + timedelta(seconds=int(text.removeprefix("date")))
         return format_datetime(moment, usegmt=True)
     return text
 

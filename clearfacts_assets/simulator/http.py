@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from asyncio import Transport
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -42,6 +42,7 @@ class Call:
     headers: Headers
     body: bytes
     operation: str = ""
+    enclosed: Callable[[], bytes] = bytes  # a document that the body carries encoded, for faults that look inside
 
     @cached_property
     def form(self) -> dict[str, str]:
@@ -58,8 +59,13 @@ class Call:
         return token.strip() if scheme.lower() == "bearer" else ""
 
     def contains(self, text: str) -> bool:
-        """Whether the address or the body, as they were sent, hold the text."""
-        return text in self.path or any(text in value for _, value in self.query) or text.encode() in self.body
+        """Whether the address, the body or a document that it carries encoded hold the text."""
+        return (
+            text in self.path
+            or any(text in value for _, value in self.query)
+            or text.encode() in self.body
+            or text.encode() in self.enclosed()
+        )
 
 
 class Gone(Exception):
