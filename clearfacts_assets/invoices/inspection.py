@@ -13,14 +13,15 @@ from dataclasses import dataclass, field, replace
 
 from lxml import etree
 
+from clearfacts_assets.invoices.hints import HINTS
 from clearfacts_assets.invoices.model import Decision, Finding, Invoice, Report, Severity
+from clearfacts_assets.invoices.outline import element_at
 from clearfacts_assets.invoices.policy import DOCUMENT_LAYER, Course, Policy, Profile, profile_of
 from clearfacts_assets.invoices.ports import ParsedDocument, RuleSet
-from clearfacts_assets.invoices.rules import RuleOptions, build
+from clearfacts_assets.invoices.rules import MOST_OF_A_RULE, RuleOptions, build
 from clearfacts_assets.invoices.ubl import Limits, Unreadable, parse, read_invoice
 
 STRUCTURE = "ubl_xsd"  # where it finds errors, no later layer runs: their words would mislead
-MOST_OF_A_RULE = 100  # findings of one rule that a report holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ class Inspector:
             rule_set = self._rule_set(layer)
             found = rule_set.check(document)
             versions.append((layer, rule_set.version))
-            findings += _bounded(found)
+            findings += [_placed(finding, document) for finding in _bounded(found)]
             if found and layer == STRUCTURE and self.plan.layers is None:
                 break
         return findings, tuple(versions)
@@ -132,6 +133,16 @@ def _finding(unreadable: Unreadable) -> Finding:
     return Finding(
         unreadable.rule, DOCUMENT_LAYER, Severity.ERROR, unreadable.message, unreadable.location, unreadable.line
     )
+
+
+def _placed(finding: Finding, document: ParsedDocument) -> Finding:
+    """The finding with its line, where its rule set gave only a path, and with its hint."""
+    line = finding.line
+    if line is None and finding.location:
+        element = element_at(document.root, finding.location)
+        line = element.sourceline if element is not None else None  # type: ignore[assignment]
+    hint = HINTS.get(finding.rule, "")
+    return replace(finding, line=line, hint=hint) if line != finding.line or hint else finding
 
 
 def _bounded(found: list[Finding]) -> list[Finding]:

@@ -83,9 +83,10 @@ class Course:
 
 _ERRORS = {"ubl_xsd": Severity.ERROR, "en16931": Severity.ERROR, "peppol_bis3": Severity.ERROR}
 # Belgian findings are warnings as they come; whoever raises one to an error in a policy means it.
-_OURS = {"belgium": Severity.ERROR, "amounts": Severity.ERROR}
-_ALL: tuple[str, ...] = ("ubl_xsd",)
-_WITHOUT_PEPPOL = _ALL
+_OURS = {"belgium": Severity.ERROR, "attachments": Severity.ERROR, "amounts": Severity.ERROR}
+_CHEAP = ("belgium", "attachments", "amounts")
+_ALL = ("ubl_xsd", "en16931", "peppol_bis3", *_CHEAP)
+_WITHOUT_PEPPOL = ("ubl_xsd", "en16931", *_CHEAP)
 _STRUCTURE = {"ubl_xsd": Severity.ERROR}
 
 BUILT_IN: Mapping[Profile, Course] = MappingProxyType(
@@ -95,8 +96,8 @@ BUILT_IN: Mapping[Profile, Course] = MappingProxyType(
         Profile.EN16931: Course(_WITHOUT_PEPPOL, _ERRORS | _OURS),
         # UBL.BE is an extension: it may break the norm's rules, and its own rules may not be shipped with this.
         Profile.UBL_BE: Course(_WITHOUT_PEPPOL, _STRUCTURE | _OURS),
-        Profile.E_FFF: Course(_ALL, _STRUCTURE | _OURS),
-        Profile.UNKNOWN: Course(_ALL, _STRUCTURE | _OURS, otherwise=Decision.HOLD),
+        Profile.E_FFF: Course(("ubl_xsd", *_CHEAP), _STRUCTURE | _OURS),
+        Profile.UNKNOWN: Course(("ubl_xsd", "belgium", "attachments"), _STRUCTURE | _OURS, otherwise=Decision.HOLD),
     }
 )
 

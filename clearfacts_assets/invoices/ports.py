@@ -79,6 +79,7 @@ class ParsedDocument:
 
     root: etree._Element
     content: bytes
+    shared: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)  # read by one layer, used by others
 
 
 class RuleSet(Protocol):
@@ -272,10 +273,11 @@ class DeliveryLedger(Protocol):
         """Take those that are due and free, for ``lease`` seconds, each with a recorded attempt; then committed."""
         ...
 
-    def settle(self, settlements: Sequence[Settlement]) -> list[UUID]:
-        """Write what happened. Returns the deliveries whose claim was not ours any more; they stay as they are.
+    def settle(self, settlements: Sequence[Settlement]) -> dict[UUID, DeliveryRecord]:
+        """Write what happened. Returns the deliveries as they are then.
 
-        But an acceptance that arrives late is taken as proof wherever nobody has sent since.
+        A settlement whose claim is not the last one any more changes nothing. But an acceptance that arrives after
+        its lease has expired is taken as proof, as long as nobody has claimed the delivery since.
         """
         ...
 

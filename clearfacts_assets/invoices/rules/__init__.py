@@ -9,6 +9,8 @@ from pathlib import Path
 
 from clearfacts_assets.invoices.ports import RuleSet
 
+MOST_OF_A_RULE = 100  # findings of one rule that a report holds
+
 
 @dataclass(frozen=True, slots=True)
 class OwnRules:

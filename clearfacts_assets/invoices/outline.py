@@ -1,0 +1,169 @@
+"""A document's elements as plain Python objects, read once and then asked by many rules.
+
+Going through lxml's elements costs more than a rule does, so one pass notes what rules ask for: an element's children
+by name, every element of a name in the document, every identifier scheme and every attribute name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from lxml import etree
+
+from clearfacts_assets.invoices.ports import ParsedDocument
+from clearfacts_assets.invoices.ubl import CREDIT_NOTE, INVOICE, PREFIXES
+
+_NONE: Sequence[Element] = ()
+_NOTHING: Mapping[str, list[Element]] = {}
+_NO_ATTRIBUTES: Mapping[str, str] = {}
+_SHORT = {
+    namespace: "" if namespace in (INVOICE, CREDIT_NOTE) else f"{prefix}:" for prefix, namespace in PREFIXES.items()
+}
+_KEY = "outline"
+
+
+class Element:
+    """One element. ``by`` holds its children by tag, ``children`` all of them, both in the document's order."""
+
+    __slots__ = ("_all", "attributes", "by", "children", "parent", "source", "tag", "text")
+
+    def __init__(self, source: etree._Element, tag: str, parent: Element | None) -> None:
+        self.source, self.tag, self.parent = source, tag, parent
+        self.text: str = source.text or ""
+        self.attributes: Mapping[str, str] = _NO_ATTRIBUTES
+        self.children: Sequence[Element] = _NONE
+        self.by: Mapping[str, list[Element]] = _NOTHING
+        self._all: list[Element] | None = None
+
+    # The next three let mock-einvoice's rules walk this tree as they walk their own.
+
+    @property
+    def node(self) -> Element:
+        return self
+
+    @property
+    def path(self) -> str:
+        return location_of(self.source)
+
+    def everything(self) -> list[Element]:
+        """This element and every one under it, in the document's order."""
+        if self._all is None:
+            found, waiting = [], [self]
+            while waiting:
+                element = waiting.pop()
+                found.append(element)
+                waiting.extend(reversed(element.children))
+            self._all = found
+        return self._all
+
+    def ancestors(self) -> Iterator[Element]:
+        element = self.parent
+        while element is not None:
+            yield element
+            element = element.parent
+
+    @property
+    def value(self) -> str:
+        """XPath's string value: all text inside."""
+        return self.text if not self.children else "".join(self.source.itertext(etree.Element))
+
+
+class Outline:
+    """A whole document: its root, its elements by tag, and the names and schemes that occur."""
+
+    __slots__ = ("attribute_names", "by_tag", "has_empty", "made", "root", "schemes")
+
+    def __init__(self, source: etree._Element) -> None:
+        self.by_tag: dict[str, list[Element]] = {}
+        self.attribute_names: set[str] = set()
+        self.schemes: set[str] = set()
+        self.has_empty = False  # some element has neither children nor text, or only blanks
+        self.made: dict[Any, Any] = {}  # what rules have computed for other rules
+        self.root = self._read(source, None)
+
+    def _read(self, source: etree._Element, parent: Element | None) -> Element:
+        tag: str = source.tag
+        element = Element(source, tag, parent)
+        same = self.by_tag.get(tag)
+        if same is None:
+            self.by_tag[tag] = [element]
+        else:
+            same.append(element)
+        attributes = source.items()
+        if attributes:
+            element.attributes = noted = dict(attributes)
+            self.attribute_names.update(noted)
+            if "schemeID" in noted:
+                self.schemes.add(noted["schemeID"])
+        if len(source):
+            self._read_children(source, element)
+        if not element.children and not element.text.strip():
+            self.has_empty = True
+        return element
+
+    def _read_children(self, source: etree._Element, element: Element) -> None:
+        children: list[Element] = []
+        by: dict[str, list[Element]] = {}
+        for inner in source:
+            if not isinstance(inner.tag, str):  # a comment or a processing instruction
+                element.text += inner.tail or ""
+                continue
+            child = self._read(inner, element)
+            children.append(child)
+            same = by.get(child.tag)
+            if same is None:
+                by[child.tag] = [child]
+            else:
+                same.append(child)
+        if children:
+            element.children, element.by = children, by
+
+    def all(self, tag: str) -> Sequence[Element]:
+        return self.by_tag.get(tag, _NONE)
+
+
+def outline_of(document: ParsedDocument) -> Outline:
+    """The document's outline, read when the first rule set asks for it."""
+    outline: Outline | None = document.shared.get(_KEY)
+    if outline is None:
+        outline = document.shared[_KEY] = Outline(document.root)
+    return outline
+
+
+_STEP = re.compile(r"/(?:(\w+):)?(\w[\w.-]*)(?:\[(\d+)\])?")
+
+
+def element_at(root: etree._Element, location: str) -> etree._Element | None:
+    """The element that ``location_of`` wrote this for; None where there is none."""
+    if _STEP.sub("", location):
+        return None
+    current: etree._Element | None = None
+    for prefix, name, position in _STEP.findall(location):
+        if current is None:
+            current = root if etree.QName(root.tag).localname == name else None
+        else:
+            twins = current.iterchildren(f"{{{PREFIXES[prefix]}}}{name}" if prefix in PREFIXES else name)
+            current = next(islice(twins, int(position or 1) - 1, None), None)
+        if current is None:
+            return None
+    return current
+
+
+def location_of(element: etree._Element) -> str:
+    """An XPath for people: ``/Invoice/cac:InvoiceLine[2]/cbc:ID``, numbered where a name stands more than once."""
+    steps = []
+    current: etree._Element | None = element
+    while current is not None:
+        parent = current.getparent()
+        name = etree.QName(current.tag)
+        step = f"{_SHORT.get(name.namespace or '', '')}{name.localname}"
+        if parent is not None:
+            twins = list(parent.iterchildren(current.tag))
+            if len(twins) > 1:
+                step += f"[{twins.index(current) + 1}]"
+        steps.append(step)
+        current = parent
+    return "/" + "/".join(reversed(steps))
