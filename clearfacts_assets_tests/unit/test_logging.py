@@ -1,0 +1,179 @@
+"""Log lines: one a record, without secrets, with the correlation id, and nobody else's logger touched."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from clearfacts_assets.telemetry.logging import DEEPEST, NAMESPACE, configure, correlated
+
+CANARY = "canary-7f3a"
+FORGED = "sent\r\n2026-01-01T00:00:00Z ERROR clearfacts_assets: forged\x1b[2K\u2028\x85\u202e"
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was() -> Iterator[None]:
+    logger = logging.getLogger(NAMESPACE)
+    before = (logger.handlers[:], logger.level, logger.propagate)
+    yield
+    logger.handlers[:], logger.level, logger.propagate = before
+
+
+@pytest.fixture
+def log() -> logging.Logger:
+    return logging.getLogger(f"{NAMESPACE}.somewhere")
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return capsys.readouterr().err.split("\n")[:-1]
+
+
+def record(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    (line,) = lines(capsys)
+    found: dict[str, Any] = json.loads(line)
+    return found
+
+
+def test_json_names_time_level_logger_and_message(log: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
+    configure("INFO", "json")
+    log.info("%d invoices sent", 3, extra={"job_id": "j-1", "rate": float("nan")})
+    found = record(capsys)
+    assert found.pop("timestamp").endswith("Z")
+    assert found == {
+        "level": "info",
+        "logger": f"{NAMESPACE}.somewhere",
+        "message": "3 invoices sent",
+        "job_id": "j-1",
+        "rate": "nan",  # JSON has no such number
+    }
+
+
+def test_text_holds_the_same_on_one_line(log: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
+    configure("INFO", "text")
+    log.warning("page %s is late", 2, extra={"seconds": 1.5, "why": "the ERP sleeps"})
+    (line,) = lines(capsys)
+    assert line.endswith(f'WARNING {NAMESPACE}.somewhere: page 2 is late seconds=1.5 why="the ERP sleeps"')
+
+
+def test_what_is_below_the_level_is_not_written(log: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
+    configure("WARNING", "text")
+    log.info("quiet")
+    assert lines(capsys) == []
+
+
+def test_the_last_call_holds_and_nothing_is_written_twice(
+    log: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure("INFO", "text")
+    configure("INFO", "json")
+    log.info("once")
+    assert record(capsys)["message"] == "once"
+
+
+def test_root_and_the_loggers_of_others_stay_as_they_are() -> None:
+    def state() -> list[object]:
+        loggers = [logging.getLogger(name) for name in ("", "dagster", "sqlalchemy", "httpx", "uvicorn")]
+        return [(logger.handlers[:], logger.level, logger.propagate, logger.disabled) for logger in loggers]
+
+    before = state()
+    configure("DEBUG", "json")
+    assert state() == before
+
+
+@pytest.mark.parametrize(
+    "name", ["token", "access_token", "password", "passwd", "Authorization", "api_key", "X-Api-Key", "cookie", "secret"]
+)
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_value_under_a_secret_name_is_hidden(
+    log: logging.Logger, capsys: pytest.CaptureFixture[str], form: Any, name: str
+) -> None:
+    configure("INFO", form)
+    log.info("asked", extra={"headers": {name: CANARY, "inner": [{name: [CANARY]}]}, name: CANARY})
+    (line,) = lines(capsys)
+    assert (CANARY in line, "***" in line) == (False, True)
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"401 for Authorization: Bearer {CANARY}",
+        f"cannot reach postgresql+psycopg://me:{CANARY}@db/clearfacts",
+        f"it quoted {CANARY}, the fool",
+    ],
+)
+def test_a_secret_inside_a_text_is_hidden(
+    log: logging.Logger, capsys: pytest.CaptureFixture[str], form: Any, text: str
+) -> None:
+    configure("INFO", form, secrets=[CANARY] if "quoted" in text else [])
+    log.info("%s", text, extra={"again": text, "deep": [{"er": text}]})
+    try:
+        raise ValueError(text)
+    except ValueError:
+        log.exception("failed")
+    written = capsys.readouterr().err
+    assert (CANARY in written, "ValueError" in written) == (False, True)
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_secret_value_is_hidden_under_any_name(
+    log: logging.Logger, capsys: pytest.CaptureFixture[str], form: Any
+) -> None:
+    configure("INFO", form)
+    log.info("have %s", SecretStr(CANARY), extra={"given": SecretStr(CANARY), "all": (SecretStr(CANARY),)})
+    assert CANARY not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_nobody_can_write_a_second_record_into_the_first(
+    log: logging.Logger, capsys: pytest.CaptureFixture[str], form: Any
+) -> None:
+    configure("INFO", form)
+    log.info("customer %s", FORGED, extra={"supplier": FORGED, "nested": {FORGED: [FORGED]}})
+    written = capsys.readouterr().err
+    assert len(written.splitlines()) == 1
+    assert [character for character in written if ord(character) < 32 and character != "\n"] == []
+    assert "\u202e" not in written
+
+
+def test_in_text_a_traceback_cannot_pass_for_a_record(log: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
+    configure("INFO", "text")
+    try:
+        raise ValueError(FORGED)
+    except ValueError:
+        log.exception("failed")
+    first, *rest = capsys.readouterr().err.splitlines()
+    assert first.endswith("failed")
+    assert rest
+    assert all(line.startswith("  | ") for line in rest)
+
+
+def test_in_json_a_traceback_stays_in_its_record(log: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
+    configure("INFO", "json")
+    try:
+        raise ValueError("two\nlines")
+    except ValueError:
+        log.exception("failed")
+    assert "ValueError: two\nlines" in record(capsys)["exception"]
+
+
+def test_the_correlation_id_is_on_every_line_inside(log: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
+    configure("INFO", "json")
+    with correlated("c-1"):
+        log.info("inside")
+    log.info("outside")
+    inside, outside = map(json.loads, lines(capsys))
+    assert (inside["correlation_id"], "correlation_id" in outside) == ("c-1", False)
+
+
+def test_a_value_that_holds_itself_ends(log: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
+    configure("INFO", "json")
+    endless: dict[str, Any] = {}
+    endless["again"] = endless
+    log.info("deep", extra={"value": endless})
+    assert 0 < str(record(capsys)["value"]).count("again") <= DEEPEST + 2
