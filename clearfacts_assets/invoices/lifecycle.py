@@ -36,7 +36,7 @@ class Event(StrEnum):
     DENIED = "denied"  # credentials refused: back to the queue, no attempt charged
     RELEASED = "released"  # claimed, but the run was told to stop before any byte left
     LOST = "lost"  # no answer that settles it: error after connect, 5xx, malformed answer, lease expired
-    FOUND = "found"  # a look-up proved acceptance
+    FOUND = "found"  # acceptance was proved: by a look-up, or by an answer that came after the lease had expired
     NOT_FOUND = "not_found"  # a look-up proved the contrary, or the idempotency key makes another try safe
     GIVEN_UP = "given_up"  # attempts or patience exhausted, or nothing can tell
     CONFIRMED = "confirmed"  # a person: it has been delivered
@@ -60,6 +60,10 @@ TRANSITIONS: dict[tuple[State | None, Event], State] = {
     (State.UNKNOWN, Event.NOT_FOUND): State.WAITING,
     (State.UNKNOWN, Event.GIVEN_UP): State.PARKED,
     (State.WAITING, Event.GIVEN_UP): State.PARKED,
+    (State.WAITING, Event.FOUND): State.DELIVERED,
+    (State.PARKED, Event.FOUND): State.DELIVERED,
+    (State.READY, Event.DISMISSED): State.WAIVED,
+    (State.WAITING, Event.DISMISSED): State.WAIVED,
     (State.HELD, Event.CONFIRMED): State.DELIVERED,
     (State.HELD, Event.RESENT): State.READY,
     (State.HELD, Event.DISMISSED): State.WAIVED,
@@ -82,6 +86,11 @@ class ForbiddenTransition(Exception):
     def __init__(self, state: State | None, event: Event) -> None:
         super().__init__(f"a delivery that is {state.value if state else 'new'} cannot be {event.value}")
         self.state, self.event = state, event
+
+
+def before(event: Event) -> frozenset[State]:
+    """The states that can take this event; none for the events that begin a delivery."""
+    return frozenset(state for state, possible in TRANSITIONS if possible is event and state is not None)
 
 
 def after(state: State | None, event: Event) -> State:

@@ -1,0 +1,383 @@
+"""Claim -> send -> settle: hand documents over, each at most once, and say what became of every one.
+
+One thread, the caller's, does all work on the ledger: it claims as many deliveries as there are free calls, and writes
+down all answers that have come, each in one transaction. Other threads do nothing but call the destination, so that no
+transaction ever spans a remote call. The promise and its reasons: docs/delivery.md.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from itertools import count
+from uuid import UUID
+
+from clearfacts_assets.invoices.lifecycle import Event, State
+from clearfacts_assets.invoices.model import InvoiceStatus
+from clearfacts_assets.invoices.outcomes import Pace, judged, judged_after_look_up, result_of
+from clearfacts_assets.invoices.parcels import PURCHASE, inquiry_about, parcel_of
+from clearfacts_assets.invoices.ports import (
+    Accepted,
+    Candidate,
+    DeliveryLedger,
+    DeliveryRecord,
+    DeliveryResult,
+    Denied,
+    Destination,
+    Force,
+    NotSent,
+    Outcome,
+    Settlement,
+    Unknown,
+)
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.5  # how soon a stop is noticed while waiting, and how often another run's delivery is looked at
+MOST_WAITING = 500  # deliveries kept in memory until they are due; more are not taken on
+UNKNOWN_AT_ONCE = 100
+
+
+@dataclass(slots=True)
+class _Errand:
+    """One delivery that this run works on, and the further rows of the job that are the same document."""
+
+    candidate: Candidate
+    delivery: DeliveryRecord
+    same: list[UUID] = field(default_factory=list)
+    asking: bool = False  # a look-up is under way instead of a call that sends
+
+
+def deliver(
+    batches: Iterable[Sequence[Candidate]],
+    *,
+    ledger: DeliveryLedger,
+    destination: Destination,
+    run_id: UUID,
+    pace: Pace | None = None,
+    invoice_type: str = PURCHASE,
+    correlation_id: str = "",
+    force: Force | None = None,
+    dead_run_ids: Collection[UUID] = (),
+    should_stop: Callable[[], bool] = lambda: False,
+    on_stop: Callable[[str], None] = lambda reason: None,
+    monotonic: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+    reached: Callable[[str], None] = lambda point: None,
+) -> Iterator[list[DeliveryResult]]:
+    """Deliver the candidates of all batches; yields one result for each, as they come to be known.
+
+    Batches are taken lazily, so that memory does not grow with their number. What cannot be sent now stays in the
+    ledger and is PENDING, with the reason. ``should_stop`` ends the run early: calls under way are finished and
+    written down, the rest keeps its place. ``on_stop`` hears why a run ends before its time, whoever ended it.
+    ``dead_run_ids`` are runs known to be dead; what they were sending becomes unknown. ``reached`` hears the names of
+    the points at which a crash would matter; faults are injected there.
+    """
+    ledger.expire(dead_run_ids)
+    pace = pace or Pace()
+    _settle_unknown(ledger, destination, pace, invoice_type, correlation_id)
+    run = _Run(
+        ledger=ledger,
+        destination=destination,
+        run_id=run_id,
+        pace=pace,
+        invoice_type=invoice_type,
+        correlation_id=correlation_id,
+        force=force,
+        should_stop=should_stop,
+        on_stop=on_stop,
+        monotonic=monotonic,
+        sleep=sleep,
+        reached=reached,
+        pool=ThreadPoolExecutor(pace.concurrency, thread_name_prefix="delivery"),
+    )
+    try:
+        yield from run.work(iter(batches))
+    finally:
+        run.end()
+
+
+def _settle_unknown(
+    ledger: DeliveryLedger, destination: Destination, pace: Pace, invoice_type: str, correlation_id: str
+) -> None:
+    """Find out, or give to a person, what earlier runs left open at this destination."""
+    while found := ledger.unknown(destination.name, UNKNOWN_AT_ONCE):
+        for delivery in found:
+            answer: Accepted | Unknown | None = None
+            if destination.can_look_up:
+                answer = destination.look_up(inquiry_about(delivery, invoice_type, correlation_id))
+            settlement = judged_after_look_up(answer, delivery, destination, pace)
+            if settlement is None:
+                return  # the look-up itself fails: they stay unknown until it works again
+            ledger.settle([settlement])
+
+
+@dataclass(slots=True)
+class _Run:
+    """The state of one call of ``deliver``."""
+
+    ledger: DeliveryLedger
+    destination: Destination
+    run_id: UUID
+    pace: Pace
+    invoice_type: str
+    correlation_id: str
+    force: Force | None
+    should_stop: Callable[[], bool]
+    on_stop: Callable[[str], None]
+    monotonic: Callable[[], float]
+    sleep: Callable[[float], None]
+    reached: Callable[[str], None]
+    pool: ThreadPoolExecutor
+    ready: deque[_Errand] = field(default_factory=deque)
+    waiting: list[tuple[float, int, _Errand]] = field(default_factory=list)  # a heap, by when they are due
+    flying: dict[Future[Outcome | None], _Errand] = field(default_factory=dict)
+    mine: dict[UUID, _Errand] = field(default_factory=dict)  # all errands not yet finished, by delivery
+    results: list[DeliveryResult] = field(default_factory=list)
+    window: int = 1  # calls at once that the destination has earned: one more for each answer, one after trouble
+    unknowns: int = 0  # in a row
+    setbacks: int = 0  # in a row, those at the same time counted as one
+    hold_until: float = 0.0  # no call before it
+    waited: float = 0.0  # seconds in which nothing was under way
+    stopped: str = ""  # why nothing more is claimed
+    ended: bool = False
+    numbers: Iterator[int] = field(default_factory=count)
+
+    def work(self, batches: Iterator[Sequence[Candidate]]) -> Iterator[list[DeliveryResult]]:
+        exhausted = False
+        while True:
+            told_to_stop = self._look_for_stop()
+            while not exhausted and not told_to_stop and self._has_room():
+                batch = next(batches, None)
+                exhausted = batch is None
+                self._take_on(batch or ())
+                told_to_stop = self._look_for_stop()
+            self._wake_up()
+            landed = self._land()
+            self._launch()
+            self._settle(landed)
+            if self.stopped:
+                self._leave_the_rest()
+            if self.results:
+                yield self.results
+                self.results = []
+            if self.flying:
+                continue
+            if self.mine:
+                self._wait()
+            elif exhausted or told_to_stop:
+                return
+
+    def end(self) -> None:
+        """Finish the calls under way and write down what they came to, whatever ended the run."""
+        self.ended = True
+        self._stop("the run ended early")
+        self.pool.shutdown(wait=True, cancel_futures=True)
+        self._settle([(future, self.flying.pop(future)) for future in list(self.flying)])
+
+    def _look_for_stop(self) -> bool:
+        told = self.should_stop()
+        if told:
+            self._stop("the run was told to stop; run the day again to deliver it")
+        return told
+
+    def _stop(self, reason: str) -> None:
+        if not self.stopped:
+            self.stopped = reason
+            if not self.ended:
+                logger.warning("delivery stops: %s", reason)
+                self.on_stop(reason)
+
+    def _has_room(self) -> bool:
+        return len(self.ready) < 2 * self.pace.concurrency and len(self.waiting) < MOST_WAITING
+
+    def _take_on(self, batch: Sequence[Candidate]) -> None:
+        self.reached("registering")
+        answers = self.ledger.register(self.run_id, self.destination.name, batch, self.force)
+        for candidate, answer in zip(batch, answers, strict=True):
+            delivery = answer.delivery
+            known = self.mine.get(delivery.id)
+            if known is not None:
+                known.same.append(candidate.row_id)
+                continue
+            errand = _Errand(candidate, delivery)
+            self.mine[delivery.id] = errand
+            if delivery.state is State.READY:
+                self.ready.append(errand)
+            elif delivery.state in (State.WAITING, State.SENDING):
+                self._come_back(errand, 0.0)
+            else:
+                self._finish(errand, result_of(candidate.row_id, delivery))
+
+    def _come_back(self, errand: _Errand, delay: float) -> None:
+        heapq.heappush(self.waiting, (self.monotonic() + delay, next(self.numbers), errand))
+
+    def _wake_up(self) -> None:
+        now = self.monotonic()
+        while self.waiting and self.waiting[0][0] <= now:
+            self.ready.append(heapq.heappop(self.waiting)[2])
+
+    def _launch(self) -> None:
+        """Claim as many as there are free calls, in one transaction, and send them."""
+        free = min(self.window, self.pace.concurrency) - len(self.flying)
+        if self.stopped or free <= 0 or not self.ready or self.monotonic() < self.hold_until:
+            return
+        chosen = [self.ready.popleft() for _ in range(min(free, len(self.ready)))]
+        self.reached("claiming")
+        claimed_at = self.monotonic()
+        claims = self.ledger.claim(
+            self.run_id, [errand.delivery.id for errand in chosen], self.pace.lease, self.correlation_id
+        )
+        self.reached("claimed")
+        claimed = {delivery.id: delivery for delivery in claims}
+        for errand in chosen:
+            if errand.delivery.id in claimed:
+                errand.delivery = claimed[errand.delivery.id]
+                self.flying[self.pool.submit(self._send, errand, claimed_at)] = errand
+        self._look_at([errand for errand in chosen if errand.delivery.id not in claimed])
+
+    def _send(self, errand: _Errand, claimed_at: float) -> Outcome | None:
+        """Send; None if nothing was sent because this process was asleep for so long that others may act now."""
+        parcel = parcel_of(errand.candidate, errand.delivery, self.invoice_type, self.correlation_id)
+        self.reached("sending")
+        if self.monotonic() - claimed_at > self.pace.lease / 2:
+            return None
+        try:
+            outcome = self.destination.send(parcel)
+        except Exception as error:
+            logger.exception("the destination's client failed on delivery %s", errand.delivery.id)
+            outcome = Unknown(f"the client failed ({type(error).__name__}): acceptance cannot be excluded")
+        self.reached("answered")
+        return outcome
+
+    def _ask(self, errand: _Errand) -> Outcome | None:
+        parcel = parcel_of(errand.candidate, errand.delivery, self.invoice_type, self.correlation_id)
+        try:
+            return self.destination.look_up(parcel)
+        except Exception as error:
+            logger.exception("the destination's client failed on a look-up of delivery %s", errand.delivery.id)
+            return Unknown(f"the look-up failed ({type(error).__name__})")
+
+    def _look_at(self, errands: Sequence[_Errand]) -> None:
+        """What stands in the ledger of those that could not be claimed: not due yet, or in another run's hands."""
+        if not errands:
+            return
+        states = self.ledger.states([errand.delivery.id for errand in errands])
+        for errand in errands:
+            errand.delivery = states[errand.delivery.id]
+            if errand.delivery.state in (State.READY, State.WAITING, State.SENDING):
+                self._come_back(errand, POLL_SECONDS)
+            else:
+                self._finish(errand, result_of(errand.candidate.row_id, errand.delivery))
+
+    def _land(self) -> list[tuple[Future[Outcome | None], _Errand]]:
+        """The calls that have ended, after a short wait for the first of them."""
+        if not self.flying:
+            return []
+        done, _ = wait(self.flying, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+        landed = [(future, self.flying.pop(future)) for future in done]
+        for future, errand in landed:
+            if not errand.asking:
+                self._learn(future.result())
+        return landed
+
+    def _learn(self, outcome: Outcome | None) -> None:
+        """Let the pace follow what the destination answers."""
+        if outcome is None:
+            return
+        if isinstance(outcome, Denied):
+            self._stop(f"Clearfacts refuses our credentials: {outcome.reason}")
+            return
+        if not isinstance(outcome, NotSent | Unknown):
+            self.window, self.unknowns, self.setbacks = min(self.window + 1, self.pace.concurrency), 0, 0
+            return
+        now = self.monotonic()
+        if now >= self.hold_until:
+            self.setbacks += 1
+        asked = outcome.retry_after if isinstance(outcome, NotSent) else None
+        pause = asked if asked is not None else self.pace.pause_after(self.setbacks - 1)
+        self.window, self.hold_until = 1, max(self.hold_until, now + pause)
+        if isinstance(outcome, Unknown):
+            self.unknowns += 1
+            if self.unknowns >= self.pace.unknowns_in_a_row:
+                self._stop(f"{self.unknowns} answers in a row that settle nothing, the last one: {outcome.reason}")
+
+    def _settle(self, landed: Sequence[tuple[Future[Outcome | None], _Errand]]) -> None:
+        """Write down what happened, in one transaction, and go on with each accordingly."""
+        if not landed:
+            return
+        judgements = [self._judge(future, errand) for future, errand in landed]
+        settlements = [settlement for settlement in judgements if settlement is not None]
+        self.reached("settling")
+        try:
+            settled = self.ledger.settle(settlements)
+        except Exception:
+            for settlement in settlements:
+                logger.error("could not be written down, keep this as evidence: %s", settlement)
+            raise
+        self.reached("settled")
+        for (_, errand), judgement in zip(landed, judgements, strict=True):
+            errand.delivery = settled.get(errand.delivery.id, errand.delivery)
+            self._go_on(errand, judgement)
+
+    def _judge(self, future: Future[Outcome | None], errand: _Errand) -> Settlement | None:
+        outcome = None if future.cancelled() else future.result()
+        if errand.asking:
+            answer = outcome if isinstance(outcome, Accepted) or outcome is None else Unknown("")
+            answer = Unknown("") if future.cancelled() else answer
+            return judged_after_look_up(answer, errand.delivery, self.destination, self.pace)
+        if outcome is None:
+            reason = "no byte has left"
+            return Settlement(errand.delivery.id, errand.delivery.fence, (Event.RELEASED,), reason)
+        return judged(outcome, errand.delivery, self.destination, self.pace)
+
+    def _go_on(self, errand: _Errand, settlement: Settlement | None) -> None:
+        delivery = errand.delivery
+        ours = settlement is not None and settlement.fence == delivery.fence
+        if delivery.state is State.UNKNOWN and self.destination.can_look_up and not errand.asking and not self.ended:
+            errand.asking = True
+            self.flying[self.pool.submit(self._ask, errand)] = errand
+            return
+        errand.asking = False
+        if delivery.state in (State.WAITING, State.READY, State.SENDING):
+            self._come_back(errand, (settlement.delay if settlement and ours else None) or 0.0)
+            return
+        sent = ours and delivery.state is State.DELIVERED
+        response = settlement.response if settlement else {}
+        self._finish(errand, result_of(errand.candidate.row_id, delivery, sent=sent, response=response))
+
+    def _finish(self, errand: _Errand, result: DeliveryResult) -> None:
+        self.mine.pop(errand.delivery.id, None)
+        self.results.append(result)
+        for row_id in errand.same:
+            status = InvoiceStatus.DUPLICATE if result.status is InvoiceStatus.SENT else result.status
+            message = result.message or "the same document stands twice in this job; it was sent once"
+            self.results.append(DeliveryResult(row_id, status, result.delivery_id, message))
+
+    def _leave_the_rest(self) -> None:
+        """Nothing more is claimed: what was not sent keeps its place in the ledger, with the reason in its row."""
+        for errand in [*self.ready, *(entry[2] for entry in self.waiting)]:
+            result = result_of(errand.candidate.row_id, errand.delivery)
+            if errand.delivery.state is not State.SENDING:
+                result = replace(result, message=f"{result.message}; {self.stopped}")
+            self._finish(errand, result)
+        self.ready.clear()
+        self.waiting.clear()
+
+    def _wait(self) -> None:
+        """Nothing is under way: sleep until something is due, unless that is later than this run has patience for."""
+        now = self.monotonic()
+        due = [self.waiting[0][0]] if self.waiting and not self.ready else []
+        pause = max([*due, self.hold_until, now]) - now
+        if self.waited + pause > self.pace.patience:
+            self._stop(f"Clearfacts is to be tried again in {pause:.0f} s, longer than this run waits")
+            return
+        if pause > 0:
+            pause = min(pause, POLL_SECONDS)
+            self.waited += pause
+            self.sleep(pause)

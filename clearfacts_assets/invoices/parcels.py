@@ -1,0 +1,72 @@
+"""How a delivery is addressed and named at the destination."""
+
+from __future__ import annotations
+
+import re
+
+from clearfacts_assets.invoices.model import DocumentType, Invoice, Party
+from clearfacts_assets.invoices.ports import Candidate, DeliveryRecord, Parcel
+
+PURCHASE, SALE = "PURCHASE", "SALE"  # Clearfacts' InvoiceTypeArgument
+DIGEST_IN_NAME = 16  # hexadecimal digits of the key's digest in a file name
+LONGEST_NUMBER_IN_NAME = 60
+
+_BELGIAN_ENDPOINTS = ("0208", "9925")  # KBO/BCE number, Belgian VAT number
+_UNFIT_FOR_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def parcel_of(candidate: Candidate, delivery: DeliveryRecord, invoice_type: str, correlation_id: str) -> Parcel:
+    """The parcel in which a candidate leaves. The same delivery always gets the same name and idempotency key."""
+    return Parcel(
+        key=delivery.key,
+        content=candidate.content,
+        content_sha256=candidate.content_sha256,
+        file_name=file_name(delivery),
+        administration=administration(candidate.invoice, invoice_type),
+        invoice_type=invoice_type,
+        idempotency_key=delivery.idempotency_key,
+        correlation_id=correlation_id,
+    )
+
+
+def inquiry_about(delivery: DeliveryRecord, invoice_type: str, correlation_id: str) -> Parcel:
+    """A parcel without content: enough to ask the destination whether it has the delivery."""
+    return Parcel(
+        key=delivery.key,
+        content=b"",
+        content_sha256=delivery.content_sha256,
+        file_name=file_name(delivery),
+        administration=delivery.key.receiver if invoice_type == PURCHASE else delivery.key.supplier,
+        invoice_type=invoice_type,
+        idempotency_key=delivery.idempotency_key,
+        correlation_id=correlation_id,
+    )
+
+
+def file_name(delivery: DeliveryRecord) -> str:
+    """``F-2026-7-3f0a1c22d4e5b697.xml``: the number for people, the start of the key's digest to be unmistakable."""
+    number = _UNFIT_FOR_A_NAME.sub("-", delivery.key.number).strip("-.")[:LONGEST_NUMBER_IN_NAME]
+    kind = "credit-" if delivery.key.document_type is DocumentType.CREDIT_NOTE else ""
+    return f"{kind}{number or 'invoice'}-{delivery.key.digest[:DIGEST_IN_NAME]}.xml"
+
+
+def administration(invoice: Invoice, invoice_type: str) -> str:
+    """The VAT number under which Clearfacts files the document: the customer's for purchases, the supplier's for sales.
+
+    Where a Belgian party gives no VAT number, its enterprise number is the same digits with BE in front.
+    """
+    party = invoice.customer if invoice_type == PURCHASE else invoice.supplier
+    return _vat_number(party)
+
+
+def _vat_number(party: Party) -> str:
+    if party.vat_id:
+        return _compact(party.vat_id)
+    scheme, _, number = (party.endpoint or "").partition(":")
+    if scheme in _BELGIAN_ENDPOINTS:
+        return f"BE{_compact(number).removeprefix('BE')}"
+    return _compact(party.identifier)
+
+
+def _compact(number: str) -> str:
+    return "".join(character for character in number.upper() if character.isalnum())

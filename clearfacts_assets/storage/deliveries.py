@@ -1,0 +1,339 @@
+"""The delivery ledger on SQLite or PostgreSQL: nobody sends without a claim in it, nobody claims what another one has.
+
+Every method is one transaction, retried when it collides with another one. Leases are kept by the database's clock.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import reduce
+from operator import itemgetter
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, Table, bindparam, func, insert, or_, select, update
+
+from clearfacts_assets.invoices.lifecycle import Event, State, after, before
+from clearfacts_assets.invoices.model import InvoiceKey
+from clearfacts_assets.invoices.ports import Candidate, DeliveryRecord, Force, Registration, Settlement
+from clearfacts_assets.storage.database import database_now, insert_into, reading, write
+from clearfacts_assets.storage.delivery_rows import (
+    attempt_of,
+    audit,
+    first_event,
+    new_record,
+    record_of,
+    resent,
+    values_of,
+)
+from clearfacts_assets.storage.tables import Delivery, DeliveryAttempt, InvoiceRow
+
+SETTLE_PATIENCE_SECONDS = 60.0  # an answer that cannot be written costs a person's time: try longer than elsewhere
+REGISTER_ROUNDS = 20  # each lost one means that somebody else registered something
+CHARGED = frozenset({Event.NOT_SENT, Event.LOST})
+FORCEABLE = frozenset({State.DELIVERED, State.REJECTED, State.WAIVED})
+
+_deliveries = cast(Table, Delivery.__table__)
+_attempts = cast(Table, DeliveryAttempt.__table__)
+
+
+class _Raced(Exception):
+    """Somebody else registered the same key at the same time: look again."""
+
+
+class SqlDeliveryLedger:
+    """See ports.DeliveryLedger. ``clock`` replaces the database's time, for tests."""
+
+    def __init__(self, engine: Engine, clock: Callable[[], datetime] | None = None) -> None:
+        self._engine, self._clock = engine, clock
+
+    def register(
+        self, run_id: UUID, destination: str, candidates: Sequence[Candidate], force: Force | None = None
+    ) -> list[Registration]:
+        if not candidates:
+            return []
+
+        def work(connection: Connection) -> list[Registration]:
+            return _Registrar(connection, self._now(connection), force).register(destination, candidates)
+
+        for _ in range(REGISTER_ROUNDS):
+            try:
+                return write(self._engine, work, repeatable=True)
+            except _Raced:
+                continue
+        raise RuntimeError(f"run {run_id} lost {REGISTER_ROUNDS} races for the same keys")
+
+    def claim(
+        self, run_id: UUID, delivery_ids: Sequence[UUID], lease: float, correlation_id: str = ""
+    ) -> list[DeliveryRecord]:
+        if not delivery_ids:
+            return []
+
+        def work(connection: Connection) -> list[DeliveryRecord]:
+            now = self._now(connection)
+            free = (
+                select(_deliveries.c.id)
+                .where(
+                    _deliveries.c.id.in_(delivery_ids),
+                    _deliveries.c.state.in_(before(Event.CLAIMED)),
+                    or_(_deliveries.c.not_before.is_(None), _deliveries.c.not_before <= now),
+                )
+                .with_for_update(skip_locked=True)
+            )
+            claimed = connection.execute(
+                update(_deliveries)
+                .where(_deliveries.c.id.in_(free), _deliveries.c.state.in_(before(Event.CLAIMED)))
+                .values(
+                    state=after(State.READY, Event.CLAIMED),
+                    run_id=run_id,
+                    fence=_deliveries.c.fence + 1,
+                    lease_until=now + timedelta(seconds=lease),
+                    not_before=None,
+                    updated_at=now,
+                )
+                .returning(*_deliveries.c)
+            )
+            records = [record_of(row) for row in claimed.mappings()]
+            if records:
+                connection.execute(insert(_attempts), [attempt_of(record, correlation_id, now) for record in records])
+            return records
+
+        return write(self._engine, work)
+
+    def settle(self, settlements: Sequence[Settlement]) -> dict[UUID, DeliveryRecord]:
+        if not settlements:
+            return {}
+        return write(
+            self._engine,
+            lambda connection: _settle(connection, settlements, self._now(connection)),
+            repeatable=True,
+            patience=SETTLE_PATIENCE_SECONDS,
+        )
+
+    def expire(self, dead_run_ids: Collection[UUID] = ()) -> int:
+        reason = "the run that was sending it ended without an answer"
+
+        def work(connection: Connection) -> int:
+            now = self._now(connection)
+            lost = connection.execute(
+                update(_deliveries)
+                .where(
+                    _deliveries.c.state == State.SENDING,
+                    or_(_deliveries.c.lease_until < now, _deliveries.c.run_id.in_(dead_run_ids)),
+                )
+                .values(
+                    state=after(State.SENDING, Event.LOST),
+                    attempts=_deliveries.c.attempts + 1,
+                    lease_until=None,
+                    reason=reason,
+                    updated_at=now,
+                )
+                .returning(_deliveries.c.id, _deliveries.c.fence)
+            ).all()
+            _complete(
+                connection,
+                [_ended(row.id, row.fence, Event.LOST, reason, None, now) for row in lost],
+            )
+            return len(lost)
+
+        return write(self._engine, work, repeatable=True)
+
+    def unknown(self, destination: str, limit: int) -> list[DeliveryRecord]:
+        query = (
+            select(_deliveries)
+            .where(_deliveries.c.state == State.UNKNOWN, _deliveries.c.destination == destination)
+            .order_by(_deliveries.c.updated_at, _deliveries.c.id)
+            .limit(limit)
+        )
+        with reading(self._engine) as connection:
+            return [record_of(row) for row in connection.execute(query).mappings()]
+
+    def holders(self) -> list[UUID]:
+        """The runs that have deliveries under way."""
+        query = select(_deliveries.c.run_id).where(_deliveries.c.state == State.SENDING).distinct()
+        with reading(self._engine) as connection:
+            return [run_id for run_id in connection.scalars(query) if run_id is not None]
+
+    def count_by_state(self) -> dict[State, int]:
+        """How many deliveries are in each state."""
+        query = select(_deliveries.c.state, func.count()).group_by(_deliveries.c.state)
+        with reading(self._engine) as connection:
+            return {State(state): int(number) for state, number in connection.execute(query)}
+
+    def states(self, delivery_ids: Sequence[UUID]) -> dict[UUID, DeliveryRecord]:
+        with reading(self._engine) as connection:
+            rows = connection.execute(select(_deliveries).where(_deliveries.c.id.in_(delivery_ids))).mappings()
+            return {row["id"]: record_of(row) for row in rows}
+
+    def _now(self, connection: Connection) -> datetime:
+        return self._clock() if self._clock else database_now(connection)
+
+
+class _Registrar:
+    """One transaction's view of the keys of one batch."""
+
+    def __init__(self, connection: Connection, now: datetime, force: Force | None) -> None:
+        self._connection, self._now, self._force = connection, now, force
+
+    def register(self, destination: str, candidates: Sequence[Candidate]) -> list[Registration]:
+        keys = [InvoiceKey.of(candidate.invoice, destination) for candidate in candidates]
+        known = self._known(sorted({key.digest for key in keys}))
+        answers, new = [], []
+        for candidate, key in zip(candidates, keys, strict=True):
+            revisions = known[key.digest]
+            same = [record for record in revisions if record.content_sha256 == candidate.content_sha256]
+            if same:
+                answers.append(Registration(candidate.row_id, same[-1], None))
+                continue
+            event = first_event(revisions)
+            record = new_record(key, candidate.content_sha256, revisions, event, self._now)
+            revisions.append(record)
+            new.append(record)
+            answers.append(Registration(candidate.row_id, record, event))
+        self._insert(new)
+        if self._force is not None:
+            answers = self._resend(answers, self._force)
+        self._link(answers)
+        return answers
+
+    def _known(self, digests: Sequence[str]) -> defaultdict[str, list[DeliveryRecord]]:
+        query = select(_deliveries).where(_deliveries.c.key_digest.in_(digests)).order_by(_deliveries.c.revision)
+        if self._force is not None:
+            query = query.with_for_update()
+        known: defaultdict[str, list[DeliveryRecord]] = defaultdict(list)
+        for row in self._connection.execute(query).mappings():
+            known[row["key_digest"]].append(record_of(row))
+        return known
+
+    def _insert(self, records: Sequence[DeliveryRecord]) -> None:
+        if not records:
+            return
+        values = sorted((values_of(record) for record in records), key=itemgetter("key_digest"))  # the same for all
+        statement = insert_into(self._connection, _deliveries).on_conflict_do_nothing().returning(_deliveries.c.id)
+        if len(self._connection.execute(statement, values).all()) < len(records):
+            raise _Raced
+
+    def _resend(self, answers: Sequence[Registration], force: Force) -> list[Registration]:
+        chosen = {answer.delivery.id: answer.delivery for answer in answers if answer.delivery.state in FORCEABLE}
+        again: dict[UUID, DeliveryRecord] = {}
+        for delivery in chosen.values():
+            changed = (
+                self._connection.execute(
+                    update(_deliveries)
+                    .where(
+                        _deliveries.c.id == delivery.id,
+                        _deliveries.c.state == delivery.state,
+                        or_(_deliveries.c.forced_by.is_(None), _deliveries.c.forced_by != force.request),
+                    )
+                    .values(resent(delivery, force.reason, self._now) | {"forced_by": force.request})
+                    .returning(*_deliveries.c)
+                )
+                .mappings()
+                .one_or_none()
+            )
+            if changed is None:
+                continue
+            again[delivery.id] = record_of(changed)
+            audit(self._connection, delivery, Event.RESENT, force.actor, force.reason, self._now)
+        return [
+            Registration(answer.row_id, again[answer.delivery.id], Event.RESENT)
+            if answer.delivery.id in again
+            else answer
+            for answer in answers
+        ]
+
+    def _link(self, answers: Sequence[Registration]) -> None:
+        self._connection.execute(
+            update(cast(Table, InvoiceRow.__table__))
+            .where(InvoiceRow.id == bindparam("row"))
+            .values(delivery_id=bindparam("delivery")),
+            [{"row": answer.row_id, "delivery": answer.delivery.id} for answer in answers],
+        )
+
+
+def _settle(connection: Connection, settlements: Sequence[Settlement], now: datetime) -> dict[UUID, DeliveryRecord]:
+    rows = connection.execute(
+        select(_deliveries)
+        .where(_deliveries.c.id.in_([settlement.delivery_id for settlement in settlements]))
+        .order_by(_deliveries.c.id)
+        .with_for_update()
+    ).mappings()
+    records = {row["id"]: record_of(row) for row in rows}
+    changed, ended = [], []
+    for settlement in settlements:
+        record = records.get(settlement.delivery_id)
+        if record is None or record.fence != settlement.fence:
+            continue
+        events = _possible(record.state, settlement)
+        if events is None:
+            continue
+        records[record.id] = settled = _settled(record, settlement, events, now)
+        changed.append({"delivery": record.id, **{f"new_{name}": getattr(settled, name) for name in _CHANGEABLE}})
+        response = dict(settlement.response) or None
+        ended.append(_ended(record.id, record.fence, events[0], settlement.reason, response, now))
+    if changed:
+        connection.execute(
+            update(_deliveries).where(_deliveries.c.id == bindparam("delivery")).values(_CHANGED), changed
+        )
+        _complete(connection, ended)
+    return records
+
+
+_CHANGEABLE = ("state", "attempts", "reason", "document_id", "delivered_at", "not_before", "lease_until", "updated_at")
+_CHANGED: dict[str, Any] = {name: bindparam(f"new_{name}") for name in _CHANGEABLE}
+
+
+def _possible(state: State, settlement: Settlement) -> tuple[Event, ...] | None:
+    """The events as they apply to the state; None where the first one does not."""
+    if state in before(settlement.events[0]):
+        return settlement.events
+    if settlement.events[0] is Event.ACCEPTED and state in before(Event.FOUND):
+        return (Event.FOUND,)
+    return None
+
+
+def _settled(record: DeliveryRecord, settlement: Settlement, events: Sequence[Event], now: datetime) -> DeliveryRecord:
+    state = reduce(after, events, record.state)
+    waits = state is State.WAITING and settlement.delay is not None
+    return replace(
+        record,
+        state=state,
+        attempts=record.attempts + (events[0] in CHARGED),
+        reason=settlement.reason or None,
+        document_id=settlement.document_id or record.document_id,
+        delivered_at=now if state is State.DELIVERED else record.delivered_at,
+        not_before=now + timedelta(seconds=settlement.delay or 0) if waits else None,
+        lease_until=None,
+        updated_at=now,
+    )
+
+
+def _ended(
+    delivery_id: UUID, fence: int, outcome: Event, reason: str, response: dict[str, Any] | None, now: datetime
+) -> dict[str, Any]:
+    return {
+        "delivery": delivery_id,
+        "attempt": fence,
+        "new_outcome": outcome,
+        "new_reason": reason or None,
+        "new_response": response,
+        "new_finished_at": now,
+    }
+
+
+def _complete(connection: Connection, ended: Sequence[Mapping[str, Any]]) -> None:
+    """Write how attempts ended, once: what stands there stays."""
+    if ended:
+        connection.execute(
+            update(_attempts)
+            .where(
+                _attempts.c.delivery_id == bindparam("delivery"),
+                _attempts.c.fence == bindparam("attempt"),
+                _attempts.c.outcome.is_(None),
+            )
+            .values({name: bindparam(f"new_{name}") for name in ("outcome", "reason", "response", "finished_at")}),
+            ended,
+        )
