@@ -1,0 +1,439 @@
+"""The whole way of a delivery over a real ledger: every outcome, every stop, nothing twice and nothing lost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import Engine, func, select
+
+from clearfacts_assets.invoices.delivery import deliver
+from clearfacts_assets.invoices.lifecycle import Event, State
+from clearfacts_assets.invoices.model import InvoiceStatus
+from clearfacts_assets.invoices.outcomes import Pace
+from clearfacts_assets.invoices.ports import (
+    Accepted,
+    Candidate,
+    DeliveryResult,
+    Denied,
+    Destination,
+    Force,
+    NotSent,
+    Outcome,
+    Parcel,
+    Refused,
+    Unknown,
+)
+from clearfacts_assets.storage.database import reading
+from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
+from clearfacts_assets.storage.tables import Delivery, DeliveryAttempt
+from clearfacts_assets_tests.fixtures.parcels import Acceptor, candidate, candidates
+
+SENT, FAILED, DUPLICATE, PENDING = (
+    InvoiceStatus.SENT,
+    InvoiceStatus.FAILED,
+    InvoiceStatus.DUPLICATE,
+    InvoiceStatus.PENDING,
+)
+QUICK = Pace(concurrency=4, first_pause=0.01, longest_pause=0.02, patience=5)
+
+
+class Runs:
+    """Runs over one ledger; ``results`` are those of the last one, by the number of the invoice."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine, self.ledger = engine, SqlDeliveryLedger(engine)
+
+    def __call__(
+        self, some: Sequence[Candidate], destination: Destination, *, pace: Pace = QUICK, size: int = 10, **more
+    ) -> dict[str, list[DeliveryResult]]:
+        numbers = {one.row_id: one.invoice.number for one in some}
+        batches = [some[start : start + size] for start in range(0, len(some), size)]
+        arguments = {"run_id": uuid4(), **more}
+        found: dict[str, list[DeliveryResult]] = {}
+        for results in deliver(batches, ledger=self.ledger, destination=destination, pace=pace, **arguments):
+            for result in results:
+                found.setdefault(numbers[result.row_id], []).append(result)
+        return found
+
+    def states(self) -> dict[str, str]:
+        with reading(self.engine) as connection:
+            rows = connection.execute(select(Delivery.number, Delivery.state).order_by(Delivery.revision))
+            return {row.number: row.state for row in rows}
+
+    def outcomes(self) -> Counter[str]:
+        with reading(self.engine) as connection:
+            return Counter(connection.execute(select(DeliveryAttempt.outcome)).scalars())
+
+
+@pytest.fixture
+def run(engine: Engine) -> Runs:
+    return Runs(engine)
+
+
+def statuses(found: dict[str, list[DeliveryResult]]) -> dict[str, InvoiceStatus]:
+    return {number: result.status for number, (result,) in found.items()}
+
+
+def for_number(number: str, outcome: Outcome) -> Callable[[Parcel, int], Outcome | None]:
+    return lambda parcel, call: outcome if parcel.key.number == number else None
+
+
+def test_everything_is_delivered_once_and_a_second_run_sends_nothing(run: Runs) -> None:
+    some, destination = candidates(37), Acceptor()
+    first = run(some, destination)
+    assert set(statuses(first).values()) == {SENT}
+    assert len(first) == 37
+    second = run(candidates(37), destination)
+    assert set(statuses(second).values()) == {DUPLICATE}
+    assert destination.numbers == sorted(one.invoice.number for one in some)
+    assert run.outcomes() == {"accepted": 37}
+
+
+def test_a_result_carries_the_destinations_answer(run: Runs) -> None:
+    (result,) = run([candidate("F-1")], Acceptor())["F-1"]
+    assert (result.response, result.message) == ({"uuid": "of F-1"}, "")
+    record = run.ledger.states([result.delivery_id])[result.delivery_id]
+    assert (record.state, record.document_id) == (State.DELIVERED, "doc-1")
+
+
+def test_the_parcel_names_the_document_for_a_person(run: Runs) -> None:
+    destination = Acceptor()
+    run([candidate("F/2026 7"), candidate("../../é")], destination)
+    first, second = sorted(destination.accepted, key=lambda parcel: parcel.key.number, reverse=True)
+    assert first.file_name == f"F-2026-7-{first.key.digest[:16]}.xml"
+    assert second.file_name == f"invoice-{second.key.digest[:16]}.xml"
+    assert (first.administration, first.invoice_type) == ("BE0987654394", "PURCHASE")
+    assert first.idempotency_key == f"{first.key.digest}-r1g1"
+
+
+def test_sales_are_filed_under_the_supplier(run: Runs) -> None:
+    destination = Acceptor()
+    run([candidate("F-1")], destination, invoice_type="SALE")
+    assert destination.accepted[0].administration == "BE0123456749"
+
+
+def test_a_refused_document_fails_alone_and_stays_refused(run: Runs) -> None:
+    destination = Acceptor(for_number("F-00003", Refused("INVALID_VAT", "no such administration")))
+    found = statuses(run(candidates(8), destination))
+    assert found.pop("F-00003") is FAILED
+    assert set(found.values()) == {SENT}
+    (again,) = run([candidate("F-00003")], destination)["F-00003"]
+    assert (again.status, again.message) == (FAILED, "refused: INVALID_VAT: no such administration")
+    assert destination.calls["F-00003"] == 1
+
+
+def test_a_corrected_document_is_sent(run: Runs) -> None:
+    run([candidate("F-1")], Acceptor(for_number("F-1", Refused("X", "wrong"))))
+    destination = Acceptor()
+    assert statuses(run([candidate("F-1", "<corrected/>")], destination)) == {"F-1": SENT}
+    assert destination.accepted[0].idempotency_key.endswith("-r2g1")
+
+
+def test_changed_content_of_a_delivered_invoice_is_held_with_the_reason(run: Runs) -> None:
+    destination = Acceptor()
+    run([candidate("F-1")], destination)
+    (held,) = run([candidate("F-1", "<changed/>")], destination)["F-1"]
+    assert held.status is PENDING
+    assert held.message.startswith("held for a person: this number came before with other content")
+    assert len(destination.accepted) == 1
+
+
+def test_one_document_under_two_ids_is_sent_once(run: Runs) -> None:
+    destination = Acceptor()
+    found = run([candidate("F-1"), candidate("F-1"), candidate("F-2"), candidate("F-1")], destination, size=2)
+    assert sorted(result.status for result in found["F-1"]) == [DUPLICATE, DUPLICATE, SENT]
+    assert destination.numbers == ["F-1", "F-2"]
+
+
+def test_what_was_not_sent_is_tried_again_within_the_run(run: Runs) -> None:
+    destination = Acceptor(lambda parcel, call: NotSent("429", retry_after=0.01) if call <= 2 else None)
+    assert set(statuses(run(candidates(5), destination)).values()) == {SENT}
+    assert set(destination.calls.values()) == {3}
+
+
+def test_a_long_retry_after_ends_the_run_and_everything_keeps_its_place(run: Runs) -> None:
+    destination = Acceptor(lambda parcel, call: NotSent("429", retry_after=3600))
+    told: list[str] = []
+    found = run(candidates(50), destination, on_stop=told.append)
+    assert set(statuses(found).values()) == {PENDING}
+    assert destination.calls.total() == 1
+    assert Counter(run.states().values()) == {"ready": 49, "waiting": 1}
+    assert len(told) == 1
+    assert "3600 s" in told[0]
+    later = statuses(run(candidates(50), Acceptor(), pace=Pace(patience=0.1)))
+    assert Counter(later.values()) == {SENT: 49, PENDING: 1}  # the one waits for its hour
+
+
+def test_tries_are_bounded_and_then_a_person_is_asked(run: Runs) -> None:
+    destination = Acceptor(for_number("F-00001", NotSent("connection refused")))
+    found = run(candidates(3), destination)
+    (parked,) = found["F-00001"]
+    assert (parked.status, destination.calls["F-00001"]) == (PENDING, QUICK.attempts)
+    assert parked.message == "parked for a person: given up after 5 tries: connection refused"
+    assert run.states()["F-00001"] == "parked"
+    assert set(statuses(run(candidates(3), destination)).values()) == {DUPLICATE, PENDING}
+    assert destination.calls["F-00001"] == QUICK.attempts
+
+
+def test_unknown_is_parked_at_once_where_nobody_can_tell(run: Runs) -> None:
+    destination = Acceptor(
+        for_number("F-00001", Unknown("read timeout", {"status": 504})), accepts_silently=["F-00001"]
+    )
+    found = run(candidates(3), destination)
+    assert found["F-00001"][0].status is PENDING
+    assert run.states() == {"F-00000": "delivered", "F-00001": "parked", "F-00002": "delivered"}
+    run(candidates(3), destination)
+    assert destination.numbers == ["F-00000", "F-00001", "F-00002"]
+    assert run.outcomes() == {"accepted": 2, "lost": 1}
+
+
+@pytest.mark.parametrize("silently", [True, False])
+@pytest.mark.parametrize(("key", "look_up"), [(True, False), (False, True), (True, True)])
+def test_unknown_is_settled_where_the_destination_can_tell(
+    run: Runs, *, silently: bool, key: bool, look_up: bool
+) -> None:
+    destination = Acceptor(
+        lambda parcel, call: Unknown("read timeout") if parcel.key.number == "F-00001" and call == 1 else None,
+        honours_idempotency_key=key,
+        can_look_up=look_up,
+        accepts_silently=["F-00001"] if silently else [],
+    )
+    assert set(statuses(run(candidates(3), destination)).values()) == {SENT}
+    assert destination.numbers == ["F-00000", "F-00001", "F-00002"]
+    assert set(run.states().values()) == {"delivered"}
+
+
+def test_an_outage_parks_a_handful_and_leaves_the_rest_untouched(run: Runs) -> None:
+    destination = Acceptor(lambda parcel, call: Unknown("502 Bad Gateway"))
+    told: list[str] = []
+    found = run(candidates(1000), destination, pace=Pace(16, first_pause=0.01), size=100, on_stop=told.append)
+    assert Counter(run.states().values()) == {"ready": 997, "parked": 3}
+    assert len(found) == 1000
+    assert set(statuses(found).values()) == {PENDING}
+    assert told == ["3 answers in a row that settle nothing, the last one: 502 Bad Gateway"]
+
+
+def test_an_outage_in_the_middle_parks_no_more_than_what_was_under_way(run: Runs) -> None:
+    down = threading.Event()
+
+    def answer(parcel: Parcel, call: int) -> Outcome | None:
+        if parcel.key.number >= "F-00100":
+            down.set()
+        return Unknown("502") if down.is_set() else None
+
+    run(candidates(300), Acceptor(answer), pace=Pace(8, first_pause=0.01))
+    found = Counter(run.states().values())
+    assert 3 <= found["parked"] <= 8 + 3
+    assert found["parked"] + found["delivered"] + found["ready"] == 300
+
+
+def test_refused_credentials_pause_everything_and_charge_nothing(run: Runs) -> None:
+    destination = Acceptor(lambda parcel, call: Denied("401: token expired") if parcel.key.number > "F-00004" else None)
+    told: list[str] = []
+    found = statuses(run(candidates(40), destination, on_stop=told.append))
+    assert Counter(found.values()) == {SENT: 5, PENDING: 35}
+    assert destination.calls.total() <= 5 + QUICK.concurrency
+    with reading(run.engine) as connection:
+        assert connection.execute(select(func.max(Delivery.attempts))).scalar_one() == 0
+    assert "token expired" in told[0]
+    assert statuses(run(candidates(40), Acceptor()))["F-00039"] is SENT
+
+
+def test_being_told_to_stop_finishes_what_is_under_way_and_claims_no_more(run: Runs) -> None:
+    stop, taken = threading.Event(), []
+
+    def answer(parcel: Parcel, call: int) -> Outcome | None:
+        if parcel.key.number == "F-00020":
+            stop.set()
+        time.sleep(0.002)
+        return None
+
+    def batches() -> Iterator[list[Candidate]]:
+        for start in range(0, 1000, 10):
+            taken.append(start)
+            yield [candidate(f"F-{number:05}") for number in range(start, start + 10)]
+
+    destination = Acceptor(answer)
+    results = [
+        result
+        for some in deliver(
+            batches(),
+            ledger=run.ledger,
+            destination=destination,
+            run_id=uuid4(),
+            pace=QUICK,
+            should_stop=stop.is_set,
+        )
+        for result in some
+    ]
+    sent = [result for result in results if result.status is SENT]
+    assert len(sent) == destination.calls.total() == len(destination.accepted)
+    assert 20 <= len(sent) <= 21 + QUICK.concurrency
+    assert len(taken) < 10  # lazily: the rest was not even read
+    assert Counter(run.states().values())["sending"] == 0
+
+
+def test_a_consumer_that_breaks_off_leaves_nothing_claimed(run: Runs) -> None:
+    destination = Acceptor(lambda parcel, call: time.sleep(0.01))
+    results = deliver(iter([candidates(200)]), ledger=run.ledger, destination=destination, run_id=uuid4(), pace=QUICK)
+    next(results)
+    results.close()
+    found = Counter(run.states().values())
+    assert found["sending"] == found["unknown"] == 0
+    assert found["delivered"] == len(destination.accepted)
+
+
+def test_batches_are_taken_lazily_and_memory_does_not_grow_with_them(run: Runs) -> None:
+    destination, ahead = Acceptor(), []
+
+    def batches() -> Iterator[list[Candidate]]:
+        for start in range(0, 400, 10):
+            ahead.append(start - len(destination.accepted))
+            yield [candidate(f"F-{number:05}") for number in range(start, start + 10)]
+
+    for _ in deliver(batches(), ledger=run.ledger, destination=destination, run_id=uuid4(), pace=QUICK):
+        pass
+    assert max(ahead) <= 4 * QUICK.concurrency
+    assert len(destination.accepted) == 400
+
+
+def test_concurrency_is_bounded_and_used(run: Runs) -> None:
+    destination = Acceptor(lambda parcel, call: time.sleep(0.01))
+    run(candidates(100), destination, pace=Pace(6))
+    assert destination.most_under_way == 6
+
+
+def test_two_runs_at_once_deliver_everything_once(run: Runs) -> None:
+    destination, found = Acceptor(lambda parcel, call: time.sleep(0.002)), []
+    threads = [threading.Thread(target=lambda: found.append(run(candidates(80), destination))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert destination.numbers == [f"F-{number:05}" for number in range(80)]
+    for number in destination.numbers:
+        assert sorted(results[number][0].status for results in found) == [DUPLICATE, DUPLICATE, SENT]
+
+
+def claimed_by_a_dead_run(run: Runs, numbers: Sequence[str], lease: float = 3600) -> UUID:
+    dead = uuid4()
+    answers = run.ledger.register(dead, "clearfacts", [candidate(number) for number in numbers])
+    run.ledger.claim(dead, [answer.delivery.id for answer in answers], lease)
+    return dead
+
+
+def test_what_a_dead_run_was_sending_is_parked_where_nobody_can_tell(run: Runs) -> None:
+    dead, destination = claimed_by_a_dead_run(run, ["F-00001"]), Acceptor()
+    found = run(candidates(3), destination, dead_run_ids=[dead])
+    assert found["F-00001"][0].status is PENDING
+    assert destination.numbers == ["F-00000", "F-00002"]
+    assert run.states()["F-00001"] == "parked"
+
+
+@pytest.mark.parametrize(("key", "look_up"), [(True, False), (False, True), (True, True)])
+@pytest.mark.parametrize("arrived", [True, False])
+def test_what_a_dead_run_was_sending_is_settled_where_the_destination_can_tell(
+    run: Runs, *, arrived: bool, key: bool, look_up: bool
+) -> None:
+    dead = claimed_by_a_dead_run(run, ["F-00001"])
+    destination = Acceptor(honours_idempotency_key=key, can_look_up=look_up)
+    if arrived:
+        ((answer),) = run.ledger.register(dead, "clearfacts", [candidate("F-00001")])
+        parcel = Parcel(answer.delivery.key, b"", "", "", "", "", answer.delivery.idempotency_key, "")
+        destination.send(parcel)
+    found = statuses(run(candidates(3), destination, dead_run_ids=[dead]))
+    assert destination.numbers == ["F-00000", "F-00001", "F-00002"]
+    assert set(run.states().values()) == {"delivered"}
+    assert found["F-00001"] is (DUPLICATE if arrived and look_up else SENT)
+
+
+def test_a_failing_look_up_leaves_the_delivery_unknown_until_it_works(run: Runs) -> None:
+    dead = claimed_by_a_dead_run(run, ["F-00001"])
+
+    class Blind(Acceptor):
+        def look_up(self, parcel: Parcel) -> Accepted | Unknown | None:
+            return Unknown("503")
+
+    assert statuses(run(candidates(2), Blind(can_look_up=True), dead_run_ids=[dead]))["F-00001"] is PENDING
+    assert run.states() == {"F-00000": "delivered", "F-00001": "unknown"}
+    assert statuses(run(candidates(2), Acceptor(can_look_up=True)))["F-00001"] is SENT
+
+
+def test_what_a_living_run_is_sending_is_waited_for_and_then_left_to_it(run: Runs) -> None:
+    living = claimed_by_a_dead_run(run, ["F-00001"])
+    (result,) = run([candidate("F-00001")], Acceptor(), pace=Pace(patience=0.6))["F-00001"]
+    assert (result.status, result.message) == (PENDING, f"run {living} is sending it")
+
+
+def test_an_expired_lease_needs_no_proof_of_death(run: Runs) -> None:
+    claimed_by_a_dead_run(run, ["F-00001"], lease=0)
+    run([candidate("F-00001")], Acceptor())
+    assert run.states() == {"F-00001": "parked"}
+
+
+def test_a_process_that_slept_through_its_lease_sends_nothing(run: Runs) -> None:
+    """Between claim and send the clock jumps by more than half the lease."""
+    jumped = threading.Event()
+
+    def reached(point: str) -> None:
+        if point == "sending" and not jumped.is_set():
+            jumped.set()
+
+    def monotonic() -> float:
+        return time.monotonic() + (1000 if jumped.is_set() else 0)
+
+    destination = Acceptor()
+    found = run([candidate("F-1")], destination, monotonic=monotonic, reached=reached)
+    assert statuses(found) == {"F-1": SENT}
+    assert run.outcomes() == {"released": 1, "accepted": 1}
+
+
+def test_a_client_that_fails_is_unknown_and_not_unsent(run: Runs) -> None:
+    def answer(parcel: Parcel, call: int) -> Outcome | None:
+        raise ZeroDivisionError
+
+    run([candidate("F-1")], Acceptor(answer))
+    assert run.states() == {"F-1": "parked"}
+
+
+def test_force_sends_again_and_says_so_in_the_key(run: Runs) -> None:
+    destination, force = Acceptor(), Force("an.operator", "lost there", "job-7")
+    run([candidate("F-1")], destination)
+    assert statuses(run([candidate("F-1")], destination, force=force)) == {"F-1": SENT}
+    assert statuses(run([candidate("F-1")], destination, force=force)) == {"F-1": DUPLICATE}
+    assert [parcel.idempotency_key[-4:] for parcel in destination.accepted] == ["r1g1", "r1g2"]
+
+
+def test_settled_evidence_survives_a_ledger_that_cannot_be_written(run: Runs, caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(SqlDeliveryLedger):
+        def settle(self, settlements):
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        list(
+            deliver(
+                [[candidate("F-1")]],
+                ledger=Broken(run.engine),
+                destination=Acceptor(),
+                run_id=uuid4(),
+                pace=QUICK,
+            )
+        )
+    assert "doc-1" in caplog.text
+    assert run.states() == {"F-1": "sending"}
+
+
+def test_nothing_to_deliver_is_nothing_done(run: Runs) -> None:
+    assert run([], Acceptor()) == {}
+    assert list(deliver(iter([[]]), ledger=run.ledger, destination=Acceptor(), run_id=uuid4())) == []
+
+
+def test_every_attempt_has_an_outcome_of_the_life_cycle(run: Runs) -> None:
+    outcomes = [None, Refused("X", "y"), NotSent("z", 0.0), Unknown("u")]
+    run(candidates(40), Acceptor(lambda parcel, call: outcomes[(int(parcel.key.number[-2:]) + call) % 4]))
+    assert set(run.outcomes()) <= {Event.ACCEPTED, Event.REFUSED, Event.NOT_SENT, Event.LOST}
