@@ -6,9 +6,9 @@ resource configuration, so tokens are read from the settings at the moment a cli
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import dagster as dg
 from dagster_slack import SlackResource as DagsterSlackResource
@@ -25,7 +25,7 @@ from clearfacts_assets.notifications.slack import open_client
 from clearfacts_assets.storage.database import open_engine
 
 
-class SourceResource(dg.ConfigurableResource):
+class SourceResource(dg.ConfigurableResource[None]):
     """Where invoices come from: the Java backend, or a folder of dropped UBL files."""
 
     kind: str
@@ -64,7 +64,7 @@ class SourceResource(dg.ConfigurableResource):
         )
 
 
-class ClearfactsResource(dg.ConfigurableResource):
+class ClearfactsResource(dg.ConfigurableResource[None]):
     """Clearfacts, by the transport that the settings choose."""
 
     transport: str
@@ -77,11 +77,12 @@ class ClearfactsResource(dg.ConfigurableResource):
     def open(self) -> Iterator[Destination]:
         """A client for one run, closed at its end."""
         limits = configuration.load().destination
-        make = ClearfactsRest if self.transport == "rest" else ClearfactsGraphql
+        make: Callable[..., Destination] = ClearfactsRest
+        if self.transport == "graphql":
+            make = partial(ClearfactsGraphql, login_url=self.login_url)
         destination = make(
             self.base_url,
             limits.token.get_secret_value(),
-            login_url=self.login_url,
             connect_timeout=limits.connect_timeout,
             deadline=limits.deadline,
             longest_wait=limits.longest_wait,
@@ -105,7 +106,7 @@ class SlackResource(DagsterSlackResource):
         return open_client(configuration.load().slack.token.get_secret_value(), self.base_url)
 
 
-class DatabaseResource(dg.ConfigurableResource):
+class DatabaseResource(dg.ConfigurableResource[None]):
     """Our own database; one engine with pooled connections per process and address."""
 
     def engine(self) -> Engine:
@@ -131,7 +132,7 @@ def slack() -> SlackResource:
     return SlackResource(base_url=str(known.base_url), channel=known.channel)
 
 
-def from_settings() -> dict[str, dg.ConfigurableResource]:
+def from_settings() -> dict[str, dg.ConfigurableResource[None]]:
     """The resources by the names that assets, sensors and checks ask for."""
     known = configuration.load()
     return {

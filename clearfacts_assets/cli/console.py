@@ -49,7 +49,8 @@ def print_table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()
 ) -> None:
     """A table for people. Columns named in ``right`` hold numbers."""
-    table = Table(title=title, title_justify="left", title_style="bold")
+    out.print(f"\n[bold]{title}[/]")
+    table = Table()
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:

@@ -1,4 +1,4 @@
-"""``clearfacts run``: the daily job now, in this process, over one day or many; Dagster's UI shows the runs all the same."""
+"""``clearfacts run``: the daily job now, in this process, over one day or many. Dagster's UI shows the runs too."""
 
 from __future__ import annotations
 
@@ -23,10 +23,14 @@ RUN_SECONDS = 24 * 3600
 
 
 def run(
-    day: Annotated[str | None, typer.Option("--date", help="one day, YYYY-MM-DD; default: yesterday in Brussels")] = None,
+    day: Annotated[
+        str | None, typer.Option("--date", help="one day, YYYY-MM-DD; default: yesterday in Brussels")
+    ] = None,
     first: Annotated[str | None, typer.Option("--from", help="first day of several")] = None,
     last: Annotated[str | None, typer.Option("--to", help="last day of several, included")] = None,
-    invoice_id: Annotated[list[str] | None, typer.Option(help="only this invoice, whatever its day; repeatable")] = None,
+    invoice_id: Annotated[
+        list[str] | None, typer.Option(help="only this invoice, whatever its day; repeatable")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="send again, knowingly, what was delivered before")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, one job per day")] = False,
 ) -> None:

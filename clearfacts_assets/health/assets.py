@@ -1,7 +1,5 @@
 """``service_health``: asked every ten minutes, shown with latencies that plot, told on Slack when something changes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import UTC, datetime
 

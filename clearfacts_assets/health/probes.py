@@ -33,7 +33,7 @@ def ask(system: str, question: Callable[[], str]) -> Health:
 
 
 def day_that_must_be_done(now: datetime) -> str:
-    """The last day (YYYY-MM-DD) whose nightly run must be over at this moment: yesterday, or the day before until 03:00."""
+    """The last day (YYYY-MM-DD) whose nightly run must be over: yesterday; until 03:00 the day before it."""
     local = now.astimezone(ZONE)
     return (local.date() - timedelta(days=1 if local.hour >= NIGHTLY_DEADLINE_HOUR else 2)).isoformat()
 

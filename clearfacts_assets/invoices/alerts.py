@@ -4,8 +4,6 @@ A run-status sensor that raises is never asked again about that run, so these on
 dispatching sensor looks for whatever they missed.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -29,9 +27,7 @@ RETRY_TAG = "dagster/will_retry"
 EVERY = 10  # seconds between two looks
 
 
-@dg.run_failure_sensor(
-    name="job_failed", minimum_interval_seconds=EVERY, default_status=dg.DefaultSensorStatus.RUNNING
-)
+@dg.run_failure_sensor(name="job_failed", minimum_interval_seconds=EVERY, default_status=dg.DefaultSensorStatus.RUNNING)
 def job_failed(context: dg.RunFailureSensorContext, database: DatabaseResource) -> dg.SkipReason | None:
     """A run failed: one alert, with counts, reasons and a link. A run that Dagster will retry is not told yet."""
     run = context.dagster_run

@@ -1,10 +1,8 @@
 """The four daily assets: what the ERP has, what is valid, what Clearfacts got, and what it all came to.
 
 Data passes through our database; Dagster keeps what people look at. Each asset reads, calls one function of the core,
-writes, and says what happened.
+writes, and says what happened. (No postponed annotations here: Dagster reads them as they are.)
 """
-
-from __future__ import annotations
 
 import time
 from collections import Counter
@@ -13,6 +11,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TypeVar
+from uuid import UUID
 
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
@@ -22,16 +21,18 @@ from clearfacts_assets import settings
 from clearfacts_assets.invoices import delivery
 from clearfacts_assets.invoices.automation import DAYS, window_of
 from clearfacts_assets.invoices.metadata import job_command, table
-from clearfacts_assets.invoices.model import Decision, InvoiceStatus
-from clearfacts_assets.invoices.ports import SourceError
+from clearfacts_assets.invoices.model import Decision, InvoiceStatus, SourceDocument
+from clearfacts_assets.invoices.outcomes import Pace
+from clearfacts_assets.invoices.ports import Candidate, Force, SourceError
 from clearfacts_assets.invoices.retrieval import Retrieval, Stored, retrieve_chosen, retrieve_window
-from clearfacts_assets.invoices.runs import job_of, reconcile
+from clearfacts_assets.invoices.runs import JobBook, JobRun, dead_runs, job_of
 from clearfacts_assets.invoices.validation import report_as_json, validator_from
-from clearfacts_assets.resources import ClearfactsResource, DatabaseResource, SettingMissing, SourceResource
+from clearfacts_assets.resources import ClearfactsResource, DatabaseResource, SourceResource
 from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices import InvoiceRepository
 from clearfacts_assets.storage.jobs import JobRepository
 
+REASONS_READ = 2000  # invoices whose reasons are counted for the table
 BATCH = 200  # rows written in one transaction
 GROUP, OWNERS = "invoice_delivery", ["team:finance"]
 
@@ -155,3 +156,154 @@ def validated_invoices(
                 "show": job_command(book.job.id),
             }
         )
+
+
+@dg.asset(
+    partitions_def=DAYS,
+    deps=[validated_invoices],
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"http", "xml"},
+    pool="clearfacts",
+)
+def processed_invoices(
+    context: dg.AssetExecutionContext,
+    config: DeliveryRequest,
+    clearfacts: ClearfactsResource,
+    database: DatabaseResource,
+) -> Iterator[dg.MaterializeResult[None]]:
+    """The accepted invoices, each delivered to Clearfacts once.
+
+    An invoice that was delivered before is a duplicate and is not sent. One whose number is known with other content,
+    or of which nobody can tell whether Clearfacts has it, waits for a person: `clearfacts deliveries list`. No step
+    here is retried blindly: materialize the partition again, and what is left is sent.
+
+    Configuration: `force_processing` sends again, knowingly, what was delivered before.
+    """
+    engine = database.engine()
+    rows = InvoiceRepository(engine)
+    statuses: Counter[InvoiceStatus] = Counter()
+    not_sent: list[tuple[str, str, str]] = []
+    started = time.monotonic()
+    with job_of(context, engine) as book, clearfacts.open() as destination, capture_interrupts():
+        adopt_rows(book, rows, "validated_invoices")
+        names: dict[UUID, str] = {}
+        for results in delivery.deliver(
+            remembering(names, rows.batches_to_deliver(book.job.id, BATCH)),
+            ledger=SqlDeliveryLedger(engine),
+            destination=destination,
+            run_id=book.job.id,
+            pace=pace_from(settings.load().delivery),
+            invoice_type=clearfacts.invoice_type,
+            correlation_id=book.job.correlation_id,
+            force=force_of(book.job, config),
+            dead_run_ids=dead_runs(context.instance, engine),
+            should_stop=check_captured_interrupt,
+            on_stop=lambda reason: book.note_problem(f"Delivery stopped: {reason}."),
+        ):
+            rows.record_results(book.job.id, results, now=_now())
+            for result in results:
+                statuses[result.status] += 1
+                name = names.pop(result.row_id, "")
+                if result.status in (InvoiceStatus.FAILED, InvoiceStatus.PENDING):
+                    not_sent.append((name, result.status.value, result.message))
+        seconds = time.monotonic() - started
+        sent = statuses[InvoiceStatus.SENT]
+        yield dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": statuses.total(),
+                "sent": sent,
+                "duplicates": statuses[InvoiceStatus.DUPLICATE],
+                "refused": statuses[InvoiceStatus.FAILED],
+                "waiting": statuses[InvoiceStatus.PENDING],
+                "deliveries_per_second": round(sent / seconds, 1) if sent else 0,
+                "not_sent": table({"invoice": "string", "status": "string", "reason": "string"}, not_sent),
+                "show": job_command(book.job.id),
+            }
+        )
+        if check_captured_interrupt():
+            raise DagsterExecutionInterruptedError
+
+
+@dg.asset(partitions_def=DAYS, deps=[processed_invoices], group_name=GROUP, owners=OWNERS, kinds={"metrics"})
+def job_metrics(context: dg.AssetExecutionContext, database: DatabaseResource) -> Iterator[dg.MaterializeResult[None]]:
+    """What the day came to: counts, amounts and times, which plot over the partitions.
+
+    total = processed + failed + duplicates + pending. When something went wrong on the way that did not stop the run
+    (a page that the ERP did not give, a token that Clearfacts refused), the run ends here as failed, and says so.
+    """
+    engine = database.engine()
+    jobs, rows = JobRepository(engine), InvoiceRepository(engine)
+    with job_of(context, engine) as book:
+        adopt_rows(book, rows, "processed_invoices")
+        rows.follow_deliveries(book.job.id, now=_now())
+        counts, amounts = jobs.counts(book.job.id), rows.amounts_sent(book.job.id)
+        reasons = Counter(
+            error.error for error in jobs.errors(book.job.id, REASONS_READ, statuses=("failed", "pending"))
+        )
+        seconds = book.seconds_so_far()
+        results = {
+            "total_invoices": counts.total,
+            "processed": counts.sent,
+            "failed": counts.failed,
+            "duplicates": counts.duplicates,
+        }
+        book.note(results=results)
+        yield dg.MaterializeResult(
+            metadata={
+                **results,
+                "pending": counts.pending,
+                "seconds": round(seconds, 2),
+                "invoices_per_second": round(counts.total / seconds, 1) if counts.total else 0,
+                "amounts_delivered": table(
+                    {"document": "string", "currency": "string", "amount": "string"},
+                    [(document, currency, f"{amount:f}") for (document, currency), amount in sorted(amounts.items())],
+                ),
+                "why_some_did_not_leave": table(
+                    {"invoices": "int", "reason": "string"},
+                    [(count, reason or "not tried yet") for reason, count in reasons.most_common()],
+                ),
+                "show": job_command(book.job.id),
+            }
+        )
+
+
+def adopt_rows(book: JobBook, rows: InvoiceRepository, needed: str) -> None:
+    """Where this run does not contain the asset before this one, work on what the partition's earlier runs left."""
+    if needed not in book.chosen_assets:
+        rows.carry_over(book.job.id, book.job.partition_key, now=_now(), validated=needed != "raw_invoices")
+
+
+def remembering(names: dict[UUID, str], batches: Iterable[list[Candidate]]) -> Iterator[list[Candidate]]:
+    """The batches, while ``names`` knows the ERP's ids of the invoices that are under way."""
+    for batch in batches:
+        names.update({candidate.row_id: candidate.invoice_id for candidate in batch})
+        yield batch
+
+
+def force_of(job: JobRun, config: DeliveryRequest) -> Force | None:
+    """The wish to send again: asked of this asset, or of raw_invoices in the same run."""
+    if not (config.force_processing or job.details.get("force_processing")):
+        return None
+    return Force(actor=job.triggered_by, reason=f"force_processing in job {job.id}", request=str(job.id))
+
+
+def pace_from(known: settings.DeliverySettings) -> Pace:
+    return Pace(
+        concurrency=known.concurrency,
+        lease=known.lease,
+        attempts=known.attempts,
+        patience=known.patience,
+        unknowns_in_a_row=known.unknowns_in_a_row,
+    )
+
+
+def in_batches(items: Iterable[T]) -> Iterator[list[T]]:
+    """Lists of BATCH items, so that rows are written in as few transactions as memory allows."""
+    remaining = iter(items)
+    while batch := list(islice(remaining, BATCH)):
+        yield batch
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

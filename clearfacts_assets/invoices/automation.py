@@ -1,7 +1,5 @@
 """When things run: the partitions, the jobs over the assets, and the nightly schedule."""
 
-from __future__ import annotations
-
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 

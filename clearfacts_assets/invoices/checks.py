@@ -1,7 +1,5 @@
 """What must hold after every run; a red check is something for a person to look at."""
 
-from __future__ import annotations
-
 from uuid import UUID
 
 import dagster as dg
@@ -26,7 +24,7 @@ def retrieval_is_complete(context: dg.AssetCheckExecutionContext, database: Data
 
 @dg.asset_check(asset=job_metrics)
 def counts_are_conserved(context: dg.AssetCheckExecutionContext, database: DatabaseResource) -> dg.AssetCheckResult:
-    """Nothing is lost and nothing doubled: total = processed + failed + duplicates + still pending, and as retrieved."""
+    """Nothing lost, nothing doubled: total = processed + failed + duplicates + still pending, and as retrieved."""
     jobs = JobRepository(database.engine())
     job_id = UUID(context.run.run_id)
     counts, job = jobs.counts(job_id), jobs.get(job_id)

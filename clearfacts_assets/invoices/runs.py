@@ -18,8 +18,9 @@ import dagster as dg
 import psutil
 from sqlalchemy import Engine
 
-from clearfacts_assets.invoices.automation import CORRELATION_TAG, PIPELINE
-from clearfacts_assets.storage.jobs import JobRepository
+from clearfacts_assets.invoices.automation import CORRELATION_TAG, PIPELINE, TRIGGERED_BY_TAG
+from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
+from clearfacts_assets.storage.jobs import FINISHED, JobRepository
 
 _CLOCK_TOLERANCE = 5  # seconds by which one process's start time may differ when the system's clock is corrected
 SCHEDULE_TAG = "dagster/schedule_name"
@@ -33,6 +34,7 @@ class JobRun:
     id: UUID
     partition_key: str
     correlation_id: str
+    triggered_by: str  # a person's name, api, cli, nightly, or dagster for what was started in its UI
     details: dict[str, Any]  # what earlier assets of this run noted
 
     @property
@@ -45,9 +47,15 @@ class JobBook:
     """The ``jobs`` row of the running asset: opened, noted in, and closed by the run's last asset."""
 
     def __init__(self, context: dg.AssetExecutionContext, engine: Engine) -> None:
-        self._jobs, self._context = JobRepository(engine), context
+        self._jobs, self._context, self._started = JobRepository(engine), context, _now()
         run = context.run
-        self.job = JobRun(UUID(run.run_id), context.partition_key, run.tags.get(CORRELATION_TAG, run.run_id), {})
+        self.job = JobRun(
+            id=UUID(run.run_id),
+            partition_key=context.partition_key,
+            correlation_id=run.tags.get(CORRELATION_TAG, run.run_id),
+            triggered_by=run.tags.get(TRIGGERED_BY_TAG) or run.tags.get(SCHEDULE_TAG) or "dagster",
+            details={},
+        )
 
     def open(self) -> JobRun:
         run = self._context.run
@@ -56,11 +64,16 @@ class JobBook:
             job_type="scheduled" if SCHEDULE_TAG in run.tags else "manual",
             partition_key=self.job.partition_key,
             correlation_id=self.job.correlation_id,
-            details={"job_name": run.job_name, "worker": _this_process()},
+            details={"job_name": run.job_name, "triggered_by": self.job.triggered_by, "worker": _this_process()},
             now=_now(),
         )
         self.job.details = record.details
+        self._started = record.started_at or _now()
         return self.job
+
+    def seconds_so_far(self) -> float:
+        """How long the job has been running."""
+        return max((_now() - self._started).total_seconds(), 0.001)
 
     def note(self, **details: Any) -> None:
         """Keep something for later assets and for people, under its name in the row's metadata."""
@@ -80,9 +93,8 @@ class JobBook:
 
     def fail(self, error: BaseException) -> None:
         message = error.description if isinstance(error, dg.Failure) else str(error)
-        self._jobs.finish(
-            self.job.id, "failed", error_message=message or f"stopped ({type(error).__name__})", now=_now()
-        )
+        message = message or " ".join(self.job.problems) or f"stopped ({type(error).__name__})"
+        self._jobs.finish(self.job.id, "failed", error_message=message, now=_now())
 
     @property
     def chosen_assets(self) -> set[str]:
@@ -134,6 +146,14 @@ def reconcile(instance: dg.DagsterInstance, engine: Engine) -> list[UUID]:
     return died
 
 
+def dead_runs(instance: dg.DagsterInstance, engine: Engine) -> list[UUID]:
+    """Runs that hold claims on deliveries and are over: what they were sending, nobody will settle any more."""
+    reconcile(instance, engine)
+    jobs = JobRepository(engine)
+    holders = SqlDeliveryLedger(engine).holders()
+    return [run_id for run_id in holders if (job := jobs.get(run_id)) is None or job.status in FINISHED]
+
+
 def _this_process() -> dict[str, Any]:
     process = psutil.Process()
     return {"host": socket.gethostname(), "pid": process.pid, "started": process.create_time()}
@@ -146,7 +166,7 @@ def _is_dead(worker: dict[str, Any] | None) -> bool:
     try:
         process = psutil.Process(worker["pid"])
         another = abs(process.create_time() - worker["started"]) > _CLOCK_TOLERANCE
-        return another or process.status() == psutil.STATUS_ZOMBIE
+        return another or bool(process.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
 

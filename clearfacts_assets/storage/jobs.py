@@ -199,12 +199,14 @@ class JobRepository:
             _jobs.c.partition_key == partition_key, _jobs.c.status == "completed"
         )
         with reading(self._engine) as connection:
-            return connection.scalar(query)
+            moment: datetime | None = connection.scalar(query)
+        return moment
 
     def first_created_at(self) -> datetime | None:
         """When this installation ran its first job; None if it has not run any."""
         with reading(self._engine) as connection:
-            return connection.scalar(select(func.min(_jobs.c.created_at)))
+            moment: datetime | None = connection.scalar(select(func.min(_jobs.c.created_at)))
+        return moment
 
     def counts(self, job_id: UUID) -> JobCounts:
         """What became of the job's invoices, counted in one snapshot."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import dagster as dg
 import pytest
+from dagster._utils.schedules import schedule_execution_time_iterator
 
 from clearfacts_assets.definitions import defs
 from clearfacts_assets.invoices.automation import DAYS, day_before, nightly, window_of
 
 
 def tick_at(moment: datetime) -> dg.RunRequest:
-    with dg.build_schedule_context(scheduled_execution_time=moment) as context:
+    repository = defs.get_repository_def()
+    with dg.build_schedule_context(scheduled_execution_time=moment, repository_def=repository) as context:
         data = nightly.evaluate_tick(context)
     assert data.run_requests is not None
     (request,) = data.run_requests
@@ -20,9 +23,11 @@ def tick_at(moment: datetime) -> dg.RunRequest:
 
 
 def ticks_between(start: datetime, end: datetime) -> list[datetime]:
-    """When the daemon would wake the schedule, by the schedule's own cron iterator."""
+    """When the daemon wakes the schedule: the iterator that Dagster's scheduler itself goes by."""
     found = []
-    for moment in nightly.execution_time_iterator(start.timestamp()):
+    for moment in schedule_execution_time_iterator(
+        start.timestamp(), nightly.cron_schedule, nightly.execution_timezone
+    ):
         if moment >= end:
             return found
         found.append(moment.astimezone(UTC))
@@ -45,7 +50,7 @@ def test_windows_of_a_whole_year_touch_without_gap_or_overlap() -> None:
     keys = DAYS.get_partition_keys(current_time=datetime(2027, 1, 10, 12, tzinfo=UTC))
     windows = [window_of(key) for key in keys]
     assert len(windows) == 375
-    assert all(before.end == after.start for before, after in zip(windows, windows[1:], strict=False))
+    assert all(before.end == after.start for before, after in pairwise(windows))
 
 
 def test_today_is_a_partition_so_that_it_can_be_run_by_hand() -> None:
