@@ -16,10 +16,10 @@ Message = dict[str, Any]
 
 TEXT_CHARACTERS = 3000  # of one section's text, and of the text that notifications show
 HEADER_CHARACTERS = 150
-FIELD_CHARACTERS = 2000
 BLOCKS = 50
 REASONS = 5  # kinds of failure that are named; the rest is counted
 REASON_CHARACTERS = 400
+URL_CHARACTERS = 1000  # a longer address is left out
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
@@ -187,7 +187,7 @@ def _link(url: str, label: str) -> list[str]:
     if urlsplit(url).scheme not in ("http", "https"):
         return []
     safe = url.replace("|", "%7C").replace("<", "%3C").replace(">", "%3E").replace("&", "&amp;")
-    return [f"<{safe}|{label}>"]
+    return [f"<{safe}|{label}>"] if len(safe) <= URL_CHARACTERS else []
 
 
 def _escape(text: str, limit: int = TEXT_CHARACTERS) -> str:

@@ -12,9 +12,9 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Engine, Row, or_, select, update
+from sqlalchemy import Connection, Engine, Row, or_, select, update
 
 from clearfacts_assets.outgoing.evidence import storable
 from clearfacts_assets.storage.database import insert_into, reading, write
@@ -71,7 +71,7 @@ def enqueue(
         "created_at": now,
     }
     insert = insert_into(database, Alert).values(row).on_conflict_do_nothing(index_elements=["subject"])
-    return _rows(database.execute(insert)) == 1
+    return database.execute(insert.returning(Alert.id)).first() is not None
 
 
 def dispatch(engine: Engine, send: Send, clock: Callable[[], datetime], *, batch: int = BATCH) -> DispatchCount:
@@ -114,10 +114,8 @@ def _claim(engine: Engine, alert_id: uuid.UUID, now: datetime) -> Row[Any] | Non
             .where(Alert.id == alert_id, _due(now))
             .values(not_before=now + CLAIM, attempts=Alert.attempts + 1)
         )
-        if _rows(connection.execute(claim)) == 0:
-            return None
         columns = (Alert.id, Alert.subject, Alert.channel, Alert.message, Alert.attempts, Alert.created_at)
-        return connection.execute(select(*columns).where(Alert.id == alert_id)).one()
+        return connection.execute(claim.returning(*columns)).first()
 
     return write(engine, work)
 
@@ -163,7 +161,3 @@ def _storable(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _storable(item) for key, item in value.items()}
     return [_storable(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _rows(result: Any) -> int:
-    return cast(CursorResult[Any], result).rowcount

@@ -73,7 +73,7 @@ class Slack:
         if not self._client.token:
             raise NotTold(f"{place}: there is no token: set slack.token")
         try:
-            answer = self._client.api_call(method, json=content)
+            answer = self._client.api_call(method, json=content or None)
         except SlackApiError as error:
             raise self._refusal(place, error) from None
         except (SlackClientError, OSError, HTTPException, ValueError) as error:

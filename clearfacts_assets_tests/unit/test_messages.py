@@ -1,0 +1,159 @@
+"""What Slack is told: the counts, the reasons, the limits, and words that cannot play tricks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from clearfacts_assets.notifications import messages
+from clearfacts_assets.notifications.messages import (
+    Counts,
+    DeliveriesWaiting,
+    HealthDown,
+    HealthRecovered,
+    JobCompleted,
+    JobFailed,
+    Message,
+    Run,
+)
+
+RUN = Run("daily_processing", "0f1e-17", "https://billing.example/runs/0f1e-17?a=1&b=2", "2026-11-20")
+COUNTS = Counts(total=1204, sent=1190, failed=9, duplicates=4, pending=1)
+SINCE = datetime(2026, 11, 21, 1, 30, tzinfo=UTC)
+HOSTILE = "<!channel> <@U1> <https://evil.example|click> & *bold* ```\n" + "&" * 5000
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text object's text."""
+    if isinstance(value, dict):
+        if value.get("type") in ("mrkdwn", "plain_text"):
+            yield value["text"]
+        for item in value.values():
+            yield from texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts(item)
+
+
+def whole(message: Message) -> str:
+    return "\n".join(texts(message["blocks"]))
+
+
+def test_a_failed_job_says_what_how_many_why_and_where() -> None:
+    message = messages.job_failed(JobFailed(RUN, "the ERP is down", COUNTS, {"BR-CO-10: the sum is wrong": 9}))
+    assert message["text"] == "daily_processing of 2026-11-20 failed: the ERP is down"
+    told = whole(message)
+    for part in (
+        "the ERP is down",
+        "*Total*\n1,204",
+        "*Sent*\n1,190",
+        "*Failed*\n9",
+        "*Duplicates*\n4",
+        "*Pending*\n1",
+        "• 9 × BR-CO-10: the sum is wrong",
+        "<https://billing.example/runs/0f1e-17?a=1&amp;b=2|Open the run>",
+        "0f1e-17",
+    ):
+        assert part in told, part
+
+
+def test_a_job_that_failed_before_it_counted_has_no_counts() -> None:
+    message = messages.job_failed(JobFailed(Run("manual_trigger", "1", ""), ""))
+    assert message["text"] == "manual_trigger failed"
+    assert "no reason was given" in whole(message)
+    assert "Total" not in whole(message)
+    assert "|Open" not in whole(message)
+
+
+def test_a_completed_job_says_what_it_came_to_in_one_line() -> None:
+    message = messages.job_completed(JobCompleted(RUN, COUNTS))
+    assert message["text"] == (
+        "daily_processing of 2026-11-20 completed: 1190 of 1204 invoices sent, 9 failed, 1 still pending"
+    )
+    clean = messages.job_completed(JobCompleted(RUN, Counts(2, 2, 0, 0, 0)))
+    assert clean["text"].endswith("completed: 2 of 2 invoices sent")
+    assert "Why" not in whole(clean)
+
+
+def test_the_most_frequent_reasons_come_first_and_the_rest_is_counted() -> None:
+    reasons = {f"reason {number}": number for number in range(1, 9)}
+    told = whole(messages.job_completed(JobCompleted(RUN, COUNTS, reasons)))
+    lines = [line for line in told.splitlines() if line.startswith("•")]
+    assert lines[0] == "• 8 × reason 8"
+    assert lines[-1] == "• 6 for other reasons"
+    assert len(lines) == messages.REASONS + 1
+
+
+def test_health_says_since_when_and_how_long() -> None:
+    down = messages.health_down(HealthDown("Java backend", "HTTP 503", SINCE, "https://billing.example/"))
+    assert down["text"] == "Java backend is down: HTTP 503"
+    assert "Since 2026-11-21 01:30 UTC" in whole(down)
+    up = messages.health_recovered(HealthRecovered("Java backend", SINCE, SINCE + timedelta(hours=2, seconds=5.6)))
+    assert up["text"].startswith("Java backend answers again: It was down from 2026-11-21 01:30 UTC")
+    assert "(2:00:06)" in whole(up)
+
+
+@pytest.mark.parametrize(
+    ("parked", "held", "title"),
+    [(1, 0, "1 delivery waits for a person"), (2, 3, "5 deliveries wait for a person")],
+)
+def test_waiting_deliveries_are_counted_by_what_they_wait_for(parked: int, held: int, title: str) -> None:
+    message = messages.deliveries_waiting(DeliveriesWaiting(parked, held, SINCE))
+    assert message["text"].startswith(title)
+    assert (f"{parked} parked" in whole(message), f"{held} held" in whole(message)) == (parked > 0, held > 0)
+    assert "clearfacts deliveries resolve" in whole(message)
+
+
+ALL_HOSTILE = [
+    messages.job_failed(
+        JobFailed(Run(HOSTILE, HOSTILE, "javascript:alert(1)", HOSTILE), HOSTILE, COUNTS, {HOSTILE: 1})
+    ),
+    messages.job_completed(
+        JobCompleted(
+            Run("j", "1", "https://x/>|<!channel>"), COUNTS, {HOSTILE + str(number): 1 for number in range(100)}
+        )
+    ),
+    messages.health_down(HealthDown(HOSTILE, HOSTILE, SINCE, "ftp://x")),
+    messages.health_recovered(HealthRecovered(HOSTILE, SINCE, SINCE - timedelta(days=1))),
+    messages.deliveries_waiting(DeliveriesWaiting(10**9, 10**9, SINCE, "https://x/|")),
+    messages.deliveries_waiting(DeliveriesWaiting(1, 1, SINCE, "https://x/" + "&" * 4000)),
+]
+
+
+@pytest.mark.parametrize("message", ALL_HOSTILE)
+def test_words_from_outside_make_no_mention_and_no_link(message: Message) -> None:
+    everything = json.dumps(message)
+    for trick in ("<!", "<@", "<https://evil", "javascript:", "ftp:"):
+        assert trick not in everything
+    for text in (message["text"], *texts(message["blocks"])):
+        for piece in text.split("&")[1:]:
+            assert piece.startswith(("amp;", "lt;", "gt;")), "an entity was cut in two"
+
+
+@pytest.mark.parametrize("message", ALL_HOSTILE)
+def test_slacks_limits_are_kept(message: Message) -> None:
+    assert len(message["text"]) <= 3000
+    assert len(message["blocks"]) <= 50
+    for block in message["blocks"]:
+        if block["type"] == "header":
+            assert len(block["text"]["text"]) <= 150
+        for text in texts(block):
+            assert 0 < len(text) <= 3000
+        for field in block.get("fields", []):
+            assert len(field["text"]) <= 2000
+        assert len(block.get("fields", [])) <= 10
+
+
+@pytest.mark.parametrize("limit", range(1, 30))
+def test_a_text_is_cut_between_its_characters(limit: int) -> None:
+    cut = messages._escape("a<b>&" * 10, limit)
+    assert len(cut) <= limit
+    assert cut.endswith("…")
+
+
+def test_a_text_that_fits_stays_whole() -> None:
+    assert messages._escape("a&b", 7) == "a&amp;b"
