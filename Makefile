@@ -35,7 +35,7 @@ run: setup ## the whole system on this machine, until Ctrl-C (ONCE=1 ends after 
 	@$(BIN)/clearfacts demo $(strip $(DEMO))
 
 test: setup ## all tests, on SQLite and PostgreSQL, in the browser where a Chromium is present (ARGS="-k name")
-	@$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 check: lint test ## what has to pass before a commit lands: lint, types, import contracts, tests
 
