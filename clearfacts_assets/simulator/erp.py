@@ -27,7 +27,6 @@ GZIP_FROM = 1024  # bytes; smaller answers are sent as they are
 BOMB_BYTES = 256 * 2**20
 _PARAMETERS = ("from", "to", "limit", "cursor")
 _RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})", re.ASCII)
-_PROBLEM = {"content-type": "application/problem+json"}
 
 Key = tuple[datetime, str]
 
@@ -235,8 +234,7 @@ def _problem(status: int, detail: str, parameter: str, headers: dict[str, str]) 
     body: dict[str, Any] = {"type": "about:blank", "title": titles[status], "status": status, "detail": detail}
     if parameter:
         body["parameter"] = parameter
-    answer = json_answer(body, status, headers)
-    return Answer(answer.status, answer.body, (*_PROBLEM.items(), *headers.items()))
+    return json_answer(body, status, headers, "application/problem+json")
 
 
 def _packed(value: dict[str, Any], call: Call) -> Answer:

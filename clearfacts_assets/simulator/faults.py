@@ -105,6 +105,8 @@ class Fault:
         operations = CONTENT_KINDS[self.kind][1] if self.kind in CONTENT_KINDS else frozenset[str]()
         if self.kind in AFTER_ACCEPTANCE:
             operations = frozenset({"upload"})
+        if self.kind == "edited_between_pages" and all(name != "cursor" for name, _ in call.query):
+            return False  # there is no page before this one
         return (
             (not operations or call.operation in operations)
             and self.match.get("operation", call.operation) == call.operation
@@ -230,7 +232,7 @@ async def play(fault: Fault, call: Call, handle: Handler, wire: Wire) -> None:
         await asyncio.sleep(float(fault.options.get("seconds", 1.0)))
         await wire.answer(await handle(call, None))
         return
-    answer = Answer(200, b"")
+    answer = Answer(200, b"", ())
     if kind in AFTER_ACCEPTANCE or kind == "slow":
         answer = await handle(call, None)
         kind = AFTER_ACCEPTANCE.get(kind, kind)
@@ -246,7 +248,7 @@ async def _spoil(kind: str, fault: Fault, answer: Answer, wire: Wire) -> None:
     if kind == "down":
         wire.close()
     elif kind == "status":
-        await wire.answer(_status_answer(options))
+        await wire.answer(_status_answer(fault.target, options))
     elif kind == "html":
         await wire.answer(_html("Sign in", 200, ()))
     elif kind == "truncated":
@@ -259,7 +261,7 @@ async def _spoil(kind: str, fault: Fault, answer: Answer, wire: Wire) -> None:
         await wire.hang(float(options.get("seconds", HANG_SECONDS)))
 
 
-def _status_answer(options: dict[str, Any]) -> Answer:
+def _status_answer(target: str, options: dict[str, Any]) -> Answer:
     status = options.get("status", 500)
     headers = {}
     if "retry_after" in options:
@@ -269,7 +271,10 @@ def _status_answer(options: dict[str, Any]) -> Answer:
     if options.get("body") == "empty":
         return Answer(status, b"", tuple(headers.items()))
     message = options.get("message", f"the simulator was asked to answer {status}")
-    return json_answer({"error": {"code": "simulated", "message": message}}, status, headers)
+    if target == "erp":
+        problem = {"type": "about:blank", "title": "Simulated", "status": status, "detail": message}
+        return json_answer(problem, status, headers, "application/problem+json")
+    return json_answer({"error": {"code": "SIMULATED", "message": message}}, status, headers)
 
 
 def _retry_after(asked: object) -> str:

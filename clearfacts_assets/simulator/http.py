@@ -15,7 +15,6 @@ from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
 BODY_LIMIT = 64 * 2**20  # bytes of one request; more is answered with 413
-_JSON = (("content-type", "application/json"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +23,14 @@ class Answer:
 
     status: int
     body: bytes
-    headers: tuple[tuple[str, str], ...] = _JSON
+    headers: tuple[tuple[str, str], ...]
 
 
-def json_answer(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+def json_answer(
+    value: object, status: int = 200, headers: Mapping[str, str] | None = None, kind: str = "application/json"
+) -> Answer:
     body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-    return Answer(status, body, _JSON + tuple((headers or {}).items()))
+    return Answer(status, body, (("content-type", kind), *(headers or {}).items()))
 
 
 @dataclass

@@ -56,7 +56,7 @@ class Slack:
 
 
 def _asked(call: Call) -> dict[str, Any] | None:
-    if call.headers.get("content-type", "").startswith("application/json"):
+    if call.body and call.headers.get("content-type", "").startswith("application/json"):
         try:
             asked = call.json()
         except ValueError:
