@@ -54,7 +54,7 @@ def settings(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="print docs/settings.md: defaults only")] = False,
 ) -> None:
-    """Every setting: its value, where the value comes from, and what it is for. Secrets are never shown."""
+    """Every setting with its value and where that comes from. Secrets are never shown."""
     if as_json and as_markdown:
         fail("--json and --markdown exclude each other", code=2)
     if as_markdown:
@@ -66,10 +66,10 @@ def settings(
         return
     print_table(
         "Settings",
-        ["setting", "value", "from", "what for"],
-        [(setting.name, value, origin, setting.purpose) for setting, value, origin in rows],
+        ["setting", "value", "from"],
+        [(setting.name, value, origin) for setting, value, origin in rows],
     )
-    out.print("docs/settings.md names the environment variable of each.")
+    out.print("What each is for, and its environment variable: clearfacts settings --markdown")
 
 
 def catalogue() -> Iterator[Setting]:
