@@ -75,7 +75,22 @@ TRANSITIONS: dict[tuple[State | None, Event], State] = {
     (State.WAIVED, Event.RESENT): State.READY,
 }
 
-BY_A_PERSON = frozenset({Event.CONFIRMED, Event.RESENT, Event.DISMISSED})
+
+class Verdict(StrEnum):
+    """What a person may decide about a delivery."""
+
+    DELIVERED = "delivered"
+    RESEND = "resend"
+    WAIVE = "waive"
+
+    @property
+    def event(self) -> Event:
+        return _EVENT_OF[self]
+
+
+_EVENT_OF = {Verdict.DELIVERED: Event.CONFIRMED, Verdict.RESEND: Event.RESENT, Verdict.WAIVE: Event.DISMISSED}
+
+BY_A_PERSON = frozenset(_EVENT_OF.values())
 WAITS_FOR_A_PERSON = frozenset({State.HELD, State.PARKED})
 FINAL = frozenset({State.DELIVERED, State.WAIVED})
 

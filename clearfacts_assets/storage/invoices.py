@@ -311,6 +311,18 @@ class InvoiceRepository:
             more = connection.execute(select(_rows.c.report, _rows.c.ubl_data).where(_rows.c.id == row["id"])).one()
         return InvoiceDetail(InvoiceRecord(**row), more.report, more.ubl_data)
 
+    def amounts_sent(self, job_id: UUID) -> dict[tuple[str, str], Decimal]:
+        """What the job delivered, summed exactly by document type and currency."""
+        query = select(_rows.c.document_type, _rows.c.currency, _rows.c.payable_amount).where(
+            _rows.c.job_id == job_id, _rows.c.status == InvoiceStatus.SENT, _rows.c.payable_amount.is_not(None)
+        )
+        sums: dict[tuple[str, str], Decimal] = {}
+        with reading(self._engine) as connection:
+            # Summed here, because SQLite would sum as floats.
+            for document_type, currency, amount in connection.execute(query):
+                sums[document_type, currency] = sums.get((document_type, currency), Decimal(0)) + amount
+        return sums
+
     def _batches(self, query: Select[Any], size: int) -> Iterator[Sequence[Row[Any]]]:
         last = ""
         while True:

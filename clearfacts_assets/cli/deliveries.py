@@ -1,0 +1,180 @@
+"""``clearfacts deliveries``: what has left, what waits for a person, and the person's verdict."""
+
+from __future__ import annotations
+
+import getpass
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import typer
+
+from clearfacts_assets.cli.console import fail, instant, out, print_json, print_table
+from clearfacts_assets.invoices.lifecycle import State, Verdict
+
+if TYPE_CHECKING:
+    from clearfacts_assets.invoices.ports import DeliveryRecord
+    from clearfacts_assets.storage.delivery_review import DeliveryDetail, DeliveryReview
+
+app = typer.Typer(help="Deliveries: each invoice's way to Clearfacts, and what waits for a person.")
+
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
+Id = Annotated[UUID, typer.Argument(help="the delivery's id")]
+
+
+@app.command("list")
+def list_(
+    state: Annotated[list[State] | None, typer.Option(help="only these; may be given several times")] = None,
+    number: Annotated[str | None, typer.Option(help="the invoice's number (BT-1)")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="most deliveries shown")] = 50,
+    cursor: Annotated[str | None, typer.Option(help="where the last page ended (its next_cursor)")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Deliveries, newest first. What waits for a person: --state parked --state held."""
+    page = _open().list(states=state or (), number=number, limit=limit, cursor=cursor)
+    if as_json:
+        print_json({"deliveries": [as_result(one) for one in page.items], "next_cursor": page.next_cursor})
+        return
+    print_table(
+        "Deliveries",
+        ("delivery", "state", "invoice", "supplier", "receiver", "tries", "since", "reason"),
+        [
+            (
+                one.id,
+                one.state,
+                one.key.number + (f" (revision {one.revision})" if one.revision > 1 else ""),
+                one.key.supplier,
+                one.key.receiver,
+                one.attempts,
+                instant(one.updated_at),
+                one.reason,
+            )
+            for one in page.items
+        ],
+        right=("tries",),
+    )
+    if page.next_cursor:
+        out.print(f"More: --cursor {page.next_cursor}")
+
+
+@app.command()
+def show(delivery_id: Id, as_json: AsJson = False) -> None:
+    """One delivery with all evidence: every try, every answer, every decision."""
+    detail = _get(_open(), delivery_id)
+    if as_json:
+        print_json(
+            as_result(detail.record)
+            | {
+                "attempts": [asdict(one) for one in detail.attempts],
+                "decisions": [asdict(one) for one in detail.decisions],
+                "seen_in": [asdict(one) for one in detail.seen],
+            }
+        )
+        return
+    _print(detail)
+
+
+@app.command()
+def resolve(
+    delivery_id: Id,
+    verdict: Annotated[Verdict, typer.Option("--as", help="delivered, resend or waive")],
+    reason: Annotated[str, typer.Option(help="why; kept in the audit log with your name")],
+    actor: Annotated[str | None, typer.Option(help="who decides; the user of this terminal by default")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Decide about a delivery that waits for a person.
+
+    delivered: Clearfacts has it. resend: send it (again), with the next run of its day. waive: it is not sent.
+    """
+    from clearfacts_assets.invoices.lifecycle import ForbiddenTransition
+
+    review = _open()
+    record = _get(review, delivery_id).record
+    try:
+        now = datetime.now(UTC)
+        decided = review.resolve(delivery_id, verdict, reason=reason, actor=actor or getpass.getuser(), now=now)
+    except ForbiddenTransition as forbidden:
+        hint = (
+            "it is being sent: wait until its run is over" if record.state is State.SENDING else "see its state above"
+        )
+        fail(f"{forbidden}; {hint}. `clearfacts deliveries show {delivery_id}` shows what is known.")
+    except ValueError as error:
+        fail(f"{error}: use --reason", code=2)
+    if as_json:
+        print_json(as_result(decided))
+        return
+    out.print(f"Delivery {decided.id} of invoice {decided.key.number} was {record.state} and is {decided.state} now.")
+    if verdict is Verdict.RESEND:
+        days = sorted({one.partition_key for one in _get(review, delivery_id).seen if one.partition_key})
+        again = f"clearfacts run --date {days[-1]}" if days else "the next run of its day"
+        out.print(f"It leaves with: {again}", highlight=False)
+
+
+def as_result(record: DeliveryRecord) -> dict[str, Any]:
+    """A delivery as JSON shows it."""
+    result = asdict(record)
+    key = result.pop("key")
+    return {"delivery_id": result.pop("id"), **key, **result}
+
+
+def _print(detail: DeliveryDetail) -> None:
+    from clearfacts_assets.invoices.parcels import file_name
+
+    record = detail.record
+    facts = {
+        "state": record.state,
+        "reason": record.reason or "–",
+        "document": f"{record.key.document_type} {record.key.number} of {record.key.issue_year}",
+        "supplier": record.key.supplier,
+        "receiver": record.key.receiver,
+        "revision": record.revision,
+        "generation": f"{record.generation} (higher after every resend)",
+        "tries": record.attempts,
+        "file name at Clearfacts": file_name(record),
+        "Clearfacts' id": record.document_id or "–",
+        "delivered": instant(record.delivered_at),
+        "due": instant(record.not_before),
+        "sha256": record.content_sha256,
+        "idempotency key": record.idempotency_key,
+    }
+    print_table(f"Delivery {record.id}", ("", ""), facts.items())
+    if detail.attempts:
+        print_table(
+            "Tries",
+            ("started", "finished", "outcome", "run", "reason", "answer"),
+            [
+                (instant(one.started_at), instant(one.finished_at), one.outcome, one.run_id, one.reason, one.response)
+                for one in detail.attempts
+            ],
+        )
+    if detail.decisions:
+        print_table(
+            "Decisions",
+            ("when", "what", "who", "why"),
+            [
+                (instant(one.created_at), one.action, one.details.get("actor"), one.details.get("reason"))
+                for one in detail.decisions
+            ],
+        )
+    print_table(
+        "Seen in",
+        ("job", "day", "invoice", "status"),
+        [(one.job_id, one.partition_key, one.invoice_id, one.status) for one in detail.seen],
+    )
+
+
+def _get(review: DeliveryReview, delivery_id: UUID) -> DeliveryDetail:
+    from clearfacts_assets.storage.delivery_review import DeliveryNotFound
+
+    try:
+        return review.get(delivery_id)
+    except DeliveryNotFound as error:
+        fail(f"{error}: `clearfacts deliveries list` shows them")
+
+
+def _open() -> DeliveryReview:
+    from clearfacts_assets.cli.ledger import open_ledger
+    from clearfacts_assets.storage.delivery_review import DeliveryReview
+
+    return DeliveryReview(open_ledger())

@@ -1,0 +1,199 @@
+"""People and the ledger: what waits for them, all evidence there is, and their verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from operator import attrgetter
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, Table, select, update
+
+from clearfacts_assets.invoices.lifecycle import Event, ForbiddenTransition, State, Verdict, after, before
+from clearfacts_assets.invoices.model import InvoiceStatus
+from clearfacts_assets.invoices.ports import DeliveryRecord
+from clearfacts_assets.storage.database import reading, write
+from clearfacts_assets.storage.delivery_rows import audit, record_of, resent
+from clearfacts_assets.storage.paging import Page, older_than, page_of, page_size
+from clearfacts_assets.storage.tables import AuditLog, Delivery, DeliveryAttempt, InvoiceRow, Job
+
+_deliveries = cast(Table, Delivery.__table__)
+
+
+class DeliveryNotFound(LookupError):
+    """There is no delivery with this id."""
+
+    def __init__(self, delivery_id: UUID) -> None:
+        super().__init__(f"there is no delivery {delivery_id}")
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at the destination; without an outcome it is under way, or its run died."""
+
+    fence: int
+    run_id: UUID | None
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str | None
+    reason: str | None
+    response: dict[str, Any] | None
+    content_sha256: str
+    correlation_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person decided before."""
+
+    action: str
+    created_at: datetime
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An invoice row that led to the delivery: in which job, of which day, under which of the source's ids."""
+
+    job_id: UUID
+    partition_key: str | None
+    row_id: UUID
+    invoice_id: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryDetail:
+    """All evidence there is of one delivery, each list oldest first."""
+
+    record: DeliveryRecord
+    attempts: Sequence[Attempt]
+    decisions: Sequence[Decision]
+    seen: Sequence[Seen]
+
+
+class DeliveryReview:
+    """What people see of the ledger, and what they may do to it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def list(
+        self, *, states: Sequence[State] = (), number: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Page[DeliveryRecord]:
+        """Deliveries, newest first, in the states asked for (all without any). Raises BadCursor."""
+        limit = page_size(limit)
+        query = select(_deliveries).order_by(_deliveries.c.created_at.desc(), _deliveries.c.id.desc()).limit(limit + 1)
+        if states:
+            query = query.where(_deliveries.c.state.in_(states))
+        if number is not None:
+            query = query.where(_deliveries.c.number == number)
+        if cursor is not None:
+            query = query.where(older_than(_deliveries.c.created_at, _deliveries.c.id, cursor))
+        with reading(self._engine) as connection:
+            found = [record_of(row) for row in connection.execute(query).mappings()]
+        return page_of(found, limit, attrgetter("created_at"), attrgetter("id"))
+
+    def get(self, delivery_id: UUID) -> DeliveryDetail:
+        """All evidence of a delivery. Raises DeliveryNotFound."""
+        with reading(self._engine) as connection:
+            record = _read(connection, delivery_id)
+            attempts = connection.execute(
+                select(*(getattr(DeliveryAttempt, name) for name in Attempt.__dataclass_fields__))
+                .where(DeliveryAttempt.delivery_id == delivery_id)
+                .order_by(DeliveryAttempt.fence)
+            ).mappings()
+            decisions = connection.execute(
+                select(AuditLog.action, AuditLog.created_at, AuditLog.details)
+                .where(AuditLog.resource_type == "delivery", AuditLog.resource_id == str(delivery_id))
+                .order_by(AuditLog.created_at)
+            ).mappings()
+            seen = connection.execute(
+                select(
+                    InvoiceRow.job_id,
+                    Job.partition_key,
+                    InvoiceRow.id.label("row_id"),
+                    InvoiceRow.invoice_id,
+                    InvoiceRow.status,
+                )
+                .join(Job, Job.id == InvoiceRow.job_id)
+                .where(InvoiceRow.delivery_id == delivery_id)
+                .order_by(InvoiceRow.created_at)
+            ).mappings()
+            return DeliveryDetail(
+                record,
+                [Attempt(**dict(row)) for row in attempts],
+                [Decision(**dict(row)) for row in decisions],
+                [Seen(**dict(row)) for row in seen],
+            )
+
+    def resolve(self, delivery_id: UUID, verdict: Verdict, *, reason: str, actor: str, now: datetime) -> DeliveryRecord:
+        """Carry out a person's verdict, in one transaction with its audit entry.
+
+        ``delivered``: it has arrived, the rows that waited for it are sent. ``resend``: it leaves with the next run
+        that meets it, under a new idempotency key; older versions of it that have not left never will. ``waive``: it
+        will not be sent, the rows that waited for it are failed. Raises DeliveryNotFound; ForbiddenTransition where
+        the life cycle knows no such edge, as while it is being sent; ValueError without a reason or an actor.
+        """
+        if not reason.strip() or not actor.strip():
+            raise ValueError("a verdict needs a reason and somebody who gives it")
+
+        def work(connection: Connection) -> DeliveryRecord:
+            record = _read(connection, delivery_id, lock=True)
+            _apply(connection, record, verdict.event, actor, reason, now)
+            if verdict is Verdict.RESEND:
+                for older in _unsent_versions(connection, record):
+                    why = f"revision {record.revision} is sent instead: {reason}"
+                    _apply(connection, older, Event.DISMISSED, actor, why, now)
+            return _read(connection, delivery_id)
+
+        return write(self._engine, work)
+
+
+def _read(connection: Connection, delivery_id: UUID, *, lock: bool = False) -> DeliveryRecord:
+    query = select(_deliveries).where(_deliveries.c.id == delivery_id)
+    row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
+    if row is None:
+        raise DeliveryNotFound(delivery_id)
+    return record_of(row)
+
+
+def _unsent_versions(connection: Connection, record: DeliveryRecord) -> list[DeliveryRecord]:
+    query = (
+        select(_deliveries)
+        .where(
+            _deliveries.c.key_digest == record.key.digest,
+            _deliveries.c.id != record.id,
+            _deliveries.c.state.in_([State.READY, State.WAITING, State.HELD]),
+        )
+        .with_for_update()
+    )
+    return [record_of(row) for row in connection.execute(query).mappings()]
+
+
+def _apply(
+    connection: Connection, record: DeliveryRecord, event: Event, actor: str, reason: str, now: datetime
+) -> None:
+    if record.state not in before(event):
+        raise ForbiddenTransition(record.state, event)
+    note = f"{event} by {actor}: {reason}"
+    if event is Event.RESENT:
+        values = resent(record, note, now)
+    else:
+        values = {"state": after(record.state, event), "not_before": None, "reason": note, "updated_at": now}
+    if event is Event.CONFIRMED:
+        values["delivered_at"] = now
+    connection.execute(update(_deliveries).where(_deliveries.c.id == record.id).values(values))
+    audit(connection, record, event, actor, reason, now)
+    waiting: dict[Event, dict[str, Any]] = {
+        Event.CONFIRMED: {"status": InvoiceStatus.SENT, "error_message": None, "processed_at": now},
+        Event.DISMISSED: {"status": InvoiceStatus.FAILED, "error_message": note, "processed_at": now},
+        Event.RESENT: {"error_message": f"leaves with the next run of its day; {note}"},
+    }
+    connection.execute(
+        update(InvoiceRow)
+        .where(InvoiceRow.delivery_id == record.id, InvoiceRow.status == InvoiceStatus.PENDING)
+        .values(updated_at=now, **waiting[event])
+    )
