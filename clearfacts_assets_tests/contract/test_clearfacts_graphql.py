@@ -18,7 +18,7 @@ from clearfacts_assets.invoices.destinations.clearfacts_graphql import (
     company_number,
 )
 from clearfacts_assets.invoices.ports import Accepted, Denied, DestinationError, NotSent, Outcome, Refused, Unknown
-from clearfacts_assets_tests.fixtures.parcels import RECEIVER, parcel
+from clearfacts_assets_tests.fixtures.simulated_parcels import RECEIVER, parcel
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 from clearfacts_assets_tests.fixtures.wire import Script, WireServer, answering
 

@@ -12,7 +12,7 @@ import pytest
 
 from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRest
 from clearfacts_assets.invoices.ports import Accepted, Denied, DestinationError, NotSent, Outcome, Refused, Unknown
-from clearfacts_assets_tests.fixtures.parcels import parcel
+from clearfacts_assets_tests.fixtures.simulated_parcels import parcel
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 from clearfacts_assets_tests.fixtures.wire import Script, WireServer, answering
 
