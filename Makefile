@@ -5,7 +5,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 WORKERS ?= 2
-SEEDS ?= 50
 
 # What `make run` hands to `clearfacts demo`: make run ONCE=1 DATE=2026-03-02 PER_DAY=50 PORT=3001
 DEMO := $(if $(ONCE),--once) $(if $(DATE),--date $(DATE)) $(if $(PER_DAY),--per-day $(PER_DAY)) $(if $(PORT),--port $(PORT))
@@ -13,10 +12,10 @@ DEMO := $(if $(ONCE),--once) $(if $(DATE),--date $(DATE)) $(if $(PER_DAY),--per-
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint lock clean faults bench-validation bench-delivery
+.PHONY: help setup run test check lint lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## create or renew .venv; nothing to do when it is current
 
@@ -45,14 +44,8 @@ lint: setup ## ruff, mypy and the import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-faults: setup ## the fault runs with more seeds (SEEDS=50)
-	@$(BIN)/pytest clearfacts_assets_tests/faults --seeds $(SEEDS) $(ARGS)
-
-bench-validation: setup ## how fast documents are validated
-	@$(BIN)/python -m benchmarks.validation $(ARGS)
-
-bench-delivery: setup ## how fast invoices are delivered
-	@$(BIN)/python -m benchmarks.delivery $(ARGS)
+bench-%: benchmarks/%.py setup ## how fast something is: any file under benchmarks/ (ARGS=)
+	@$(BIN)/python $< $(ARGS)
 
 lock: setup ## write requirements.lock anew from pyproject.toml (UPGRADE=1 takes newer versions)
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --no-emit-index-url --no-header \
