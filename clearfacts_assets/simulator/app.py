@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from asyncio import Transport
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -106,7 +105,7 @@ class Simulator:
         else:
             await wire.answer(await system.handle(call, None))
 
-    def connected(self, transport: Transport) -> None:
+    def connected(self) -> None:
         """Told by the server at every new connection."""
         self.control.connections += 1
 

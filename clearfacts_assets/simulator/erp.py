@@ -221,7 +221,7 @@ def _position(cursor: str, start: str, end: str) -> Key:
     try:
         decoded = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True)
         of_start, of_end, moment, invoice_id = json.loads(decoded)
-        position = datetime.fromisoformat(moment), str(invoice_id)
+        position = parse_moment(moment), str(invoice_id)
     except (ValueError, TypeError):
         raise _Refused(400, "not a cursor that was handed out here", "cursor") from None
     if (of_start, of_end) != (start, end):

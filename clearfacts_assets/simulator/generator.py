@@ -31,6 +31,7 @@ DEFAULT_PER_DAY = 40
 DEFAULT_BROKEN_SHARE = 0.05
 DEFAULT_DUPLICATE_SHARE = 0.03
 MOST_PER_DAY = 1_000_000
+FIRST_DAY = date(2000, 1, 1)  # there is nothing before it
 _PLANS_KEPT = 64
 _ID = re.compile(r"ERP-(\d{8})-(\d{5,7})")
 
@@ -95,7 +96,7 @@ class Expectation:
 
 
 class _Plan:
-    """The kinds of a day's records: one draw per position, so that a plan of 50,000 stays small."""
+    """Which positions of a day are broken and which are duplicates; all others are valid."""
 
     def __init__(self, seed: int, day: date, per_day: int, broken_share: float, duplicate_share: float) -> None:
         draw = Random(f"{seed}/{day}/plan")  # noqa: S311  a simulation, no secret
@@ -166,6 +167,9 @@ class Generator:
 
     def between(self, start: datetime, end: datetime) -> Iterator[Entry]:
         """What changed in ``start <= updated_at < end``, in that order, lazily."""
+        start = max(start, _hours(FIRST_DAY)[0])
+        if start >= end:
+            return
         day, last = start.astimezone(ZONE).date(), end.astimezone(ZONE).date()
         while day <= last:
             for index in range(self._first_at(day, start), self.per_day):
@@ -183,6 +187,8 @@ class Generator:
         try:
             day = datetime.strptime(match[1], "%Y%m%d").replace(tzinfo=ZONE).date()
         except ValueError:
+            return None
+        if not FIRST_DAY <= day < date.max:
             return None
         entry = self.entry(day, int(match[2]))
         return entry if entry.invoice_id == invoice_id else None

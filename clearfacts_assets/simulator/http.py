@@ -6,7 +6,7 @@ import asyncio
 import json
 from asyncio import Transport
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl
@@ -108,7 +108,6 @@ class Wire:
     receive: Receive
     send: Send
     transport: Transport
-    status: int = field(default=0)  # of the answer that was begun; 0 for none
 
     async def answer(self, answer: Answer) -> None:
         await self._start(answer)
@@ -145,7 +144,6 @@ class Wire:
         self.close()
 
     async def _start(self, answer: Answer) -> None:
-        self.status = answer.status
         headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
         headers.append((b"content-length", str(len(answer.body)).encode()))
         start: Message = {"type": "http.response.start", "status": answer.status, "headers": headers}

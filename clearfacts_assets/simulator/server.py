@@ -55,7 +55,7 @@ def _config(simulator: Simulator) -> uvicorn.Config:
 
         def connection_made(self, transport: BaseTransport) -> None:
             super().connection_made(cast(Transport, transport))
-            simulator.connected(cast(Transport, transport))
+            simulator.connected()
 
         def on_message_begin(self) -> None:
             super().on_message_begin()

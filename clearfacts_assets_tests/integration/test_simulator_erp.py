@@ -71,7 +71,17 @@ def test_one_invoice_can_be_had_by_its_id(erp):
     assert erp.get(f"/invoices/{row['id']}").json() == row
 
 
-@pytest.mark.parametrize("invoice_id", ["ERP-20261014-99999", "ERP-20261399-00001", "nothing", "ERP-29991231-00001"])
+@pytest.mark.parametrize(
+    "invoice_id",
+    [
+        "ERP-20261014-99999",
+        "ERP-20261399-00001",
+        "nothing",
+        "ERP-29991231-00001",
+        "ERP-99991231-00001",
+        "ERP-00010101-00001",
+    ],
+)
 def test_an_unknown_id_is_404_as_a_problem_document(erp, invoice_id):
     answer = erp.get(f"/invoices/{invoice_id}")
     assert answer.status_code == 404
@@ -108,6 +118,12 @@ GOOD = {"from": "2026-10-14T00:00:00Z", "to": "2026-10-15T00:00:00Z"}
         ({"limit": "1.0"}, "limit"),
         ({"cursor": "!!"}, "cursor"),
         ({"cursor": "bm90IGEgY3Vyc29y"}, "cursor"),
+        (
+            {
+                "cursor": "WyIyMDI2LTEwLTE0VDAwOjAwOjAwWiIsIjIwMjYtMTAtMTVUMDA6MDA6MDBaIiwiMjAyNi0xMC0xNFQwMTowMDowMCIsIngiXQ"
+            },
+            "cursor",
+        ),  # forged: a time without zone
         ({"page": "2"}, "page"),
     ],
 )
@@ -156,9 +172,26 @@ def test_an_added_invoice_stands_in_its_place_and_is_handed_out_as_it_is(erp, si
     assert erp.get("/invoices/SPECIAL-2").json()["ubl"] == {"not": "text"}
 
 
-def test_the_future_is_not_there_yet(erp):
-    far = {"from": "2999-01-01T00:00:00Z", "to": "2999-01-02T00:00:00Z"}
-    assert erp.get("/invoices", params=far).json() == {"invoices": [], "next_cursor": None}
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("2999-01-01T00:00:00Z", "2999-01-02T00:00:00Z"),
+        ("9999-12-31T00:00:00Z", "9999-12-31T23:59:59Z"),
+        ("0001-01-01T00:00:00Z", "0001-01-02T00:00:00Z"),
+        ("1970-01-01T00:00:00Z", "1970-01-02T00:00:00Z"),
+    ],
+)
+def test_the_future_is_not_there_yet_and_antiquity_is_empty(erp, start, end):
+    answer = erp.get("/invoices", params={"from": start, "to": end})
+    assert (answer.status_code, answer.json()) == (200, {"invoices": [], "next_cursor": None})
+
+
+def test_a_window_that_ends_in_the_future_gives_what_is_there_by_now(erp):
+    now = datetime.now(UTC)
+    start, end = now - timedelta(days=1), now + timedelta(days=1)
+    rows = all_rows(erp, **{"from": start.isoformat(), "to": end.isoformat()})
+    assert 35 <= len(rows) <= 45
+    assert all(datetime.fromisoformat(row["updated_at"]) < datetime.now(UTC) for row in rows)
 
 
 def test_another_volume_keeps_the_documents_and_an_empty_day_is_empty(erp, simulator):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 import signal
@@ -16,12 +17,14 @@ from datetime import UTC, date, datetime
 import httpx
 import pytest
 
+from clearfacts_assets.cli.simulate import simulate
 from clearfacts_assets.invoices.destinations.clearfacts_graphql import ClearfactsGraphql
 from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRest
 from clearfacts_assets.invoices.model import DocumentType, InvoiceKey, Window
 from clearfacts_assets.invoices.ports import Accepted, Parcel
 from clearfacts_assets.invoices.sources.java_backend import JavaBackend
 from clearfacts_assets.settings import Settings
+from clearfacts_assets.simulator.generator import Generator
 from clearfacts_assets.simulator.ledger import AcceptedDocuments
 from clearfacts_assets.simulator.trade import RECEIVERS
 from clearfacts_assets_tests.fixtures.simulator import START, RunningSimulator
@@ -131,6 +134,13 @@ def test_a_port_that_is_taken_and_impossible_shares_are_said_plainly():
     ended = run("--port", "0", "--broken-share", "0.9", "--duplicate-share", "0.9")
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "shares" in ended.stderr
+
+
+def test_the_commands_defaults_are_the_generators():
+    defaults = {name: parameter.default for name, parameter in inspect.signature(simulate).parameters.items()}
+    generator = Generator()
+    names = ("seed", "per_day", "broken_share", "duplicate_share")
+    assert {name: defaults[name] for name in names} == {name: getattr(generator, name) for name in names}
 
 
 def test_starting_it_imports_no_dagster():
