@@ -114,3 +114,15 @@ def after(state: State | None, event: Event) -> State:
         return TRANSITIONS[state, event]
     except KeyError:
         raise ForbiddenTransition(state, event) from None
+
+
+def diagram() -> str:
+    """The table as a Mermaid state diagram, one line a pair of states; docs/delivery.md holds it."""
+    edges: dict[tuple[State | None, State], list[Event]] = {}
+    for (state, event), following in TRANSITIONS.items():
+        edges.setdefault((state, following), []).append(event)
+    lines = ["stateDiagram-v2"]
+    for (state, following), events in edges.items():
+        names = ", ".join(f"{event}*" if event in BY_A_PERSON else event for event in events)
+        lines.append(f"    {state or '[*]'} --> {following} : {names}")
+    return "\n".join(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from clearfacts_assets.invoices.lifecycle import (
     State,
     after,
     before,
+    diagram,
 )
 
 EVERY_PAIR = list(product([None, *State], Event))
@@ -82,3 +84,14 @@ def test_once_acceptance_is_possible_nothing_is_sent_again_without_proof_or_a_pe
 def test_bytes_leave_only_from_a_claim() -> None:
     assert before(Event.CLAIMED) == {State.READY, State.WAITING}
     assert [state for (state, _), to in TRANSITIONS.items() if to is State.SENDING] == [State.READY, State.WAITING]
+
+
+def test_the_diagram_in_the_docs_is_current() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "delivery.md").read_text()
+    assert f"```mermaid\n{diagram()}\n```" in page, f"docs/delivery.md: put this into its mermaid block\n{diagram()}"
+
+
+def test_the_docs_name_every_state() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "delivery.md").read_text()
+    for state in State:
+        assert f"| {state} |" in page
