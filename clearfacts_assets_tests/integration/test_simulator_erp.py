@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 from datetime import UTC, date, datetime, timedelta
@@ -96,6 +97,8 @@ def test_without_the_right_token_there_is_only_401(simulator, token):
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
+# A time without its zone, in a cursor that is otherwise as the simulator makes them.
+FORGED = base64.urlsafe_b64encode(b'["2026-10-14T00:00:00Z","2026-10-15T00:00:00Z","2026-10-14T01:00:00","x"]').decode()
 GOOD = {"from": "2026-10-14T00:00:00Z", "to": "2026-10-15T00:00:00Z"}
 
 
