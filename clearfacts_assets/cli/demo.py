@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ from clearfacts_assets.cli.console import err, fail, out
 
 START_SECONDS = 120  # to wait for a process to answer
 RUN_SECONDS = 1800  # to wait for the day's run
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 STOP_SECONDS = 15  # given to a process before it is killed
 
 
@@ -31,7 +33,10 @@ def demo(
     once: Annotated[bool, typer.Option("--once", help="end after the table; exit 0 when the job completed")] = False,
 ) -> None:
     """Start simulator, Dagster's daemon, UI and API; process one day; show what happened; stay up until Ctrl-C."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    # Set by us, so that they work also where a script started this in the background with SIGINT ignored, and so that
+    # the children get them unchanged.
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, _interrupt)
     try:
         completed = _demo(date, per_day, port, once)
     except KeyboardInterrupt:
@@ -160,7 +165,13 @@ class _ProcessTree:
         log: IO[bytes]
         with (self._logs / f"{name}.log").open("wb") as log:
             # A session of their own, so that Ctrl-C reaches only us and the children are stopped in order.
-            child = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)  # noqa: S603
+            child = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
+                command,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            )
         self._children[name] = child
         return child
 
@@ -176,12 +187,17 @@ class _ProcessTree:
         """Last started, first stopped; who does not listen is killed with all it started."""
         for child in reversed(self._children.values()):
             if child.poll() is None:
-                child.send_signal(signal.SIGINT)
+                child.terminate()
         deadline = time.monotonic() + STOP_SECONDS
         for child in self._children.values():
             with suppress(subprocess.TimeoutExpired):
                 child.wait(max(0.1, deadline - time.monotonic()))
             _kill_group(child.pid)
+
+
+def _die_with_parent() -> None:
+    """In the child: SIGTERM when the demo is gone, even by kill -9. Two daemons on one home would each do the night."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _kill_group(leader: int) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from clearfacts_assets.cli import database, invoices, jobs
+from clearfacts_assets.cli import database, deliveries, invoices, jobs
 from clearfacts_assets.cli.daemon import daemon
 from clearfacts_assets.cli.demo import demo
 from clearfacts_assets.cli.run import run
@@ -30,7 +30,7 @@ app.command()(run)
 app.command()(validate)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(invoices.app, name="invoices")
-#DELIV
+app.add_typer(deliveries.app, name="deliveries")
 app.command()(serve)
 app.command()(daemon)
 app.command()(simulate)
