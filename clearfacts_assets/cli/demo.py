@@ -1,4 +1,4 @@
-"""``clearfacts demo``: the whole system on one machine, with a simulated other side, and one day's invoices through it."""
+"""``clearfacts demo``: the whole system on one machine, the other side simulated, and one day's invoices through it."""
 
 from __future__ import annotations
 
