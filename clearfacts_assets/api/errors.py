@@ -1,0 +1,138 @@
+"""Every error that the API answers with: one catalogue, from which docs/api.md and the OpenAPI document are made.
+
+ApiError                  what routes and dependencies raise
+└── its ``code``          an ErrorCode; the catalogue gives its HTTP status and what a caller can do about it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class ErrorCode(StrEnum):
+    """What went wrong, for programs. Codes are never renamed; new ones may come."""
+
+    INVALID_REQUEST = "INVALID_REQUEST"
+    INVALID_JSON = "INVALID_JSON"
+    INVALID_CURSOR = "INVALID_CURSOR"
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    INVALID_CREDENTIALS = "INVALID_CREDENTIALS"
+    FORBIDDEN = "FORBIDDEN"
+    NOT_FOUND = "NOT_FOUND"
+    JOB_NOT_FOUND = "JOB_NOT_FOUND"
+    INVOICE_NOT_FOUND = "INVOICE_NOT_FOUND"
+    DELIVERY_NOT_FOUND = "DELIVERY_NOT_FOUND"
+    METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
+    CONFLICT = "CONFLICT"
+    JOB_RUNNING = "JOB_RUNNING"
+    JOB_NOT_RETRYABLE = "JOB_NOT_RETRYABLE"
+    DELIVERY_NOT_RESOLVABLE = "DELIVERY_NOT_RESOLVABLE"
+    PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
+    UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
+    VALIDATION_ERROR = "VALIDATION_ERROR"
+    IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
+    RATE_LIMITED = "RATE_LIMITED"
+    INTERNAL_ERROR = "INTERNAL_ERROR"
+    EXTERNAL_API_ERROR = "EXTERNAL_API_ERROR"
+    DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE"
+    ORCHESTRATOR_UNAVAILABLE = "ORCHESTRATOR_UNAVAILABLE"
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """A code's HTTP status, what it says, and what a caller can do."""
+
+    status: int
+    meaning: str
+    remedy: str
+
+
+CATALOGUE: dict[ErrorCode, Meaning] = {
+    ErrorCode.INVALID_REQUEST: Meaning(400, "The request is not one that HTTP allows.", "Correct the request."),
+    ErrorCode.INVALID_JSON: Meaning(
+        400, "The body is not JSON in UTF-8, or is nested too deeply.", "Send what the OpenAPI document describes."
+    ),
+    ErrorCode.INVALID_CURSOR: Meaning(
+        400, "The cursor was not made by this API.", "Ask for the first page again, without a cursor."
+    ),
+    ErrorCode.UNAUTHENTICATED: Meaning(
+        401, "No valid access token, session or API key came with the request.", "Log in, or refresh the token."
+    ),
+    ErrorCode.INVALID_CREDENTIALS: Meaning(
+        401, "The name or the password is wrong, or the account is disabled.", "Check both; ask an admin."
+    ),
+    ErrorCode.FORBIDDEN: Meaning(403, "This role may not do that.", "Ask an admin for another role."),
+    ErrorCode.NOT_FOUND: Meaning(
+        404, "There is nothing under this path.", "Compare the path with the OpenAPI document."
+    ),
+    ErrorCode.JOB_NOT_FOUND: Meaning(404, "There is no job with this id.", "GET /api/v1/jobs lists them."),
+    ErrorCode.INVOICE_NOT_FOUND: Meaning(
+        404, "No job has seen an invoice with this id.", "GET /api/v1/invoices/history lists them."
+    ),
+    ErrorCode.DELIVERY_NOT_FOUND: Meaning(
+        404, "There is no delivery with this id.", "GET /api/v1/deliveries lists them."
+    ),
+    ErrorCode.METHOD_NOT_ALLOWED: Meaning(
+        405, "The path exists, but not with this method.", "The header Allow names the methods."
+    ),
+    ErrorCode.CONFLICT: Meaning(409, "The state of things does not allow it.", "Read the state again and decide anew."),
+    ErrorCode.JOB_RUNNING: Meaning(
+        409, "A job of this day is waiting or running.", "Follow the job named in details.job_id; ask again after it."
+    ),
+    ErrorCode.JOB_NOT_RETRYABLE: Meaning(
+        409, "The job has not ended, or nothing of it is left to do.", "Wait for its end, or start a new job."
+    ),
+    ErrorCode.DELIVERY_NOT_RESOLVABLE: Meaning(
+        409, "A delivery in this state cannot take this verdict.", "Read the delivery; while it is sent, wait."
+    ),
+    ErrorCode.PAYLOAD_TOO_LARGE: Meaning(
+        413, "The body is larger than the setting serve.body_bytes.", "Send less at once."
+    ),
+    ErrorCode.UNSUPPORTED_MEDIA_TYPE: Meaning(
+        415, "The body's content type is not application/json.", "Send JSON, and say so in Content-Type."
+    ),
+    ErrorCode.VALIDATION_ERROR: Meaning(
+        422, "A field or parameter is missing, unknown or not of its type.", "details.fields names each."
+    ),
+    ErrorCode.IDEMPOTENCY_KEY_REUSED: Meaning(
+        422, "This Idempotency-Key came before with another request.", "Use a new key for a new request."
+    ),
+    ErrorCode.RATE_LIMITED: Meaning(429, "Too many requests.", "Wait as long as the header Retry-After says."),
+    ErrorCode.INTERNAL_ERROR: Meaning(
+        500, "A fault of ours.", "Tell us the correlation_id: the log says more under it."
+    ),
+    ErrorCode.EXTERNAL_API_ERROR: Meaning(
+        502, "A system that we depend on did not answer as it should.", "details says which one; try again later."
+    ),
+    ErrorCode.DATABASE_UNAVAILABLE: Meaning(503, "Our database does not answer.", "Try again later."),
+    ErrorCode.ORCHESTRATOR_UNAVAILABLE: Meaning(
+        503, "Dagster did not take the run; nothing was started.", "Try again; the same Idempotency-Key may be used."
+    ),
+}
+
+
+class ApiError(Exception):
+    """What the caller is told: the code's status, a message in plain words, and details that hold no secrets."""
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        message: str | None = None,
+        *,
+        details: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.code, self.status = code, CATALOGUE[code].status
+        self.message = message or CATALOGUE[code].meaning
+        self.details, self.headers = dict(details or {}), dict(headers or {})
+        super().__init__(self.message)
+
+
+def catalogue_as_markdown() -> str:
+    """The table of all codes in docs/api.md."""
+    lines = ["| code | status | meaning | what to do |", "|---|---|---|---|"]
+    lines += [f"| `{code}` | {one.status} | {one.meaning} | {one.remedy} |" for code, one in CATALOGUE.items()]
+    return "\n".join(lines)
