@@ -83,6 +83,7 @@ class ValidationSettings(_Section):
     attachment_bytes: int = Field(
         10 * 2**20, ge=0, description="most bytes of a document's attachments together, unpacked, before a warning"
     )
+    proofs: bool = Field(True, description="spare Saxon the documents that surely break no rule")
     peppol_rules: Path | None = Field(
         None, description="your own copy of OpenPeppol's Schematron or XSLT; the built-in Peppol rules otherwise"
     )

@@ -75,7 +75,7 @@ HINTS: dict[str, str] = {
     "PEPPOL-EN16931-R001": "The document does not name its business process. Set the ProfileID in the software.",
     "PEPPOL-EN16931-R002": "Only one note is allowed on the document. Put the texts into one.",
     "PEPPOL-EN16931-R003": "Fill in the customer's reference or the order number.",
-    "PEPPOL-EN16931-R004": "The document does not follow Peppol BIS Billing 3.0. Set the CustomizationID in the software.",
+    "PEPPOL-EN16931-R004": "The document does not follow Peppol BIS Billing 3.0. Correct its CustomizationID.",
     "PEPPOL-EN16931-R008": "The document has an empty field. Leave it out.",
     "PEPPOL-EN16931-R010": "State the customer's electronic address, such as 0208 with the enterprise number.",
     "PEPPOL-EN16931-R020": "State the seller's electronic address, such as 0208 with the enterprise number.",

@@ -28,21 +28,18 @@ _KEY = "outline"
 class Element:
     """One element. ``by`` holds its children by tag, ``children`` all of them, both in the document's order."""
 
-    __slots__ = ("_all", "attributes", "by", "children", "parent", "source", "tag", "text")
+    __slots__ = ("_all", "attributes", "by", "children", "node", "parent", "source", "tag", "text")
 
     def __init__(self, source: etree._Element, tag: str, parent: Element | None) -> None:
         self.source, self.tag, self.parent = source, tag, parent
+        self.node = self
         self.text: str = source.text or ""
         self.attributes: Mapping[str, str] = _NO_ATTRIBUTES
         self.children: Sequence[Element] = _NONE
         self.by: Mapping[str, list[Element]] = _NOTHING
         self._all: list[Element] | None = None
 
-    # The next three let mock-einvoice's rules walk this tree as they walk their own.
-
-    @property
-    def node(self) -> Element:
-        return self
+    # These, and ``node``, let mock-einvoice's rules walk this tree as they walk their own.
 
     @property
     def path(self) -> str:
@@ -68,13 +65,13 @@ class Element:
     @property
     def value(self) -> str:
         """XPath's string value: all text inside."""
-        return self.text if not self.children else "".join(self.source.itertext(etree.Element))
+        return self.text if not self.children else "".join(map(str, self.source.itertext(etree.Element)))
 
 
 class Outline:
     """A whole document: its root, its elements by tag, and the names and schemes that occur."""
 
-    __slots__ = ("attribute_names", "by_tag", "has_empty", "made", "root", "schemes")
+    __slots__ = ("attribute_names", "by_tag", "has_empty", "made", "root", "schemes", "top")
 
     def __init__(self, source: etree._Element) -> None:
         self.by_tag: dict[str, list[Element]] = {}
@@ -83,6 +80,8 @@ class Outline:
         self.has_empty = False  # some element has neither children nor text, or only blanks
         self.made: dict[Any, Any] = {}  # what rules have computed for other rules
         self.root = self._read(source, None)
+        self.top = Element(source, "", None)  # what stands above the root: XPath's document node
+        self.top.text, self.top.children, self.top.by = "", [self.root], {self.root.tag: [self.root]}
 
     def _read(self, source: etree._Element, parent: Element | None) -> Element:
         tag: str = source.tag
@@ -94,7 +93,8 @@ class Outline:
             same.append(element)
         attributes = source.items()
         if attributes:
-            element.attributes = noted = dict(attributes)
+            noted: dict[str, str] = dict(attributes)  # type: ignore[arg-type]
+            element.attributes = noted
             self.attribute_names.update(noted)
             if "schemeID" in noted:
                 self.schemes.add(noted["schemeID"])
@@ -109,7 +109,7 @@ class Outline:
         by: dict[str, list[Element]] = {}
         for inner in source:
             if not isinstance(inner.tag, str):  # a comment or a processing instruction
-                element.text += inner.tail or ""
+                element.text += inner.tail or ""  # type: ignore[unreachable]
                 continue
             child = self._read(inner, element)
             children.append(child)

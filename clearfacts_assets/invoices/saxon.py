@@ -24,7 +24,7 @@ SVRL = "http://purl.oclc.org/dsdl/svrl"
 _XSL = "http://www.w3.org/1999/XSL/Transform"
 _NO_DOCTYPE = "http://saxon.sf.net/feature/parserFeature?uri=http%3A//apache.org/xml/features/disallow-doctype-decl"
 _PROTOCOLS = "http://saxon.sf.net/feature/allowedProtocols"
-_ATTACHMENTS = etree.XPath("//cbc:EmbeddedDocumentBinaryObject", namespaces={"cbc": CBC})
+_ATTACHMENT = f"{{{CBC}}}EmbeddedDocumentBinaryObject"
 _STUB = "QQ=="
 _TEXT = "saxon_text"
 _NODE = "saxon_node"
@@ -87,7 +87,7 @@ def _stripped(xslt: bytes) -> str:
     root = etree.fromstring(xslt, etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True))
     for name in ("fired-rule", "active-pattern"):
         for element in list(root.iter(f"{{{SVRL}}}{name}")):
-            element.getparent().remove(element)  # type: ignore[union-attr]
+            element.getparent().remove(element)
     for output in root.iter(f"{{{_XSL}}}output"):
         output.set("indent", "no")
     return etree.tostring(root, encoding="unicode")
@@ -98,13 +98,10 @@ def text_for_saxon(document: ParsedDocument) -> str:
     text: str | None = document.shared.get(_TEXT)
     if text is None:
         kept = []
-        for attachment in _ATTACHMENTS(document.root):  # type: ignore[union-attr]
-            if (
-                not len(attachment)
-                and len(attachment.text or "") > len(_STUB)
-                and not (attachment.text or "").isspace()
-            ):
-                kept.append((attachment, attachment.text))
+        for attachment in document.root.iter(_ATTACHMENT):
+            content = attachment.text or ""
+            if not len(attachment) and len(content) > len(_STUB) and not content.isspace():
+                kept.append((attachment, content))
                 attachment.text = _STUB
         try:
             text = document.shared[_TEXT] = etree.tostring(document.root, encoding="unicode")

@@ -122,12 +122,20 @@ class Validator:
 class _Settings(Protocol):
     """The part of settings.ValidationSettings that is read here."""
 
-    workers: int
-    policy: Path | None
-    document_bytes: int
-    attachment_bytes: int
-    peppol_rules: Path | None
-    peppol_rules_sha256: str | None
+    @property
+    def workers(self) -> int: ...
+    @property
+    def policy(self) -> Path | None: ...
+    @property
+    def document_bytes(self) -> int: ...
+    @property
+    def attachment_bytes(self) -> int: ...
+    @property
+    def proofs(self) -> bool: ...
+    @property
+    def peppol_rules(self) -> Path | None: ...
+    @property
+    def peppol_rules_sha256(self) -> str | None: ...
 
 
 def validator_from(settings: _Settings, *, layers: Sequence[str] | None = None) -> Validator:
@@ -139,7 +147,7 @@ def validator_from(settings: _Settings, *, layers: Sequence[str] | None = None) 
         load_policy(settings.policy) if settings.policy is not None else None,
         workers=settings.workers,
         limits=Limits(document_bytes=settings.document_bytes),
-        options=RuleOptions(peppol=own, attachment_bytes=settings.attachment_bytes),
+        options=RuleOptions(own, settings.attachment_bytes, settings.proofs),
         layers=layers,
     )
 

@@ -10,6 +10,7 @@ worker is replaced, the document gets a finding, the others go on.
 from __future__ import annotations
 
 import faulthandler
+import gc
 import os
 import queue
 import signal
@@ -21,6 +22,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -32,6 +34,7 @@ DOCUMENT_SECONDS = 120.0  # for one document; 10,000 lines take about three
 BATCH = 8  # documents handed to a worker at once, so that it never waits for us
 AHEAD_BYTES = 64 * 2**10  # ... and their bytes: what fits into the line, so that sending never blocks both ends
 STARTS_IN_A_ROW = 3  # failed starts of a worker before we give up
+COLLECT_ALL = 500  # documents between two full collections of garbage in a worker
 _STOP = None
 
 
@@ -244,17 +247,22 @@ def _main() -> None:
         line.send(f"{type(error).__name__}: {error}")
         return
     line.send(None)
+    gc.collect()
+    gc.freeze()  # rules live as long as the worker: no later collection looks at them
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 2)  # Saxon writes its errors there; we report them as findings
-    while True:
+    for number in count(1):
         try:
             content = line.recv_bytes()
+            gc.disable()  # a large document makes a million objects, and none is garbage before its end
             faulthandler.dump_traceback_later(document_seconds, exit=True)
             report = inspector.inspect(content)
             faulthandler.cancel_dump_traceback_later()
             line.send(report)
         except (EOFError, OSError):
             return
+        gc.enable()
+        gc.collect(0 if number % COLLECT_ALL else 2)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ class RuleOptions:
 
     peppol: OwnRules | None = None
     attachment_bytes: int = 10 * 2**20  # of all attachments of a document, unpacked
+    proofs: bool = True  # spare Saxon the documents that surely break no rule
 
 
 def known_layers() -> tuple[str, ...]:

@@ -198,7 +198,8 @@ def _lines(outline: Outline) -> Iterator[Finding]:
         expected = quantity * unit / base + charges - allowances
         if abs(net - expected) > LINE_TOLERANCE:
             per = "" if base == 1 else f" for {base.normalize():f}"
-            what = f"{quantity.normalize():f} at {unit.normalize():f}{per}, charges {_shown(charges)}, allowances {_shown(allowances)}"
+            modified = f"charges {_shown(charges)}, allowances {_shown(allowances)}"
+            what = f"{quantity.normalize():f} at {unit.normalize():f}{per}, {modified}"
             yield _off("PEPPOL-EN16931-R120", line, what, net, cents(expected))
 
 

@@ -1,0 +1,430 @@
+"""XPath as Python source: every expression becomes one Python expression over ``outline`` elements.
+
+The kinds of value, which decide how two of them are compared:
+
+    element   one Element              elements  a list of them
+    text      one string               texts     a list of strings (typed: a function's results)
+    raw       a list of attribute values (untyped, as elements are)
+    number    a Decimal or None        numbers   a list of Decimals
+    truth     a bool                   truths    a list of bools
+    day       a date or None
+    nears     a list of Decimals that XPath computes in binary: equal to the last cent, not beyond
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from clearfacts_assets.invoices.proving.xpath import (
+    Binary,
+    Call,
+    Every,
+    Literal,
+    Node,
+    NotUnderstood,
+    Path,
+    Step,
+    Variable,
+)
+
+_MANY = {"text": "texts", "number": "numbers", "truth": "truths"}
+_NODES = ("element", "elements", "raw")
+_SEQUENCES = ("elements", "raw", "texts", "numbers")
+_ARITHMETIC = {"+": "plus", "-": "minus", "*": "times", "div": "divided"}
+_NAMES = {"=": "equal", "!=": "unequal", "<": "less", "<=": "at_most", ">": "more", ">=": "at_least"}
+_PYTHON = {"=": "==", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A Python expression and the kind of its value."""
+
+    kind: str
+    text: str
+
+
+@dataclass(slots=True)
+class Translation:
+    """Translates the expressions of one artefact. ``shared`` collects what is computed once a document."""
+
+    prefixes: dict[str, str]
+    tags: dict[str, str] = field(default_factory=dict)  # Clark name -> Python name
+    shared: dict[str, str] = field(default_factory=dict)  # Python source -> Python name
+    root: str = ""  # the Python name of a context that is surely the document's root
+    _variables: int = 0
+
+    # -- names ------------------------------------------------------------------------------------------------------
+
+    def tag(self, name: str) -> str:
+        """The Python name that holds this element name."""
+        prefix, colon, local = name.partition(":")
+        if not colon or prefix not in self.prefixes:
+            raise NotUnderstood(f"name {name}")
+        return self.tags.setdefault(f"{{{self.prefixes[prefix]}}}{local}", f"T{len(self.tags)}")
+
+    def variable(self) -> str:
+        self._variables += 1
+        return f"x{self._variables}"
+
+    def _once(self, code: str) -> str:
+        """The same for the whole document: computed when first asked for."""
+        name = self.shared.setdefault(code, f"shared_{len(self.shared)}")
+        return f"{name}(outline)"
+
+    # -- expressions ------------------------------------------------------------------------------------------------
+
+    def truth(self, node: Node, context: str, bound: dict[str, Code]) -> str:
+        """The effective boolean value."""
+        code = self.code(node, context, bound)
+        if code.kind in ("truth", "elements", "raw", "text"):
+            return code.text if code.kind == "truth" else f"bool({code.text})"
+        if code.kind == "truths":
+            return f"only_truth({code.text})"
+        if code.kind == "element":
+            return "True"
+        raise NotUnderstood(f"a {code.kind} as a condition")
+
+    def code(self, node: Node, context: str, bound: dict[str, Code]) -> Code:
+        if isinstance(node, Literal):
+            return Code("text", repr(node.value)) if isinstance(node.value, str) else Code("number", str(node.value))
+        if isinstance(node, Variable):
+            return bound[node.name]
+        if isinstance(node, Call):
+            return self._call(node, context, bound)
+        if isinstance(node, Every):
+            return self._every(node, context, bound)
+        if isinstance(node, Path):
+            return self._path(node, context, bound)
+        return self._binary(node, context, bound)
+
+    def _every(self, node: Every, context: str, bound: dict[str, Code]) -> Code:
+        sequence = self.code(node.sequence, context, bound)
+        name = self.variable()
+        if sequence.kind == "elements":
+            item, over = Code("element", name), sequence.text
+        elif sequence.kind == "number":
+            item, over = Code("number", name), f"some({sequence.text})"
+        else:
+            raise NotUnderstood(f"every over {sequence.kind}")
+        test = self.truth(node.test, context, {**bound, node.variable: item})
+        return Code("truth", f"all({test} for {name} in {over})")
+
+    def _binary(self, node: Binary, context: str, bound: dict[str, Code]) -> Code:
+        if node.operator in ("and", "or"):
+            left, right = (self.truth(each, context, bound) for each in (node.left, node.right))
+            return Code("truth", f"({left} {node.operator} {right})")
+        first, second = (self.code(each, context, bound) for each in (node.left, node.right))
+        if node.operator == "|":
+            if (first.kind, second.kind) != ("elements", "elements"):
+                raise NotUnderstood("a union of something else than elements")
+            return Code("elements", f"[*{first.text}, *{second.text}]")
+        if node.operator in ("+", "-") and first.kind == "elements" and second.kind == "number":
+            return Code("nears", f"near({first.text}, {node.operator}{second.text})")
+        if node.operator in _ARITHMETIC:
+            operands = ", ".join(self._number(each) for each in (first, second))
+            return Code("number", f"{_ARITHMETIC[node.operator]}({operands})")
+        return Code("truth", self._compared(node.operator, first, second))
+
+    def _number(self, code: Code) -> str:
+        if code.kind == "number":
+            return code.text
+        if code.kind == "numbers":
+            return f"single({code.text})"
+        raise NotUnderstood(f"arithmetic with {code.kind}")  # untyped values would be binary numbers
+
+    # -- comparisons ------------------------------------------------------------------------------------------------
+
+    def _compared(self, operator: str, left: Code, right: Code) -> str:
+        """True where any value of the left compares so with any of the right."""
+        sign = _PYTHON[operator]
+        a, b = self.variable(), self.variable()
+        if left.kind == "nears" and right.kind == "number":
+            return f"any([apart({a}, {b}) and {a} {sign} {b} for {a} in {left.text} for {b} in some({right.text})])"
+        lefts, rights = self._values(left, right), self._values(right, left)
+        if lefts is None and rights is None:
+            if left.kind in ("number", "day") and not (_is_there(left) and _is_there(right)):
+                return f"{_NAMES[operator]}({left.text}, {right.text})"
+            return f"({left.text} {sign} {right.text})"
+        if rights is None and _is_constant(right):
+            return f"any([{a} {sign} {right.text} for {a} in {lefts}])"
+        return f"any([{a} {sign} {b} for {a} in {lefts or _alone(left)} for {b} in {rights or _alone(right)}])"
+
+    def _values(self, code: Code, other: Code) -> str | None:
+        """The values of a sequence as the other side wants them; None for a single value."""
+        wanted = {"text": "text", "texts": "text", "number": "number", "numbers": "number", "truth": "truth"}
+        as_what = "text" if other.kind in _NODES else wanted.get(other.kind)
+        if code.kind in _NODES:
+            texts = {"element": f"[{code.text}.value]", "elements": f"values({code.text})", "raw": code.text}[code.kind]
+            if as_what == "text":
+                return texts
+            if as_what in ("number", "truth"):
+                return f"[{as_what}(t) for t in {texts}]"
+            raise NotUnderstood(f"{code.kind} compared with {other.kind}")
+        if code.kind in ("texts", "numbers"):
+            if as_what != code.kind[:-1]:
+                raise NotUnderstood(f"{code.kind} compared with {other.kind}")
+            return code.text
+        same = {
+            "text": ("text", "texts", *_NODES),
+            "number": ("number", "numbers", *_NODES),
+            "truth": ("truth", *_NODES),
+        }
+        if other.kind not in same.get(code.kind, (code.kind,)):
+            raise NotUnderstood(f"{code.kind} compared with {other.kind}")
+        return None
+
+    # -- paths ------------------------------------------------------------------------------------------------------
+
+    def _path(self, path: Path, context: str, bound: dict[str, Code]) -> Code:
+        """A path that asks the same of every context is computed once a document, and so are its beginnings."""
+        from_root = not path.start and context == self.root and path.steps[0].axis == "child"
+        if not (path.start or from_root) or _mentions_variables(path):
+            return self._steps(path, context, bound)
+        outer, self._variables = self._variables, 0  # the same path gets the same source, and is found again
+        code = self._start(path.start, path.steps[0], "outline.root", {})
+        for step in path.steps[1:]:
+            code = self._step(self._remembered(code), step, {})
+        self._variables = outer
+        return self._remembered(code)
+
+    def _remembered(self, code: Code) -> Code:
+        worth = code.kind != "element" and ("(" in code.text.replace("outline.all(", "").replace(".get(", ""))
+        return Code(code.kind, self._once(code.text)) if worth and not code.text.startswith("shared_") else code
+
+    def _steps(self, path: Path, context: str, bound: dict[str, Code]) -> Code:
+        first, *others = path.steps
+        code = self._start(path.start, first, context, bound)
+        for step in others:
+            code = self._step(code, step, bound)
+        return code
+
+    def _start(self, start: str, step: Step, context: str, bound: dict[str, Code]) -> Code:
+        if start == "//":
+            return self._anywhere(step, bound)
+        if start == "/":
+            return self._step(Code("element", "outline.top"), step, bound)
+        return self._step(Code("element", context), step, bound)
+
+    def _anywhere(self, step: Step, bound: dict[str, Code]) -> Code:
+        if step.axis == "attribute":
+            return Code("raw", f"all_attributes(outline, {step.name!r})")
+        if step.axis == "expression" and not step.predicates:  # //(a|b)
+            return self._either(step.expression, bound)
+        if step.axis != "child":
+            raise NotUnderstood(f"//{step.axis}")
+        if step.predicates and (grouped := self._grouped(step)):
+            return self._filtered(grouped, step.predicates[1:], bound)
+        return self._filtered(Code("elements", f"outline.all({self.tag(step.name)})"), step.predicates, bound)
+
+    def _either(self, node: Node | None, bound: dict[str, Code]) -> Code:
+        if isinstance(node, Binary) and node.operator == "|":
+            parts = [self._either(each, bound) for each in (node.left, node.right)]
+            return Code("elements", f"[*{parts[0].text}, *{parts[1].text}]")
+        if isinstance(node, Path) and not node.start and len(node.steps) == 1:
+            return self._anywhere(node.steps[0], bound)
+        raise NotUnderstood("// of an expression")
+
+    def grouping(self, predicate: Node) -> tuple[str, str] | None:
+        """``normalize-space(a) = 'X'`` as ("a", "X"): the elements that meet it can be looked up."""
+        if not (isinstance(predicate, Binary) and predicate.operator == "=" and isinstance(predicate.right, Literal)):
+            return None
+        call = predicate.left
+        if not (isinstance(call, Call) and call.name == "normalize-space" and isinstance(call.arguments[0], Path)):
+            return None
+        path = call.arguments[0]
+        plain = (
+            not path.start and len(path.steps) == 1 and path.steps[0].axis == "child" and not path.steps[0].predicates
+        )
+        return (path.steps[0].name, str(predicate.right.value)) if plain and predicate.right.value else None
+
+    def _grouped(self, step: Step) -> Code | None:
+        found = self.grouping(step.predicates[0])
+        if found is None:
+            return None
+        tag, name = self.tag(step.name), self.tag(found[0])
+        return Code("elements", f"grouped(outline, {tag}, {name}).get({found[1]!r}, NONE)")
+
+    def _step(self, code: Code, step: Step, bound: dict[str, Code]) -> Code:
+        if code.kind not in ("element", "elements"):
+            raise NotUnderstood(f"a step from {code.kind}")
+        if step.axis == "expression":
+            return self._mapped(code, step, bound)
+        return self._filtered(_MOVES[step.axis](self, code, step.name), step.predicates, bound)
+
+    def _child(self, code: Code, name: str) -> Code:
+        if name == "*":
+            return Code("elements", f"[k for e in {_listed(code)} for k in e.children]")
+        tag = self.tag(name)
+        if code.kind == "element":
+            return Code("elements", f"{code.text}.by.get({tag}, NONE)")
+        return Code("elements", f"kids({code.text}, {tag})")
+
+    def _attribute(self, code: Code, name: str) -> Code:
+        return Code("raw", f"attributes({_listed(code)}, {name!r})")
+
+    def _parent(self, code: Code, name: str) -> Code:
+        return Code("elements", f"parents({_listed(code)}, outline)")
+
+    def _itself(self, code: Code, name: str) -> Code:
+        if name == "*":
+            return code
+        return Code("elements", f"[e for e in {_listed(code)} if e.tag == {self.tag(name)}]")
+
+    def _ancestor(self, code: Code, name: str) -> Code:
+        if code.kind != "element":
+            raise NotUnderstood("ancestors of several")
+        return Code("elements", f"ancestors({code.text}, {self.tag(name)})")
+
+    def _preceding(self, code: Code, name: str) -> Code:
+        if code.kind != "element":
+            raise NotUnderstood("what precedes several")
+        return Code("elements", f"preceding({code.text}, {self.tag(name)}, outline)")
+
+    def _filtered(self, code: Code, predicates: tuple[Node, ...], bound: dict[str, Code]) -> Code:
+        if not predicates:
+            return code
+        if code.kind not in ("element", "elements"):
+            raise NotUnderstood(f"a predicate on {code.kind}")
+        name = self.variable()
+        tests = " and ".join(self.truth(predicate, name, bound) for predicate in predicates)
+        return Code("elements", f"[{name} for {name} in {_listed(code)} if {tests}]")
+
+    def _mapped(self, code: Code, step: Step, bound: dict[str, Code]) -> Code:
+        """``a/function(b)``: the function of each."""
+        if step.predicates or step.expression is None:
+            raise NotUnderstood("a predicate on an expression")
+        if code.kind == "element":
+            return self.code(step.expression, code.text, bound)
+        name = self.variable()
+        inner = self.code(step.expression, name, bound)
+        if inner.kind in ("elements", "nears"):
+            return Code(inner.kind, f"[k for {name} in {code.text} for k in {inner.text}]")
+        if inner.kind not in _MANY:
+            raise NotUnderstood(f"{inner.kind} of each")
+        if inner.kind == "number":
+            return Code("numbers", f"present([{inner.text} for {name} in {code.text}])")
+        return Code(_MANY[inner.kind], f"[{inner.text} for {name} in {code.text}]")
+
+    # -- functions --------------------------------------------------------------------------------------------------
+
+    def _call(self, call: Call, context: str, bound: dict[str, Code]) -> Code:
+        if call.name in ("true", "false") and not call.arguments:
+            return Code("truth", call.name.capitalize())
+        if call.name == "not":
+            return Code("truth", f"(not {self.truth(call.arguments[0], context, bound)})")
+        arguments = [self.code(argument, context, bound) for argument in call.arguments]
+        if (call.name, len(arguments)) not in _FUNCTIONS:
+            raise NotUnderstood(f"function {call.name}")
+        return _FUNCTIONS[call.name, len(arguments)](self, *arguments)
+
+    def _text(self, code: Code) -> str:
+        """As a string argument: of nothing, the empty string."""
+        if code.kind == "text":
+            return code.text
+        if code.kind == "element":
+            return f"{code.text}.value"
+        if code.kind in ("elements", "raw"):
+            return f"{'one' if code.kind == 'elements' else 'one_text'}({code.text})"
+        raise NotUnderstood(f"{code.kind} as text")
+
+    def _exists(self, code: Code) -> Code:
+        if code.kind in _SEQUENCES or code.kind == "truths":
+            return Code("truth", f"bool({code.text})")
+        raise NotUnderstood(f"exists of {code.kind}")
+
+    def _count(self, code: Code) -> Code:
+        if code.kind in _SEQUENCES:
+            return Code("number", f"len({code.text})")
+        raise NotUnderstood(f"count of {code.kind}")
+
+    def _sum_of(self, code: Code) -> Code:
+        if code.kind != "numbers":
+            raise NotUnderstood(f"sum of {code.kind}")
+        return Code("number", f"sum({code.text})")
+
+    def _decimal(self, code: Code) -> Code:
+        if code.kind in ("element", "elements"):
+            return Code("number", f"decimal({_listed(code)})")
+        if code.kind in ("number", "nears"):
+            return code
+        raise NotUnderstood(f"xs:decimal of {code.kind}")
+
+    def _day(self, code: Code) -> Code:
+        if code.kind != "elements":
+            raise NotUnderstood(f"xs:date of {code.kind}")
+        return Code("day", f"day({code.text})")
+
+    def _substring(self, text: Code, start: Code, length: Code) -> Code:
+        first, count = int(start.text), int(length.text)
+        return Code("text", f"{self._text(text)}[{first - 1}:{first - 1 + count}]")
+
+
+def _is_constant(code: Code) -> bool:
+    return code.text[0] in "'\"" or code.text.isdigit() or code.text in ("True", "False")
+
+
+def _alone(code: Code) -> str:
+    """A single value as a list; a missing number as an empty one."""
+    return f"some({code.text})" if code.kind == "number" else f"[{code.text}]"
+
+
+def _is_there(code: Code) -> bool:
+    """A number that cannot be missing."""
+    return code.text.isdigit() or code.text.startswith("len(")
+
+
+def _listed(code: Code) -> str:
+    return f"[{code.text}]" if code.kind == "element" else code.text
+
+
+def _mentions_variables(node: Node | None) -> bool:
+    if isinstance(node, Variable):
+        return True
+    if isinstance(node, Call):
+        return any(map(_mentions_variables, node.arguments))
+    if isinstance(node, Binary):
+        return _mentions_variables(node.left) or _mentions_variables(node.right)
+    if isinstance(node, Every):
+        return True
+    if isinstance(node, Path):
+        return any(
+            _mentions_variables(step.expression) or any(map(_mentions_variables, step.predicates))
+            for step in node.steps
+        )
+    return False
+
+
+def _strings(name: str) -> Callable[..., Code]:
+    def translate(translation: Translation, *arguments: Code) -> Code:
+        return Code("text", f"{name}({', '.join(translation._text(each) for each in arguments)})")
+
+    return translate
+
+
+_MOVES: dict[str, Callable[[Translation, Code, str], Code]] = {
+    "child": Translation._child,
+    "attribute": Translation._attribute,
+    "parent": Translation._parent,
+    "self": Translation._itself,
+    "ancestor": Translation._ancestor,
+    "preceding": Translation._preceding,
+}
+_FUNCTIONS: dict[tuple[str, int], Callable[..., Code]] = {
+    ("exists", 1): Translation._exists,
+    ("count", 1): Translation._count,
+    ("sum", 1): Translation._sum_of,
+    ("xs:decimal", 1): Translation._decimal,
+    ("xs:date", 1): Translation._day,
+    ("round", 1): lambda self, code: Code("number", f"rounded({self._number(code)})"),
+    ("abs", 1): lambda self, code: Code("number", f"absolute({self._number(code)})"),
+    ("normalize-space", 1): _strings("normalize"),
+    ("upper-case", 1): _strings("upper"),
+    ("substring-after", 2): _strings("after"),
+    ("substring-before", 2): _strings("before"),
+    ("concat", 3): lambda self, *codes: Code("text", f"({' + '.join(self._text(code) for code in codes)})"),
+    ("contains", 2): lambda self, text, part: Code("truth", f"({self._text(part)} in {self._text(text)})"),
+    ("string-length", 1): lambda self, text: Code("number", f"len({self._text(text)})"),
+    ("substring", 3): Translation._substring,
+    ("local-name", 1): lambda self, code: Code("text", f"one_name({_listed(code)})"),
+}
