@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any, NoReturn
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -46,16 +47,28 @@ def instant(value: datetime | None) -> str:
 
 
 def print_table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Sequence[str] = (),
+    whole: Sequence[str] = (),
 ) -> None:
-    """A table for people. Columns named in ``right`` hold numbers."""
+    """A table for people. Columns named in ``right`` hold numbers; those, and those in ``whole``, are never wrapped."""
     out.print(f"\n[bold]{title}[/]")
-    table = Table()
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), show_header=any(columns))
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        kept_whole = column in right or column in whole
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=kept_whole)
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
     out.print(table)
+
+
+def print_more(cursor: str | None) -> None:
+    """How to see the next page, if there is one."""
+    if cursor:
+        typer.echo(f"\nMore: --cursor {cursor}")
 
 
 def fail(message: str, *, code: int = 1) -> NoReturn:

@@ -8,9 +8,9 @@ import sys
 
 def daemon() -> None:
     """Run Dagster's daemon with these settings. One beside each `clearfacts serve`; stops on SIGINT or SIGTERM."""
-    from clearfacts_assets import settings
-    from clearfacts_assets.home import packaged, prepare
+    from clearfacts_assets.cli.start import ready
+    from clearfacts_assets.home import packaged
 
-    prepare(settings.load())
+    ready()
     command = [sys.executable, "-m", "dagster._daemon", "run", "-w", str(packaged("workspace.yaml"))]
     os.execv(command[0], command)  # noqa: S606 - our own interpreter, no shell

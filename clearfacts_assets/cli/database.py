@@ -17,12 +17,10 @@ def upgrade(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Create or upgrade the tables. Safe to repeat; data is kept."""
-    from clearfacts_assets import settings
-    from clearfacts_assets.home import prepare
+    from clearfacts_assets.cli.start import ready
     from clearfacts_assets.storage import migrate
 
-    known = settings.load()
-    prepare(known)
+    known = ready()
     before = migrate.current(known.business_database_url)
     migrate.upgrade(known.business_database_url, revision)
     after = migrate.current(known.business_database_url)

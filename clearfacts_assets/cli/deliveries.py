@@ -10,7 +10,8 @@ from uuid import UUID
 
 import typer
 
-from clearfacts_assets.cli.console import fail, instant, out, print_json, print_table
+from clearfacts_assets.cli.console import fail, instant, out, print_json, print_more, print_table
+from clearfacts_assets.cli.identifiers import one_id, short
 from clearfacts_assets.invoices.lifecycle import State, Verdict
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Deliveries: each invoice's way to Clearfacts, and what waits for a person.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
-Id = Annotated[UUID, typer.Argument(help="the delivery's id")]
+Id = Annotated[str, typer.Argument(help="the delivery's id, or its first 8 characters")]
 
 
 @app.command("list")
@@ -38,30 +39,27 @@ def list_(
         return
     print_table(
         "Deliveries",
-        ("delivery", "state", "invoice", "supplier", "receiver", "tries", "since", "reason"),
+        ("delivery", "state", "invoice", "supplier", "since", "reason"),
         [
             (
-                one.id,
+                short(one.id),
                 one.state,
                 one.key.number + (f" (revision {one.revision})" if one.revision > 1 else ""),
                 one.key.supplier,
-                one.key.receiver,
-                one.attempts,
                 instant(one.updated_at),
                 one.reason,
             )
             for one in page.items
         ],
-        right=("tries",),
+        whole=("delivery", "state", "supplier"),
     )
-    if page.next_cursor:
-        out.print(f"More: --cursor {page.next_cursor}")
+    print_more(page.next_cursor)
 
 
 @app.command()
 def show(delivery_id: Id, as_json: AsJson = False) -> None:
     """One delivery with all evidence: every try, every answer, every decision."""
-    detail = _get(_open(), delivery_id)
+    detail = _get(*_chosen(delivery_id))
     if as_json:
         print_json(
             as_result(detail.record)
@@ -89,11 +87,11 @@ def resolve(
     """
     from clearfacts_assets.invoices.lifecycle import ForbiddenTransition
 
-    review = _open()
-    record = _get(review, delivery_id).record
+    review, chosen = _chosen(delivery_id)
+    record = _get(review, chosen).record
     try:
         now = datetime.now(UTC)
-        decided = review.resolve(delivery_id, verdict, reason=reason, actor=actor or getpass.getuser(), now=now)
+        decided = review.resolve(chosen, verdict, reason=reason, actor=actor or getpass.getuser(), now=now)
     except ForbiddenTransition as forbidden:
         hint = (
             "it is being sent: wait until its run is over" if record.state is State.SENDING else "see its state above"
@@ -106,7 +104,7 @@ def resolve(
         return
     out.print(f"Delivery {decided.id} of invoice {decided.key.number} was {record.state} and is {decided.state} now.")
     if verdict is Verdict.RESEND:
-        days = sorted({one.partition_key for one in _get(review, delivery_id).seen if one.partition_key})
+        days = sorted({one.partition_key for one in _get(review, chosen).seen if one.partition_key})
         again = f"clearfacts run --date {days[-1]}" if days else "the next run of its day"
         out.print(f"It leaves with: {again}", highlight=False)
 
@@ -142,11 +140,18 @@ def _print(detail: DeliveryDetail) -> None:
     if detail.attempts:
         print_table(
             "Tries",
-            ("started", "finished", "outcome", "run", "reason", "answer"),
+            ("started", "outcome", "run", "reason", "answer"),
             [
-                (instant(one.started_at), instant(one.finished_at), one.outcome, one.run_id, one.reason, one.response)
+                (
+                    instant(one.started_at),
+                    one.outcome or "none yet",
+                    short(one.run_id) if one.run_id else "",
+                    one.reason,
+                    one.response,
+                )
                 for one in detail.attempts
             ],
+            whole=("started", "outcome", "run"),
         )
     if detail.decisions:
         print_table(
@@ -160,7 +165,8 @@ def _print(detail: DeliveryDetail) -> None:
     print_table(
         "Seen in",
         ("job", "day", "invoice", "status"),
-        [(one.job_id, one.partition_key, one.invoice_id, one.status) for one in detail.seen],
+        [(short(one.job_id), one.partition_key, one.invoice_id, one.status) for one in detail.seen],
+        whole=("job", "day", "status"),
     )
 
 
@@ -171,6 +177,15 @@ def _get(review: DeliveryReview, delivery_id: UUID) -> DeliveryDetail:
         return review.get(delivery_id)
     except DeliveryNotFound as error:
         fail(f"{error}: `clearfacts deliveries list` shows them")
+
+
+def _chosen(text: str) -> tuple[DeliveryReview, UUID]:
+    from clearfacts_assets.cli.ledger import open_ledger
+    from clearfacts_assets.storage.delivery_review import DeliveryReview
+    from clearfacts_assets.storage.tables import Delivery
+
+    engine = open_ledger()
+    return DeliveryReview(engine), one_id(engine, Delivery.__table__.c.id, text, "delivery")
 
 
 def _open() -> DeliveryReview:

@@ -47,12 +47,10 @@ def demo(
 
 
 def _demo(date: str | None, per_day: int, port: int | None, once: bool) -> bool:
-    from clearfacts_assets import settings
-    from clearfacts_assets.home import prepare
+    from clearfacts_assets.cli.start import ready
     from clearfacts_assets.storage import migrate
 
-    known = settings.load()
-    prepare(known)
+    known = ready()
     migrate.upgrade(known.business_database_url)
     address = f"http://127.0.0.1:{_free_port(port if port is not None else known.serve.port)}"
     logs = known.home / "logs"

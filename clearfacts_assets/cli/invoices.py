@@ -8,7 +8,7 @@ from uuid import UUID
 
 import typer
 
-from clearfacts_assets.cli.console import fail, instant, out, print_json, print_table
+from clearfacts_assets.cli.console import fail, instant, print_json, print_more, print_table
 
 if TYPE_CHECKING:
     from clearfacts_assets.storage.invoices import InvoiceRecord, InvoiceRepository
@@ -33,15 +33,12 @@ def list_(
         return
     print_table(
         "Invoices",
-        ("invoice", "number", "supplier", "customer", "amount", "status", "reason"),
-        [
-            (one.invoice_id, one.number, one.supplier, one.customer, _amount(one), one.status, one.error_message)
-            for one in page.items
-        ],
+        ("invoice", "status", "amount", "supplier", "reason"),
+        [(one.invoice_id, one.status, _amount(one), one.supplier, one.error_message) for one in page.items],
         right=("amount",),
+        whole=("invoice", "status"),
     )
-    if page.next_cursor:
-        out.print(f"More: --cursor {page.next_cursor}")
+    print_more(page.next_cursor)
 
 
 @app.command()

@@ -8,7 +8,8 @@ from uuid import UUID
 
 import typer
 
-from clearfacts_assets.cli.console import fail, instant, out, print_json, print_table
+from clearfacts_assets.cli.console import fail, instant, out, print_json, print_more, print_table
+from clearfacts_assets.cli.identifiers import one_id, short
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -38,35 +39,41 @@ def list_(
         return
     print_table(
         "Jobs",
-        ("job", "day", "type", "status", "started", "seconds", "total", "sent", "failed", "duplicates", "pending"),
+        ("job", "day", "status", "total", "sent", "failed", "dup.", "pending", "took"),
         [
             (
-                one["job_id"],
-                one["partition"],
-                one["job_type"],
-                one["status"],
-                instant(job.started_at),
-                one["duration_seconds"],
+                short(job.id),
+                job.partition_key,
+                job.status,
                 *one["results"].values(),
+                f"{job.duration_seconds:.1f} s" if job.duration_seconds is not None else "–",
             )
             for one, job in zip(found, page.items, strict=True)
         ],
-        right=("seconds", "total", "sent", "failed", "duplicates", "pending"),
+        right=("total", "sent", "failed", "dup.", "pending", "took"),
+        whole=("job", "day", "status"),
     )
-    if page.next_cursor:
-        out.print(f"More: --cursor {page.next_cursor}")
+    print_more(page.next_cursor)
 
 
 @app.command()
-def show(job_id: Annotated[UUID, typer.Argument(help="the job's id, which is the run's")], as_json: AsJson = False) -> None:
+def show(
+    job_id: Annotated[str, typer.Argument(help="the job's id, which is the run's; or its first 8 characters")],
+    as_json: AsJson = False,
+) -> None:
     """One job: its counts, and one reason for each invoice that did not leave."""
-    jobs = _open()
-    job = jobs.get(job_id)
+    from clearfacts_assets.cli.ledger import open_ledger
+    from clearfacts_assets.storage.jobs import JobRepository
+    from clearfacts_assets.storage.tables import Job
+
+    engine = open_ledger()
+    jobs = JobRepository(engine)
+    job = jobs.get(one_id(engine, Job.__table__.c.id, job_id, "job"))
     if job is None:
-        fail(f"there is no job {job_id}: `clearfacts jobs list` shows them")
+        fail(f"job {job_id} was removed just now")
     if as_json:
         result = as_result(jobs, job)
-        errors = jobs.errors(job_id, SHOWN_ERRORS)
+        errors = jobs.errors(job.id, SHOWN_ERRORS)
         result["errors"] = [
             {"invoice_id": one.invoice_id, "error": one.error, "timestamp": one.timestamp} for one in errors
         ]
@@ -107,6 +114,7 @@ def _print(jobs: JobRepository, job: JobRecord) -> None:
             ("invoices", "reason", "for example"),
             [(count, reason or "not tried yet", example[reason]) for reason, count in reasons.most_common()],
             right=("invoices",),
+            whole=("for example",),
         )
     if job.started_at and job.duration_seconds is not None:
         out.print(f"Started {instant(job.started_at)}, took {job.duration_seconds:.1f} s.")

@@ -7,14 +7,11 @@ from sqlalchemy import Engine
 
 def open_ledger() -> Engine:
     """An engine on our database. Jobs that look unfinished are first compared with Dagster, which knows."""
-    from clearfacts_assets import settings
-    from clearfacts_assets.home import prepare
+    from clearfacts_assets.cli.start import ready
     from clearfacts_assets.storage.database import open_engine
     from clearfacts_assets.storage.jobs import JobRepository
 
-    known = settings.load()
-    prepare(known)
-    engine = open_engine(known.business_database_url)
+    engine = open_engine(ready().business_database_url)
     # Dagster is imported only when there is something to ask it: it takes most of a second.
     if JobRepository(engine).unfinished():
         from dagster import DagsterInstance

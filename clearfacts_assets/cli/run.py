@@ -154,7 +154,7 @@ def _print_days(results: list[dict[str, Any]]) -> None:
     columns = ("total_invoices", "processed", "failed", "duplicates", "pending")
     print_table(
         f"{len(results)} days",
-        ("day", "status", "seconds", "total", "sent", "failed", "duplicates", "pending"),
+        ("day", "status", "seconds", "total", "sent", "failed", "dup.", "pending"),
         [
             (
                 one["partition"],
@@ -164,7 +164,8 @@ def _print_days(results: list[dict[str, Any]]) -> None:
             )
             for one in results
         ],
-        right=("seconds", "total", "sent", "failed", "duplicates", "pending"),
+        right=("seconds", "total", "sent", "failed", "dup.", "pending"),
+        whole=("day", "status"),
     )
     for one in results:
         if one["error_message"]:

@@ -17,12 +17,11 @@ def serve(
     from dagster._core.workspace.context import WorkspaceProcessContext
     from dagster._core.workspace.load_target import WorkspaceFileTarget
 
-    from clearfacts_assets import settings
     from clearfacts_assets.api.app import create_app
-    from clearfacts_assets.home import packaged, prepare
+    from clearfacts_assets.cli.start import ready
+    from clearfacts_assets.home import packaged
 
-    known = settings.load()
-    prepare(known)
+    known = ready()
     with (
         DagsterInstance.get() as instance,
         WorkspaceProcessContext(
