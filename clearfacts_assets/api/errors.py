@@ -38,7 +38,6 @@ class ErrorCode(StrEnum):
     INTERNAL_ERROR = "INTERNAL_ERROR"
     EXTERNAL_API_ERROR = "EXTERNAL_API_ERROR"
     DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE"
-    ORCHESTRATOR_UNAVAILABLE = "ORCHESTRATOR_UNAVAILABLE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +104,11 @@ CATALOGUE: dict[ErrorCode, Meaning] = {
         500, "A fault of ours.", "Tell us the correlation_id: the log says more under it."
     ),
     ErrorCode.EXTERNAL_API_ERROR: Meaning(
-        502, "A system that we depend on did not answer as it should.", "details says which one; try again later."
+        503,
+        "A system that we depend on (Dagster) did not do what it was asked.",
+        "details names it, and when to try again; the same Idempotency-Key may be used.",
     ),
     ErrorCode.DATABASE_UNAVAILABLE: Meaning(503, "Our database does not answer.", "Try again later."),
-    ErrorCode.ORCHESTRATOR_UNAVAILABLE: Meaning(
-        503, "Dagster did not take the run; nothing was started.", "Try again; the same Idempotency-Key may be used."
-    ),
 }
 
 
