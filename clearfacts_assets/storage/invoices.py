@@ -27,7 +27,7 @@ from clearfacts_assets.storage.invoice_rows import (
     replaces,
     verdict_of,
 )
-from clearfacts_assets.storage.paging import Page, older_than, page_of, page_size
+from clearfacts_assets.storage.paging import NEWEST_FIRST, Page, Span, page_of, page_size
 from clearfacts_assets.storage.tables import Delivery, DeliveryAttempt, InvoiceRow, Job
 
 COPIED_AT_ONCE = 200
@@ -285,17 +285,17 @@ class InvoiceRepository:
         job_id: UUID | None = None,
         status: str | None = None,
         invoice_id: str | None = None,
+        number: str | None = None,
         limit: int = 50,
         cursor: str | None = None,
+        span: Span = NEWEST_FIRST,
     ) -> Page[InvoiceRecord]:
-        """Rows, newest first. Raises BadCursor."""
+        """Rows, newest first unless the span says otherwise. Raises BadCursor."""
         limit = page_size(limit)
-        query = _select_records().order_by(_rows.c.created_at.desc(), _rows.c.id.desc()).limit(limit + 1)
-        for column, value in (("job_id", job_id), ("status", status), ("invoice_id", invoice_id)):
+        query = span.of(_select_records(), _rows.c.created_at, _rows.c.id, cursor, limit)
+        for column, value in (("job_id", job_id), ("status", status), ("invoice_id", invoice_id), ("number", number)):
             if value is not None:
                 query = query.where(_rows.c[column] == value)
-        if cursor is not None:
-            query = query.where(older_than(_rows.c.created_at, _rows.c.id, cursor))
         with reading(self._engine) as connection:
             found = [InvoiceRecord(**row) for row in connection.execute(query).mappings()]
         return page_of(found, limit, attrgetter("created_at"), attrgetter("id"))

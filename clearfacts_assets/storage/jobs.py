@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, Row, Select, func, select, update
 
 from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets.storage.database import insert_into, reading, write
-from clearfacts_assets.storage.paging import Page, older_than, page_of, page_size
+from clearfacts_assets.storage.paging import NEWEST_FIRST, Page, Span, page_of, page_size
 from clearfacts_assets.storage.tables import InvoiceRow, Job
 
 _jobs = Job.__table__
@@ -163,15 +163,14 @@ class JobRepository:
         partition_key: str | None = None,
         limit: int = 50,
         cursor: str | None = None,
+        span: Span = NEWEST_FIRST,
     ) -> Page[JobRecord]:
-        """Jobs, newest first. Raises BadCursor."""
+        """Jobs, newest first unless the span says otherwise. Raises BadCursor."""
         limit = page_size(limit)
-        query = _select_jobs().order_by(_jobs.c.created_at.desc(), _jobs.c.id.desc()).limit(limit + 1)
+        query = span.of(_select_jobs(), _jobs.c.created_at, _jobs.c.id, cursor, limit)
         for column, value in (("status", status), ("job_type", job_type), ("partition_key", partition_key)):
             if value is not None:
                 query = query.where(_jobs.c[column] == value)
-        if cursor is not None:
-            query = query.where(older_than(_jobs.c.created_at, _jobs.c.id, cursor))
         with reading(self._engine) as connection:
             found = [_record(row) for row in connection.execute(query)]
         return page_of(found, limit, attrgetter("created_at"), attrgetter("id"))
@@ -210,16 +209,20 @@ class JobRepository:
 
     def counts(self, job_id: UUID) -> JobCounts:
         """What became of the job's invoices, counted in one snapshot."""
-        query = select(InvoiceRow.status, func.count()).where(InvoiceRow.job_id == job_id).group_by(InvoiceRow.status)
-        with reading(self._engine) as connection:
-            by_status = {InvoiceStatus(status): int(number) for status, number in connection.execute(query)}
-        return JobCounts(
-            total=sum(by_status.values()),
-            sent=by_status.get(InvoiceStatus.SENT, 0),
-            failed=by_status.get(InvoiceStatus.FAILED, 0),
-            duplicates=by_status.get(InvoiceStatus.DUPLICATE, 0),
-            pending=by_status.get(InvoiceStatus.PENDING, 0),
+        return self.counts_of([job_id])[job_id]
+
+    def counts_of(self, job_ids: Sequence[UUID]) -> dict[UUID, JobCounts]:
+        """The same for several jobs at once."""
+        query = (
+            select(InvoiceRow.job_id, InvoiceRow.status, func.count())
+            .where(InvoiceRow.job_id.in_(job_ids))
+            .group_by(InvoiceRow.job_id, InvoiceRow.status)
         )
+        found: dict[UUID, dict[InvoiceStatus, int]] = {job_id: {} for job_id in job_ids}
+        with reading(self._engine) as connection:
+            for job_id, status, number in connection.execute(query):
+                found[job_id][InvoiceStatus(status)] = int(number)
+        return {job_id: _counts(by_status) for job_id, by_status in found.items()}
 
     def errors(
         self, job_id: UUID, limit: int = 100, statuses: Sequence[str] = (InvoiceStatus.FAILED,)
@@ -236,6 +239,16 @@ class JobRepository:
                 JobError(row.invoice_id, row.status, row.error_message or "", row.updated_at)
                 for row in connection.execute(query)
             ]
+
+
+def _counts(by_status: Mapping[InvoiceStatus, int]) -> JobCounts:
+    return JobCounts(
+        total=sum(by_status.values()),
+        sent=by_status.get(InvoiceStatus.SENT, 0),
+        failed=by_status.get(InvoiceStatus.FAILED, 0),
+        duplicates=by_status.get(InvoiceStatus.DUPLICATE, 0),
+        pending=by_status.get(InvoiceStatus.PENDING, 0),
+    )
 
 
 def _select_jobs() -> Select[Any]:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, or_
+from sqlalchemy import ColumnElement, Select, and_, or_
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ class BadCursor(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Some rows, newest first, and how to ask for those after them; None where there are no more."""
+    """Some rows, and how to ask for those after them; None where there are no more."""
 
     items: Sequence[T]
     next_cursor: str | None
@@ -55,10 +55,47 @@ class Position:
         return position
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which rows of a list, by their time, and in which direction; ``since <= time < until``."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    oldest_first: bool = False
+
+    def of(
+        self,
+        query: Select[Any],
+        moment: ColumnElement[Any],
+        identifier: ColumnElement[Any],
+        cursor: str | None,
+        size: int,
+    ) -> Select[Any]:
+        """The query for the rows after the cursor, and for one more than fits the page. Raises BadCursor."""
+        if self.since is not None:
+            query = query.where(moment >= self.since)
+        if self.until is not None:
+            query = query.where(moment < self.until)
+        if cursor is not None:
+            after = newer_than if self.oldest_first else older_than
+            query = query.where(after(moment, identifier, cursor))
+        order = (moment, identifier) if self.oldest_first else (moment.desc(), identifier.desc())
+        return query.order_by(*order).limit(size + 1)
+
+
+NEWEST_FIRST = Span()
+
+
 def older_than(moment: ColumnElement[Any], identifier: ColumnElement[Any], cursor: str) -> ColumnElement[bool]:
-    """The condition for the rows after the cursor's. Raises BadCursor."""
+    """The condition for the rows after the cursor's, newest first. Raises BadCursor."""
     after = Position.of(cursor)
     return or_(moment < after.moment, and_(moment == after.moment, identifier < after.id))
+
+
+def newer_than(moment: ColumnElement[Any], identifier: ColumnElement[Any], cursor: str) -> ColumnElement[bool]:
+    """The condition for the rows after the cursor's, oldest first. Raises BadCursor."""
+    after = Position.of(cursor)
+    return or_(moment > after.moment, and_(moment == after.moment, identifier > after.id))
 
 
 def page_of(found: Sequence[T], limit: int, moment_of: Callable[[T], datetime], id_of: Callable[[T], UUID]) -> Page[T]:
