@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +24,7 @@ from clearfacts_assets.storage.jobs import FINISHED, JobRepository
 
 _CLOCK_TOLERANCE = 5  # seconds by which one process's start time may differ when the system's clock is corrected
 SCHEDULE_TAG = "dagster/schedule_name"
+LAUNCH_SECONDS = 60  # after which a job that Dagster knows nothing of, or has only noted, was never launched
 _ENDED_BADLY = {dg.DagsterRunStatus.FAILURE: "failed", dg.DagsterRunStatus.CANCELED: "was stopped by a person"}
 
 
@@ -128,9 +129,9 @@ def reconcile(instance: dg.DagsterInstance, engine: Engine) -> list[UUID]:
     died = []
     for job in jobs.unfinished():
         run = instance.get_run_by_id(str(job.id))
-        if run is None:
-            if job.status == "running":
-                jobs.finish(job.id, "failed", error_message="Dagster knows no run with this id", now=_now())
+        if run is None or run.status is dg.DagsterRunStatus.NOT_STARTED:
+            if job.status == "running" or _now() - job.created_at > timedelta(seconds=LAUNCH_SECONDS):
+                _close_without_run(jobs, job.id, instance, run)
             continue
         if run.status is dg.DagsterRunStatus.STARTED and _is_dead(job.details.get("worker")):
             instance.report_run_failed(
@@ -144,6 +145,18 @@ def reconcile(instance: dg.DagsterInstance, engine: Engine) -> list[UUID]:
             message = f"The run {_ENDED_BADLY[run.status]} before it could say why: see its page in Dagster."
             jobs.finish(job.id, "failed", error_message=message, now=_now())
     return died
+
+
+def _close_without_run(
+    jobs: JobRepository, job_id: UUID, instance: dg.DagsterInstance, run: dg.DagsterRun | None
+) -> None:
+    """Whoever launched it died on the way, or somebody deleted the run."""
+    if run is None:
+        message = "Dagster knows no run with this id: it was never launched, or it was deleted. Start it again."
+    else:
+        message = "The run was noted but never launched. Start it again."
+        instance.report_run_failed(run, message=message)
+    jobs.finish(job_id, "failed", error_message=message, now=_now())
 
 
 def dead_runs(instance: dg.DagsterInstance, engine: Engine) -> list[UUID]:
