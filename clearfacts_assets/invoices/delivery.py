@@ -158,9 +158,8 @@ class _Run:
                 self._take_on(batch or ())
                 told_to_stop = self._look_for_stop()
             self._wake_up()
-            landed = self._land()
+            self._settle(self._land())
             self._launch()
-            self._settle(landed)
             if self.stopped:
                 self._leave_the_rest()
             if self.results:

@@ -132,10 +132,11 @@ class DeliveryReview:
     def resolve(self, delivery_id: UUID, verdict: Verdict, *, reason: str, actor: str, now: datetime) -> DeliveryRecord:
         """Carry out a person's verdict, in one transaction with its audit entry.
 
-        ``delivered``: it has arrived, the rows that waited for it are sent. ``resend``: it leaves with the next run
-        that meets it, under a new idempotency key; older versions of it that have not left never will. ``waive``: it
-        will not be sent, the rows that waited for it are failed. Raises DeliveryNotFound; ForbiddenTransition where
-        the life cycle knows no such edge, as while it is being sent; ValueError without a reason or an actor.
+        ``delivered``: it has arrived; the row of the job that tried last is sent, others are duplicates. ``resend``:
+        it leaves with the next run that meets it, under a new idempotency key; older versions of it that have not
+        left never will. ``waive``: it will not be sent, the rows that waited for it are failed. Raises
+        DeliveryNotFound; ForbiddenTransition where the life cycle knows no such edge, as while it is being sent;
+        ValueError without a reason or an actor.
         """
         if not reason.strip() or not actor.strip():
             raise ValueError("a verdict needs a reason and somebody who gives it")
@@ -187,13 +188,19 @@ def _apply(
         values["delivered_at"] = now
     connection.execute(update(_deliveries).where(_deliveries.c.id == record.id).values(values))
     audit(connection, record, event, actor, reason, now)
-    waiting: dict[Event, dict[str, Any]] = {
-        Event.CONFIRMED: {"status": InvoiceStatus.SENT, "error_message": None, "processed_at": now},
-        Event.DISMISSED: {"status": InvoiceStatus.FAILED, "error_message": note, "processed_at": now},
-        Event.RESENT: {"error_message": f"leaves with the next run of its day; {note}"},
-    }
-    connection.execute(
-        update(InvoiceRow)
-        .where(InvoiceRow.delivery_id == record.id, InvoiceRow.status == InvoiceStatus.PENDING)
-        .values(updated_at=now, **waiting[event])
-    )
+    _settle_rows(connection, record, event, note, now)
+
+
+def _settle_rows(connection: Connection, record: DeliveryRecord, event: Event, note: str, now: datetime) -> None:
+    """The rows that waited for the delivery follow the verdict."""
+    waiting = update(InvoiceRow).where(InvoiceRow.delivery_id == record.id, InvoiceRow.status == InvoiceStatus.PENDING)
+    if event is Event.RESENT:
+        message = f"leaves with the next run of its day; {note}"
+        connection.execute(waiting.values(error_message=message, updated_at=now))
+        return
+    if event is Event.CONFIRMED:
+        # It was the last job to try that got it there; for any other it is one that was delivered already.
+        sent = {"status": InvoiceStatus.SENT, "error_message": None, "processed_at": now, "updated_at": now}
+        connection.execute(waiting.where(InvoiceRow.job_id == record.run_id).values(sent))
+    status = InvoiceStatus.DUPLICATE if event is Event.CONFIRMED else InvoiceStatus.FAILED
+    connection.execute(waiting.values(status=status, error_message=note, processed_at=now, updated_at=now))

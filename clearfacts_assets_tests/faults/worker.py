@@ -1,0 +1,237 @@
+"""Real worker processes that may be killed for real, made in milliseconds.
+
+``Workshop`` starts this module as a process that has everything imported. For each worker it forks a child, which
+does what a job does, with the product's own parts: begin the job, store, record verdicts, deliver, record the results,
+finish. A crash is a SIGKILL: at a named point of the work, or after some time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any
+from uuid import UUID
+
+from clearfacts_assets.invoices.delivery import deliver
+from clearfacts_assets.invoices.destinations.clearfacts_graphql import ClearfactsGraphql
+from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRest
+from clearfacts_assets.invoices.model import Decision, Report, SourceDocument
+from clearfacts_assets.invoices.outcomes import Pace
+from clearfacts_assets.invoices.ports import Force
+from clearfacts_assets.invoices.ubl import parse, read_invoice
+from clearfacts_assets.storage.database import open_engine
+from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
+from clearfacts_assets.storage.invoices import InvoiceRepository
+from clearfacts_assets.storage.jobs import JobRepository
+from clearfacts_assets_tests.faults.papers import Paper
+
+DAY = "2026-11-20"
+POINTS = (
+    *("stored", "registering", "claiming", "claimed", "sending", "answered", "settling", "settled"),
+    *("recording", "recorded"),
+)
+FAILED = 3  # the exit code of a worker that raised
+
+
+@dataclass(frozen=True)
+class Worker:
+    """What one worker does, and how it ends before its time, if it does."""
+
+    run_id: str
+    papers: Sequence[Paper]
+    crash_at: str = ""  # a name of POINTS
+    crash_after: int = 0  # passing the point so many times before
+    kill_after: float = 0.0  # seconds; 0: not
+    stop_after: float = 0.0  # seconds until SIGTERM; 0: not
+    dead_run_ids: Sequence[str] = ()
+    concurrency: int = 4
+    batch: int = 5
+    attempts: int = 4
+    lease: float = 30.0
+    patience: float = 1.0
+    force: str = ""  # the wish's request
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where workers work."""
+
+    database_url: str
+    transport: str
+    clearfacts_url: str
+    token: str
+    deadline: float = 0.25
+    longest_wait: float = 0.05
+
+
+def work(place: Place, worker: Worker) -> None:
+    """The whole job, as the assets do it, in this process."""
+    reached = _crashing(worker)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    engine = open_engine(place.database_url)
+    jobs, rows, run_id = JobRepository(engine), InvoiceRepository(engine), UUID(worker.run_id)
+    jobs.begin(run_id, job_type="manual", partition_key=DAY, correlation_id=worker.run_id, details={}, now=_now())
+    documents = [SourceDocument(paper.erp_id, _now(), paper.content) for paper in worker.papers]
+    rows.store(run_id, documents, now=_now(), skip_delivered=not worker.force)
+    for batch in rows.batches_to_validate(run_id, 50):
+        rows.record_reports(run_id, [(row.id, _accepted(row.content), {}) for row in batch], now=_now())
+    reached("stored")
+    destination = _destination(place, worker)
+    for results in deliver(
+        rows.batches_to_deliver(run_id, worker.batch),
+        ledger=SqlDeliveryLedger(engine),
+        destination=destination,
+        run_id=run_id,
+        pace=Pace(
+            concurrency=worker.concurrency,
+            lease=worker.lease,
+            attempts=worker.attempts,
+            patience=worker.patience,
+            first_pause=0.005,
+            longest_pause=0.02,
+        ),
+        correlation_id=worker.run_id,
+        force=Force("the fault suite", "it was told to", worker.force) if worker.force else None,
+        dead_run_ids=[UUID(dead) for dead in worker.dead_run_ids],
+        should_stop=stop.is_set,
+        reached=reached,
+    ):
+        reached("recording")
+        rows.record_results(run_id, results, now=_now())
+        reached("recorded")
+    rows.follow_deliveries(run_id, now=_now())
+    jobs.finish(run_id, "completed", error_message=None, now=_now())
+
+
+def _crashing(worker: Worker) -> Callable[[str], None]:
+    passed: Counter[str] = Counter()
+
+    def reached(point: str) -> None:
+        passed[point] += 1
+        if point == worker.crash_at and passed[point] > worker.crash_after:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return reached
+
+
+def _destination(place: Place, worker: Worker) -> ClearfactsRest | ClearfactsGraphql:
+    common: dict[str, Any] = {
+        "connect_timeout": place.deadline,
+        "deadline": place.deadline,
+        "longest_wait": place.longest_wait,
+        "connections": worker.concurrency,
+    }
+    if place.transport == "rest":
+        return ClearfactsRest(place.clearfacts_url, place.token, **common)
+    return ClearfactsGraphql(place.clearfacts_url, place.token, login_url=place.clearfacts_url, **common)
+
+
+def _accepted(content: bytes) -> Report:
+    head = read_invoice(parse(content).root)
+    return Report("", len(content), "none", head, Decision.ACCEPT, (), (), 0.0)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Workshop:
+    """The process that forks workers; one at a time may ask it."""
+
+    def __init__(self) -> None:
+        self.log = tempfile.NamedTemporaryFile("w+", prefix="clearfacts-workers-", suffix=".log", delete=False)  # noqa: SIM115
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True
+        )
+
+    def __enter__(self) -> Workshop:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self._process.communicate()
+        self.log.close()
+        os.unlink(self.log.name)
+
+    def run(self, place: Place, workers: Sequence[Worker]) -> list[int]:
+        """All at once. Returns how each ended: 0, FAILED, or minus the signal that killed it."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps([asdict(place), [asdict(worker) for worker in workers]]) + "\n")
+        self._process.stdin.flush()
+        ends: list[int] = json.loads(self._process.stdout.readline())
+        return ends
+
+    def complaints(self) -> str:
+        """What workers wrote to standard error since the last time."""
+        self.log.seek(self._read if hasattr(self, "_read") else 0)
+        text = self.log.read()
+        self._read = self.log.tell()
+        return text
+
+
+@dataclass
+class _Child:
+    pid: int
+    signals: list[tuple[float, int]] = field(default_factory=list)
+    end: int | None = None
+
+
+def _serve() -> None:
+    for line in sys.stdin:
+        place, workers = json.loads(line)
+        children = [_fork(Place(**place), Worker(**(one | _papers_of(one)))) for one in workers]
+        _watch(children)
+        print(json.dumps([child.end for child in children]), flush=True)  # noqa: T201
+
+
+def _papers_of(worker: dict[str, Any]) -> dict[str, Any]:
+    return {"papers": [Paper(**paper) for paper in worker["papers"]]}
+
+
+def _fork(place: Place, worker: Worker) -> _Child:
+    pid = os.fork()
+    if pid == 0:
+        code = FAILED
+        try:
+            work(place, worker)
+            code = 0
+        except BaseException:  # noqa: BLE001  the parent must see the end, whatever it was
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+    now = time.monotonic()
+    timed = [(worker.stop_after, signal.SIGTERM), (worker.kill_after, signal.SIGKILL)]
+    return _Child(pid, sorted((now + after, number) for after, number in timed if after))
+
+
+def _watch(children: Sequence[_Child]) -> None:
+    while any(child.end is None for child in children):
+        for child in children:
+            if child.end is not None:
+                continue
+            pid, status = os.waitpid(child.pid, os.WNOHANG)
+            if pid:
+                child.end = os.waitstatus_to_exitcode(status)
+            elif child.signals and child.signals[0][0] <= time.monotonic():
+                os.kill(child.pid, child.signals.pop(0)[1])
+        time.sleep(0.001)
+
+
+if __name__ == "__main__":
+    _serve()
