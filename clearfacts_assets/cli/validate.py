@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from clearfacts_assets.invoices.model import Report
     from clearfacts_assets.invoices.validation import Validator
 
-FEW = 20  # documents; below this, starting worker processes takes longer than the work
+FEW = 20  # documents; below this, starting a second worker process takes longer than the work
 WIDEST = 8  # worker processes at most
 
 
@@ -26,7 +26,7 @@ def validate(
     policy: Annotated[Path | None, typer.Option(help="YAML file with an own policy")] = None,
     layer: Annotated[list[str] | None, typer.Option(help="run this layer alone; may be repeated")] = None,
     svrl: Annotated[Path | None, typer.Option(help="folder for one SVRL file a document")] = None,
-    workers: Annotated[int | None, typer.Option(min=0, max=64, help="worker processes; 0 for none")] = None,
+    workers: Annotated[int | None, typer.Option(min=0, max=64, help="worker processes; 0 works in this one")] = None,
 ) -> None:
     """Validate documents. Exit code 0: all would be accepted, 1: some would not, 2: the call was wrong."""
     files = _files(paths)
@@ -80,7 +80,7 @@ def _validator(policy: Path | None, layers: list[str] | None, workers: int | Non
         fail(f"there is no layer {unknown[0]}; there are {', '.join(known_layers())}", code=2)
     chosen = settings.load().validation
     if workers is None:
-        workers = 0 if documents < FEW else min(os.cpu_count() or 1, WIDEST)
+        workers = 1 if documents < FEW else min(os.cpu_count() or 1, WIDEST)
     changes: dict[str, object] = {"workers": workers}
     if policy is not None:
         changes["policy"] = policy

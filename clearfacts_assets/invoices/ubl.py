@@ -127,7 +127,7 @@ def _deeper_than(depth: int) -> etree.XPath:
 
 def _not_xml(error: etree.XMLSyntaxError) -> Unreadable:
     message = (error.msg or "no reason given").strip()
-    if "huge text" in message.lower():
+    if "text node" in message.lower() and "too long" in message.lower():
         message = "a single text is longer than 10 million characters; an attachment may have about 7.5 MB"
     return Unreadable("DOC-SYNTAX", f"this is not XML that can be read: {message}", error.lineno or None)
 

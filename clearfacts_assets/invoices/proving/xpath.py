@@ -153,10 +153,9 @@ class _Parser:
             if mark == "//":
                 raise NotUnderstood("// inside a path")
             steps.append(self._step())
-        if not start and len(steps) == 1 and steps[0].axis == "expression" and not steps[0].predicates:
-            only = steps[0].expression
-            assert only is not None
-            return only
+        only = steps[0]
+        if not start and len(steps) == 1 and only.expression is not None and not only.predicates:
+            return only.expression
         return Path(start, tuple(steps))
 
     def _step(self) -> Step:

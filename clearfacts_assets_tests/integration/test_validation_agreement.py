@@ -1,0 +1,144 @@
+"""We say what the official artefacts say: on real documents, and on thousands of seeded mutants.
+
+``CLEARFACTS_MUTANTS=2000`` runs as many; an ordinary test run is content with fewer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from lxml import etree
+from saxonche import PySaxonApiError, PySaxonProcessor
+
+from clearfacts_assets.invoices.inspection import Inspector, Plan
+from clearfacts_assets.invoices.model import Decision
+from clearfacts_assets.invoices.outline import Outline
+from clearfacts_assets.invoices.proving.prover import Prover
+from clearfacts_assets.invoices.rules import RuleOptions, build
+from clearfacts_assets.invoices.rules.ubl_xsd import artefacts
+from clearfacts_assets.invoices.ubl import parse
+from clearfacts_assets_tests.fixtures.ubl_documents import document
+from clearfacts_assets_tests.fixtures.ubl_mutants import mutants, originals
+
+MUTANTS = int(os.environ.get("CLEARFACTS_MUTANTS", "300"))
+SEED = int(os.environ.get("CLEARFACTS_SEED", "20261121"))
+SVRL = "{http://purl.oclc.org/dsdl/svrl}"
+REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "ubl"
+ERROR = Counter({("XSLT-ERROR", "fatal"): 1})
+FLAGS = {"error": "fatal", "warning": "warning"}
+
+
+class Official:
+    """CEN's artefact exactly as it is shipped, on Saxon, and nothing of ours."""
+
+    def __init__(self) -> None:
+        self._processor = PySaxonProcessor(license=False)
+        artefact = (artefacts() / "EN16931-UBL-validation.xslt").read_text("utf-8")
+        self._sheet = self._processor.new_xslt30_processor().compile_stylesheet(stylesheet_text=artefact)
+
+    def failed(self, content: bytes) -> Counter[tuple[str, str]]:
+        """How often each rule failed, with its flag; ERROR where the artefact itself breaks."""
+        text = etree.tostring(etree.fromstring(content), encoding="unicode")
+        try:
+            svrl = self._sheet.transform_to_string(xdm_node=self._processor.parse_xml(xml_text=text))
+        except PySaxonApiError:
+            return ERROR
+        root = etree.fromstring(svrl.encode(), etree.XMLParser(huge_tree=True))
+        return Counter((each.get("id"), each.get("flag")) for each in root.iter(f"{SVRL}failed-assert"))
+
+
+@pytest.fixture(scope="module")
+def official() -> Official:
+    return Official()
+
+
+@pytest.fixture(scope="module")
+def inspector() -> Inspector:
+    return Inspector(Plan(layers=("en16931",)))
+
+
+def ours(inspector: Inspector, content: bytes) -> Counter[tuple[str, str]]:
+    return Counter((each.rule, FLAGS[each.severity.value]) for each in inspector.inspect(content).findings)
+
+
+def test_every_mutant_gets_the_official_findings(official, inspector):
+    seen: Counter[str] = Counter()
+    for number, content in enumerate(mutants(SEED, MUTANTS)):
+        expected, found = official.failed(content), ours(inspector, content)
+        assert found == expected, f"mutant {number} of seed {SEED}"
+        seen["broken" if expected else "sound"] += 1
+        seen["raises"] += expected == ERROR
+    assert min(seen["broken"], seen["sound"], seen["raises"]) > MUTANTS / 50  # or the mutants prove nothing
+    print(f"\nEN 16931: {MUTANTS} mutants, {dict(seen)}: identical")  # noqa: T201
+
+
+def test_what_is_proved_is_never_wrong_and_most_sound_documents_are_proved(official):
+    prover = Prover((artefacts() / "EN16931-UBL-validation.xslt").read_bytes())
+    assert prover.asserts == 979
+    proved: Counter[tuple[bool, bool]] = Counter()
+    for content in [*originals(), *mutants(SEED + 1, MUTANTS)]:
+        sound = not official.failed(content)
+        proves = prover.proves(Outline(parse(content).root))
+        assert sound or not proves
+        proved[sound, proves] += 1
+    assert proved[True, True] > 20 * proved[True, False]
+    print(f"\nproved {proved[True, True]} of {proved[True, True] + proved[True, False]} sound documents")  # noqa: T201
+
+
+def test_peppol_s_gates_change_no_finding():
+    """Against mock-einvoice as it is shipped: its own parser, its own tree, every rule asked."""
+    from mockeinvoice import rules as shipped
+    from mockeinvoice import ubl as their_ubl
+
+    rule_set = build("peppol_bis3", RuleOptions())
+    bases = [content for content in originals() if b"selfbilling" not in content]
+    broken = 0
+    for number, content in enumerate([*bases, *mutants(SEED + 2, MUTANTS, bases)]):
+        expected = Counter((each.code, each.path) for each in shipped.run(None, "peppol", their_ubl.tree(content)))
+        found = Counter((each.rule, each.location) for each in rule_set.check(parse(content)))
+        assert {rule for rule, _ in found} == {rule for rule, _ in expected}, f"mutant {number} of seed {SEED + 2}"
+        assert found.total() == expected.total(), f"mutant {number} of seed {SEED + 2}"
+        broken += bool(expected)
+    assert broken > MUTANTS / 10
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"no real documents in {REAL}")
+def test_real_documents_get_the_official_findings(official, inspector):
+    files = sorted(path for path in REAL.iterdir() if path.suffix.lower() == ".xml")
+    assert len(files) >= 18
+    for path in files:
+        content = path.read_bytes()
+        assert ours(inspector, content) == official.failed(content), path.name
+    print(f"\n{len(files)} real documents: identical")  # noqa: T201
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"no real documents in {REAL}")
+def test_mutants_of_real_documents_get_the_official_findings(official, inspector):
+    bases = [path.read_bytes() for path in sorted(REAL.iterdir()) if path.suffix.lower() == ".xml"]
+    for number, content in enumerate(mutants(SEED + 3, MUTANTS // 3, bases)):
+        assert ours(inspector, content) == official.failed(content), f"mutant {number} of seed {SEED + 3}"
+
+
+def test_a_prover_that_understands_nothing_leaves_everything_to_saxon():
+    from clearfacts_assets.invoices.proving.xpath import NotUnderstood
+
+    artefact = (artefacts() / "EN16931-UBL-validation.xslt").read_bytes()
+    for old, new in (
+        (b"normalize-space(cbc:ID) != ''", b"format-number(cbc:ID, '0') != ''"),
+        (b'mode="M11" select="@*|*"', b'mode="M11" select="*"'),
+        (b"<svrl:fired-rule", b'<xsl:variable name="v" select="1"/><svrl:fired-rule'),
+    ):
+        assert old in artefact
+        with pytest.raises(NotUnderstood):
+            Prover(artefact.replace(old, new))
+
+
+def test_with_and_without_proofs_the_report_is_the_same():
+    plain, quick = (Inspector(Plan(options=RuleOptions(proofs=proofs))) for proofs in (False, True))
+    for content in [document(), *mutants(SEED + 4, 30)]:
+        first, second = plain.inspect(content), quick.inspect(content)
+        assert (first.decision, first.findings, first.versions) == (second.decision, second.findings, second.versions)
+    assert quick.inspect(document()).decision is Decision.ACCEPT
