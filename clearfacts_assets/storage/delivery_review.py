@@ -16,7 +16,7 @@ from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets.invoices.ports import DeliveryRecord
 from clearfacts_assets.storage.database import reading, write
 from clearfacts_assets.storage.delivery_rows import audit, record_of, resent
-from clearfacts_assets.storage.paging import Page, older_than, page_of, page_size
+from clearfacts_assets.storage.paging import NEWEST_FIRST, Page, Span, page_of, page_size
 from clearfacts_assets.storage.tables import AuditLog, Delivery, DeliveryAttempt, InvoiceRow, Job
 
 _deliveries = cast(Table, Delivery.__table__)
@@ -81,17 +81,24 @@ class DeliveryReview:
         self._engine = engine
 
     def list(
-        self, *, states: Sequence[State] = (), number: str | None = None, limit: int = 50, cursor: str | None = None
+        self,
+        *,
+        states: Sequence[State] = (),
+        number: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+        span: Span = NEWEST_FIRST,
     ) -> Page[DeliveryRecord]:
-        """Deliveries, newest first, in the states asked for (all without any). Raises BadCursor."""
+        """Deliveries in the states asked for (all without any), newest first unless the span says otherwise.
+
+        Raises BadCursor.
+        """
         limit = page_size(limit)
-        query = select(_deliveries).order_by(_deliveries.c.created_at.desc(), _deliveries.c.id.desc()).limit(limit + 1)
+        query = span.of(select(_deliveries), _deliveries.c.created_at, _deliveries.c.id, cursor, limit)
         if states:
             query = query.where(_deliveries.c.state.in_(states))
         if number is not None:
             query = query.where(_deliveries.c.number == number)
-        if cursor is not None:
-            query = query.where(older_than(_deliveries.c.created_at, _deliveries.c.id, cursor))
         with reading(self._engine) as connection:
             found = [record_of(row) for row in connection.execute(query).mappings()]
         return page_of(found, limit, attrgetter("created_at"), attrgetter("id"))
