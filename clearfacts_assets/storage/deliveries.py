@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine, Table, bindparam, func, insert, or_, 
 from clearfacts_assets.invoices.lifecycle import Event, State, after, before
 from clearfacts_assets.invoices.model import InvoiceKey
 from clearfacts_assets.invoices.ports import Candidate, DeliveryRecord, Force, Registration, Settlement
+from clearfacts_assets.storage.audit import Actor
 from clearfacts_assets.storage.database import database_now, insert_into, reading, write
 from clearfacts_assets.storage.delivery_rows import (
     attempt_of,
@@ -237,7 +238,7 @@ class _Registrar:
             if changed is None:
                 continue
             again[delivery.id] = record_of(changed)
-            audit(self._connection, delivery, Event.RESENT, force.actor, force.reason, self._now)
+            audit(self._connection, delivery, Event.RESENT, Actor(force.actor), force.reason, self._now)
         return [
             Registration(answer.row_id, again[answer.delivery.id], Event.RESENT)
             if answer.delivery.id in again

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, Table, select, update
 from clearfacts_assets.invoices.lifecycle import Event, ForbiddenTransition, State, Verdict, after, before
 from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets.invoices.ports import DeliveryRecord
+from clearfacts_assets.storage.audit import Actor
 from clearfacts_assets.storage.database import reading, write
 from clearfacts_assets.storage.delivery_rows import audit, record_of, resent
 from clearfacts_assets.storage.paging import NEWEST_FIRST, Page, Span, page_of, page_size
@@ -136,7 +137,9 @@ class DeliveryReview:
                 [Seen(**dict(row)) for row in seen],
             )
 
-    def resolve(self, delivery_id: UUID, verdict: Verdict, *, reason: str, actor: str, now: datetime) -> DeliveryRecord:
+    def resolve(
+        self, delivery_id: UUID, verdict: Verdict, *, reason: str, actor: Actor | str, now: datetime
+    ) -> DeliveryRecord:
         """Carry out a person's verdict, in one transaction with its audit entry.
 
         ``delivered``: it has arrived; the row of the job that tried last is sent, others are duplicates. ``resend``:
@@ -145,16 +148,17 @@ class DeliveryReview:
         DeliveryNotFound; ForbiddenTransition where the life cycle knows no such edge, as while it is being sent;
         ValueError without a reason or an actor.
         """
-        if not reason.strip() or not actor.strip():
+        who = Actor(actor) if isinstance(actor, str) else actor
+        if not reason.strip() or not who.name.strip():
             raise ValueError("a verdict needs a reason and somebody who gives it")
 
         def work(connection: Connection) -> DeliveryRecord:
             record = _read(connection, delivery_id, lock=True)
-            _apply(connection, record, verdict.event, actor, reason, now)
+            _apply(connection, record, verdict.event, who, reason, now)
             if verdict is Verdict.RESEND:
                 for older in _unsent_versions(connection, record):
                     why = f"revision {record.revision} is sent instead: {reason}"
-                    _apply(connection, older, Event.DISMISSED, actor, why, now)
+                    _apply(connection, older, Event.DISMISSED, who, why, now)
             return _read(connection, delivery_id)
 
         return write(self._engine, work)
@@ -182,11 +186,11 @@ def _unsent_versions(connection: Connection, record: DeliveryRecord) -> list[Del
 
 
 def _apply(
-    connection: Connection, record: DeliveryRecord, event: Event, actor: str, reason: str, now: datetime
+    connection: Connection, record: DeliveryRecord, event: Event, actor: Actor, reason: str, now: datetime
 ) -> None:
     if record.state not in before(event):
         raise ForbiddenTransition(record.state, event)
-    note = f"{event} by {actor}: {reason}"
+    note = f"{event} by {actor.name}: {reason}"
     if event is Event.RESENT:
         values = resent(record, note, now)
     else:

@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
 from clearfacts_assets.invoices.lifecycle import Event, State, after
 from clearfacts_assets.invoices.model import DocumentType, InvoiceKey
 from clearfacts_assets.invoices.ports import DeliveryRecord
-from clearfacts_assets.storage.tables import AuditLog
+from clearfacts_assets.storage.audit import Actor, record
 
 KEY = ("destination", "receiver", "supplier", "document_type", "number", "issue_year")
 PLAIN = (
@@ -86,27 +86,26 @@ def resent(delivery: DeliveryRecord, reason: str, now: datetime) -> dict[str, An
 
 
 def audit(
-    connection: Connection, delivery: DeliveryRecord, event: Event, actor: str, reason: str, now: datetime
+    connection: Connection, delivery: DeliveryRecord, event: Event, actor: Actor, reason: str, now: datetime
 ) -> None:
     """Record a person's decision about a delivery, with what it was before."""
-    connection.execute(
-        insert(AuditLog).values(
-            id=uuid4(),
-            action=f"delivery.{event}",
-            resource_type="delivery",
-            resource_id=str(delivery.id),
-            details={
-                "actor": actor,
-                "reason": reason,
-                "number": delivery.key.number,
-                "from": delivery.state,
-                "to": after(delivery.state, event),
-                "revision": delivery.revision,
-                "generation": delivery.generation,
-                "document_id": delivery.document_id,
-            },
-            created_at=now,
-        )
+    then = {
+        "number": delivery.key.number,
+        "state": delivery.state,
+        "revision": delivery.revision,
+        "generation": delivery.generation,
+        "document_id": delivery.document_id,
+    }
+    record(
+        connection,
+        actor=actor,
+        action=f"delivery.{event}",
+        resource_type="delivery",
+        resource_id=str(delivery.id),
+        before=then,
+        after={"state": after(delivery.state, event)},
+        reason=reason,
+        now=now,
     )
 
 

@@ -31,6 +31,7 @@ from clearfacts_assets.storage.types import ExactDecimal, IpAddress, Json, UtcDa
 
 JOB_TYPES = ("scheduled", "manual")
 JOB_STATUSES = ("pending", "running", "completed", "failed")
+SESSION_KINDS = ("browser", "api")
 ALERT_STATES = ("pending", "sent", "given_up")
 
 
@@ -150,10 +151,15 @@ class InvoiceRow(Base):
 
 
 class AuditLog(Base):
-    """Who changed what, when and from where."""
+    """Who changed what, when and from where. Rows are only added: triggers refuse to change or delete one."""
 
     __tablename__ = "audit_logs"
-    __table_args__ = (Index(None, "user_id"), Index(None, "action"), Index(None, "created_at"))
+    __table_args__ = (
+        UniqueConstraint("position"),
+        Index(None, "user_id"),
+        Index(None, "action"),
+        Index(None, "created_at"),
+    )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
     user_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
@@ -164,6 +170,59 @@ class AuditLog(Base):
     ip_address: Mapped[str | None] = mapped_column(IpAddress)
     user_agent: Mapped[str | None] = mapped_column(Words)
     created_at: Mapped[datetime]
+    # ours: the chain
+    position: Mapped[int]  # 1, 2, 3, ... without a gap
+    previous_hash: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64))  # storage/audit.py says over what
+
+
+class Session(Base):
+    """A login, until it ends: behind a browser's cookie, or behind a family of refresh tokens."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (
+        _one_of("kind", SESSION_KINDS),
+        UniqueConstraint("token_hash"),
+        Index(None, "user_id"),
+        Index(None, "expires_at"),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id"))
+    kind: Mapped[str] = mapped_column(String(10))
+    token_hash: Mapped[str | None] = mapped_column(String(64))  # SHA-256 of the cookie's value
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    ended_because: Mapped[str | None] = mapped_column(String(50))
+
+
+class RefreshToken(Base):
+    """One refresh token of a session; used once. A second use ends the session."""
+
+    __tablename__ = "refresh_tokens"
+    __table_args__ = (Index(None, "session_id"),)
+
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)  # SHA-256
+    session_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"))
+    issued_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class ApiKey(Base):
+    """A service's key: what it may do and until when. The key itself is shown once and not kept."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (UniqueConstraint("name"), UniqueConstraint("key_hash"))
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    name: Mapped[str] = mapped_column(String(150))
+    key_hash: Mapped[str] = mapped_column(String(64))  # SHA-256
+    scopes: Mapped[list[Any]]
+    created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
 
 
 class ConfigurationEntry(Base):

@@ -56,6 +56,11 @@ def correlated(correlation_id: str) -> Iterator[None]:
         yield
 
 
+def names_a_secret(name: str) -> bool:
+    """Whether what stands under this name must not be written."""
+    return _SECRET_NAME.search(name) is not None
+
+
 def formatter(form: Format, *, secrets: Sequence[str] = ()) -> logging.Formatter:
     """One record to one line (in text, a traceback follows on indented lines)."""
     return structlog.stdlib.ProcessorFormatter(
@@ -84,7 +89,7 @@ def _without_secrets(known: Secrets) -> Processor:
         return _SECRET_TEXT.sub(lambda found: f"{found[1] or found[2]}{HIDDEN}", known.remove(text))
 
     def clean(name: str, value: object, depth: int) -> object:
-        if isinstance(value, SecretStr | SecretBytes) or _SECRET_NAME.search(name):
+        if isinstance(value, SecretStr | SecretBytes) or names_a_secret(name):
             return HIDDEN
         if value is None or isinstance(value, bool | int) or (isinstance(value, float) and isfinite(value)):
             return value

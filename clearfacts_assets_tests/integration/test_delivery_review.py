@@ -99,7 +99,7 @@ def test_a_verdict_follows_the_life_cycle_or_is_refused(desk: Desk, state: State
     (decision,) = desk.review.get(before.id).decisions
     assert decision.action == f"delivery.{verdict.event}"
     assert decision.details["actor"] == "an.operator"
-    assert (decision.details["from"], decision.details["to"]) == (state, expected)
+    assert (decision.details["before"]["state"], decision.details["after"]["state"]) == (state, expected)
 
 
 def test_a_confirmed_delivery_settles_the_rows_that_waited(desk: Desk) -> None:

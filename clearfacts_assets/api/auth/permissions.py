@@ -1,0 +1,104 @@
+"""Who may do what: the one table of roles. The tests' matrix and docs/security.md are made from it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a person, or a service, is to us. One each."""
+
+    ADMIN = "admin"
+    OPERATOR = "operator"
+    REVIEWER = "reviewer"
+    USER = "user"
+    SERVICE = "service"
+
+
+class Permission(StrEnum):
+    """One thing that can be allowed; a route asks for exactly one."""
+
+    INVOICES_READ = "invoices:read"
+    INVOICES_PROCESS = "invoices:process"
+    JOBS_READ = "jobs:read"
+    JOBS_RETRY = "jobs:retry"
+    DELIVERIES_READ = "deliveries:read"
+    DELIVERIES_RESOLVE = "deliveries:resolve"
+    HEALTH_READ = "health:read"
+    METRICS_READ = "metrics:read"
+    CONNECTIONS_TEST = "connections:test"
+    USERS_MANAGE = "users:manage"
+    KEYS_MANAGE = "keys:manage"
+    CONFIGURATION_READ = "configuration:read"
+    CONFIGURATION_WRITE = "configuration:write"
+    AUDIT_READ = "audit:read"
+    DAGSTER_READ = "dagster:read"
+    DAGSTER_WRITE = "dagster:write"
+
+
+MEANINGS: dict[Permission, str] = {
+    Permission.INVOICES_READ: "see invoices, their findings and their documents",
+    Permission.INVOICES_PROCESS: "start a job",
+    Permission.JOBS_READ: "see jobs and what they came to",
+    Permission.JOBS_RETRY: "start again what failed",
+    Permission.DELIVERIES_READ: "see deliveries with all evidence",
+    Permission.DELIVERIES_RESOLVE: "decide about a delivery that waits for a person",
+    Permission.HEALTH_READ: "see how the systems around us are",
+    Permission.METRICS_READ: "read metrics",
+    Permission.CONNECTIONS_TEST: "try a connection to an outside system",
+    Permission.USERS_MANAGE: "see, add, change and disable users",
+    Permission.KEYS_MANAGE: "see, make and revoke API keys",
+    Permission.CONFIGURATION_READ: "see the configuration (never its secrets)",
+    Permission.CONFIGURATION_WRITE: "change the configuration",
+    Permission.AUDIT_READ: "read the audit log",
+    Permission.DAGSTER_READ: "look at Dagster's UI",
+    Permission.DAGSTER_WRITE: "act in Dagster's UI: launch, stop, backfill, switch schedules",
+}
+
+_SEES = frozenset(
+    {
+        Permission.INVOICES_READ,
+        Permission.JOBS_READ,
+        Permission.DELIVERIES_READ,
+        Permission.HEALTH_READ,
+        Permission.DAGSTER_READ,
+    }
+)
+_OPERATES = _SEES | {
+    Permission.INVOICES_PROCESS,
+    Permission.JOBS_RETRY,
+    Permission.DELIVERIES_RESOLVE,
+    Permission.METRICS_READ,
+    Permission.CONNECTIONS_TEST,
+    Permission.CONFIGURATION_READ,
+    Permission.DAGSTER_WRITE,
+}
+
+ALLOWED: dict[Role, frozenset[Permission]] = {
+    Role.ADMIN: frozenset(Permission),
+    Role.OPERATOR: _OPERATES,
+    Role.REVIEWER: _SEES | {Permission.DELIVERIES_RESOLVE},
+    Role.USER: _SEES,
+    # The most that an API key can be given; each key has its own scopes out of these. A verdict is a person's.
+    Role.SERVICE: frozenset(
+        {
+            Permission.INVOICES_READ,
+            Permission.INVOICES_PROCESS,
+            Permission.JOBS_READ,
+            Permission.JOBS_RETRY,
+            Permission.DELIVERIES_READ,
+            Permission.HEALTH_READ,
+            Permission.METRICS_READ,
+        }
+    ),
+}
+
+
+def roles_as_markdown() -> str:
+    """The table in docs/security.md: a line a permission, a column a role."""
+    lines = [f"| permission | | {' | '.join(Role)} |", "|---|---|" + ":-:|" * len(Role)]
+    lines += [
+        f"| `{one}` | {MEANINGS[one]} | {' | '.join('x' if one in ALLOWED[role] else '' for role in Role)} |"
+        for one in Permission
+    ]
+    return "\n".join(lines)
