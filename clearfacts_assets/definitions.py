@@ -16,7 +16,7 @@ defs = dg.Definitions(
         assets.job_metrics,
         health.service_health,
     ],
-    asset_checks=[checks.retrieval_is_complete, checks.counts_are_conserved, checks.no_delivery_is_unknown],
+    asset_checks=[checks.retrieval_is_complete, checks.no_delivery_is_unknown],
     jobs=[automation.daily_processing, automation.manual_trigger, automation.health_monitoring],
     schedules=[automation.nightly, automation.health_schedule],
     sensors=[alerts.job_failed, alerts.job_completed, alerts.alert_dispatch],

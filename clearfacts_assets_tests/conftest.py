@@ -3,4 +3,5 @@
 pytest_plugins = [
     "clearfacts_assets_tests.fixtures.databases",
     "clearfacts_assets_tests.fixtures.simulator",
+    "clearfacts_assets_tests.fixtures.pipeline",
 ]

@@ -20,7 +20,8 @@ from dagster._utils.interrupts import capture_interrupts, check_captured_interru
 from clearfacts_assets import settings
 from clearfacts_assets.invoices import delivery
 from clearfacts_assets.invoices.automation import DAYS, window_of
-from clearfacts_assets.invoices.metadata import job_command, table
+from clearfacts_assets.invoices.checks import COUNTS_ARE_CONSERVED, counts_are_conserved
+from clearfacts_assets.invoices.metadata import links, table
 from clearfacts_assets.invoices.model import Decision, InvoiceStatus, SourceDocument
 from clearfacts_assets.invoices.outcomes import Pace
 from clearfacts_assets.invoices.ports import Candidate, Force, SourceError
@@ -90,7 +91,8 @@ def raw_invoices(
             retrieval=asdict(retrieval),
         )
         if retrieval.stopped:
-            book.note_problem(f"The ERP gave only {retrieval.pages} pages. {retrieval.stopped}")
+            pages = "1 page" if retrieval.pages == 1 else f"{retrieval.pages} pages"
+            book.note_problem(f"The ERP gave only {pages}. {retrieval.stopped}")
         yield dg.MaterializeResult(
             metadata={
                 "dagster/row_count": retrieval.rows,
@@ -103,7 +105,7 @@ def raw_invoices(
                 "window": f"{window.start:%Y-%m-%dT%H:%MZ} to {window.end:%Y-%m-%dT%H:%MZ}",
                 "complete": not retrieval.stopped,
                 "stopped_because": retrieval.stopped or "–",
-                "show": job_command(book.job.id),
+                **links(book.job.id),
             }
         )
 
@@ -153,7 +155,7 @@ def validated_invoices(
                     {"rule": "string", "layer": "string", "documents": "int"},
                     [(rule, layer, count) for (rule, layer), count in rules.most_common(15)],
                 ),
-                "show": job_command(book.job.id),
+                **links(book.job.id),
             }
         )
 
@@ -218,37 +220,43 @@ def processed_invoices(
                 "waiting": statuses[InvoiceStatus.PENDING],
                 "deliveries_per_second": round(sent / seconds, 1) if sent else 0,
                 "not_sent": table({"invoice": "string", "status": "string", "reason": "string"}, not_sent),
-                "show": job_command(book.job.id),
+                **links(book.job.id),
             }
         )
         if check_captured_interrupt():
             raise DagsterExecutionInterruptedError
 
 
-@dg.asset(partitions_def=DAYS, deps=[processed_invoices], group_name=GROUP, owners=OWNERS, kinds={"metrics"})
+@dg.asset(
+    partitions_def=DAYS,
+    deps=[processed_invoices],
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"metrics"},
+    check_specs=[COUNTS_ARE_CONSERVED],
+)
 def job_metrics(context: dg.AssetExecutionContext, database: DatabaseResource) -> Iterator[dg.MaterializeResult[None]]:
     """What the day came to: counts, amounts and times, which plot over the partitions.
 
     total = processed + failed + duplicates + pending. When something went wrong on the way that did not stop the run
     (a page that the ERP did not give, a token that Clearfacts refused), the run ends here as failed, and says so.
+    Materialized alone, it measures the day's newest job anew.
     """
     engine = database.engine()
     jobs, rows = JobRepository(engine), InvoiceRepository(engine)
     with job_of(context, engine) as book:
-        adopt_rows(book, rows, "processed_invoices")
-        rows.follow_deliveries(book.job.id, now=_now())
-        counts, amounts = jobs.counts(book.job.id), rows.amounts_sent(book.job.id)
-        reasons = Counter(
-            error.error for error in jobs.errors(book.job.id, REASONS_READ, statuses=("failed", "pending"))
-        )
-        seconds = book.seconds_so_far()
+        measured = book.measured()
+        rows.follow_deliveries(measured, now=_now())
+        counts, amounts = jobs.counts(measured), rows.amounts_sent(measured)
+        reasons = Counter(error.error for error in jobs.errors(measured, REASONS_READ, statuses=("failed", "pending")))
+        seconds = book.seconds_of(measured)
         results = {
             "total_invoices": counts.total,
             "processed": counts.sent,
             "failed": counts.failed,
             "duplicates": counts.duplicates,
         }
-        book.note(results=results)
+        book.note(results=results, measures=str(measured))
         yield dg.MaterializeResult(
             metadata={
                 **results,
@@ -263,8 +271,10 @@ def job_metrics(context: dg.AssetExecutionContext, database: DatabaseResource) -
                     {"invoices": "int", "reason": "string"},
                     [(count, reason or "not tried yet") for reason, count in reasons.most_common()],
                 ),
-                "show": job_command(book.job.id),
-            }
+                **links(measured),
+            },
+            # Here and not beside it: it is wanted most of all when the run ends as failed, just below.
+            check_results=[counts_are_conserved(jobs, measured)],
         )
 
 
@@ -285,7 +295,9 @@ def force_of(job: JobRun, config: DeliveryRequest) -> Force | None:
     """The wish to send again: asked of this asset, or of raw_invoices in the same run."""
     if not (config.force_processing or job.details.get("force_processing")):
         return None
-    return Force(actor=job.triggered_by, reason=f"force_processing in job {job.id}", request=str(job.id))
+    # A job that is run again asks for the same thing: what the first one sent is not sent a second time.
+    first = str(job.details.get("retry_of") or job.id)
+    return Force(actor=job.triggered_by, reason=f"force_processing in job {first}", request=first)
 
 
 def pace_from(known: settings.DeliverySettings) -> Pace:

@@ -60,7 +60,7 @@ def day_before(moment: datetime) -> str:
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
 def nightly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    """Every night at 02:00 in Brussels, the day before. The run key keeps a tick that is evaluated twice from running twice."""
+    """Every night at 02:00 in Brussels, the day before. Its run key keeps a tick evaluated twice from running twice."""
     partition_key = day_before(context.scheduled_execution_time)
     return dg.RunRequest(run_key=f"nightly-{partition_key}", partition_key=partition_key)
 

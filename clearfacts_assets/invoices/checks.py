@@ -4,14 +4,13 @@ from uuid import UUID
 
 import dagster as dg
 
-from clearfacts_assets.invoices.assets import job_metrics, processed_invoices, raw_invoices
 from clearfacts_assets.invoices.lifecycle import WAITS_FOR_A_PERSON
 from clearfacts_assets.resources import DatabaseResource
 from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.jobs import JobRepository
 
 
-@dg.asset_check(asset=raw_invoices)
+@dg.asset_check(asset="raw_invoices")
 def retrieval_is_complete(context: dg.AssetCheckExecutionContext, database: DatabaseResource) -> dg.AssetCheckResult:
     """The ERP gave the whole window, to its last page."""
     job = JobRepository(database.engine()).get(UUID(context.run.run_id))
@@ -22,17 +21,24 @@ def retrieval_is_complete(context: dg.AssetCheckExecutionContext, database: Data
     )
 
 
-@dg.asset_check(asset=job_metrics)
-def counts_are_conserved(context: dg.AssetCheckExecutionContext, database: DatabaseResource) -> dg.AssetCheckResult:
-    """Nothing lost, nothing doubled: total = processed + failed + duplicates + still pending, and as retrieved."""
-    jobs = JobRepository(database.engine())
-    job_id = UUID(context.run.run_id)
+COUNTS_ARE_CONSERVED = dg.AssetCheckSpec(
+    "counts_are_conserved",
+    asset="job_metrics",
+    description=(
+        "Nothing lost, nothing doubled: total = processed + failed + duplicates + still pending, and as retrieved."
+    ),
+)
+
+
+def counts_are_conserved(jobs: JobRepository, job_id: UUID) -> dg.AssetCheckResult:
+    """The verdict on one job; job_metrics gives it with its numbers."""
     counts, job = jobs.counts(job_id), jobs.get(job_id)
     retrieval = job.details.get("retrieval", {}) if job else {}
     adds_up = counts.total == counts.sent + counts.failed + counts.duplicates + counts.pending
     # Overlapping pages repeat rows; each invoice counts once.
     expected = retrieval["rows"] - retrieval["repeated"] - retrieval["replaced"] if retrieval else counts.total
     return dg.AssetCheckResult(
+        check_name=COUNTS_ARE_CONSERVED.name,
         passed=adds_up and counts.total == expected,
         metadata={
             "total": counts.total,
@@ -45,7 +51,7 @@ def counts_are_conserved(context: dg.AssetCheckExecutionContext, database: Datab
     )
 
 
-@dg.asset_check(asset=processed_invoices)
+@dg.asset_check(asset="processed_invoices")
 def no_delivery_is_unknown(database: DatabaseResource) -> dg.AssetCheckResult:
     """No delivery waits for a person: none is parked or held, none is in doubt."""
     waiting = SqlDeliveryLedger(database.engine()).count_by_state()

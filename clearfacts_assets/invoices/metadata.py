@@ -7,6 +7,8 @@ from uuid import UUID
 
 import dagster as dg
 
+from clearfacts_assets import settings
+
 LONGEST_TABLE = 50  # rows shown; `clearfacts invoices list` has them all
 LONGEST_CELL = 300  # characters
 
@@ -29,6 +31,9 @@ def _cell(value: object) -> str | int | float | bool | None:
     return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…"
 
 
-def job_command(job_id: UUID) -> dg.TextMetadataValue:
-    """The command that shows the same job in a terminal."""
-    return dg.MetadataValue.text(f"clearfacts jobs show {job_id}")
+def links(job_id: UUID) -> dict[str, dg.UrlMetadataValue | dg.TextMetadataValue]:
+    """The run's page at the address that people use, and the command that shows the same job in a terminal."""
+    return {
+        "run": dg.MetadataValue.url(f"{settings.load().public_address}/runs/{job_id}"),
+        "show": dg.MetadataValue.text(f"clearfacts jobs show {job_id}"),
+    }

@@ -72,9 +72,17 @@ class JobBook:
         self._started = record.started_at or _now()
         return self.job
 
-    def seconds_so_far(self) -> float:
-        """How long the job has been running."""
-        return max((_now() - self._started).total_seconds(), 0.001)
+    def measured(self) -> UUID:
+        """The job that job_metrics measures: this one, or the day's newest that saw invoices where it runs alone."""
+        if self.chosen_assets.intersection(PIPELINE) != {PIPELINE[-1]}:
+            return self.job.id
+        return self._jobs.newest_with_invoices(self.job.partition_key) or self.job.id
+
+    def seconds_of(self, job_id: UUID) -> float:
+        """How long the job took, or has been running until now."""
+        job = self._jobs.get(job_id)
+        took = job.duration_seconds if job else None
+        return max((_now() - self._started).total_seconds() if took is None else took, 0.001)
 
     def note(self, **details: Any) -> None:
         """Keep something for later assets and for people, under its name in the row's metadata."""

@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, Row, Select, func, select, update
+from sqlalchemy import Connection, Engine, Row, Select, exists, func, select, update
 
 from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets.storage.database import insert_into, reading, write
@@ -191,6 +191,18 @@ class JobRepository:
         )
         with reading(self._engine) as connection:
             return list(connection.scalars(query))
+
+    def newest_with_invoices(self, partition_key: str) -> UUID | None:
+        """The day's newest job that saw any invoice; None if none did."""
+        query = (
+            select(_jobs.c.id)
+            .where(_jobs.c.partition_key == partition_key, exists().where(InvoiceRow.job_id == _jobs.c.id))
+            .order_by(_jobs.c.created_at.desc(), _jobs.c.id.desc())
+            .limit(1)
+        )
+        with reading(self._engine) as connection:
+            job_id: UUID | None = connection.scalar(query)
+        return job_id
 
     def completed_at(self, partition_key: str) -> datetime | None:
         """When a job of this day was completed last; None if none was."""

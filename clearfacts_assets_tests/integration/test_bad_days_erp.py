@@ -1,0 +1,221 @@
+"""Bad days of the ERP, through Dagster: the right end, a message that helps, and a rerun that delivers what is left."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from clearfacts_assets_tests.fixtures.pipeline import DAY, Pipeline
+
+PAGE = 5  # 12 invoices come as pages of 5, 5 and 2
+LIST = {"operation": "list"}
+
+
+@dataclass(frozen=True)
+class BadDay:
+    """A fault of the ERP, and words that the message must hold: what, and what to do."""
+
+    kind: str
+    says: tuple[str, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, object] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.kind}-{self.options['status']}" if "status" in self.options else self.kind
+
+
+BAD_DAYS = [
+    BadDay("down", ("2 tries", "run again when it is back")),
+    BadDay("slow", ("no whole answer in time", "run again"), settings={"SOURCE__DEADLINE": 0.25}),
+    BadDay("hang", ("no whole answer in time", "run again"), settings={"SOURCE__DEADLINE": 0.25}),
+    BadDay("status", ("refuses our token with HTTP 401", "renew source.token"), {"status": 401}),
+    BadDay("status", ("refuses our token with HTTP 403", "renew source.token"), {"status": 403}),
+    BadDay("status", ("HTTP 429", "run again"), {"status": 429, "retry_after": "0"}),
+    BadDay("status", ("HTTP 429", "run again"), {"status": 429, "retry_after": "absurd"}),
+    BadDay("status", ("HTTP 500", "run again"), {"status": 500}),
+    BadDay("status", ("HTTP 503", "run again"), {"status": 503, "body": "html"}),
+    BadDay("status", ("HTTP 404", "check source.base_url"), {"status": 404}),
+    BadDay("html", ("HTML instead of JSON", "look at the backend")),
+    BadDay("truncated", ("2 tries",)),
+    BadDay("malformed", ("not JSON", "look at the backend")),
+    BadDay("gzip_bomb", ("bytes", "raise source.page_bytes"), {"size": 2**24}, {"SOURCE__PAGE_BYTES": 2**20}),
+    BadDay("wrong_token", ("HTTP 401", "renew source.token")),
+]
+
+
+def in_pages(pipeline: Pipeline, bad: BadDay) -> None:
+    pipeline.configure(SOURCE__PAGE_SIZE=PAGE, **bad.settings)
+
+
+@pytest.mark.parametrize("bad", BAD_DAYS, ids=str)
+def test_without_a_first_page_nothing_happens_and_the_message_says_why(quick_pipeline: Pipeline, bad: BadDay) -> None:
+    in_pages(quick_pipeline, bad)
+    quick_pipeline.simulator.fault("erp", bad.kind, match=LIST, **bad.options)
+    run = quick_pipeline.run()
+    assert not run.result.success
+    assert run.job.status == "failed"
+    assert run.counts.total == 0
+    assert run.message.startswith("Nothing was retrieved.")
+    assert "/erp/invoices (page 1" in run.message
+    assert [words for words in bad.says if words not in run.message] == []
+    assert quick_pipeline.simulator.calls().get("clearfacts.upload", 0) == 0
+    quick_pipeline.simulator.clear_faults()
+    assert quick_pipeline.run().job.status == "completed"
+    quick_pipeline.check_all_delivered()
+
+
+@pytest.mark.parametrize("bad", BAD_DAYS, ids=str)
+def test_what_came_before_a_bad_page_is_delivered_and_the_message_names_the_page(
+    quick_pipeline: Pipeline, bad: BadDay
+) -> None:
+    in_pages(quick_pipeline, bad)
+    quick_pipeline.simulator.fault("erp", bad.kind, match=LIST, after=1, **bad.options)
+    run = quick_pipeline.run()
+    assert not run.result.success
+    assert run.job.status == "failed"
+    assert run.counts.total == PAGE
+    assert run.counts.sent + run.counts.failed == PAGE
+    assert run.message.startswith("The ERP gave only 1 page.")
+    assert "/erp/invoices (page 2, cursor" in run.message
+    assert [words for words in bad.says if words not in run.message] == []
+    assert run.checks["retrieval_is_complete"] is False
+    assert run.metadata("raw_invoices")["complete"] is False
+    assert run.metadata("job_metrics")["processed"] == run.counts.sent
+    assert len(quick_pipeline.simulator.accepted()) == run.counts.sent
+    quick_pipeline.simulator.clear_faults()
+    again = quick_pipeline.run()
+    assert again.job.status == "completed"
+    assert again.counts.duplicates == run.counts.sent
+    quick_pipeline.check_all_delivered()
+
+
+def test_a_part_of_a_day_is_delivered_on_each_database(pipeline: Pipeline) -> None:
+    pipeline.configure(SOURCE__PAGE_SIZE=PAGE)
+    pipeline.simulator.fault("erp", "status", status=500, match=LIST, after=2)
+    run = pipeline.run()
+    assert (run.job.status, run.counts.total, run.counts.pending) == ("failed", 10, 0)
+    assert "The ERP gave only 2 pages." in run.message
+    pipeline.simulator.clear_faults()
+    pipeline.run()
+    pipeline.check_all_delivered()
+
+
+@pytest.mark.parametrize("kind", ["down", "status", "html", "truncated", "malformed"])
+def test_a_fault_that_passes_is_not_even_seen(quick_pipeline: Pipeline, kind: str) -> None:
+    quick_pipeline.configure(SOURCE__PAGE_SIZE=PAGE)
+    number = quick_pipeline.simulator.fault("erp", kind, match=LIST, after=1, times=1)
+    assert quick_pipeline.run().job.status == "completed"
+    assert quick_pipeline.simulator.applied(number) == 1
+    quick_pipeline.check_all_delivered()
+
+
+def test_nobody_listens_at_the_erp_s_address(quick_pipeline: Pipeline) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        quick_pipeline.configure(SOURCE__BASE_URL=address)
+        run = quick_pipeline.run()
+    assert run.job.status == "failed"
+    assert f"{address}/invoices (page 1" in run.message
+    assert "ConnectError" in run.message
+
+
+def test_no_address_of_the_erp_is_set(quick_pipeline: Pipeline) -> None:
+    quick_pipeline.configure(SOURCE__BASE_URL="")
+    run = quick_pipeline.run()
+    assert run.job.status == "failed"
+    assert "CLEARFACTS_SOURCE__BASE_URL" in run.message
+
+
+def test_a_cursor_that_leads_back_ends_the_day_and_keeps_what_came(quick_pipeline: Pipeline) -> None:
+    quick_pipeline.configure(SOURCE__PAGE_SIZE=PAGE)
+    quick_pipeline.simulator.fault("erp", "looping_cursor")
+    run = quick_pipeline.run()
+    assert run.job.status == "failed"
+    assert "round in a circle" in run.message
+    assert run.counts.total == PAGE
+    assert run.counts.pending == 0
+    assert run.checks["counts_are_conserved"]
+    quick_pipeline.simulator.clear_faults()
+    quick_pipeline.run()
+    quick_pipeline.check_all_delivered()
+
+
+def test_overlapping_pages_count_each_invoice_once(pipeline: Pipeline) -> None:
+    pipeline.configure(SOURCE__PAGE_SIZE=PAGE)
+    pipeline.simulator.fault("erp", "repeated_rows", rows=3)
+    run = pipeline.run()
+    assert run.job.status == "completed"
+    assert (run.counts.total, run.counts.sent, run.counts.failed) == (12, 11, 1)
+    assert run.metadata("raw_invoices")["repeated_rows"] > 0
+    assert run.checks["counts_are_conserved"]
+    pipeline.check_all_delivered()
+
+
+def test_an_invoice_edited_between_two_pages_leaves_once_as_it_was_last(pipeline: Pipeline) -> None:
+    pipeline.configure(SOURCE__PAGE_SIZE=PAGE)
+    number = pipeline.simulator.fault("erp", "edited_between_pages", times=1)
+    run = pipeline.run()
+    assert pipeline.simulator.applied(number) == 1
+    assert run.job.status == "completed"
+    assert (run.counts.total, run.counts.sent) == (12, 11)
+    assert run.job.details["retrieval"]["replaced"] == 1
+    assert run.checks["counts_are_conserved"]
+    pipeline.check_all_delivered()
+
+
+def test_an_invoice_edited_after_its_delivery_is_held_for_a_person(pipeline: Pipeline) -> None:
+    first = pipeline.run()
+    pipeline.configure(SOURCE__PAGE_SIZE=PAGE)
+    pipeline.simulator.fault("erp", "edited_between_pages", times=1)
+    second = pipeline.run()
+    assert second.job.status == "completed"
+    assert (second.counts.sent, second.counts.duplicates, second.counts.pending) == (0, 10, 1)
+    (reason,) = [text for name, text in second.reasons.items() if name not in first.reasons]
+    assert reason.startswith("held for a person")
+    assert second.checks["no_delivery_is_unknown"] is False
+    pipeline.check_all_delivered()
+
+
+@pytest.mark.parametrize("variant", ["no_ubl", "ubl_not_text", "no_id", "no_time", "wrong_time", "not_an_object"])
+def test_a_record_that_cannot_be_used_fails_alone(quick_pipeline: Pipeline, variant: str) -> None:
+    quick_pipeline.simulator.reset(per_day=6, broken_share=0, duplicate_share=0)
+    quick_pipeline.simulator.fault("erp", "bad_record", variant=variant, row=2, match=LIST)
+    run = quick_pipeline.run()
+    assert run.job.status == "completed"
+    assert (run.counts.total, run.counts.sent, run.counts.failed) == (6, 5, 1)
+    (reason,) = run.reasons.values()
+    assert reason.startswith("the record is unusable: ")
+    quick_pipeline.simulator.clear_faults()
+    again = quick_pipeline.run()
+    assert (again.counts.sent, again.counts.duplicates) == (1, 5)
+    quick_pipeline.check_all_delivered()
+
+
+def test_a_day_that_seems_empty_loses_nothing(quick_pipeline: Pipeline) -> None:
+    quick_pipeline.simulator.fault("erp", "empty_day")
+    run = quick_pipeline.run()
+    assert (run.job.status, run.counts.total) == ("completed", 0)
+    quick_pipeline.simulator.clear_faults()
+    quick_pipeline.run(DAY)
+    quick_pipeline.check_all_delivered()
+
+
+@pytest.mark.parametrize("kind", ["down", "html", "malformed"])
+def test_chosen_invoices_that_cannot_be_had_end_the_run_with_the_invoice_s_name(
+    quick_pipeline: Pipeline, kind: str
+) -> None:
+    ids = [one.invoice_id for one in quick_pipeline.simulator.generator.describe(quick_pipeline.day).entries[:3]]
+    quick_pipeline.simulator.fault("erp", kind, match={"operation": "one"}, after=1)
+    run = quick_pipeline.run(job="manual_trigger", config={"invoice_ids": ids})
+    assert run.job.status == "failed"
+    assert ids[1] in run.message
+    assert run.counts.total == 1
+    quick_pipeline.simulator.clear_faults()
+    again = quick_pipeline.run(job="manual_trigger", config={"invoice_ids": ids})
+    assert again.job.status == "completed"
+    assert again.counts.total == 3
+    quick_pipeline.check_nothing_twice()
