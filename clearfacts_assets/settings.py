@@ -109,6 +109,43 @@ class ServeSettings(_Section):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(3000, ge=0, le=65535, description="port for UI and API")
     public_url: HttpUrl | None = Field(None, description="address people use; links in alerts start with it")
+    body_bytes: int = Field(2**20, ge=2**10, le=2**26, description="most bytes of a request's body to the API")
+    public_metrics: bool = Field(
+        False, description="let everybody who reaches the port read /metrics; else it needs the permission metrics:read"
+    )
+    api: bool = Field(True, description="serve /api/v1; false for a process that serves only Dagster's UI")
+    ui: bool = Field(
+        True, description="serve Dagster's UI and its login page; false for a process that serves only the API"
+    )
+    trusted_proxies: str = Field(
+        "", description="addresses or networks, with commas, whose X-Forwarded-For and -Proto are believed"
+    )
+
+
+class AuthSettings(_Section):
+    """Logins, tokens and keys. See docs/security.md."""
+
+    signing_keys: SecretStr = Field(
+        SecretStr(""),
+        description="keys of access tokens: name:secret, newest first, with commas; in home/keys otherwise",
+    )
+    encryption_keys: SecretStr = Field(
+        SecretStr(""),
+        description="keys of encrypted configuration: name:secret, newest first, with commas; else in home/keys",
+    )
+    access_minutes: int = Field(10, ge=1, le=15, description="minutes that an access token lasts")
+    session_hours: int = Field(12, ge=1, le=168, description="hours after which everybody logs in anew")
+    failures_per_account: int = Field(
+        5, ge=1, le=100, description="wrong passwords of one account within failure_window before it has to wait"
+    )
+    failures_per_address: int = Field(
+        50, ge=1, le=10_000, description="wrong passwords from one address within failure_window before it has to wait"
+    )
+    failure_window: Seconds = Field(900, description="seconds for which a wrong password counts")
+    limits_url: SecretStr = Field(
+        SecretStr("memory://"),
+        description="where wrong passwords are counted: memory:// in each process, redis://... for all of them",
+    )
 
 
 class Settings(BaseSettings):
@@ -131,6 +168,7 @@ class Settings(BaseSettings):
     validation: ValidationSettings = ValidationSettings()
     slack: SlackSettings = SlackSettings()
     serve: ServeSettings = ServeSettings()
+    auth: AuthSettings = AuthSettings()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
     log_format: Literal["text", "json"] = Field("text", description="text for people, json for machines")
 
