@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,27 +13,29 @@ from clearfacts_assets.api.errors import ApiError, ErrorCode
 
 T = TypeVar("T")
 
+LONGEST_PATH = 200  # characters of a path that an error repeats
+
 
 def now() -> datetime:
     """The moment of an answer, in UTC."""
     return datetime.now(UTC)
 
 
-class _Envelope(BaseModel):
-    timestamp: datetime = Field(default_factory=now, description="when this was answered, UTC")
-    correlation_id: str = Field(
-        default_factory=correlation_id,
-        description="the caller's X-Correlation-ID, or one made for this request",
-        pattern=PATTERN,
-        max_length=LONGEST,
-    )
+CorrelationId = Annotated[
+    str,
+    Field(
+        description="the caller's X-Correlation-ID, or one made for this request", pattern=PATTERN, max_length=LONGEST
+    ),
+]
 
 
-class Success(_Envelope, Generic[T]):
+class Success(BaseModel, Generic[T]):
     """An answer."""
 
     success: Literal[True] = True
     data: T
+    timestamp: datetime = Field(default_factory=now, description="when this was answered, UTC")
+    correlation_id: CorrelationId = Field(default_factory=correlation_id)
 
 
 class Listed(BaseModel, Generic[T]):
@@ -71,16 +73,18 @@ class ErrorBody(BaseModel):
     details: ErrorDetails
 
 
-class Failure(_Envelope):
+class Failure(BaseModel):
     """An error."""
 
     success: Literal[False] = False
     error: ErrorBody
+    timestamp: datetime = Field(default_factory=now, description="when this was answered, UTC")
+    correlation_id: CorrelationId = Field(default_factory=correlation_id)
 
 
 def answer_of(error: ApiError, path: str) -> JSONResponse:
     """The error in its envelope. ``path`` is the endpoint that was asked, unless the error names another one."""
-    details: dict[str, Any] = {"api_endpoint": path, "status_code": error.status, **error.details}
+    details: dict[str, Any] = {"api_endpoint": path[:LONGEST_PATH], "status_code": error.status, **error.details}
     body = Failure(error=ErrorBody(code=error.code, message=error.message, details=ErrorDetails(**details)))
     content = body.model_dump(mode="json")
     content["error"]["details"] = {

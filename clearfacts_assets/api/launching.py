@@ -15,7 +15,7 @@ from concurrent.futures import TimeoutError as NotYet
 from contextvars import copy_context
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID, uuid4
 
 import dagster as dg
@@ -28,6 +28,7 @@ from sqlalchemy import Engine
 from clearfacts_assets.api.dagster_gateway import LOCATION
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.invoices.automation import CORRELATION_TAG, TRIGGERED_BY_TAG
+from clearfacts_assets.storage.audit import Actor
 from clearfacts_assets.storage.job_requests import DayBusy, JobRequest, JobRequests, KnownJob
 from clearfacts_assets.storage.jobs import JobRepository
 
@@ -45,15 +46,6 @@ ALIVE = (
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 )
-
-
-class Caller(Protocol):
-    """Who asks."""
-
-    @property
-    def user_id(self) -> UUID | None: ...
-    @property
-    def name(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +85,13 @@ class Launching:
         self._workspace, self._engine, self._requests = workspace, engine, JobRequests(engine)
         self._pool = ThreadPoolExecutor(LAUNCHES_AT_ONCE, thread_name_prefix="launch")
 
-    def start(self, wish: Wish, caller: Caller, *, correlation_id: str, key: str | None) -> Started:
-        """Write the job's row and launch its run.
+    def start(self, wish: Wish, actor: Actor, *, key: str | None) -> Started:
+        """Write the job's row with its audit entry, and launch its run.
 
         Raises ApiError: JOB_RUNNING, IDEMPOTENCY_KEY_REUSED, EXTERNAL_API_ERROR. After the last one the row says why
         nothing runs, and the same key may be used again.
         """
-        job_id, known = self._place_for(wish, caller, key)
+        job_id, known = self._place_for(wish, actor, key)
         if known is not None:
             return _again(job_id, known)
         self._refuse_beside_a_run(wish.partition_key)
@@ -107,27 +99,27 @@ class Launching:
         answer = self._answer_for(job_id, wish, now)
         details = {
             "job_name": JOB,
-            "triggered_by": caller.name,
+            "triggered_by": actor.name,
             "invoice_ids": list(wish.invoice_ids),
             "force_processing": wish.force_processing,
             **({"retry_of": wish.retry_of} if wish.retry_of else {}),
             "request": {"sha256": wish.digest, "answer": answer},
         }
-        request = JobRequest(job_id, wish.partition_key, correlation_id, caller.user_id, details)
+        request = JobRequest(job_id, wish.partition_key, details)
         try:
-            known = self._requests.reserve(request, now=now)
+            known = self._requests.reserve(request, actor, now=now)
         except DayBusy as busy:
             raise _running(wish.partition_key, str(busy.job_id)) from None
         if known is not None:
             return _again(job_id, _same(known, wish))
-        return self._launch(job_id, wish, caller, correlation_id, answer)
+        return self._launch(job_id, wish, actor, answer)
 
-    def _place_for(self, wish: Wish, caller: Caller, key: str | None) -> tuple[UUID, KnownJob | None]:
+    def _place_for(self, wish: Wish, actor: Actor, key: str | None) -> tuple[UUID, KnownJob | None]:
         """The id for the job, and the job if this key has one. A key whose launch failed gets another id."""
         if key is None:
             return uuid4(), None
         for number in range(TRIES_OF_A_KEY):
-            name = json.dumps([str(caller.user_id), caller.name, key, number])
+            name = json.dumps([str(actor.user_id), actor.name, key, number])
             job_id = UUID(bytes=hashlib.sha256(name.encode()).digest()[:16], version=4)
             known = self._requests.known(job_id)
             if known is None:
@@ -146,19 +138,16 @@ class Launching:
     def _answer_for(self, job_id: UUID, wish: Wish, now: datetime) -> dict[str, Any]:
         seconds = self._requests.usual_seconds()
         expected = None if seconds is None else (now + timedelta(seconds=seconds)).isoformat()
-        what = (
-            f"{len(wish.invoice_ids)} chosen invoices" if wish.invoice_ids else f"the invoices of {wish.partition_key}"
-        )
+        chosen = len(wish.invoice_ids)
+        what = f"{chosen} chosen invoice{'s' * (chosen > 1)}" if chosen else f"the invoices of {wish.partition_key}"
         message = f"Processing of {what} was started; GET /api/v1/jobs/{job_id} tells how it goes."
         return {"estimated_completion": expected, "message": message}
 
-    def _launch(
-        self, job_id: UUID, wish: Wish, caller: Caller, correlation_id: str, answer: Mapping[str, Any]
-    ) -> Started:
+    def _launch(self, job_id: UUID, wish: Wish, actor: Actor, answer: Mapping[str, Any]) -> Started:
         tags = {
             PARTITION_TAG: wish.partition_key,
-            CORRELATION_TAG: correlation_id,
-            TRIGGERED_BY_TAG: caller.name,
+            CORRELATION_TAG: actor.correlation_id or str(job_id),
+            TRIGGERED_BY_TAG: actor.name,
         }
         under_way: Future[None] = self._pool.submit(copy_context().run, self._submit, job_id, wish, tags)
         try:

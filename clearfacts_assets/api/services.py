@@ -7,14 +7,20 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 from dagster import DagsterInstance
+from dagster._core.workspace.context import IWorkspaceProcessContext
 from fastapi import Request
 from sqlalchemy import Engine
 
+from clearfacts_assets.api import tallies
 from clearfacts_assets.api.launching import Launching
 from clearfacts_assets.invoices.runs import reconcile
 from clearfacts_assets.settings import Settings
+from clearfacts_assets.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -55,9 +61,34 @@ class Services:
 
     known: Settings
     engine: Engine
-    instance: DagsterInstance
+    workspace: IWorkspaceProcessContext[Any]
     launching: Launching
     watch: JobWatch
+    metrics: Metrics
+
+    @classmethod
+    def over(cls, workspace: IWorkspaceProcessContext[Any], engine: Engine, known: Settings) -> Services:
+        """The services of a process that has this workspace loaded."""
+        instance = workspace.instance
+        return cls(
+            known=known,
+            engine=engine,
+            workspace=workspace,
+            launching=Launching(workspace, engine),
+            watch=JobWatch(instance, engine),
+            metrics=Metrics(
+                disk=known.home if known.home.exists() else Path("/"),
+                suppliers=[
+                    partial(tallies.of_invoices, engine),
+                    partial(tallies.of_runs, instance),
+                    partial(tallies.of_assets, instance),
+                ],
+            ),
+        )
+
+    @property
+    def instance(self) -> DagsterInstance:
+        return self.workspace.instance
 
 
 async def services(request: Request) -> Services:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine, Row, Table, func, insert, select
 
+from clearfacts_assets.storage.audit import Actor, record
 from clearfacts_assets.storage.database import reading, write
 from clearfacts_assets.storage.jobs import UNFINISHED
 from clearfacts_assets.storage.tables import Job
@@ -34,8 +35,6 @@ class JobRequest:
 
     id: UUID
     partition_key: str
-    correlation_id: str
-    triggered_by: UUID | None  # a row of users
     details: Mapping[str, Any]
 
 
@@ -58,10 +57,11 @@ class JobRequests:
         with reading(self._engine) as connection:
             return _known(connection, job_id)
 
-    def reserve(self, request: JobRequest, *, now: datetime) -> KnownJob | None:
-        """Write the row as pending. Returns None; or, and changes nothing, the job of this id that was there before.
+    def reserve(self, request: JobRequest, actor: Actor, *, now: datetime) -> KnownJob | None:
+        """Write the row as pending, with its audit entry; returns None.
 
-        Raises DayBusy while another job of the day is pending or running.
+        Where this id was asked for before, nothing changes and that job is returned. Raises DayBusy while another job
+        of the day is pending or running.
         """
 
         def work(connection: Connection) -> KnownJob | None:
@@ -78,7 +78,16 @@ class JobRequests:
             )
             if busy is not None:
                 raise DayBusy(busy, request.partition_key)
-            connection.execute(insert(Job).values(_values(request, now)))
+            connection.execute(insert(Job).values(_values(request, actor, now)))
+            record(
+                connection,
+                actor=actor,
+                action="job.requested",
+                resource_type="job",
+                resource_id=str(request.id),
+                now=now,
+                after={"partition_key": request.partition_key, **request.details},
+            )
             return None
 
         return write(self._engine, work)
@@ -102,15 +111,15 @@ def _known(connection: Connection, job_id: UUID) -> KnownJob | None:
     return None if row is None else KnownJob(row.status, row.details)
 
 
-def _values(request: JobRequest, now: datetime) -> dict[str, Any]:
+def _values(request: JobRequest, actor: Actor, now: datetime) -> dict[str, Any]:
     return {
         "id": request.id,
         "job_type": "manual",
         "status": "pending",
-        "triggered_by": request.triggered_by,
+        "triggered_by": actor.user_id,
         "details": dict(request.details),
         "partition_key": request.partition_key,
-        "correlation_id": request.correlation_id,
+        "correlation_id": actor.correlation_id,
         "created_at": now,
         "updated_at": now,
     }

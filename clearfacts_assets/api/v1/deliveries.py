@@ -1,0 +1,180 @@
+"""``/deliveries``: each invoice's way to Clearfacts with all evidence, and people's verdicts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from clearfacts_assets.api.auth.dependencies import Principal, require
+from clearfacts_assets.api.auth.permissions import Permission
+from clearfacts_assets.api.documented import WITH_BODY, errors
+from clearfacts_assets.api.envelope import Listed, Success
+from clearfacts_assets.api.errors import ApiError, ErrorCode
+from clearfacts_assets.api.services import Services, services
+from clearfacts_assets.api.v1.lists import ListQuery, Word
+from clearfacts_assets.invoices.lifecycle import ForbiddenTransition, State, Verdict
+from clearfacts_assets.invoices.ports import DeliveryRecord
+from clearfacts_assets.storage.delivery_review import DeliveryDetail, DeliveryNotFound, DeliveryReview
+
+router = APIRouter(prefix="/deliveries", tags=["deliveries"])
+
+LONGEST_REASON = 1000  # characters
+
+Reads = Annotated[Principal, Depends(require(Permission.DELIVERIES_READ))]
+Resolves = Annotated[Principal, Depends(require(Permission.DELIVERIES_RESOLVE))]
+Served = Annotated[Services, Depends(services)]
+
+
+class DeliverySummary(BaseModel):
+    """Where one document stands on its way to Clearfacts."""
+
+    delivery_id: UUID
+    state: State
+    reason: str | None = Field(description="why it is where it is, for a person")
+    destination: str
+    receiver: str
+    supplier: str
+    document_type: str
+    number: str
+    issue_year: int
+    revision: int = Field(description="higher than 1: the same number came with other content")
+    generation: int = Field(description="+1 when a person sends it again")
+    attempts: int
+    document_id: str | None = Field(description="Clearfacts' id")
+    content_sha256: str
+    not_before: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    delivered_at: datetime | None
+
+
+class AttemptView(BaseModel):
+    """One try at Clearfacts."""
+
+    run_id: UUID | None
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str | None = Field(description="null while it is under way")
+    reason: str | None
+    response: dict[str, Any] | None
+    correlation_id: str | None
+
+
+class DecisionView(BaseModel):
+    """What a person decided."""
+
+    action: str
+    created_at: datetime
+    details: dict[str, Any]
+
+
+class SeenView(BaseModel):
+    """In which job, under which of the ERP's ids, the document was seen."""
+
+    job_id: UUID
+    partition_key: str | None
+    row_id: UUID
+    invoice_id: str
+    status: str
+
+
+class DeliveryView(DeliverySummary):
+    """A delivery with all evidence, each list oldest first."""
+
+    tries: list[AttemptView]
+    decisions: list[DecisionView]
+    seen_in: list[SeenView]
+
+
+class DeliveriesQuery(ListQuery):
+    """Which deliveries."""
+
+    state: list[State] = Field([], max_length=len(State), description="any of these; parked and held wait for a person")
+    number: Word | None = Field(None, description="the invoice's number, BT-1")
+
+
+class Resolution(BaseModel):
+    """A person's verdict."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"verdict": "delivered", "reason": "seen in Clearfacts under its file name"}]},
+    )
+
+    verdict: Verdict = Field(description="delivered: Clearfacts has it; resend: with the next run; waive: never")
+    reason: str = Field(
+        min_length=1, max_length=LONGEST_REASON, pattern=r"\S", strict=True, description="kept in the audit log"
+    )
+
+
+@router.get("", responses=errors(ErrorCode.INVALID_CURSOR), summary="Deliveries, newest first")
+def list_deliveries(
+    query: Annotated[DeliveriesQuery, Query()], _: Reads, served: Served
+) -> Success[Listed[DeliverySummary]]:
+    """What waits for a person: `?state=parked&state=held`."""
+    page = DeliveryReview(served.engine).list(
+        states=query.state, number=query.number, limit=query.limit, cursor=query.cursor, span=query.span
+    )
+    return Success(data=Listed(items=[summary_of(one) for one in page.items], next_cursor=page.next_cursor))
+
+
+@router.get("/{delivery_id}", responses=errors(ErrorCode.DELIVERY_NOT_FOUND), summary="One delivery, all evidence")
+def get_delivery(delivery_id: UUID, _: Reads, served: Served) -> Success[DeliveryView]:
+    """Every try with Clearfacts' answer, every decision, every job that saw the document."""
+    return Success(data=_view(_detail(DeliveryReview(served.engine), delivery_id)))
+
+
+@router.post(
+    "/{delivery_id}/resolve",
+    responses=errors(*WITH_BODY, ErrorCode.DELIVERY_NOT_FOUND, ErrorCode.DELIVERY_NOT_RESOLVABLE),
+    summary="Decide about a delivery",
+)
+def resolve_delivery(
+    delivery_id: UUID, resolution: Resolution, caller: Resolves, served: Served
+) -> Success[DeliveryView]:
+    """A person's verdict, written into the audit log with its reason. Not possible while the document is being sent."""
+    review = DeliveryReview(served.engine)
+    try:
+        review.resolve(
+            delivery_id,
+            resolution.verdict,
+            reason=resolution.reason,
+            actor=caller.actor,
+            now=datetime.now(UTC),
+        )
+    except DeliveryNotFound as error:
+        raise ApiError(ErrorCode.DELIVERY_NOT_FOUND, f"There is no delivery {delivery_id}.") from error
+    except ForbiddenTransition as error:
+        message = f"This delivery is {error.state}; it cannot be resolved as {resolution.verdict}."
+        raise ApiError(ErrorCode.DELIVERY_NOT_RESOLVABLE, message, details={"state": str(error.state)}) from error
+    return Success(data=_view(_detail(review, delivery_id)))
+
+
+def summary_of(record: DeliveryRecord) -> DeliverySummary:
+    return DeliverySummary(**_fields_of(record))
+
+
+def _detail(review: DeliveryReview, delivery_id: UUID) -> DeliveryDetail:
+    try:
+        return review.get(delivery_id)
+    except DeliveryNotFound as error:
+        raise ApiError(ErrorCode.DELIVERY_NOT_FOUND, f"There is no delivery {delivery_id}.") from error
+
+
+def _view(detail: DeliveryDetail) -> DeliveryView:
+    return DeliveryView(
+        **_fields_of(detail.record),
+        tries=[AttemptView.model_validate(one, from_attributes=True) for one in detail.attempts],
+        decisions=[DecisionView.model_validate(one, from_attributes=True) for one in detail.decisions],
+        seen_in=[SeenView.model_validate(one, from_attributes=True) for one in detail.seen],
+    )
+
+
+def _fields_of(record: DeliveryRecord) -> dict[str, Any]:
+    of_key = {name: getattr(record.key, name) for name in DeliverySummary.model_fields if hasattr(record.key, name)}
+    of_record = {name: getattr(record, name) for name in DeliverySummary.model_fields if hasattr(record, name)}
+    return {**of_key, **of_record, "delivery_id": record.id}

@@ -1,0 +1,53 @@
+"""Can this process do its work now? Our database, Dagster's storage, the code location, and the daemon's heartbeat."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+from dagster._core.workspace.context import IWorkspaceProcessContext
+from dagster._daemon.controller import get_daemon_statuses
+from sqlalchemy import Engine
+
+from clearfacts_assets.health.probes import Health, ask
+from clearfacts_assets.health.systems import database_answers
+
+HEARTBEAT_SECONDS = 90.0  # by which a living daemon has spoken
+
+
+class NotReady(Exception):
+    """Something that we need does not work."""
+
+
+def asked(engine: Engine, workspace: IWorkspaceProcessContext[Any]) -> list[Health]:
+    """One verdict each for database, dagster and daemon."""
+    return [
+        ask("database", lambda: database_answers(engine)),
+        ask("dagster", lambda: _code_is_loaded(workspace)),
+        ask("daemon", lambda: _daemon_lives(workspace.instance)),
+    ]
+
+
+def _code_is_loaded(workspace: IWorkspaceProcessContext[Any]) -> str:
+    broken = [
+        entry.origin.location_name
+        for entry in workspace.create_request_context().get_code_location_entries().values()
+        if entry.load_error is not None
+    ]
+    if broken:
+        raise NotReady(f"Dagster could not load {', '.join(broken)}: its UI says why")
+    return "the code is loaded"
+
+
+def _daemon_lives(instance: dg.DagsterInstance) -> str:
+    statuses = get_daemon_statuses(
+        instance,
+        instance.get_required_daemon_types(),
+        ignore_errors=True,
+        heartbeat_interval_seconds=0,
+        heartbeat_tolerance_seconds=HEARTBEAT_SECONDS,
+    )
+    silent = sorted(name for name, status in statuses.items() if not status.healthy)
+    if silent:
+        raise NotReady(f"no heartbeat for {HEARTBEAT_SECONDS:.0f} s from {', '.join(silent)}: is the daemon running?")
+    return "every part of the daemon has spoken lately"

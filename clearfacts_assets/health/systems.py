@@ -1,0 +1,59 @@
+"""The systems that the nightly run needs, and the one question that each of them is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from sqlalchemy import Engine, select, text
+
+from clearfacts_assets import settings
+from clearfacts_assets.health.probes import nightly_run
+from clearfacts_assets.notifications.slack import Slack
+from clearfacts_assets.resources import ClearfactsResource, SlackResource, SourceResource
+from clearfacts_assets.storage.database import reading
+from clearfacts_assets.storage.jobs import JobRepository
+
+SYSTEMS = ("java_backend", "clearfacts", "slack", "database", "nightly_run")
+OUTSIDE = SYSTEMS[:3]  # those that belong to others
+
+
+def questions(
+    engine: Engine, source: SourceResource, clearfacts: ClearfactsResource, slack: SlackResource
+) -> dict[str, Callable[[], str]]:
+    """For each of SYSTEMS, the call that returns good news in words or raises the bad news."""
+    return {
+        "java_backend": lambda: _source(source),
+        "clearfacts": lambda: _clearfacts(clearfacts),
+        "slack": lambda: _slack(slack),
+        "database": lambda: database_answers(engine),
+        "nightly_run": lambda: _nightly_run(engine),
+    }
+
+
+def database_answers(engine: Engine) -> str:
+    """Good news if our database answers; raises what it raises."""
+    with reading(engine) as connection:
+        connection.execute(select(text("1")))
+    return f"{engine.dialect.name} answers"
+
+
+def _source(source: SourceResource) -> str:
+    with source.open() as erp:
+        return erp.check()
+
+
+def _clearfacts(clearfacts: ClearfactsResource) -> str:
+    with clearfacts.open() as destination:
+        return destination.check()
+
+
+def _slack(slack: SlackResource) -> str:
+    if not settings.load().slack.token.get_secret_value():
+        return "no Slack token is configured: alerts stay in the outbox"
+    return Slack(slack.get_client()).check()
+
+
+def _nightly_run(engine: Engine) -> str:
+    jobs = JobRepository(engine)
+    return nightly_run(jobs.completed_at, jobs.first_created_at(), datetime.now(UTC))
