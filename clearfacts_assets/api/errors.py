@@ -20,20 +20,27 @@ class ErrorCode(StrEnum):
     INVALID_CURSOR = "INVALID_CURSOR"
     UNAUTHENTICATED = "UNAUTHENTICATED"
     INVALID_CREDENTIALS = "INVALID_CREDENTIALS"
+    INVALID_REFRESH_TOKEN = "INVALID_REFRESH_TOKEN"
     FORBIDDEN = "FORBIDDEN"
+    CROSS_SITE_REQUEST = "CROSS_SITE_REQUEST"
     NOT_FOUND = "NOT_FOUND"
     JOB_NOT_FOUND = "JOB_NOT_FOUND"
     INVOICE_NOT_FOUND = "INVOICE_NOT_FOUND"
     DELIVERY_NOT_FOUND = "DELIVERY_NOT_FOUND"
+    USER_NOT_FOUND = "USER_NOT_FOUND"
+    API_KEY_NOT_FOUND = "API_KEY_NOT_FOUND"
+    CONFIGURATION_KEY_NOT_FOUND = "CONFIGURATION_KEY_NOT_FOUND"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     CONFLICT = "CONFLICT"
     JOB_RUNNING = "JOB_RUNNING"
     JOB_NOT_RETRYABLE = "JOB_NOT_RETRYABLE"
     DELIVERY_NOT_RESOLVABLE = "DELIVERY_NOT_RESOLVABLE"
+    LAST_ADMIN = "LAST_ADMIN"
     PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
     UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
     VALIDATION_ERROR = "VALIDATION_ERROR"
     IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
+    WEAK_PASSWORD = "WEAK_PASSWORD"  # noqa: S105
     RATE_LIMITED = "RATE_LIMITED"
     INTERNAL_ERROR = "INTERNAL_ERROR"
     EXTERNAL_API_ERROR = "EXTERNAL_API_ERROR"
@@ -63,7 +70,15 @@ CATALOGUE: dict[ErrorCode, Meaning] = {
     ErrorCode.INVALID_CREDENTIALS: Meaning(
         401, "The name or the password is wrong, or the account is disabled.", "Check both; ask an admin."
     ),
+    ErrorCode.INVALID_REFRESH_TOKEN: Meaning(
+        401, "The refresh token is unknown, was used before, or its session has ended.", "Log in again."
+    ),
     ErrorCode.FORBIDDEN: Meaning(403, "This role may not do that.", "Ask an admin for another role."),
+    ErrorCode.CROSS_SITE_REQUEST: Meaning(
+        403,
+        "A change with a session cookie came without the CSRF token, or from another site.",
+        "Send X-CSRF-Token, or use an access token.",
+    ),
     ErrorCode.NOT_FOUND: Meaning(
         404, "There is nothing under this path.", "Compare the path with the OpenAPI document."
     ),
@@ -73,6 +88,11 @@ CATALOGUE: dict[ErrorCode, Meaning] = {
     ),
     ErrorCode.DELIVERY_NOT_FOUND: Meaning(
         404, "There is no delivery with this id.", "GET /api/v1/deliveries lists them."
+    ),
+    ErrorCode.USER_NOT_FOUND: Meaning(404, "There is no user with this id.", "GET /api/v1/users lists them."),
+    ErrorCode.API_KEY_NOT_FOUND: Meaning(404, "There is no API key with this id.", "GET /api/v1/keys lists them."),
+    ErrorCode.CONFIGURATION_KEY_NOT_FOUND: Meaning(
+        404, "There is no configuration key of this name.", "GET /api/v1/configuration lists them."
     ),
     ErrorCode.METHOD_NOT_ALLOWED: Meaning(
         405, "The path exists, but not with this method.", "The header Allow names the methods."
@@ -87,6 +107,7 @@ CATALOGUE: dict[ErrorCode, Meaning] = {
     ErrorCode.DELIVERY_NOT_RESOLVABLE: Meaning(
         409, "A delivery in this state cannot take this verdict.", "Read the delivery; while it is sent, wait."
     ),
+    ErrorCode.LAST_ADMIN: Meaning(409, "Nobody would be left who can add users.", "Make somebody else an admin first."),
     ErrorCode.PAYLOAD_TOO_LARGE: Meaning(
         413, "The body is larger than the setting serve.body_bytes.", "Send less at once."
     ),
@@ -99,6 +120,7 @@ CATALOGUE: dict[ErrorCode, Meaning] = {
     ErrorCode.IDEMPOTENCY_KEY_REUSED: Meaning(
         422, "This Idempotency-Key came before with another request.", "Use a new key for a new request."
     ),
+    ErrorCode.WEAK_PASSWORD: Meaning(422, "The password could be guessed.", "details.fields says what is missing."),
     ErrorCode.RATE_LIMITED: Meaning(429, "Too many requests.", "Wait as long as the header Retry-After says."),
     ErrorCode.INTERNAL_ERROR: Meaning(
         500, "A fault of ours.", "Tell us the correlation_id: the log says more under it."
