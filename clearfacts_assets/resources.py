@@ -21,6 +21,7 @@ from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRe
 from clearfacts_assets.invoices.ports import Destination, InvoiceSource
 from clearfacts_assets.invoices.sources.folder import Folder
 from clearfacts_assets.invoices.sources.java_backend import JavaBackend
+from clearfacts_assets.invoices.validation import Validator, validator_from
 from clearfacts_assets.notifications.slack import open_client
 from clearfacts_assets.storage.database import open_engine
 
@@ -106,6 +107,19 @@ class SlackResource(DagsterSlackResource):
         return open_client(configuration.load().slack.token.get_secret_value(), self.base_url)
 
 
+class ValidationResource(dg.ConfigurableResource[None]):
+    """The rule sets, with their worker processes. Building them takes seconds, so a process builds them once."""
+
+    def validator(self) -> Validator:
+        """As the settings say; ends with this process. Raises BadPolicy where the policy file cannot be used."""
+        return _validator(configuration.load().validation)
+
+
+@lru_cache(maxsize=1)
+def _validator(known: configuration.ValidationSettings) -> Validator:
+    return validator_from(known)
+
+
 class DatabaseResource(dg.ConfigurableResource[None]):
     """Our own database; one engine with pooled connections per process and address."""
 
@@ -150,5 +164,6 @@ def from_settings() -> dict[str, dg.ConfigurableResource[None]]:
             concurrency=known.delivery.concurrency,
         ),
         "slack": slack(),
+        "validation": ValidationResource(),
         "database": DatabaseResource(),
     }

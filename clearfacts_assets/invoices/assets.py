@@ -27,8 +27,8 @@ from clearfacts_assets.invoices.outcomes import Pace
 from clearfacts_assets.invoices.ports import Candidate, Force, SourceError
 from clearfacts_assets.invoices.retrieval import Retrieval, Stored, retrieve_chosen, retrieve_window
 from clearfacts_assets.invoices.runs import JobBook, JobRun, dead_runs, job_of
-from clearfacts_assets.invoices.validation import report_as_json, validator_from
-from clearfacts_assets.resources import ClearfactsResource, DatabaseResource, SourceResource
+from clearfacts_assets.invoices.validation import report_as_json
+from clearfacts_assets.resources import ClearfactsResource, DatabaseResource, SourceResource, ValidationResource
 from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices import InvoiceRepository
 from clearfacts_assets.storage.jobs import JobRepository
@@ -112,7 +112,7 @@ def raw_invoices(
 
 @dg.asset(partitions_def=DAYS, deps=[raw_invoices], group_name=GROUP, owners=OWNERS, kinds={"xml"})
 def validated_invoices(
-    context: dg.AssetExecutionContext, database: DatabaseResource
+    context: dg.AssetExecutionContext, validation: ValidationResource, database: DatabaseResource
 ) -> Iterator[dg.MaterializeResult[None]]:
     """The day's invoices with all that the rule sets found in them, and the decision: accept, hold or reject.
 
@@ -125,14 +125,14 @@ def validated_invoices(
     rules: Counter[tuple[str, str]] = Counter()
     refused: list[tuple[str, str, str]] = []
     started = time.monotonic()
-    with job_of(context, engine) as book, validator_from(settings.load().validation) as validator:
+    with job_of(context, engine) as book:
         adopt_rows(book, rows, "raw_invoices")
         documents = (
             ((row.id, row.invoice_id), row.content)
             for batch in rows.batches_to_validate(book.job.id, BATCH)
             for row in batch
         )
-        for reports in in_batches(validator.validate_many(documents)):
+        for reports in in_batches(validation.validator().validate_many(documents)):
             rows.record_reports(
                 book.job.id, [(row, report, report_as_json(report)) for (row, _), report in reports], now=_now()
             )

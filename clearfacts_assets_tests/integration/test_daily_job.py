@@ -163,13 +163,8 @@ def test_a_backfill_in_any_order_delivers_each_invoice_once(pipeline: Pipeline) 
     pipeline.check_all_delivered(*days)
 
 
-def test_the_validation_s_worker_processes_say_the_same(
-    quick_pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The other tests use one validator in this process; here is what production has."""
-    from clearfacts_assets.invoices import assets, validation
-
-    monkeypatch.setattr(assets, "validator_from", validation.validator_from)
+def test_the_validation_s_worker_processes_say_the_same(quick_pipeline: Pipeline) -> None:
+    """The other tests validate in this process; here is what production has."""
     quick_pipeline.configure(VALIDATION__WORKERS=1)
     quick_pipeline.simulator.reset(**MIXED)
     assert figures(quick_pipeline.run()) == (12, 8, 3, 1, 0)
