@@ -6,6 +6,7 @@ by name, every element of a name in the document, every identifier scheme and ev
 
 from __future__ import annotations
 
+import gc
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -79,43 +80,51 @@ class Outline:
         self.schemes: set[str] = set()
         self.has_empty = False  # some element has neither children nor text, or only blanks
         self.made: dict[Any, Any] = {}  # what rules have computed for other rules
-        self.root = self._read(source, None)
+        collecting = gc.isenabled()
+        gc.disable()  # many objects and no garbage: looking for it would take longer than the reading
+        try:
+            self.root = self._read(source, source.tag, None)
+        finally:
+            if collecting:
+                gc.enable()
         self.top = Element(source, "", None)  # what stands above the root: XPath's document node
         self.top.text, self.top.children, self.top.by = "", [self.root], {self.root.tag: [self.root]}
 
-    def _read(self, source: etree._Element, parent: Element | None) -> Element:
-        tag: str = source.tag
+    def _read(self, source: etree._Element, tag: str, parent: Element | None) -> Element:
         element = Element(source, tag, parent)
         same = self.by_tag.get(tag)
         if same is None:
             self.by_tag[tag] = [element]
         else:
             same.append(element)
-        attributes = source.items()
+        attributes: list[tuple[str, str]] = source.items()  # type: ignore[assignment]
         if attributes:
-            noted: dict[str, str] = dict(attributes)  # type: ignore[arg-type]
-            element.attributes = noted
-            self.attribute_names.update(noted)
-            if "schemeID" in noted:
-                self.schemes.add(noted["schemeID"])
+            self._note(element, attributes)
         if len(source):
             self._read_children(source, element)
-        if not element.children and not element.text.strip():
+        if not element.children and (not element.text or element.text.isspace()):
             self.has_empty = True
         return element
+
+    def _note(self, element: Element, attributes: list[tuple[str, str]]) -> None:
+        element.attributes = noted = dict(attributes)
+        self.attribute_names.update(noted)
+        if "schemeID" in noted:
+            self.schemes.add(noted["schemeID"])
 
     def _read_children(self, source: etree._Element, element: Element) -> None:
         children: list[Element] = []
         by: dict[str, list[Element]] = {}
         for inner in source:
-            if not isinstance(inner.tag, str):  # a comment or a processing instruction
+            tag = inner.tag
+            if not isinstance(tag, str):  # a comment or a processing instruction
                 element.text += inner.tail or ""  # type: ignore[unreachable]
                 continue
-            child = self._read(inner, element)
+            child = self._read(inner, tag, element)
             children.append(child)
-            same = by.get(child.tag)
+            same = by.get(tag)
             if same is None:
-                by[child.tag] = [child]
+                by[tag] = [child]
             else:
                 same.append(child)
         if children:

@@ -17,7 +17,7 @@ from typing import Any
 from lxml import etree
 
 from clearfacts_assets.invoices.model import Decision, Finding, Severity
-from clearfacts_assets.invoices.ubl import CBC
+from clearfacts_assets.invoices.ubl import CUSTOMIZATION_ID, PROFILE_ID, said
 
 DOCUMENT_LAYER = "document"  # what is found before any rule set runs; its errors are fatal in every policy
 
@@ -40,14 +40,14 @@ class Profile(StrEnum):
 
 def profile_of(root: etree._Element) -> Profile:
     """By CustomizationID, and by ProfileID where a self-billing document names the ordinary billing specification."""
-    specification = _said(root, "CustomizationID")
+    specification = "".join((said(root, CUSTOMIZATION_ID) or "").split())
     lowered = specification.lower()
     if "e-fff" in lowered or "efff" in lowered:
         return Profile.E_FFF
     if "ubl.be" in lowered:
         return Profile.UBL_BE
     if specification == SELF_BILLING or (
-        specification.startswith(BIS3) and _said(root, "ProfileID") == SELF_BILLING_PROCESS
+        specification.startswith(BIS3) and said(root, PROFILE_ID) == SELF_BILLING_PROCESS
     ):
         return Profile.SELF_BILLING
     if specification.startswith(BIS3):
@@ -55,10 +55,6 @@ def profile_of(root: etree._Element) -> Profile:
     if specification == NORM or specification.startswith(f"{NORM}#"):
         return Profile.EN16931
     return Profile.UNKNOWN
-
-
-def _said(root: etree._Element, name: str) -> str:
-    return "".join((root.findtext(f"{{{CBC}}}{name}") or "").split())
 
 
 _WEIGHT = {severity: weight for weight, severity in enumerate(Severity)}

@@ -97,10 +97,14 @@ def test_peppol_s_gates_change_no_finding():
     bases = [content for content in originals() if b"selfbilling" not in content]
     broken = 0
     for number, content in enumerate([*bases, *mutants(SEED + 2, MUTANTS, bases)]):
-        expected = Counter((each.code, each.path) for each in shipped.run(None, "peppol", their_ubl.tree(content)))
-        found = Counter((each.rule, each.location) for each in rule_set.check(parse(content)))
-        assert {rule for rule, _ in found} == {rule for rule, _ in expected}, f"mutant {number} of seed {SEED + 2}"
-        assert found.total() == expected.total(), f"mutant {number} of seed {SEED + 2}"
+        found = {(each.rule, each.location) for each in rule_set.check(parse(content))}
+        expected = set()
+        for each in shipped.run(None, "peppol", their_ubl.tree(content)):
+            if "could not be computed" in each.text:  # the official file raises one error for the document
+                expected.add(("XSLT-ERROR", ""))
+            else:
+                expected.add((each.code, each.path))
+        assert found == expected, f"mutant {number} of seed {SEED + 2}"
         broken += bool(expected)
     assert broken > MUTANTS / 10
 

@@ -29,7 +29,7 @@ class Listener:
 
     def __init__(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
-        self.address = "http://127.0.0.1:{}".format(self._socket.getsockname()[1])
+        self.address = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self.connections = 0
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -131,7 +131,7 @@ def test_schemas_and_stylesheets_that_a_document_names_are_not_fetched(inspector
         b"<Invoice ",
         f'<?xml-stylesheet type="text/xsl" href="{listener.address}/x.xsl"?>\n'
         f'<Invoice xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:schemaLocation='
-        f'"urn:oasis:names:specification:ubl:schema:xsd:Invoice-2 {listener.address}/x.xsd urn:x {listener.address}/y.xsd" '
+        f'"urn:oasis:names:specification:ubl:schema:xsd:Invoice-2 {listener.address}/x.xsd" '
         f'xsi:noNamespaceSchemaLocation="{secret.as_uri()}" '.encode(),
     )
     report = inspector.inspect(content)

@@ -136,9 +136,9 @@ def test_a_policy_file_with_a_mistake_says_where(tmp_path, text):
 
 def test_a_layer_asked_for_by_name_runs_alone_even_on_a_fragment():
     fragment = (
-        '<Invoice xmlns="urn:oasis:names:specification:ubl:schema:xsd:Invoice-2" '
-        'xmlns:cbc="urn:oasis:names:specification:ubl:schema:xsd:CommonBasicComponents-2"><cbc:ID/></Invoice>'
-    ).encode()
+        b'<Invoice xmlns="urn:oasis:names:specification:ubl:schema:xsd:Invoice-2" '
+        b'xmlns:cbc="urn:oasis:names:specification:ubl:schema:xsd:CommonBasicComponents-2"><cbc:ID/></Invoice>'
+    )
     report = Inspector(Plan(layers=("en16931",))).inspect(fragment)
     assert report.decision is Decision.REJECT
     assert {finding.layer for finding in report.findings} == {"en16931"}

@@ -1,21 +1,11 @@
-"""XPath as Python source: every expression becomes one Python expression over ``outline`` elements.
-
-The kinds of value, which decide how two of them are compared:
-
-    element   one Element              elements  a list of them
-    text      one string               texts     a list of strings (typed: a function's results)
-    raw       a list of attribute values (untyped, as elements are)
-    number    a Decimal or None        numbers   a list of Decimals
-    truth     a bool                   truths    a list of bools
-    day       a date or None
-    nears     a list of Decimals that XPath computes in binary: equal to the last cent, not beyond
-"""
+"""XPath as Python source: every expression becomes one Python expression over ``outline`` elements."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from clearfacts_assets.invoices.proving.calls import CALLS, Code, as_number, listed
 from clearfacts_assets.invoices.proving.xpath import (
     Binary,
     Call,
@@ -30,18 +20,9 @@ from clearfacts_assets.invoices.proving.xpath import (
 
 _MANY = {"text": "texts", "number": "numbers", "truth": "truths"}
 _NODES = ("element", "elements", "raw")
-_SEQUENCES = ("elements", "raw", "texts", "numbers")
 _ARITHMETIC = {"+": "plus", "-": "minus", "*": "times", "div": "divided"}
 _NAMES = {"=": "equal", "!=": "unequal", "<": "less", "<=": "at_most", ">": "more", ">=": "at_least"}
 _PYTHON = {"=": "==", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
-
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """A Python expression and the kind of its value."""
-
-    kind: str
-    text: str
 
 
 @dataclass(slots=True)
@@ -122,16 +103,9 @@ class Translation:
         if node.operator in ("+", "-") and first.kind == "elements" and second.kind == "number":
             return Code("nears", f"near({first.text}, {node.operator}{second.text})")
         if node.operator in _ARITHMETIC:
-            operands = ", ".join(self._number(each) for each in (first, second))
+            operands = ", ".join(as_number(each) for each in (first, second))
             return Code("number", f"{_ARITHMETIC[node.operator]}({operands})")
         return Code("truth", self._compared(node.operator, first, second))
-
-    def _number(self, code: Code) -> str:
-        if code.kind == "number":
-            return code.text
-        if code.kind == "numbers":
-            return f"single({code.text})"
-        raise NotUnderstood(f"arithmetic with {code.kind}")  # untyped values would be binary numbers
 
     # -- comparisons ------------------------------------------------------------------------------------------------
 
@@ -254,22 +228,22 @@ class Translation:
 
     def _child(self, code: Code, name: str) -> Code:
         if name == "*":
-            return Code("elements", f"[k for e in {_listed(code)} for k in e.children]")
+            return Code("elements", f"[k for e in {listed(code)} for k in e.children]")
         tag = self.tag(name)
         if code.kind == "element":
             return Code("elements", f"{code.text}.by.get({tag}, NONE)")
         return Code("elements", f"kids({code.text}, {tag})")
 
     def _attribute(self, code: Code, name: str) -> Code:
-        return Code("raw", f"attributes({_listed(code)}, {name!r})")
+        return Code("raw", f"attributes({listed(code)}, {name!r})")
 
     def _parent(self, code: Code, name: str) -> Code:
-        return Code("elements", f"parents({_listed(code)}, outline)")
+        return Code("elements", f"parents({listed(code)}, outline)")
 
     def _itself(self, code: Code, name: str) -> Code:
         if name == "*":
             return code
-        return Code("elements", f"[e for e in {_listed(code)} if e.tag == {self.tag(name)}]")
+        return Code("elements", f"[e for e in {listed(code)} if e.tag == {self.tag(name)}]")
 
     def _ancestor(self, code: Code, name: str) -> Code:
         if code.kind != "element":
@@ -288,7 +262,7 @@ class Translation:
             raise NotUnderstood(f"a predicate on {code.kind}")
         name = self.variable()
         tests = " and ".join(self.truth(predicate, name, bound) for predicate in predicates)
-        return Code("elements", f"[{name} for {name} in {_listed(code)} if {tests}]")
+        return Code("elements", f"[{name} for {name} in {listed(code)} if {tests}]")
 
     def _mapped(self, code: Code, step: Step, bound: dict[str, Code]) -> Code:
         """``a/function(b)``: the function of each."""
@@ -314,50 +288,9 @@ class Translation:
         if call.name == "not":
             return Code("truth", f"(not {self.truth(call.arguments[0], context, bound)})")
         arguments = [self.code(argument, context, bound) for argument in call.arguments]
-        if (call.name, len(arguments)) not in _FUNCTIONS:
+        if (call.name, len(arguments)) not in CALLS:
             raise NotUnderstood(f"function {call.name}")
-        return _FUNCTIONS[call.name, len(arguments)](self, *arguments)
-
-    def _text(self, code: Code) -> str:
-        """As a string argument: of nothing, the empty string."""
-        if code.kind == "text":
-            return code.text
-        if code.kind == "element":
-            return f"{code.text}.value"
-        if code.kind in ("elements", "raw"):
-            return f"{'one' if code.kind == 'elements' else 'one_text'}({code.text})"
-        raise NotUnderstood(f"{code.kind} as text")
-
-    def _exists(self, code: Code) -> Code:
-        if code.kind in _SEQUENCES or code.kind == "truths":
-            return Code("truth", f"bool({code.text})")
-        raise NotUnderstood(f"exists of {code.kind}")
-
-    def _count(self, code: Code) -> Code:
-        if code.kind in _SEQUENCES:
-            return Code("number", f"len({code.text})")
-        raise NotUnderstood(f"count of {code.kind}")
-
-    def _sum_of(self, code: Code) -> Code:
-        if code.kind != "numbers":
-            raise NotUnderstood(f"sum of {code.kind}")
-        return Code("number", f"sum({code.text})")
-
-    def _decimal(self, code: Code) -> Code:
-        if code.kind in ("element", "elements"):
-            return Code("number", f"decimal({_listed(code)})")
-        if code.kind in ("number", "nears"):
-            return code
-        raise NotUnderstood(f"xs:decimal of {code.kind}")
-
-    def _day(self, code: Code) -> Code:
-        if code.kind != "elements":
-            raise NotUnderstood(f"xs:date of {code.kind}")
-        return Code("day", f"day({code.text})")
-
-    def _substring(self, text: Code, start: Code, length: Code) -> Code:
-        first, count = int(start.text), int(length.text)
-        return Code("text", f"{self._text(text)}[{first - 1}:{first - 1 + count}]")
+        return CALLS[call.name, len(arguments)](*arguments)
 
 
 def _is_constant(code: Code) -> bool:
@@ -372,10 +305,6 @@ def _alone(code: Code) -> str:
 def _is_there(code: Code) -> bool:
     """A number that cannot be missing."""
     return code.text.isdigit() or code.text.startswith("len(")
-
-
-def _listed(code: Code) -> str:
-    return f"[{code.text}]" if code.kind == "element" else code.text
 
 
 def _mentions_variables(node: Node | None) -> bool:
@@ -395,13 +324,6 @@ def _mentions_variables(node: Node | None) -> bool:
     return False
 
 
-def _strings(name: str) -> Callable[..., Code]:
-    def translate(translation: Translation, *arguments: Code) -> Code:
-        return Code("text", f"{name}({', '.join(translation._text(each) for each in arguments)})")
-
-    return translate
-
-
 _MOVES: dict[str, Callable[[Translation, Code, str], Code]] = {
     "child": Translation._child,
     "attribute": Translation._attribute,
@@ -409,22 +331,4 @@ _MOVES: dict[str, Callable[[Translation, Code, str], Code]] = {
     "self": Translation._itself,
     "ancestor": Translation._ancestor,
     "preceding": Translation._preceding,
-}
-_FUNCTIONS: dict[tuple[str, int], Callable[..., Code]] = {
-    ("exists", 1): Translation._exists,
-    ("count", 1): Translation._count,
-    ("sum", 1): Translation._sum_of,
-    ("xs:decimal", 1): Translation._decimal,
-    ("xs:date", 1): Translation._day,
-    ("round", 1): lambda self, code: Code("number", f"rounded({self._number(code)})"),
-    ("abs", 1): lambda self, code: Code("number", f"absolute({self._number(code)})"),
-    ("normalize-space", 1): _strings("normalize"),
-    ("upper-case", 1): _strings("upper"),
-    ("substring-after", 2): _strings("after"),
-    ("substring-before", 2): _strings("before"),
-    ("concat", 3): lambda self, *codes: Code("text", f"({' + '.join(self._text(code) for code in codes)})"),
-    ("contains", 2): lambda self, text, part: Code("truth", f"({self._text(part)} in {self._text(text)})"),
-    ("string-length", 1): lambda self, text: Code("number", f"len({self._text(text)})"),
-    ("substring", 3): Translation._substring,
-    ("local-name", 1): lambda self, code: Code("text", f"one_name({_listed(code)})"),
 }

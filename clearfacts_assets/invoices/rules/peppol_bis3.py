@@ -29,6 +29,7 @@ from clearfacts_assets.invoices.ubl import CAC, CBC, CREDIT_NOTE
 
 LAYER = "peppol_bis3"
 _SEVERITIES = {"fatal": Severity.ERROR, "warning": Severity.WARNING}
+_ERROR = "XSLT-ERROR"
 _PRECISION = 60  # digits in which sums of amounts are exact, as mock-einvoice computes them
 
 # What a document must hold for a rule to have anything to say. A rule that is not named here is always asked.
@@ -85,6 +86,7 @@ class PeppolBis3:
         with decimal.localcontext() as context:
             context.prec = _PRECISION
             found = [finding for rule in asked for finding in _ask(rule, outline)]
+        found = _without_errors(found)
         if self_billing:
             found = [finding for finding in found if finding.rule not in _NOT_FOR_SELF_BILLING]
             found += _self_billing(outline)
@@ -98,7 +100,7 @@ class PeppolBis3:
         if rule in _SCHEME_OF:
             return frozenset({f"scheme {_SCHEME_OF[rule]}"})
         if rule == "PEPPOL-COMMON-R056-2":
-            return frozenset({"country NL"})
+            return frozenset({"country NL", "repeated"})
         if rule == "PEPPOL-EN16931-R008":
             return frozenset({"empty"})
         if rule == "PEPPOL-EN16931-R120":
@@ -106,7 +108,7 @@ class PeppolBis3:
         national = _NATIONAL.match(rule)
         if national:
             names = _OTHER_NAMES.get(national.group(1), (national.group(1),))
-            return frozenset(f"country {name}" for name in names)
+            return frozenset({"repeated", *(f"country {name}" for name in names)})
         return frozenset()
 
 
@@ -124,9 +126,34 @@ def _signs(outline: Outline) -> set[str]:
             signs.add(f"country {element.text.strip()[:2].upper()}")
     if outline.has_empty:
         signs.add("empty")
+    if any(len(outline.all(name)) > 1 for name in _PARTIES) or any(
+        _repeats(party) for name in _PARTIES for party in outline.all(name)
+    ):
+        signs.add("repeated")
     if not all(map(_plainly_right, _lines(outline))):
         signs.add("line amount")
     return signs
+
+
+_PARTIES = [
+    _tag(f"cac:{name}") for name in ("AccountingSupplierParty", "AccountingCustomerParty", "TaxRepresentativeParty")
+]
+_READ_BY_NATIONAL_RULES = frozenset(
+    map(
+        _tag,
+        [
+            "cac:Party",
+            "cac:PartyTaxScheme",
+            "cac:TaxScheme",
+            "cbc:ID",
+            "cbc:CompanyID",
+            "cac:PostalAddress",
+            "cac:Country",
+            "cbc:IdentificationCode",
+            "cac:PartyLegalEntity",
+        ],
+    )
+)
 
 
 def _lines(outline: Outline) -> Iterator[Element]:
@@ -158,13 +185,28 @@ def _plainly_right(line: Element) -> bool:
     return abs(float(net) - float(quantity) * float(price)) < _SURELY_WITHIN
 
 
+def _repeats(party: Element) -> bool:
+    """Whether something stands twice of which national rules take one: they then cannot tell the country."""
+    return any(
+        len(same) > 1 or any(map(_repeats, same)) for tag, same in party.by.items() if tag in _READ_BY_NATIONAL_RULES
+    )
+
+
 def _ask(rule: Any, outline: Outline) -> Iterable[Finding]:
-    finding = partial(Finding, rule.id, LAYER, _SEVERITIES.get(rule.flag, Severity.INFORMATION))
+    severity = _SEVERITIES.get(rule.flag, Severity.INFORMATION)
     try:
         failures = list(rule.check(outline.root))
     except Incomputable as error:
-        return [finding(f"{rule.about}: this could not be computed: {error}")]
-    return [finding(f"{rule.about}: {detail}", path) for path, detail in failures]
+        return [Finding(_ERROR, LAYER, Severity.ERROR, f"the rules cannot be computed on this document: {error}")]
+    return [Finding(rule.id, LAYER, severity, f"{rule.about}: {detail}", path) for path, detail in failures]
+
+
+def _without_errors(found: list[Finding]) -> list[Finding]:
+    """Where rules cannot be computed the official file raises one error for the document; so do we, once."""
+    errors = [finding for finding in found if finding.rule == _ERROR]
+    if not errors:
+        return found
+    return [*(finding for finding in found if finding.rule != _ERROR), errors[0]]
 
 
 def _self_billing(outline: Outline) -> Iterator[Finding]:
