@@ -191,17 +191,19 @@ class Workers:
         return batch
 
     def _start(self) -> _Worker:
-        for attempt in range(1, STARTS_IN_A_ROW + 1):
-            worker = _Worker(self._plan, self._document_seconds)
+        problem: Exception | None = None
+        for _ in range(STARTS_IN_A_ROW):
             try:
+                worker = _Worker(self._plan, self._document_seconds)
                 worker.wait_until_ready()
-            except WorkersFailed:
-                if attempt == STARTS_IN_A_ROW:
-                    raise
-                continue
-            self._alive[threading.get_ident()] = worker
-            return worker
-        raise AssertionError("unreachable")
+            except WorkersFailed as error:
+                problem = error
+            except OSError as error:  # no memory, no more processes, or it was gone before we could speak
+                problem = WorkersFailed(f"a validation worker could not start: {error}")
+            else:
+                self._alive[threading.get_ident()] = worker
+                return worker
+        raise problem or AssertionError("a worker is tried at least once")
 
     def _retire(self, worker: _Worker) -> str:
         self._alive.pop(threading.get_ident(), None)

@@ -231,6 +231,12 @@ def test_a_worker_that_cannot_start_says_why(tmp_path):
         validator.validate(document())
 
 
+def test_a_machine_that_starts_no_more_processes_is_told_not_waited_for(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with Validator(workers=1, layers=CHEAP) as validator, pytest.raises(WorkersFailed, match="could not start"):
+        validator.validate(document())
+
+
 def test_with_workers_and_without_the_reports_are_the_same():
     documents = list(enumerate(mutants(7, 40)))
     with Validator(workers=0) as alone, Validator(workers=2) as together:
