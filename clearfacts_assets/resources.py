@@ -16,6 +16,7 @@ from slack_sdk.web.client import WebClient
 from sqlalchemy import Engine
 
 from clearfacts_assets import settings as configuration
+from clearfacts_assets.configuration import in_force
 from clearfacts_assets.invoices.destinations.clearfacts_graphql import ClearfactsGraphql
 from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRest
 from clearfacts_assets.invoices.ports import Destination, InvoiceSource
@@ -44,7 +45,7 @@ class SourceResource(dg.ConfigurableResource[None]):
             source.close()
 
     def _make(self, correlation_id: str) -> InvoiceSource:
-        limits = configuration.load().source
+        limits = in_force().source
         if self.kind == "folder":
             if not self.folder:
                 raise SettingMissing("source.folder", "the folder of dropped UBL files")
@@ -77,7 +78,7 @@ class ClearfactsResource(dg.ConfigurableResource[None]):
     @contextmanager
     def open(self) -> Iterator[Destination]:
         """A client for one run, closed at its end."""
-        limits = configuration.load().destination
+        limits = in_force().destination
         make: Callable[..., Destination] = ClearfactsRest
         if self.transport == "graphql":
             make = partial(ClearfactsGraphql, login_url=self.login_url)
@@ -104,7 +105,7 @@ class SlackResource(DagsterSlackResource):
 
     def get_client(self) -> WebClient:
         """A client with a timeout; the token comes from the settings."""
-        return open_client(configuration.load().slack.token.get_secret_value(), self.base_url)
+        return open_client(in_force().slack.token.get_secret_value(), self.base_url)
 
 
 class ValidationResource(dg.ConfigurableResource[None]):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from clearfacts_assets import settings
+from clearfacts_assets.configuration import in_force
 from clearfacts_assets.health.probes import Health, ask
 from clearfacts_assets.health.systems import SYSTEMS, questions
 from clearfacts_assets.invoices.metadata import table
@@ -33,7 +33,7 @@ def service_health(
     engine = database.engine()
     now = datetime.now(UTC)
     verdicts = [ask(system, question) for system, question in questions(engine, source, clearfacts, slack).items()]
-    tell_of_health(engine, settings.load(), verdicts, now=now)
+    tell_of_health(engine, in_force(), verdicts, now=now)
     yield dg.MaterializeResult(
         metadata={
             "healthy": sum(verdict.healthy for verdict in verdicts),

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine, select, text
 
-from clearfacts_assets import settings
+from clearfacts_assets.configuration import in_force
 from clearfacts_assets.health.probes import nightly_run
 from clearfacts_assets.notifications.slack import Slack
 from clearfacts_assets.resources import ClearfactsResource, SlackResource, SourceResource
@@ -49,7 +49,7 @@ def _clearfacts(clearfacts: ClearfactsResource) -> str:
 
 
 def _slack(slack: SlackResource) -> str:
-    if not settings.load().slack.token.get_secret_value():
+    if not in_force().slack.token.get_secret_value():
         return "no Slack token is configured: alerts stay in the outbox"
     return Slack(slack.get_client()).check()
 

@@ -11,7 +11,7 @@ from uuid import UUID
 import dagster as dg
 from sqlalchemy import Engine
 
-from clearfacts_assets import settings
+from clearfacts_assets.configuration import in_force
 from clearfacts_assets.invoices.runs import reconcile
 from clearfacts_assets.notifications.alerts import (
     dispatch_alerts,
@@ -33,7 +33,7 @@ def job_failed(context: dg.RunFailureSensorContext, database: DatabaseResource) 
     run = context.dagster_run
     if run.tags.get(RETRY_TAG) == "true":
         return dg.SkipReason(f"run {run.run_id} will be retried")
-    engine, known, now = database.engine(), settings.load(), datetime.now(UTC)
+    engine, known, now = database.engine(), in_force(), datetime.now(UTC)
     reconcile(context.instance, engine)
     if not tell_of_job(engine, known, UUID(run.run_id), now=now):
         tell_of_lost_run(engine, known, run.run_id, run.job_name, context.failure_event.message or "", now=now)
@@ -50,7 +50,7 @@ def job_completed(context: dg.RunStatusSensorContext, database: DatabaseResource
     """A run completed: told if the setting slack.on_success says so (by default, when invoices failed or wait)."""
     engine = database.engine()
     reconcile(context.instance, engine)
-    tell_of_job(engine, settings.load(), UUID(context.dagster_run.run_id), now=datetime.now(UTC))
+    tell_of_job(engine, in_force(), UUID(context.dagster_run.run_id), now=datetime.now(UTC))
 
 
 @dg.sensor(
@@ -81,8 +81,8 @@ class Tended:
 def tend(instance: dg.DagsterInstance, engine: Engine, slack: SlackResource) -> Tended:
     """Close the rows of dead runs, write the alerts that are due, send them. Without a Slack token they are kept."""
     died = reconcile(instance, engine)
-    found = tell_of_forgotten_jobs(engine, settings.load(), now=datetime.now(UTC))
+    found = tell_of_forgotten_jobs(engine, in_force(), now=datetime.now(UTC))
     sending = DispatchCount()
-    if settings.load().slack.token.get_secret_value():
+    if in_force().slack.token.get_secret_value():
         sending = dispatch_alerts(engine, Slack(slack.get_client()).send)
     return Tended(len(died), found, sending)

@@ -18,6 +18,7 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._utils.interrupts import capture_interrupts, check_captured_interrupt
 
 from clearfacts_assets import settings
+from clearfacts_assets.configuration import in_force
 from clearfacts_assets.invoices import delivery
 from clearfacts_assets.invoices.automation import DAYS, window_of
 from clearfacts_assets.invoices.checks import COUNTS_ARE_CONSERVED, counts_are_conserved
@@ -195,7 +196,7 @@ def processed_invoices(
             ledger=SqlDeliveryLedger(engine),
             destination=destination,
             run_id=book.job.id,
-            pace=pace_from(settings.load().delivery),
+            pace=pace_from(in_force().delivery),
             invoice_type=clearfacts.invoice_type,
             correlation_id=book.job.correlation_id,
             force=force_of(book.job, config),

@@ -1,0 +1,135 @@
+"""The settings in force: those of this process, and over them what was changed while the system runs.
+
+Only keys of CHANGEABLE can be changed; their types, limits, defaults and descriptions are those of settings.py. A
+change is noticed by every process within FRESH_SECONDS: by a run when it begins, by sensors and the API at once.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Annotated, Any
+
+from pydantic import SecretStr, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+from sqlalchemy import Engine
+
+from clearfacts_assets import settings
+from clearfacts_assets.settings import Settings
+from clearfacts_assets.storage.configuration import ConfigurationRepository
+from clearfacts_assets.storage.database import open_engine
+from clearfacts_assets.storage.keyring import Keyring, cipher
+
+FRESH_SECONDS = 5.0
+CHANGEABLE = (
+    "source.token",
+    "source.attempts",
+    "source.deadline",
+    "destination.token",
+    "destination.deadline",
+    "delivery.attempts",
+    "delivery.patience",
+    "delivery.unknowns_in_a_row",
+    "slack.token",
+    "slack.channel",
+    "slack.on_success",
+)
+
+
+class BadValue(ValueError):
+    """The value is not one that this key can have."""
+
+
+def field_of(key: str) -> FieldInfo:
+    """The setting behind a key. Raises KeyError for a key that cannot be changed."""
+    if key not in CHANGEABLE:
+        raise KeyError(key)
+    section, _, name = key.partition(".")
+    model: Any = Settings.model_fields[section].annotation
+    field: FieldInfo = model.model_fields[name]
+    return field
+
+
+def is_secret(key: str) -> bool:
+    return field_of(key).annotation is SecretStr
+
+
+def default_of(key: str, known: Settings) -> Any:
+    """What holds where the key was not changed: the setting's value; None for a secret."""
+    section, _, name = key.partition(".")
+    value = getattr(getattr(known, section), name)
+    return None if isinstance(value, SecretStr) else value
+
+
+def as_json(key: str, value: Any) -> str:
+    """The value as it is stored, after a strict look at its type and limits. Raises KeyError, BadValue."""
+    field = field_of(key)
+    # The field's limits stand beside its type.
+    kind: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+    try:
+        checked = TypeAdapter(kind).validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        raise BadValue("; ".join(one["msg"] for one in error.errors(include_input=False, include_url=False))) from None
+    plain = checked.get_secret_value() if isinstance(checked, SecretStr) else checked
+    if isinstance(plain, str) and not plain.isprintable():
+        raise BadValue("it holds characters that cannot be printed")
+    return json.dumps(plain)
+
+
+def over(known: Settings, changed: Mapping[str, str]) -> Settings:
+    """The settings with the changed values in place of their own. A key that is none any more is passed over."""
+    sections: dict[str, dict[str, Any]] = {}
+    for key, value in changed.items():
+        if key in CHANGEABLE:
+            section, _, name = key.partition(".")
+            plain = json.loads(value)
+            sections.setdefault(section, {})[name] = SecretStr(plain) if is_secret(key) else plain
+    return known.model_copy(
+        update={section: getattr(known, section).model_copy(update=values) for section, values in sections.items()}
+    )
+
+
+def repository(engine: Engine, known: Settings) -> ConfigurationRepository:
+    """The table, opened with this process's encryption keys. Raises KeyringError."""
+    return ConfigurationRepository(engine, cipher(encryption_keys(known)))
+
+
+def encryption_keys(known: Settings) -> Keyring:
+    """Raises KeyringError for keys that are too weak."""
+    setting = known.auth.encryption_keys.get_secret_value()
+    return Keyring("encryption", setting=setting, file=known.home / "keys" / "encryption.json")
+
+
+def signing_keys(known: Settings) -> Keyring:
+    """Raises KeyringError for keys that are too weak."""
+    setting = known.auth.signing_keys.get_secret_value()
+    return Keyring("signing", setting=setting, file=known.home / "keys" / "signing.json")
+
+
+def in_force() -> Settings:
+    """The settings of this moment. Raises KeyringError, and what the database raises."""
+    known = settings.load()
+    return over(known, _changes(known.business_database_url).now(known))
+
+
+class _Changes:
+    """What the table says, asked at most every FRESH_SECONDS."""
+
+    def __init__(self, url: str) -> None:
+        self._engine, self._lock = open_engine(url), threading.Lock()
+        self._read_at, self._values = float("-inf"), dict[str, str]()
+
+    def now(self, known: Settings) -> Mapping[str, str]:
+        with self._lock:
+            if time.monotonic() - self._read_at >= FRESH_SECONDS:
+                self._values = dict(repository(self._engine, known).values())
+                self._read_at = time.monotonic()
+            return self._values
+
+
+@lru_cache(maxsize=4)
+def _changes(url: str) -> _Changes:
+    return _Changes(url)
