@@ -36,6 +36,7 @@ from clearfacts_assets.storage.jobs import JobRepository
 
 REASONS_READ = 2000  # invoices whose reasons are counted for the table
 BATCH = 200  # rows written in one transaction
+WHAT_IS_LEFT = "What was not sent keeps its place: materialize the partition again to send it."
 GROUP, OWNERS = "invoice_delivery", ["team:finance"]
 
 T = TypeVar("T")
@@ -202,7 +203,7 @@ def processed_invoices(
             force=force_of(book.job, config),
             dead_run_ids=dead_runs(context.instance, engine),
             should_stop=check_captured_interrupt,
-            on_stop=lambda reason: book.note_problem(f"Delivery stopped: {reason}."),
+            on_stop=lambda reason: book.note_problem(f"Delivery stopped: {reason}. {WHAT_IS_LEFT}"),
         ):
             rows.record_results(book.job.id, results, now=_now())
             for result in results:

@@ -144,6 +144,7 @@ class _Run:
     setbacks: int = 0  # in a row, those at the same time counted as one
     hold_until: float = 0.0  # no call before it
     waited: float = 0.0  # seconds in which nothing was under way
+    trouble: str = ""  # the last answer that accepted and refused nothing
     stopped: str = ""  # why nothing more is claimed
     ended: bool = False
     numbers: Iterator[int] = field(default_factory=count)
@@ -182,7 +183,7 @@ class _Run:
     def _look_for_stop(self) -> bool:
         told = self.should_stop()
         if told:
-            self._stop("the run was told to stop; run the day again to deliver it")
+            self._stop("the run was told to stop")
         return told
 
     def _stop(self, reason: str) -> None:
@@ -295,7 +296,7 @@ class _Run:
         if not isinstance(outcome, NotSent | Unknown):
             self.window, self.unknowns, self.setbacks = min(self.window + 1, self.pace.concurrency), 0, 0
             return
-        now = self.monotonic()
+        now, self.trouble = self.monotonic(), outcome.reason
         if now >= self.hold_until:
             self.setbacks += 1
         asked = outcome.retry_after if isinstance(outcome, NotSent) else None
@@ -304,7 +305,8 @@ class _Run:
         if isinstance(outcome, Unknown):
             self.unknowns += 1
             if self.unknowns >= self.pace.unknowns_in_a_row:
-                self._stop(f"{self.unknowns} answers in a row that settle nothing, the last one: {outcome.reason}")
+                row = "one answer" if self.unknowns == 1 else f"{self.unknowns} answers in a row"
+                self._stop(f"nothing was settled by {row}, the last one: {outcome.reason}")
 
     def _settle(self, landed: Sequence[tuple[Future[Outcome | None], _Errand]]) -> None:
         """Write down what happened, in one transaction, and go on with each accordingly."""
@@ -344,7 +346,8 @@ class _Run:
             return
         errand.asking = False
         if delivery.state in (State.WAITING, State.READY, State.SENDING):
-            self._come_back(errand, (settlement.delay if settlement and ours else None) or 0.0)
+            delay = settlement.delay if settlement is not None and ours else None
+            self._come_back(errand, POLL_SECONDS if delay is None else delay)
             return
         sent = ours and delivery.state is State.DELIVERED
         response = settlement.response if settlement else {}
@@ -374,7 +377,8 @@ class _Run:
         due = [self.waiting[0][0]] if self.waiting and not self.ready else []
         pause = max([*due, self.hold_until, now]) - now
         if self.waited + pause > self.pace.patience:
-            self._stop(f"Clearfacts is to be tried again in {pause:.0f} s, longer than this run waits")
+            why = f": {self.trouble}" if self.trouble else ""
+            self._stop(f"Clearfacts is to be tried again in {pause:.0f} s, longer than this run waits{why}")
             return
         if pause > 0:
             pause = min(pause, POLL_SECONDS)

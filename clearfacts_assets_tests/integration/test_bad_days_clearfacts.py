@@ -1,0 +1,258 @@
+"""Bad days of Clearfacts, through Dagster: what stops, what waits, what a person decides, and that nothing goes twice."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from clearfacts_assets.invoices.lifecycle import State
+from clearfacts_assets_tests.fixtures.pipeline import Finished, Pipeline
+
+UPLOAD = {"operation": "upload"}
+RIGHT = 11  # of the day's 12 invoices one is broken
+TRANSPORTS = pytest.mark.parametrize("transport", ["graphql", "rest"])
+
+
+@dataclass(frozen=True)
+class BadDay:
+    """A fault of uploads, and words that the message must hold."""
+
+    kind: str
+    says: str
+    options: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, object] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.kind}-{self.options['status']}" if "status" in self.options else self.kind
+
+
+QUICKLY = {"DESTINATION__DEADLINE": 0.25}
+# Nobody can tell from the answer whether the invoice was accepted.
+UNCERTAIN = [
+    BadDay("down", ""),
+    BadDay("hang", "", settings=QUICKLY),
+    BadDay("status", "HTTP 500", {"status": 500}),
+    BadDay("status", "HTTP 503", {"status": 503, "body": "html"}),
+    BadDay("html", ""),
+    BadDay("truncated", ""),
+    BadDay("malformed", ""),
+    BadDay("slow", "", {"interval": 0.2}, QUICKLY),
+    BadDay("accept_then_drop", ""),
+    BadDay("accept_then_500", "HTTP 500"),
+    BadDay("accept_then_truncate", ""),
+    BadDay("accept_then_malformed", ""),
+    BadDay("accept_then_hang", "", settings=QUICKLY),
+    BadDay("bad_uuid", ""),
+]
+ACCEPTING = {"slow", "bad_uuid"}
+LOOKED_UP = {"down", "status-500", "malformed", "slow", "bad_uuid"}
+
+
+def prepare(pipeline: Pipeline, transport: str, bad: BadDay) -> None:
+    pipeline.configure(DESTINATION__TRANSPORT=transport, **bad.settings)
+    pipeline.simulator.fault("clearfacts", bad.kind, match=UPLOAD, **bad.options)
+
+
+def mended(pipeline: Pipeline) -> Finished:
+    """The fault is over: a rerun with patience for what is due in a moment."""
+    pipeline.simulator.clear_faults()
+    pipeline.configure(DESTINATION__DEADLINE=5, DELIVERY__PATIENCE=20)
+    return pipeline.run()
+
+
+def check_figures(run: Finished) -> None:
+    counts = run.counts
+    assert (counts.total, counts.failed) == (12, 1)
+    assert counts.sent + counts.duplicates + counts.pending == RIGHT
+    assert run.checks["counts_are_conserved"]
+    assert set(run.reasons) == {name for name, row in run.rows.items() if row.status in ("failed", "pending")}
+    assert all(run.reasons.values())
+
+
+@pytest.mark.parametrize("bad", UNCERTAIN, ids=str)
+def test_with_graphql_an_outage_parks_a_handful_and_the_rest_keeps_its_place(
+    quick_pipeline: Pipeline, bad: BadDay
+) -> None:
+    quick_pipeline.configure(DELIVERY__UNKNOWNS_IN_A_ROW=1)
+    prepare(quick_pipeline, "graphql", bad)
+    run = quick_pipeline.run()
+    assert run.job.status == "failed"
+    assert run.message.startswith("Delivery stopped: nothing was settled by one answer")
+    assert run.message.endswith("materialize the partition again to send it.")
+    assert bad.says in run.message
+    check_figures(run)
+    assert quick_pipeline.states() == {State.PARKED: 1, State.READY: RIGHT - 1}
+    (parked,) = [reason for reason in run.reasons.values() if reason.startswith("parked for a person")]
+    assert bad.says in parked
+    assert run.checks["no_delivery_is_unknown"] is False
+    filed = 1 if bad.kind in ACCEPTING or bad.kind.startswith("accept_") else 0
+    assert len(quick_pipeline.simulator.accepted()) == filed
+    again = mended(quick_pipeline)
+    assert again.job.status == "completed"
+    assert (again.counts.sent, again.counts.pending) == (RIGHT - 1, 1)
+    quick_pipeline.check_nothing_twice()
+    assert quick_pipeline.decide() == 1
+    last = quick_pipeline.run()
+    assert (last.job.status, last.counts.pending) == ("completed", 0)
+    quick_pipeline.check_all_delivered()
+
+
+def test_three_answers_in_a_row_that_settle_nothing_stop_the_delivery(pipeline: Pipeline) -> None:
+    pipeline.configure(DELIVERY__PATIENCE=10)
+    prepare(pipeline, "graphql", BadDay("accept_then_drop", ""))
+    run = pipeline.run()
+    assert run.message.startswith("Delivery stopped: nothing was settled by 3 answers in a row")
+    assert pipeline.states() == {State.PARKED: 3, State.READY: RIGHT - 3}
+    assert mended(pipeline).counts.sent == RIGHT - 3
+    assert pipeline.decide() == 3
+    assert pipeline.run().counts.pending == 0
+    pipeline.check_all_delivered()
+
+
+# Each of these waits for a second or two before the next try; all others are in the tests of the destinations.
+@pytest.mark.parametrize("bad", [one for one in UNCERTAIN if str(one) in LOOKED_UP], ids=str)
+def test_with_rest_everything_is_looked_up_and_nobody_has_to_decide(quick_pipeline: Pipeline, bad: BadDay) -> None:
+    prepare(quick_pipeline, "rest", bad)
+    run = quick_pipeline.run()
+    check_figures(run)
+    assert quick_pipeline.states()[State.PARKED] == 0
+    if bad.kind not in ACCEPTING:
+        assert run.job.status == "failed"
+        assert run.message.startswith("Delivery stopped: Clearfacts is to be tried again in 1 s")
+        assert bad.says in run.message
+        assert quick_pipeline.simulator.accepted() == []
+    again = mended(quick_pipeline)
+    assert (again.job.status, again.counts.pending) == ("completed", 0)
+    quick_pipeline.check_all_delivered()
+
+
+@pytest.mark.parametrize("bad", [one for one in UNCERTAIN if one.kind.startswith("accept_")], ids=str)
+def test_with_rest_what_was_accepted_without_an_answer_is_found(quick_pipeline: Pipeline, bad: BadDay) -> None:
+    quick_pipeline.configure(DELIVERY__PATIENCE=60, DELIVERY__CONCURRENCY=1)
+    prepare(quick_pipeline, "rest", BadDay(bad.kind, bad.says, {"times": 1}, bad.settings))
+    run = quick_pipeline.run()
+    assert run.job.status == "completed"
+    assert run.counts.sent == RIGHT
+    quick_pipeline.check_all_delivered()
+
+
+@TRANSPORTS
+@pytest.mark.parametrize("bad", [BadDay("status", "401", {"status": 401}), BadDay("expired_token", "401")], ids=str)
+def test_refused_credentials_stop_the_delivery_and_charge_nothing(
+    quick_pipeline: Pipeline, transport: str, bad: BadDay
+) -> None:
+    prepare(quick_pipeline, transport, bad)
+    run = quick_pipeline.run()
+    assert run.job.status == "failed"
+    assert "Clearfacts refuses our credentials" in run.message
+    assert "destination.token" in run.message
+    assert bad.says in run.message
+    check_figures(run)
+    assert quick_pipeline.states() == {State.READY: RIGHT}
+    again = mended(quick_pipeline)
+    assert (again.job.status, again.counts.sent) == ("completed", RIGHT)
+    quick_pipeline.check_all_delivered()
+
+
+@TRANSPORTS
+def test_a_token_that_expires_in_the_middle_of_the_day(pipeline: Pipeline, transport: str) -> None:
+    prepare(pipeline, transport, BadDay("expired_token", "", {"after": 4}))
+    run = pipeline.run()
+    assert run.job.status == "failed"
+    assert (run.counts.sent, run.counts.pending) == (4, RIGHT - 4)
+    check_figures(run)
+    again = mended(pipeline)
+    assert (again.counts.sent, again.counts.duplicates) == (RIGHT - 4, 4)
+    pipeline.check_all_delivered()
+
+
+@TRANSPORTS
+def test_too_many_requests_are_waited_for(quick_pipeline: Pipeline, transport: str) -> None:
+    quick_pipeline.configure(DELIVERY__PATIENCE=20)
+    prepare(quick_pipeline, transport, BadDay("status", "", {"status": 429, "retry_after": "0", "times": 3}))
+    run = quick_pipeline.run()
+    assert (run.job.status, run.counts.sent) == ("completed", RIGHT)
+    quick_pipeline.check_all_delivered()
+
+
+@TRANSPORTS
+def test_a_longer_wait_than_the_run_has_patience_for_ends_it(pipeline: Pipeline, transport: str) -> None:
+    prepare(pipeline, transport, BadDay("status", "", {"status": 429, "retry_after": "1"}))
+    run = pipeline.run()
+    assert run.job.status == "failed"
+    assert "longer than this run waits" in run.message
+    assert pipeline.states()[State.PARKED] == 0
+    check_figures(run)
+    again = mended(pipeline)
+    assert (again.job.status, again.counts.sent) == ("completed", RIGHT)
+    pipeline.check_all_delivered()
+
+
+@TRANSPORTS
+def test_an_absurd_retry_after_is_bounded(quick_pipeline: Pipeline, transport: str) -> None:
+    quick_pipeline.configure(DESTINATION__LONGEST_WAIT=0.05, DELIVERY__PATIENCE=20)
+    prepare(quick_pipeline, transport, BadDay("status", "", {"status": 429, "retry_after": "absurd", "times": 2}))
+    assert quick_pipeline.run().counts.sent == RIGHT
+    quick_pipeline.check_all_delivered()
+
+
+@TRANSPORTS
+def test_nobody_listens_at_clearfacts_address(quick_pipeline: Pipeline, transport: str) -> None:
+    address = quick_pipeline.simulator.clearfacts_url
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        nowhere = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        quick_pipeline.configure(DESTINATION__TRANSPORT=transport, DESTINATION__BASE_URL=nowhere)
+        run = quick_pipeline.run()
+    assert run.job.status == "failed"
+    assert "Delivery stopped" in run.message
+    assert any("Connect" in reason or "connect" in reason for reason in run.reasons.values())
+    assert quick_pipeline.states()[State.PARKED] == 0
+    check_figures(run)
+    quick_pipeline.configure(DESTINATION__BASE_URL=address)
+    assert mended(quick_pipeline).counts.sent == RIGHT
+    quick_pipeline.check_all_delivered()
+
+
+def test_errors_of_graphql_that_nobody_knows_are_parked(quick_pipeline: Pipeline) -> None:
+    quick_pipeline.configure(DELIVERY__UNKNOWNS_IN_A_ROW=1)
+    prepare(quick_pipeline, "graphql", BadDay("graphql_errors", "", {"message": "Something went wrong"}))
+    run = quick_pipeline.run()
+    assert run.job.status == "failed"
+    assert "Something went wrong" in run.message
+    assert quick_pipeline.states()[State.PARKED] == 1
+    assert mended(quick_pipeline).counts.sent == RIGHT - 1
+    quick_pipeline.decide()
+    quick_pipeline.run()
+    quick_pipeline.check_all_delivered()
+
+
+@TRANSPORTS
+def test_a_slow_clearfacts_is_only_slow(quick_pipeline: Pipeline, transport: str) -> None:
+    prepare(quick_pipeline, transport, BadDay("delay", "", {"seconds": 0.05}))
+    run = quick_pipeline.run()
+    assert (run.job.status, run.counts.sent) == ("completed", RIGHT)
+    quick_pipeline.check_all_delivered()
+
+
+@TRANSPORTS
+def test_one_poisonous_answer_stops_nobody_else(pipeline: Pipeline, transport: str) -> None:
+    victim = pipeline.simulator.generator.describe(pipeline.day).entries[0]
+    text = pipeline.simulator.generator.document(victim)
+    number = text.split("<cbc:ID>")[1].split("<")[0]
+    pipeline.configure(DELIVERY__PATIENCE=20, DELIVERY__ATTEMPTS=2)
+    prepare(pipeline, transport, BadDay("status", "", {"status": 500}))
+    pipeline.simulator.clear_faults()
+    pipeline.simulator.fault("clearfacts", "status", status=500, match={**UPLOAD, "contains": number})
+    run = pipeline.run()
+    assert run.job.status == "completed"
+    assert (run.counts.sent, run.counts.pending) == (RIGHT - 1, 1)
+    assert run.reasons[victim.invoice_id].startswith("parked for a person")
+    check_figures(run)
+    pipeline.simulator.clear_faults()
+    assert pipeline.decide() == 1
+    assert pipeline.run().counts.sent == 1
+    pipeline.check_all_delivered()
