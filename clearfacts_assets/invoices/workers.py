@@ -31,10 +31,10 @@ from clearfacts_assets.invoices.model import Report
 
 START_SECONDS = 60.0  # for a worker to build its rule sets; it takes about one on an idle machine
 DOCUMENT_SECONDS = 120.0  # for one document; 10,000 lines take about three
-BATCH = 8  # documents handed to a worker at once, so that it never waits for us
-AHEAD_BYTES = 64 * 2**10  # ... and their bytes: what fits into the line, so that sending never blocks both ends
+BATCH = 16  # documents handed to a worker at once: a message costs as much as a tenth of a small document
+BATCH_BYTES = 256 * 2**10  # a batch of more is not filled up
 STARTS_IN_A_ROW = 3  # failed starts of a worker before we give up
-COLLECT_ALL = 500  # documents between two full collections of garbage in a worker
+COLLECT_ALL = 50  # batches between two full collections of garbage in a worker
 _STOP = None
 
 
@@ -150,24 +150,26 @@ class Workers:
 
     def _serve(self) -> None:
         worker: _Worker | None = None
-        waiting: list[_Job] = []
         try:
-            while waiting or (waiting := self._take()):
-                try:
-                    worker = worker or self._start()
-                except WorkersFailed as error:
-                    for job in waiting:
-                        job.future.set_exception(error)
-                    waiting = []
-                    continue
-                started = self._clock()
-                answered = self._hand_over(worker, waiting)
-                if answered < len(waiting):
-                    ending = self._retire(worker)
-                    worker = None
-                    self._blame(waiting[answered], ending, self._clock() - started)
-                    answered += 1
-                waiting = waiting[answered:]
+            while batch := self._take():
+                # A worker that is lost says nothing of the document it was at: they then go one by one.
+                todo = [batch]
+                while todo:
+                    jobs = todo.pop(0)
+                    try:
+                        worker = worker or self._start()
+                    except WorkersFailed as error:
+                        for job in jobs:
+                            job.future.set_exception(error)
+                        continue
+                    started = self._clock()
+                    if self._answered(worker, jobs):
+                        continue
+                    ending, worker = self._retire(worker), None
+                    if len(jobs) == 1:
+                        self._blame(jobs[0], ending, self._clock() - started)
+                    else:
+                        todo += [[job] for job in jobs]
         finally:
             if worker is not None:
                 self._retire(worker)
@@ -175,7 +177,8 @@ class Workers:
     def _take(self) -> list[_Job]:
         """The next batch; empty when it is time to stop."""
         batch: list[_Job] = []
-        while len(batch) < BATCH:
+        size = 0
+        while len(batch) < BATCH and size < BATCH_BYTES:
             try:
                 job = self._jobs.get(block=not batch)
             except queue.Empty:
@@ -188,6 +191,7 @@ class Workers:
                 job.future.cancel()
             elif job.future.set_running_or_notify_cancel():
                 batch.append(job)
+                size += len(job.content)
         return batch
 
     def _start(self) -> _Worker:
@@ -210,24 +214,19 @@ class Workers:
         return worker.end()
 
     @staticmethod
-    def _hand_over(worker: _Worker, batch: list[_Job]) -> int:
-        """Send a batch and settle its futures in order. Returns how many were answered before the worker was lost."""
-        sent = ahead = 0
-        for index, job in enumerate(batch):
-            try:
-                while sent < len(batch) and (sent == index or ahead + len(batch[sent].content) <= AHEAD_BYTES):
-                    worker.line.send_bytes(batch[sent].content)
-                    ahead += len(batch[sent].content)
-                    sent += 1
-                report: Report = worker.line.recv()
-            except (EOFError, OSError):
-                return index
-            ahead -= len(job.content)
+    def _answered(worker: _Worker, jobs: list[_Job]) -> bool:
+        """Send the documents, settle their futures. False where the worker was lost on the way."""
+        try:
+            worker.line.send([job.content for job in jobs])
+            reports: list[Report] = worker.line.recv()
+        except (EOFError, OSError):
+            return False
+        for job, report in zip(jobs, reports, strict=True):
             job.future.set_result(report)
-        return len(batch)
+        return True
 
     def _blame(self, job: _Job, ending: str, duration: float) -> None:
-        """The document that was under way when its worker was lost gets the finding; nobody tries it again."""
+        """The document that was under way alone when its worker was lost gets the finding; nobody tries it again."""
         if duration >= self._document_seconds:
             rule, what = "DOC-TIME", f"took longer than {self._document_seconds:g} s"
         else:
@@ -255,12 +254,14 @@ def _main() -> None:
     os.dup2(silent, 2)  # Saxon writes its errors there; we report them as findings
     for number in count(1):
         try:
-            content = line.recv_bytes()
+            contents = line.recv()
             gc.disable()  # a large document makes a million objects, and none is garbage before its end
-            faulthandler.dump_traceback_later(document_seconds, exit=True)
-            report = inspector.inspect(content)
-            faulthandler.cancel_dump_traceback_later()
-            line.send(report)
+            reports = []
+            for content in contents:
+                faulthandler.dump_traceback_later(document_seconds, exit=True)
+                reports.append(inspector.inspect(content))
+                faulthandler.cancel_dump_traceback_later()
+            line.send(reports)
         except (EOFError, OSError):
             return
         gc.enable()

@@ -163,8 +163,8 @@ def test_a_killed_worker_costs_one_document_and_is_replaced(validator):
 
 
 def test_a_document_that_takes_too_long_is_held_and_the_others_go_on():
-    slow = document(lines=4000)
-    with Validator(workers=1, layers=("amounts",), document_seconds=0.05) as validator:
+    slow = document(lines=20_000)
+    with Validator(workers=1, layers=("amounts",), document_seconds=0.3) as validator:
         assert validator.validate(document()).decision is Decision.ACCEPT
         reports = dict(validator.validate_many([("a", document()), ("slow", slow), ("b", document())]))
     assert reports["slow"].findings[0].rule == "DOC-TIME"
