@@ -114,6 +114,10 @@ class Launching:
             return _again(job_id, _same(known, wish))
         return self._launch(job_id, wish, actor, answer)
 
+    def close(self) -> None:
+        """Let the launches under way end."""
+        self._pool.shutdown()
+
     def _place_for(self, wish: Wish, actor: Actor, key: str | None) -> tuple[UUID, KnownJob | None]:
         """The id for the job, and the job if this key has one. A key whose launch failed gets another id."""
         if key is None:
