@@ -91,7 +91,7 @@ def _process_one_day(address: str, date: str | None) -> bool:
         _wait_for(client)
         gateway = DagsterGateway(client)
         run_id = gateway.launch("daily_processing", day, {}, {"clearfacts/triggered_by": "demo"})
-        err.print(f"Invoices of {day}: {address}/runs/{run_id}", highlight=False)
+        err.print(f"Invoices of {day}: {address}/runs/{run_id}", highlight=False, soft_wrap=True)
 
         def ended_after(seconds: float) -> bool:
             time.sleep(seconds)

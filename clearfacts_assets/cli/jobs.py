@@ -117,7 +117,7 @@ def _print(jobs: JobRepository, job: JobRecord) -> None:
             whole=("for example",),
         )
     if job.started_at and job.duration_seconds is not None:
-        out.print(f"Started {instant(job.started_at)}, took {job.duration_seconds:.1f} s.")
+        out.print(f"\nStarted {instant(job.started_at)}, took {job.duration_seconds:.1f} s.")
 
 
 def _open() -> JobRepository:
