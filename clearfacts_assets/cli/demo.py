@@ -47,9 +47,11 @@ def demo(
 
 
 def _demo(date: str | None, per_day: int, port: int | None, once: bool) -> bool:
+    from clearfacts_assets.cli.run import days_asked_for
     from clearfacts_assets.cli.start import ready
     from clearfacts_assets.storage import migrate
 
+    (day,) = days_asked_for(date)
     known = ready()
     migrate.upgrade(known.business_database_url)
     address = f"http://127.0.0.1:{_free_port(port if port is not None else known.serve.port)}"
@@ -61,7 +63,7 @@ def _demo(date: str | None, per_day: int, port: int | None, once: bool) -> bool:
         _point_to(_announced(simulator, logs / "simulator.log"), address)
         start("web", "serve", "--port", address.rpartition(":")[2])
         start("daemon", "daemon")
-        completed = _process_one_day(address, date)
+        completed = _process_one_day(address, day)
         if once:
             return completed
         out.print(f"\nDagster's UI  [link={address}]{address}[/link]")
@@ -71,9 +73,8 @@ def _demo(date: str | None, per_day: int, port: int | None, once: bool) -> bool:
     return completed
 
 
-def _process_one_day(address: str, date: str | None) -> bool:
+def _process_one_day(address: str, day: str) -> bool:
     """Launch the day's run as the UI would, follow it, show what it came to. Returns whether the job completed."""
-    from datetime import UTC, datetime
     from uuid import UUID
 
     import httpx
@@ -82,10 +83,8 @@ def _process_one_day(address: str, date: str | None) -> bool:
     from clearfacts_assets.api.dagster_gateway import ENDED, DagsterGateway
     from clearfacts_assets.cli.jobs import print_job
     from clearfacts_assets.cli.progress import follow
-    from clearfacts_assets.invoices.automation import day_before
     from clearfacts_assets.storage.database import open_engine
 
-    day = date or day_before(datetime.now(UTC))
     engine = open_engine(settings.load().business_database_url)
     with httpx.Client(base_url=address, timeout=30) as client:
         _wait_for(client)

@@ -38,7 +38,7 @@ def run(
 
     Exit code 0 when every day's job completed, 1 when one failed, 2 when the call itself was wrong.
     """
-    days = _days(day, first, last, bool(invoice_id))
+    days = days_asked_for(day, first, last, bool(invoice_id))
     request = {"invoice_ids": invoice_id or [], "force_processing": force}
     with _pipeline() as pipeline:
         results = []
@@ -121,8 +121,13 @@ def _run_config(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _days(day: str | None, first: str | None, last: str | None, chosen: bool) -> list[str]:
-    """The partition keys asked for. Chosen invoices go into today's partition, whatever their day."""
+def days_asked_for(
+    day: str | None, first: str | None = None, last: str | None = None, chosen: bool = False
+) -> list[str]:
+    """The partition keys asked for. Chosen invoices go into today's partition, whatever their day.
+
+    Raises typer.BadParameter for what is no day or no partition.
+    """
     from clearfacts_assets.invoices.automation import DAYS, day_before
 
     now = datetime.now(UTC)
