@@ -210,8 +210,19 @@ def _settle_rows(connection: Connection, record: DeliveryRecord, event: Event, n
         connection.execute(waiting.values(error_message=message, updated_at=now))
         return
     if event is Event.CONFIRMED:
-        # It was the last job to try that got it there; for any other it is one that was delivered already.
+        # It was the last job to try that got it there; every other row is one of a delivery that is counted already.
+        first = (
+            select(InvoiceRow.id)
+            .where(
+                InvoiceRow.delivery_id == record.id,
+                InvoiceRow.job_id == record.run_id,
+                InvoiceRow.status == InvoiceStatus.PENDING,
+            )
+            .order_by(InvoiceRow.invoice_id)
+            .limit(1)
+            .scalar_subquery()
+        )
         sent = {"status": InvoiceStatus.SENT, "error_message": None, "processed_at": now, "updated_at": now}
-        connection.execute(waiting.where(InvoiceRow.job_id == record.run_id).values(sent))
+        connection.execute(update(InvoiceRow).where(InvoiceRow.id == first).values(sent))
     status = InvoiceStatus.DUPLICATE if event is Event.CONFIRMED else InvoiceStatus.FAILED
     connection.execute(waiting.values(status=status, error_message=note, processed_at=now, updated_at=now))

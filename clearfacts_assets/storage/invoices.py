@@ -237,10 +237,17 @@ class InvoiceRepository:
                 _rows.c.status == InvoiceStatus.PENDING,
                 _deliveries.c.state.in_([*FINAL, State.REJECTED]),
             )
+            .order_by(_rows.c.invoice_id)
         )
+        counted = select(_rows.c.delivery_id).where(_rows.c.job_id == job_id, _rows.c.status == InvoiceStatus.SENT)
         with reading(self._engine) as connection:
             found = connection.execute(query).all()
-        self.record_results(job_id, [_followed(row) for row in found], now=now)
+            sent = set(connection.execute(counted).scalars())
+        results = []
+        for row in found:
+            results.append(_followed(row, counted=row.delivery_id in sent))
+            sent.add(row.delivery_id)
+        self.record_results(job_id, results, now=now)
         return len(found)
 
     def carry_over(self, job_id: UUID, partition_key: str, *, now: datetime, validated: bool = False) -> int:
@@ -360,14 +367,15 @@ def _upsert(connection: Connection, values: Sequence[Mapping[str, Any]]) -> None
     connection.execute(statement, values)
 
 
-def _followed(row: Row[Any]) -> DeliveryResult:
+def _followed(row: Row[Any], *, counted: bool) -> DeliveryResult:
+    """What a settled delivery means for a row; ``counted`` if another row of the job is the one that was sent."""
     if row.state == State.REJECTED:
         return DeliveryResult(row.id, InvoiceStatus.FAILED, row.delivery_id, row.reason or "refused")
     if row.state == State.WAIVED:
         return DeliveryResult(row.id, InvoiceStatus.FAILED, row.delivery_id, row.reason or "a person waived it")
-    if row.attempt_id is not None:
+    if row.attempt_id is not None and not counted:
         return DeliveryResult(row.id, InvoiceStatus.SENT, row.delivery_id, response=row.response or {})
-    return DeliveryResult(row.id, InvoiceStatus.DUPLICATE, row.delivery_id, "delivered by another job or a person")
+    return DeliveryResult(row.id, InvoiceStatus.DUPLICATE, row.delivery_id, "delivered by another row, job or person")
 
 
 def _select_records() -> Select[Any]:

@@ -7,6 +7,7 @@ finish. A crash is a SIGKILL: at a named point of the work, or after some time.
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import signal
@@ -14,11 +15,10 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
@@ -42,6 +42,7 @@ POINTS = (
     *("stored", "registering", "claiming", "claimed", "sending", "answered", "settling", "settled"),
     *("recording", "recorded"),
 )
+LONGEST_SECONDS = 30  # a worker that hangs shows where, and ends
 FAILED = 3  # the exit code of a worker that raised
 
 
@@ -53,8 +54,8 @@ class Worker:
     papers: Sequence[Paper]
     crash_at: str = ""  # a name of POINTS
     crash_after: int = 0  # passing the point so many times before
-    kill_after: float = 0.0  # seconds; 0: not
-    stop_after: float = 0.0  # seconds until SIGTERM; 0: not
+    kill_after: float = 0.0  # seconds from the moment its rows are stored; 0: not
+    stop_after: float = 0.0  # the same, until SIGTERM
     dead_run_ids: Sequence[str] = ()
     concurrency: int = 4
     batch: int = 5
@@ -88,6 +89,7 @@ def work(place: Place, worker: Worker) -> None:
     rows.store(run_id, documents, now=_now(), skip_delivered=not worker.force)
     for batch in rows.batches_to_validate(run_id, 50):
         rows.record_reports(run_id, [(row.id, _accepted(row.content), {}) for row in batch], now=_now())
+    _set_timers(worker)
     reached("stored")
     destination = _destination(place, worker)
     for results in deliver(
@@ -125,6 +127,15 @@ def _crashing(worker: Worker) -> Callable[[str], None]:
             os.kill(os.getpid(), signal.SIGKILL)
 
     return reached
+
+
+def _set_timers(worker: Worker) -> None:
+    """From now on, so that most of them strike while something is delivered."""
+    for after, number in ((worker.stop_after, signal.SIGTERM), (worker.kill_after, signal.SIGKILL)):
+        if after:
+            timer = threading.Timer(after, os.kill, (os.getpid(), number))
+            timer.daemon = True
+            timer.start()
 
 
 def _destination(place: Place, worker: Worker) -> ClearfactsRest | ClearfactsGraphql:
@@ -184,29 +195,23 @@ class Workshop:
         return text
 
 
-@dataclass
-class _Child:
-    pid: int
-    signals: list[tuple[float, int]] = field(default_factory=list)
-    end: int | None = None
-
-
 def _serve() -> None:
     for line in sys.stdin:
         place, workers = json.loads(line)
         children = [_fork(Place(**place), Worker(**(one | _papers_of(one)))) for one in workers]
-        _watch(children)
-        print(json.dumps([child.end for child in children]), flush=True)  # noqa: T201
+        ends = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        print(json.dumps(ends), flush=True)  # noqa: T201
 
 
 def _papers_of(worker: dict[str, Any]) -> dict[str, Any]:
     return {"papers": [Paper(**paper) for paper in worker["papers"]]}
 
 
-def _fork(place: Place, worker: Worker) -> _Child:
+def _fork(place: Place, worker: Worker) -> int:
     pid = os.fork()
     if pid == 0:
         code = FAILED
+        faulthandler.dump_traceback_later(LONGEST_SECONDS, exit=True)
         try:
             work(place, worker)
             code = 0
@@ -215,22 +220,7 @@ def _fork(place: Place, worker: Worker) -> _Child:
         finally:
             sys.stderr.flush()
             os._exit(code)
-    now = time.monotonic()
-    timed = [(worker.stop_after, signal.SIGTERM), (worker.kill_after, signal.SIGKILL)]
-    return _Child(pid, sorted((now + after, number) for after, number in timed if after))
-
-
-def _watch(children: Sequence[_Child]) -> None:
-    while any(child.end is None for child in children):
-        for child in children:
-            if child.end is not None:
-                continue
-            pid, status = os.waitpid(child.pid, os.WNOHANG)
-            if pid:
-                child.end = os.waitstatus_to_exitcode(status)
-            elif child.signals and child.signals[0][0] <= time.monotonic():
-                os.kill(child.pid, child.signals.pop(0)[1])
-        time.sleep(0.001)
+    return pid
 
 
 if __name__ == "__main__":

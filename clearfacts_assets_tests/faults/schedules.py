@@ -1,0 +1,216 @@
+"""Random scenes from seeds: documents, workers that die, a Clearfacts that misbehaves, a database that lets go."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any
+
+from sqlalchemy import text
+
+from clearfacts_assets_tests.faults.papers import Paper, papers
+from clearfacts_assets_tests.faults.stage import Stage, new_run
+from clearfacts_assets_tests.faults.worker import FAILED, POINTS, Worker
+
+MOST_PAPERS, MOST_ACTS, MOST_WORKERS, MOST_FAULTS = 9, 3, 3, 3
+
+Disturbance = dict[str, Any]
+
+# What Clearfacts does wrong: as the simulator's switches have it. ``times`` and ``after`` are drawn.
+FAULTS: tuple[Disturbance, ...] = (
+    {"kind": "down"},
+    {"kind": "status", "status": 429, "retry_after": "0"},
+    {"kind": "status", "status": 429, "retry_after": "date+1"},
+    {"kind": "status", "status": 429, "retry_after": "date-5"},
+    {"kind": "status", "status": 429, "retry_after": "absurd"},
+    {"kind": "status", "status": 429, "retry_after": "soon"},
+    *({"kind": "status", "status": status} for status in (400, 401, 403, 404, 409, 422, 500, 502, 503, 504)),
+    {"kind": "status", "status": 500, "body": "html"},
+    {"kind": "status", "status": 503, "body": "empty", "retry_after": "0"},
+    {"kind": "html"},
+    {"kind": "truncated"},
+    {"kind": "malformed"},
+    {"kind": "slow", "interval": 0.05, "chunk": 3},
+    {"kind": "delay", "seconds": 0.1},
+    {"kind": "delay", "seconds": 0.3},
+    {"kind": "hang"},
+    {"kind": "expired_token"},
+    {"kind": "accept_then_drop"},
+    {"kind": "accept_then_500"},
+    {"kind": "accept_then_truncate"},
+    {"kind": "accept_then_malformed"},
+    {"kind": "accept_then_hang"},
+)
+GRAPHQL_FAULTS: tuple[Disturbance, ...] = ({"kind": "graphql_errors"}, {"kind": "bad_uuid"})
+REST_FAULTS: tuple[Disturbance, ...] = ({"kind": "bad_uuid"},)
+# Only uploads are disturbed by these; the others also strike look-ups.
+SLOW_KINDS = frozenset({"slow", "delay", "hang", "accept_then_hang"})
+
+
+@dataclass(frozen=True)
+class Act:
+    """Some workers at once, on a bad day."""
+
+    workers: tuple[Worker, ...]
+    faults: tuple[Disturbance, ...]
+    database: str  # "", lost (connections are cut) or busy (somebody holds the lock for a while)
+    database_after: float  # seconds
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All that a seed means."""
+
+    seed: int
+    transport: str
+    papers: tuple[Paper, ...]
+    acts: tuple[Act, ...]
+
+
+def scene_of(seed: int, transport: str) -> Scene:
+    """The same for the same seed, whatever machine plays it."""
+    draw = Random(f"{seed} {transport}")
+    documents = _documents(draw)
+    acts = tuple(_act(draw, documents, transport) for _ in range(draw.randint(1, MOST_ACTS)))
+    return Scene(seed, transport, tuple(documents), acts)
+
+
+def _documents(draw: Random) -> list[Paper]:
+    documents = papers(draw.randint(1, MOST_PAPERS))
+    for paper in list(documents):
+        chance = draw.random()
+        if chance < 0.08:  # the same document under another id of the ERP
+            documents.append(replace(paper, erp_id=f"{paper.erp_id}-copy"))
+        elif chance < 0.16:  # the same number with other content
+            documents.append(replace(paper, erp_id=f"{paper.erp_id}-changed", version=2))
+        elif chance < 0.24:  # the same number from another supplier
+            documents.append(replace(paper, erp_id=f"{paper.erp_id}-other", supplier="BE0987654394"))
+    return documents
+
+
+def _act(draw: Random, documents: Sequence[Paper], transport: str) -> Act:
+    workers = tuple(_worker(draw, documents) for _ in range(draw.choice((1, 1, 2, MOST_WORKERS))))
+    kinds = FAULTS + (GRAPHQL_FAULTS if transport == "graphql" else REST_FAULTS)
+    faults = tuple(_fault(draw, draw.choice(kinds)) for _ in range(draw.randint(0, MOST_FAULTS)))
+    database = draw.choice(("", "", "", "", "lost", "busy"))
+    return Act(workers, faults, database, draw.uniform(0.01, 0.15))
+
+
+def _fault(draw: Random, kind: Disturbance) -> Disturbance:
+    fault = {**kind, "after": draw.randint(0, 6), "times": draw.randint(1, 4)}
+    if kind["kind"] in SLOW_KINDS:
+        fault["times"] = draw.randint(1, 2)
+    if kind["kind"] in SLOW_KINDS or draw.random() < 0.7:
+        fault["match"] = {"operation": "upload"}
+    return fault
+
+
+def _worker(draw: Random, documents: Sequence[Paper]) -> Worker:
+    some = [paper for paper in documents if draw.random() < 0.9]
+    draw.shuffle(some)
+    ending: dict[str, Any] = draw.choice(
+        (
+            {},
+            {"crash_at": draw.choice(POINTS), "crash_after": draw.randint(0, 5)},
+            {"kill_after": draw.uniform(0.02, 0.25)},
+            {"stop_after": draw.uniform(0.02, 0.25)},
+        )
+    )
+    identity = "".join(draw.choices("0123456789abcdef", k=32))
+    return Worker(
+        identity,
+        tuple(some),
+        concurrency=draw.randint(1, 6),
+        batch=draw.randint(1, 6),
+        attempts=draw.randint(2, 5),
+        lease=draw.choice((0.05, 30.0, 30.0, 30.0)),
+        patience=draw.choice((0.05, 0.3)),
+        **ending,
+    )
+
+
+def play(scene: Scene, stage: Stage) -> Counter[str]:
+    """Play a scene to its end and check what must hold. Returns which faults struck how often."""
+    stage.clear()
+    stage.transport = scene.transport
+    struck: Counter[str] = Counter()
+    for act in scene.acts:
+        _play(act, stage, struck)
+    deciding_run(scene.papers, stage)
+    stage.check(scene.papers)
+    stage.decide()
+    deciding_run(scene.papers, stage)
+    stage.decide()  # refusals of a run before may free a corrected version
+    deciding_run(scene.papers, stage)
+    stage.check_all_delivered(scene.papers)
+    return struck
+
+
+def deciding_run(documents: Sequence[Paper], stage: Stage) -> None:
+    """A run on a good day, told of all that died before."""
+    assert stage.run(documents, attempts=20) == 0, stage.workshop.complaints()
+
+
+def _play(act: Act, stage: Stage, struck: Counter[str]) -> None:
+    known_dead = tuple(stage.dead)
+    workers = [replace(worker, run_id=new_run(), dead_run_ids=known_dead) for worker in act.workers]
+    for fault in act.faults:
+        stage.simulator.fault("clearfacts", **fault)
+    with _disturbed(act, stage):
+        ends = stage.play(*workers)
+    for worker, end in zip(workers, ends, strict=True):
+        struck[_ending_of(worker, end)] += 1
+        assert end != FAILED or act.database == "lost", stage.workshop.complaints()
+    for fault in stage.simulator.faults().values():
+        struck[fault["kind"] + (f" {fault['status']}" if "status" in fault else "")] += fault["applied"]
+    if act.database:
+        struck[f"database {act.database}"] += 1
+    stage.simulator.clear_faults()
+
+
+def _ending_of(worker: Worker, end: int) -> str:
+    if end < 0:
+        return f"killed at {worker.crash_at}" if worker.crash_at else "killed any time"
+    if end == FAILED:
+        return "failed"
+    return "told to stop" if worker.stop_after else "worked to its end"
+
+
+@contextmanager
+def _disturbed(act: Act, stage: Stage) -> Iterator[None]:
+    if not act.database:
+        yield
+        return
+    disturb: Callable[[Stage], None] = _cut_connections if act.database == "lost" else _hold_the_lock
+    thread = threading.Timer(act.database_after, disturb, [stage])
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def _cut_connections(stage: Stage) -> None:
+    """PostgreSQL ends all connections but ours; SQLite has none to lose."""
+    if stage.engine.dialect.name != "postgresql":
+        _hold_the_lock(stage)
+        return
+    with stage.engine.connect() as connection:
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+
+
+def _hold_the_lock(stage: Stage) -> None:
+    with stage.engine.begin() as connection:
+        if stage.engine.dialect.name == "postgresql":
+            connection.execute(text("LOCK TABLE deliveries IN EXCLUSIVE MODE"))
+        time.sleep(0.1)

@@ -1,0 +1,58 @@
+"""Seeded random schedules of faults, crashes, concurrency and reruns; the oracle is what the simulator accepted.
+
+After every scene an honest person decides about what waits, and then every invoice must have arrived exactly once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from clearfacts_assets_tests.faults.schedules import play, scene_of
+from clearfacts_assets_tests.faults.stage import Stage
+
+TRANSPORTS = ("graphql", "rest")
+SEEDS_IN_A_TEST = 20
+
+# Seeds that once found something stay here: (transport, seed).
+FOUND_SOMETHING: tuple[tuple[str, int], ...] = ()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "seeds" not in metafunc.fixturenames:
+        return
+    first, count = metafunc.config.getoption("--first-seed"), metafunc.config.getoption("--seeds")
+    # Every seed is played on one database by one transport; which, goes round with the seed.
+    blocks = [range(start, min(start + SEEDS_IN_A_TEST, count)) for start in range(0, count // 4 or 1, SEEDS_IN_A_TEST)]
+    metafunc.parametrize("transport", TRANSPORTS)
+    metafunc.parametrize("seeds", [[first + number for number in block] for block in blocks], ids=_named)
+
+
+def _named(seeds: list[int]) -> str:
+    return f"{seeds[0]}-{seeds[-1]}"
+
+
+@pytest.mark.timeout(600)
+def test_every_invoice_arrives_exactly_once(
+    stage: Stage, transport: str, seeds: list[int], record_property: pytest.RecordProperty
+) -> None:
+    struck: Counter[str] = Counter()
+    for seed in seeds:
+        struck += play_seed(seed, transport, stage)
+    record_property("struck", dict(struck))
+
+
+@pytest.mark.parametrize(("transport", "seed"), FOUND_SOMETHING)
+def test_what_was_found_once_stays_mended(stage: Stage, transport: str, seed: int) -> None:
+    play_seed(seed, transport, stage)
+
+
+def play_seed(seed: int, transport: str, stage: Stage) -> Counter[str]:
+    scene = scene_of(seed, transport)
+    try:
+        return play(scene, stage)
+    except Exception as error:
+        error.add_note(f"failing seed: --first-seed {seed} --seeds 1 -k {transport}\n{scene}")
+        error.add_note(stage.workshop.complaints())
+        raise
