@@ -1,0 +1,262 @@
+"""Looking at jobs, invoices and deliveries over the API, and deciding about deliveries."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from sqlalchemy import insert, select, update
+
+from clearfacts_assets.invoices.lifecycle import State
+from clearfacts_assets.storage.database import reading
+from clearfacts_assets.storage.tables import AuditLog, Delivery, Job
+from clearfacts_assets_tests.fixtures.api import RunningApi
+from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
+
+DAY = "2026-11-18"
+BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def get(client: httpx.Client, path: str, **query: Any) -> Any:
+    answer = client.get(f"/api/v1{path}", params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["data"]
+
+
+def walk(client: httpx.Client, path: str, **query: Any) -> list[dict[str, Any]]:
+    """All pages of a list."""
+    items: list[dict[str, Any]] = []
+    while True:
+        page = get(client, path, **query)
+        items += page["items"]
+        if page["next_cursor"] is None:
+            return items
+        query["cursor"] = page["next_cursor"]
+
+
+def write_jobs(api: RunningApi, count: int) -> list[str]:
+    """Completed jobs, three of them at each moment; their ids, oldest first, equal moments by id."""
+    ids = sorted((uuid4() for _ in range(count)), key=str)
+    rows = [
+        {
+            "id": job_id,
+            "job_type": "scheduled" if number % 2 else "manual",
+            "status": "failed" if number % 5 == 0 else "completed",
+            "partition_key": f"2026-11-{number % 20 + 1:02}",
+            "started_at": BEGIN,
+            "completed_at": BEGIN + timedelta(seconds=number),
+            "created_at": BEGIN + timedelta(minutes=number // 3),
+            "updated_at": BEGIN,
+        }
+        for number, job_id in enumerate(ids)
+    ]
+    with api.engine.begin() as connection:
+        connection.execute(insert(Job), rows)
+    return [str(job_id) for job_id in ids]
+
+
+def test_pages_hold_every_job_once_in_both_directions(api: RunningApi) -> None:
+    client, ids = api.client("user"), write_jobs(api, 20)
+    oldest_first = [job["job_id"] for job in walk(client, "/jobs", limit=3, sort="created_at")]
+    newest_first = [job["job_id"] for job in walk(client, "/jobs", limit=7)]
+    assert oldest_first == ids
+    assert newest_first == ids[::-1]
+
+
+def test_a_page_stays_what_it_was_when_new_jobs_come(quick_api: RunningApi) -> None:
+    client, ids = quick_api.client("user"), write_jobs(quick_api, 6)
+    first = get(client, "/jobs", limit=3)
+    with quick_api.engine.begin() as connection:
+        connection.execute(
+            insert(Job).values(
+                id=uuid4(),
+                job_type="manual",
+                status="completed",
+                created_at=BEGIN + timedelta(days=1),
+                updated_at=BEGIN,
+            )
+        )
+    second = get(client, "/jobs", limit=3, cursor=first["next_cursor"])
+    assert [job["job_id"] for job in [*first["items"], *second["items"]]] == ids[::-1]
+    assert second["next_cursor"] is None
+
+
+def test_jobs_by_status_type_day_and_time(api: RunningApi) -> None:
+    client = api.client("user")
+    write_jobs(api, 20)
+    assert len(walk(client, "/jobs", status="failed")) == 4
+    assert {job["job_type"] for job in walk(client, "/jobs", job_type="scheduled")} == {"scheduled"}
+    assert [job["partition"] for job in walk(client, "/jobs", partition="2026-11-07")] == ["2026-11-07"]
+    span = {"created_from": "2026-11-01T01:02:00+01:00", "created_to": "2026-11-01T00:04:00Z"}
+    assert len(walk(client, "/jobs", **span)) == 6
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"limit": 0},
+        {"limit": 201},
+        {"limit": "true"},
+        {"sort": "status"},
+        {"status": "done"},
+        {"created_from": "2026-11-01T00:00:00"},
+        {"created_from": "yesterday"},
+        {"partition": "18-11-2026"},
+        {"stauts": "failed"},
+        {"cursor": ""},
+    ],
+)
+def test_a_filter_that_is_none_is_refused_and_named(quick_api: RunningApi, query: dict[str, Any]) -> None:
+    answer = quick_api.client("user").get("/api/v1/jobs", params=query)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "VALIDATION_ERROR")
+    (field,) = answer.json()["error"]["details"]["fields"]
+    assert field["field"] == f"query.{next(iter(query))}"
+
+
+@pytest.mark.parametrize("path", ["/jobs", "/invoices/history", "/deliveries"])
+@pytest.mark.parametrize("cursor", ["x", "MjAyNg==", "%00", "é", "' OR 1=1 --"])
+def test_a_forged_cursor_is_refused(quick_api: RunningApi, path: str, cursor: str) -> None:
+    answer = quick_api.client("user").get(f"/api/v1{path}", params={"cursor": cursor})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_CURSOR")
+
+
+def test_invoices_with_findings_report_and_delivery(api: RunningApi, simulator: RunningSimulator) -> None:
+    simulator.reset(per_day=8, broken_share=0.5)
+    client = api.client()
+    answer = client.post("/api/v1/invoices/process", json={"date": DAY}, headers={"X-Correlation-ID": "see-1"})
+    job_id = answer.json()["data"]["job_id"]
+    api.run(job_id)
+    status = get(client, f"/invoices/status/{job_id}")
+    history = walk(client, "/invoices/history", job_id=job_id, limit=3)
+    assert status["results"]["total_invoices"] == len(history)
+    assert (status["status"], status["partition"], status["correlation_id"]) == ("completed", DAY, "see-1")
+
+    sent = next(row for row in history if row["status"] == "sent")
+    by_row, by_name = get(client, f"/invoices/{sent['id']}"), get(client, f"/invoices/{sent['invoice_id']}")
+    assert by_row == by_name
+    assert by_row["delivery"]["state"] == "delivered"
+    assert by_row["delivery"]["document_id"]
+    assert {name: by_row[name] for name in sent} == sent
+    delivery = get(client, f"/deliveries/{sent['delivery_id']}")
+    assert [one["outcome"] for one in delivery["tries"]] == ["accepted"]
+    assert delivery["tries"][0]["correlation_id"] == "see-1"
+    assert [one["job_id"] for one in delivery["seen_in"]] == [job_id]
+    assert get(client, "/deliveries", number=sent["number"], state=["delivered", "parked"])["items"]
+
+    failed = next(row for row in history if row["status"] == "failed" and row["decision"] == "reject")
+    detail = get(client, f"/invoices/{failed['id']}")
+    report = get(client, f"/invoices/{failed['id']}/report")["report"]
+    assert detail["delivery"] is None
+    assert [one["rule"] for one in detail["findings"]] == [one["rule"] for one in report["findings"]]
+    assert report["decision"] == "reject"
+    assert get(client, "/invoices/history", status="failed", invoice_id=failed["invoice_id"])["items"] == [failed]
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        (f"/jobs/{uuid4()}", "JOB_NOT_FOUND"),
+        (f"/invoices/status/{uuid4()}", "JOB_NOT_FOUND"),
+        (f"/invoices/{uuid4()}", "INVOICE_NOT_FOUND"),
+        ("/invoices/ERP-1/report", "INVOICE_NOT_FOUND"),
+        (f"/deliveries/{uuid4()}", "DELIVERY_NOT_FOUND"),
+    ],
+)
+def test_what_is_not_there_is_404_with_its_own_code(quick_api: RunningApi, path: str, code: str) -> None:
+    answer = quick_api.client("user").get(f"/api/v1{path}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, code)
+
+
+def write_delivery(api: RunningApi, state: State) -> UUID:
+    delivery_id = uuid4()
+    with api.engine.begin() as connection:
+        connection.execute(
+            insert(Delivery).values(
+                id=delivery_id,
+                key_digest=delivery_id.hex * 2,
+                destination="clearfacts",
+                receiver="BE0123456749",
+                supplier="BE0987654394",
+                document_type="invoice",
+                number="2026/17",
+                issue_year=2026,
+                content_sha256=delivery_id.hex * 2,
+                state=state,
+                created_at=BEGIN,
+                updated_at=BEGIN,
+                delivered_at=BEGIN if state is State.DELIVERED else None,
+            )
+        )
+    return delivery_id
+
+
+def test_a_verdict_is_carried_out_and_audited_with_its_giver(api: RunningApi) -> None:
+    delivery_id, client = write_delivery(api, State.PARKED), api.client("reviewer")
+    answer = client.post(
+        f"/api/v1/deliveries/{delivery_id}/resolve",
+        json={"verdict": "delivered", "reason": "seen under its file name"},
+        headers={"X-Correlation-ID": "verdict-1", "User-Agent": "a desk"},
+    )
+    assert answer.status_code == 200, answer.text
+    resolved = answer.json()["data"]
+    assert (resolved["state"], len(resolved["decisions"])) == ("delivered", 1)
+    with reading(api.engine) as connection:
+        entry = connection.execute(select(AuditLog).where(AuditLog.resource_id == str(delivery_id))).one()
+    assert entry.action == "delivery.confirmed"
+    assert entry.details["actor"] == "reviewer"
+    assert entry.details["reason"] == "seen under its file name"
+    assert entry.details["correlation_id"] == "verdict-1"
+
+
+@pytest.mark.parametrize("state", [State.READY, State.REJECTED, State.DELIVERED])
+def test_a_verdict_that_the_life_cycle_does_not_know_is_refused(quick_api: RunningApi, state: State) -> None:
+    delivery_id = write_delivery(quick_api, state)
+    answer = quick_api.client("reviewer").post(
+        f"/api/v1/deliveries/{delivery_id}/resolve", json={"verdict": "delivered", "reason": "because"}
+    )
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "DELIVERY_NOT_RESOLVABLE")
+    assert answer.json()["error"]["details"]["state"] == state
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"verdict": "delivered"},
+        {"verdict": "delivered", "reason": " "},
+        {"verdict": "sent", "reason": "because"},
+        {"verdict": "delivered", "reason": "because", "actor": "somebody else"},
+        {"verdict": "delivered", "reason": "x" * 1001},
+        {"verdict": "delivered", "reason": 7},
+    ],
+)
+def test_a_verdict_needs_a_reason_and_nothing_else(quick_api: RunningApi, body: dict[str, Any]) -> None:
+    delivery_id = write_delivery(quick_api, State.PARKED)
+    answer = quick_api.client("reviewer").post(f"/api/v1/deliveries/{delivery_id}/resolve", json=body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "VALIDATION_ERROR")
+    assert get(quick_api.client("user"), f"/deliveries/{delivery_id}")["state"] == "parked"
+
+
+def test_a_readers_look_closes_the_jobs_of_dead_runs_at_most_every_two_seconds(quick_api: RunningApi) -> None:
+    watch, asked = quick_api.app.state.services.watch, []
+    clock = [100.0]
+    watch.monotonic = lambda: clock[0]
+    watch._next = float("-inf")
+    watch.instance = type("Asked", (), {"get_run_by_id": lambda self, run_id: asked.append(run_id)})()
+    client = quick_api.client("user")
+    job_id = uuid4()
+    with quick_api.engine.begin() as connection:
+        connection.execute(
+            insert(Job).values(
+                id=job_id, job_type="manual", status="pending", created_at=datetime.now(UTC), updated_at=BEGIN
+            )
+        )
+    for seconds in (0, 1.0, 0.9, 0.2, 1.9):
+        clock[0] += seconds
+        get(client, f"/jobs/{job_id}")
+        get(client, "/jobs")
+    assert asked == [str(job_id)] * 2
+    with quick_api.engine.begin() as connection:
+        connection.execute(update(Job).values(status="completed"))
