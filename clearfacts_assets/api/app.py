@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from dagster._core.workspace.context import IWorkspaceProcessContext
-from dagster_webserver.webserver import DagsterWebserver
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from sqlalchemy import Engine
@@ -14,17 +13,33 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from clearfacts_assets import settings
 from clearfacts_assets.api import faults, health
+from clearfacts_assets.api.auth import pages
+from clearfacts_assets.api.auth.access import Access
+from clearfacts_assets.api.auth.door import Door
+from clearfacts_assets.api.auth.webserver import Webserver
 from clearfacts_assets.api.correlation import CorrelationMiddleware
 from clearfacts_assets.api.envelope import answer_of
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.faults import FaultMiddleware
 from clearfacts_assets.api.intake import IntakeMiddleware
 from clearfacts_assets.api.services import Services
-from clearfacts_assets.api.v1 import admin, deliveries, invoices, jobs, processing
+from clearfacts_assets.api.v1 import (
+    admin,
+    audit,
+    auth,
+    configuration,
+    deliveries,
+    invoices,
+    jobs,
+    keys,
+    processing,
+    users,
+)
 from clearfacts_assets.storage.database import open_engine
 from clearfacts_assets.telemetry.metrics import HttpMetricsMiddleware
 
 PREFIX = "/api/v1"
+UI_BODY_BYTES = 4 * 2**20  # of a request to Dagster's UI: a run's configuration, edited by hand
 OURS = ("/api/", "/auth/")  # below them there is no page of Dagster's UI
 DESCRIPTION = """
 Log in with `POST /auth/login`, then send `Authorization: Bearer <access_token>`; services send their API key instead.
@@ -36,15 +51,19 @@ Send `X-Correlation-ID` to find a request again in logs, runs and alerts.
 def create_app(
     workspace: IWorkspaceProcessContext[Any], known: settings.Settings | None = None, engine: Engine | None = None
 ) -> FastAPI:
-    """One application for UI and API, so that both stand behind one port and one login."""
+    """One application for UI and API, so that both stand behind one port and one login.
+
+    ``serve.api`` and ``serve.ui`` choose which of them. Raises KeyringError for keys that are too weak.
+    """
     known = known or settings.load()
-    served = Services.over(workspace, engine or open_engine(known.business_database_url), known)
+    engine = engine or open_engine(known.business_database_url)
+    served, access = Services.over(workspace, engine, known), Access.over(engine, known)
     app = FastAPI(
         title="clearfacts_assets",
         summary="UBL invoices from the ERP to Clearfacts.",
         description=DESCRIPTION,
         version="1",
-        docs_url=f"{PREFIX}/docs",
+        docs_url=None,  # it would run a script of another host on the pages behind the login
         openapi_url=f"{PREFIX}/openapi.json",
         redoc_url=None,
         redirect_slashes=False,  # a redirect's address would be made of the Host header
@@ -56,31 +75,44 @@ def create_app(
             Middleware(IntakeMiddleware, prefixes=OURS, body_bytes=known.serve.body_bytes),
         ],
     )
-    app.state.services = served
+    app.state.services, app.state.access, app.state.authentication = served, access, access.authentication
     faults.install(app)
     app.include_router(health.router)
     app.include_router(health.metrics_router(public=known.serve.public_metrics))
-    app.include_router(_version_1())
-    app.router.default = Elsewhere(DagsterWebserver(workspace).create_asgi_app())
+    app.include_router(auth.router, include_in_schema=False)
+    if known.serve.api:
+        app.include_router(_version_1())
+    if known.serve.ui:
+        app.include_router(pages.router)
+    app.router.default = Elsewhere(_ui(workspace, access) if known.serve.ui else None)
     return app
 
 
 def _version_1() -> APIRouter:
     version = APIRouter(prefix=PREFIX)
-    for part in (processing, invoices, jobs, deliveries, admin):
+    for part in (auth, processing, invoices, jobs, deliveries, admin, users, keys, configuration, audit):
         version.include_router(part.router)
     return version
+
+
+def _ui(workspace: IWorkspaceProcessContext[Any], access: Access) -> ASGIApp:
+    """Dagster's UI, behind the door."""
+    ui = Webserver(workspace, access.engine).create_asgi_app()
+    return Door(IntakeMiddleware(ui, prefixes=["/"], body_bytes=UI_BODY_BYTES), access.authentication)
 
 
 class Elsewhere:
     """What no route of ours matched: an error below our own paths, Dagster's UI below all others."""
 
-    def __init__(self, ui: ASGIApp) -> None:
+    def __init__(self, ui: ASGIApp | None) -> None:
         self._ui = ui
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith(OURS):
+        if scope["type"] == "http" and (self._ui is None or scope["path"].startswith(OURS)):
             await answer_of(ApiError(ErrorCode.NOT_FOUND), scope["path"])(scope, receive, send)
+            return
+        if self._ui is None:  # a websocket
+            await send({"type": "websocket.close"})
             return
         # A copy: else Dagster's route would be taken for ours.
         await self._ui(dict(scope), receive, send)

@@ -6,6 +6,7 @@ key, and a day in 2099 runs to success.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,30 @@ ENDED = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
 
 class GatewayError(Exception):
     """Dagster did not do what it was asked; the message holds its reason."""
+
+
+class PasswordLogin(httpx.Auth):
+    """Logs in at our own door, and again when the access token is good no longer."""
+
+    requires_response_body = True
+
+    def __init__(self, address: str, username: str, password: str) -> None:
+        self._login = httpx.Request("POST", f"{address}/auth/login", json={"username": username, "password": password})
+        self._token: str | None = None
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Raises GatewayError when the login is refused."""
+        for attempt in range(2):
+            if self._token is None:
+                answer = yield self._login
+                if answer.status_code != httpx.codes.OK:
+                    raise GatewayError(f"the login was answered with {answer.status_code}")
+                self._token = answer.json()["data"]["access_token"]
+            request.headers["Authorization"] = f"Bearer {self._token}"
+            response = yield request
+            if response.status_code != httpx.codes.UNAUTHORIZED or attempt:
+                return
+            self._token = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from clearfacts_assets.cli.console import err, fail, out
 START_SECONDS = 120  # to wait for a process to answer
 RUN_SECONDS = 1800  # to wait for the day's run
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+ACCOUNT = "demo"  # the admin that the demo makes for itself and for whoever looks at it
 STOP_SECONDS = 15  # given to a process before it is killed
 
 
@@ -63,24 +64,50 @@ def _demo(date: str | None, per_day: int, port: int | None, once: bool) -> bool:
         _point_to(_announced(simulator, logs / "simulator.log"), address)
         start("web", "serve", "--port", address.rpartition(":")[2])
         start("daemon", "daemon")
-        completed = _process_one_day(address, day)
+        password = _let_in(known.business_database_url)
+        completed = _process_one_day(address, day, password)
         if once:
             return completed
         out.print(f"\nDagster's UI  [link={address}]{address}[/link]")
-        out.print(f"API           {address}/api/v1/docs")
+        out.print(f"Log in as     [bold]{ACCOUNT}[/] with password [bold]{password}[/] (a new one at each start)")
+        out.print(f"API           {address}/api/v1/openapi.json")
         out.print(f"Everything is kept in {known.home}; logs in {logs}. Ctrl-C stops it all.")
         start.watch()
     return completed
 
 
-def _process_one_day(address: str, day: str) -> bool:
+def _let_in(database_url: str) -> str:
+    """Give the demo's admin a new random password, which is kept nowhere. Returns it."""
+    import secrets
+    from datetime import UTC, datetime
+
+    from clearfacts_assets.api.auth.passwords import hashed
+    from clearfacts_assets.storage.audit import Actor
+    from clearfacts_assets.storage.database import open_engine
+    from clearfacts_assets.storage.users import UserNotFound, UserRepository
+
+    password, actor, now = secrets.token_urlsafe(12), Actor("clearfacts demo"), datetime.now(UTC)
+    engine = open_engine(database_url)
+    users = UserRepository(engine)
+    try:
+        user = users.named(ACCOUNT)
+        users.set_password(user.id, hashed(password), actor=actor, now=now)
+        users.change(user.id, role="admin", is_active=True, actor=actor, now=now)
+    except UserNotFound:
+        email = f"{ACCOUNT}@localhost"
+        users.add(ACCOUNT, email=email, role="admin", password_hash=hashed(password), actor=actor, now=now)
+    engine.dispose()
+    return password
+
+
+def _process_one_day(address: str, day: str, password: str) -> bool:
     """Launch the day's run as the UI would, follow it, show what it came to. Returns whether the job completed."""
     from uuid import UUID
 
     import httpx
 
     from clearfacts_assets import settings
-    from clearfacts_assets.api.dagster_gateway import ENDED, DagsterGateway
+    from clearfacts_assets.api.dagster_gateway import ENDED, DagsterGateway, PasswordLogin
     from clearfacts_assets.cli.jobs import print_job
     from clearfacts_assets.cli.progress import follow
     from clearfacts_assets.storage.database import open_engine
@@ -88,6 +115,7 @@ def _process_one_day(address: str, day: str) -> bool:
     engine = open_engine(settings.load().business_database_url)
     with httpx.Client(base_url=address, timeout=30) as client:
         _wait_for(client)
+        client.auth = PasswordLogin(address, ACCOUNT, password)
         gateway = DagsterGateway(client)
         run_id = gateway.launch("daily_processing", day, {}, {"clearfacts/triggered_by": "demo"})
         err.print(f"Invoices of {day}: {address}/runs/{run_id}", highlight=False, soft_wrap=True)
@@ -109,7 +137,7 @@ def _wait_for(client: Any) -> None:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             try:
-                if client.get("/server_info").status_code == httpx.codes.OK:
+                if client.get("/healthz").status_code == httpx.codes.OK:
                     return
             except httpx.TransportError:
                 time.sleep(0.2)

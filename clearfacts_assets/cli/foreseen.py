@@ -6,6 +6,8 @@ from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from clearfacts_assets.invoices.ports import DestinationError, SourceError
+from clearfacts_assets.storage.configuration import Undecryptable
+from clearfacts_assets.storage.keyring import KeyringError
 
 
 def explain(error: Exception) -> str | None:
@@ -15,7 +17,7 @@ def explain(error: Exception) -> str | None:
             f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False)
         )
         return f"the settings are not right: {wrong}. `clearfacts settings` lists them all."
-    if isinstance(error, SourceError | DestinationError | FileNotFoundError):
+    if isinstance(error, SourceError | DestinationError | FileNotFoundError | KeyringError | Undecryptable):
         return str(error)
     if isinstance(error, OperationalError | ProgrammingError):
         if "no such table" in str(error.orig) or "does not exist" in str(error.orig):

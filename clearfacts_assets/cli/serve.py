@@ -37,4 +37,7 @@ def serve(
             host=host or known.serve.host,
             port=port if port is not None else known.serve.port,
             log_level="warning",
+            server_header=False,
+            proxy_headers=bool(known.serve.trusted_proxies),
+            forwarded_allow_ips=known.serve.trusted_proxies or None,
         )

@@ -158,7 +158,7 @@ def entries(
     wanted = {"action": action, "resource_type": resource_type, "resource_id": resource_id, "user_id": user_id}
     for name, value in wanted.items():
         if value is not None:
-            query = query.where(getattr(AuditLog, name) == value)
+            query = query.where(getattr(AuditLog, name) == (storable(value) if isinstance(value, str) else value))
     query = span.of(query, AuditLog.__table__.c.created_at, AuditLog.__table__.c.id, cursor, limit)
     with reading(engine) as connection:
         found = [_entry(row) for row in connection.execute(query).mappings()]

@@ -105,7 +105,10 @@ class UserRepository:
 
     def with_hash(self, username: str) -> tuple[UserRecord, str] | None:
         """For a login: the user and the password's hash. None for a name that nobody has."""
-        query = select(*_COLUMNS, User.password_hash).where(User.username == username.strip().lower())
+        name = username.strip().lower()
+        if not _NAME.fullmatch(name):
+            return None
+        query = select(*_COLUMNS, User.password_hash).where(User.username == name)
         with reading(self._engine) as connection:
             row = connection.execute(query).mappings().one_or_none()
         if row is None:

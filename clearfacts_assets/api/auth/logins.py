@@ -60,7 +60,7 @@ class Logins:
 
     async def for_program(self, connection: HTTPConnection, username: str, password: str) -> Tokens:
         """A session behind an access and a refresh token."""
-        user = await self._check(connection, username, password)
+        user = await self.check(connection, username, password)
         now, refresh = self._clock(), tokens.new_secret()
         session_id = await run_in_threadpool(
             self._sessions.open_api,
@@ -74,7 +74,7 @@ class Logins:
 
     async def for_browser(self, connection: HTTPConnection, username: str, password: str) -> str:
         """A session behind a cookie: its value, never one that was there before the login."""
-        user = await self._check(connection, username, password)
+        user = await self.check(connection, username, password)
         now, cookie = self._clock(), tokens.new_secret()
         await run_in_threadpool(
             self._sessions.open_browser,
@@ -122,7 +122,8 @@ class Logins:
         if standing is not None:
             await self.end(connection, standing.session_id, standing.username, standing.user_id)
 
-    async def _check(self, connection: HTTPConnection, username: str, password: str) -> UserRecord:
+    async def check(self, connection: HTTPConnection, username: str, password: str) -> UserRecord:
+        """The user whose name and password these are."""
         address = connection.client.host if connection.client else ""
         await run_in_threadpool(self._limits.count, username, address)
         found = await run_in_threadpool(self._users.with_hash, username)

@@ -1,0 +1,45 @@
+"""Everything that decides who comes in, made once per process from the settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi import Request
+from sqlalchemy import Engine
+
+from clearfacts_assets import configuration
+from clearfacts_assets.api.auth.authentication import Authentication, Cookie
+from clearfacts_assets.api.auth.logins import Logins
+from clearfacts_assets.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who comes in, and how."""
+
+    engine: Engine
+    known: Settings
+    authentication: Authentication
+    logins: Logins
+
+    @classmethod
+    def over(cls, engine: Engine, known: Settings) -> Access:
+        """Raises KeyringError for keys that are too weak to start with."""
+        signing = configuration.signing_keys(known)
+        signing.all()
+        configuration.encryption_keys(known).all()
+        address = known.serve.public_url
+        origin = None
+        if address is not None:
+            default_port = {"http": 80, "https": 443}[address.scheme]
+            port = "" if address.port in (None, default_port) else f":{address.port}"
+            origin = f"{address.scheme}://{address.host}{port}"
+        cookie = Cookie(secure=address is not None and address.scheme == "https")
+        authentication = Authentication(engine, signing, cookie, public_origin=origin)
+        return cls(engine, known, authentication, Logins(engine, signing, authentication, known.auth))
+
+
+async def access(request: Request) -> Access:
+    """The application's, for routes."""
+    found: Access = request.app.state.access
+    return found

@@ -1,0 +1,173 @@
+"""The pages of the login: plain HTML from the server, one template, no script."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import secrets
+from functools import cache
+from html import escape
+from importlib.resources import files
+from string import Template
+from urllib.parse import parse_qs, urlsplit
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from clearfacts_assets.api.auth.access import Access, access
+from clearfacts_assets.api.auth.dependencies import anybody
+from clearfacts_assets.api.auth.door import HEADERS, HTTPS_ONLY
+from clearfacts_assets.api.auth.principal import Principal
+from clearfacts_assets.api.errors import ApiError, ErrorCode
+
+logger = logging.getLogger(__name__)
+router = APIRouter(include_in_schema=False, dependencies=[Depends(anybody)])
+
+LONGEST_FORM = 8192  # bytes
+FORM_COOKIE = "clearfacts_form"  # the CSRF token of who has no session yet
+FORM_SECONDS = 3600
+LONGEST_NEXT = 2000  # characters of the address to go to after the login
+
+WRONG = "That name and password do not fit together."
+STALE = "This page was open for too long, or came from elsewhere. Please try again."
+
+
+@router.get("/login")
+async def login_page(request: Request) -> Response:
+    """The form."""
+    return _login_page(await access(request), next_=_local(request.query_params.get("next", "")))
+
+
+@router.post("/login")
+async def log_in(request: Request) -> Response:
+    """A session of its own for every login, and on to where the person wanted to go."""
+    door = await access(request)
+    form = await _form(request)
+    next_ = _local(form.get("next", ""))
+    sent_with_form = hmac.compare_digest(
+        form.get("csrf", "").encode("utf-8", "replace"), request.cookies.get(FORM_COOKIE, "").encode("utf-8", "replace")
+    )
+    if not form.get("csrf") or not sent_with_form or not door.authentication.same_origin(request):
+        return _login_page(door, next_=next_, problem=STALE, status=403)
+    name = form.get("username", "")
+    try:
+        cookie = await door.logins.for_browser(request, name, form.get("password", ""))
+    except ApiError as error:
+        problem = WRONG if error.code is ErrorCode.INVALID_CREDENTIALS else error.message
+        page = _login_page(door, next_=next_, problem=problem, status=error.status, name=name)
+        page.headers.update(error.headers)
+        return page
+    answer = RedirectResponse(next_, 303, headers=_headers(door))
+    answer.set_cookie(
+        door.authentication.cookie.name,
+        cookie,
+        max_age=int(door.logins.session_life.total_seconds()),
+        path="/",
+        secure=door.authentication.cookie.secure,
+        httponly=True,
+        samesite="lax",  # so that a link in Slack opens the page that it names
+    )
+    answer.delete_cookie(FORM_COOKIE, path="/login")
+    return answer
+
+
+@router.get("/logout")
+async def logout_page(request: Request) -> Response:
+    """Who is logged in, and a button."""
+    door = await access(request)
+    principal = await door.authentication.identify(request)
+    cookie = request.cookies.get(door.authentication.cookie.name, "")
+    if principal is None or not cookie:
+        return RedirectResponse("/login", 303, headers=_headers(door))
+    body = _part("logout", name=principal.name, role=principal.role.value, csrf=door.authentication.csrf_token(cookie))
+    return _page(door, "Log out", body)
+
+
+@router.post("/logout")
+async def log_out(request: Request) -> Response:
+    """Ends the session."""
+    door = await access(request)
+    cookie = request.cookies.get(door.authentication.cookie.name, "")
+    form = await _form(request)
+    if not door.authentication.same_origin(request) or not door.authentication.csrf_matches(
+        cookie, form.get("csrf", "")
+    ):
+        raise ApiError(ErrorCode.CROSS_SITE_REQUEST)
+    await door.logins.end_cookie(request, cookie)
+    answer = RedirectResponse("/login", 303, headers=_headers(door))
+    secure = door.authentication.cookie.secure
+    answer.delete_cookie(door.authentication.cookie.name, path="/", secure=secure, httponly=True, samesite="lax")
+    return answer
+
+
+def badge(principal: Principal) -> str:
+    """Who is logged in, for the corner of Dagster's page."""
+    return _part("badge", name=principal.name, role=principal.role.value)
+
+
+def _login_page(door: Access, *, next_: str, problem: str = "", status: int = 200, name: str = "") -> Response:
+    token = secrets.token_urlsafe(32)
+    told = _part("problem", text=problem) if problem else ""
+    body = _part("login", next=next_, csrf=token, username=name).replace("<!-- problem -->", told)
+    page = _page(door, "Log in", body, status=status)
+    page.set_cookie(
+        FORM_COOKIE,
+        token,
+        max_age=FORM_SECONDS,
+        path="/login",
+        secure=door.authentication.cookie.secure,
+        httponly=True,
+        samesite="strict",
+    )
+    return page
+
+
+def _page(door: Access, title: str, body: str, *, status: int = 200) -> HTMLResponse:
+    nonce = secrets.token_urlsafe(16)
+    headers = _headers(door) | {
+        "Content-Security-Policy": f"default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; "
+        "frame-ancestors 'none'; base-uri 'none'"
+    }
+    html = _template("page").substitute(title=escape(title), nonce=nonce, body=body)
+    return HTMLResponse(html, status, headers=headers)
+
+
+def _headers(door: Access) -> dict[str, str]:
+    secure = HTTPS_ONLY if door.authentication.cookie.secure else {}
+    return HEADERS | secure | {"Cache-Control": "no-store"}
+
+
+def _part(part: str, /, **values: str) -> str:
+    """A part of the template, its values escaped."""
+    return _template(part).substitute({key: escape(value) for key, value in values.items()})
+
+
+@cache
+def _template(name: str) -> Template:
+    text = (files(__package__) / "login.html").read_text("utf-8")
+    part = text.split(f"<!-- part {name} -->", 1)[1].split("<!-- part ", 1)[0]
+    return Template(part.strip())
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """The fields of a small urlencoded form; the last one of each name counts."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LONGEST_FORM:
+            raise ApiError(ErrorCode.PAYLOAD_TOO_LARGE, headers={"Connection": "close"})
+    try:
+        fields = parse_qs(body.decode("utf-8"), keep_blank_values=True, max_num_fields=10)
+    except ValueError:
+        raise ApiError(ErrorCode.INVALID_REQUEST) from None
+    return {name: values[-1] for name, values in fields.items()}
+
+
+def _local(wanted: str) -> str:
+    """A path of ours, or the first page: nobody is sent to another site after a login."""
+    parts = urlsplit(wanted) if len(wanted) <= LONGEST_NEXT else None
+    if parts is None or parts.scheme or parts.netloc or not wanted.startswith("/"):
+        return "/"
+    if wanted.startswith(("//", "/\\")) or not wanted.isprintable() or wanted.startswith(("/login", "/logout")):
+        return "/"
+    return wanted
