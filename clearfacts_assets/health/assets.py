@@ -1,16 +1,20 @@
 """``service_health``: asked every ten minutes, shown with latencies that plot, told on Slack when something changes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
+from sqlalchemy import Engine
 
+from clearfacts_assets import settings
 from clearfacts_assets.configuration import in_force
 from clearfacts_assets.health.probes import Health, ask
 from clearfacts_assets.health.systems import SYSTEMS, questions
 from clearfacts_assets.invoices.metadata import table
-from clearfacts_assets.notifications.alerts import tell_of_health
+from clearfacts_assets.notifications.alerts import tell_at_once_of_database, tell_of_health, tell_of_recovery
 from clearfacts_assets.resources import ClearfactsResource, DatabaseResource, SlackResource, SourceResource
+
+DATABASE, TOLD = "database", "people_know_since"
 
 
 @dg.asset(
@@ -33,7 +37,7 @@ def service_health(
     engine = database.engine()
     now = datetime.now(UTC)
     verdicts = [ask(system, question) for system, question in questions(engine, source, clearfacts, slack).items()]
-    tell_of_health(engine, in_force(), verdicts, now=now)
+    fallen = _tell(context.instance, engine, verdicts, now)
     yield dg.MaterializeResult(
         metadata={
             "healthy": sum(verdict.healthy for verdict in verdicts),
@@ -43,9 +47,34 @@ def service_health(
                 [(verdict.system, verdict.healthy, verdict.latency, verdict.message) for verdict in verdicts],
             ),
             **{f"{verdict.system}_seconds": verdict.latency for verdict in verdicts},
+            **fallen,
         },
         check_results=[_as_check(verdict) for verdict in verdicts],
     )
+
+
+def _tell(instance: dg.DagsterInstance, engine: Engine, verdicts: Sequence[Health], now: datetime) -> dict[str, str]:
+    """Tell of what has changed. Returns what is noted while the database is down.
+
+    The outbox is in the database. While that is down, Slack is told at once, and Dagster remembers that it was.
+    """
+    (database,) = [verdict for verdict in verdicts if verdict.system == DATABASE]
+    told = _told_of_database(instance)
+    if not database.healthy:
+        if told is None:
+            tell_at_once_of_database(settings.load(), database, now=now)
+        return {TOLD: told or now.isoformat()}
+    if told is not None:
+        tell_of_recovery(engine, in_force(), DATABASE, since=datetime.fromisoformat(told), now=now)
+    tell_of_health(engine, in_force(), verdicts, now=now)
+    return {}
+
+
+def _told_of_database(instance: dg.DagsterInstance) -> str | None:
+    """Since when people know that the database is down, as the last materialization has it; None if it was up."""
+    event = instance.get_latest_materialization_event(dg.AssetKey("service_health"))
+    since = event.asset_materialization.metadata.get(TOLD) if event and event.asset_materialization else None
+    return str(since.value) if since else None
 
 
 def _as_check(verdict: Health) -> dg.AssetCheckResult:

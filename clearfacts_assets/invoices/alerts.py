@@ -1,7 +1,7 @@
 """Sensors: what runs came to is written into the outbox, and the outbox is sent to Slack.
 
 A run-status sensor that raises is never asked again about that run, so these only write to our database, and the
-dispatching sensor looks for whatever they missed.
+dispatching sensor looks for whatever they missed. Where the database itself is down, Slack is told at once.
 """
 
 from dataclasses import dataclass
@@ -10,11 +10,14 @@ from uuid import UUID
 
 import dagster as dg
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
+from clearfacts_assets import settings
 from clearfacts_assets.configuration import in_force
 from clearfacts_assets.invoices.runs import reconcile
 from clearfacts_assets.notifications.alerts import (
     dispatch_alerts,
+    tell_at_once_of_lost_run,
     tell_of_forgotten_jobs,
     tell_of_job,
     tell_of_lost_run,
@@ -33,10 +36,15 @@ def job_failed(context: dg.RunFailureSensorContext, database: DatabaseResource) 
     run = context.dagster_run
     if run.tags.get(RETRY_TAG) == "true":
         return dg.SkipReason(f"run {run.run_id} will be retried")
-    engine, known, now = database.engine(), in_force(), datetime.now(UTC)
-    reconcile(context.instance, engine)
-    if not tell_of_job(engine, known, UUID(run.run_id), now=now):
-        tell_of_lost_run(engine, known, run.run_id, run.job_name, context.failure_event.message or "", now=now)
+    error = context.failure_event.message or ""
+    try:
+        engine, known, now = database.engine(), in_force(), datetime.now(UTC)
+        reconcile(context.instance, engine)
+        if not tell_of_job(engine, known, UUID(run.run_id), now=now):
+            tell_of_lost_run(engine, known, run.run_id, run.job_name, error, now=now)
+    except SQLAlchemyError as fault:
+        error = f"{error} Our database does not answer either: {type(fault).__name__}."
+        tell_at_once_of_lost_run(settings.load(), run.run_id, run.job_name, error)
     return None
 
 

@@ -12,12 +12,14 @@ from sqlalchemy import Engine, select
 from clearfacts_assets.health.probes import Health
 from clearfacts_assets.notifications import messages
 from clearfacts_assets.notifications.outbox import DispatchCount, Send, dispatch, enqueue
+from clearfacts_assets.notifications.slack import Slack, open_client
 from clearfacts_assets.settings import Settings
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.jobs import JobRecord, JobRepository
 from clearfacts_assets.storage.tables import Alert
 
-REASONS_READ = 2000  # failed invoices whose reasons are counted for one message
+REASONS_READ = 2000  # invoices that did not leave, whose reasons are counted for one message
+NOT_TRIED = "not tried yet"
 LOOK_BACK = timedelta(days=2)  # how far back jobs are looked at that nobody was told of
 JOBS_AT_ONCE = 500
 
@@ -32,7 +34,7 @@ def tell_of_job(engine: Engine, known: Settings, job_id: UUID, *, now: datetime)
     counts = messages.Counts(counted.total, counted.sent, counted.failed, counted.duplicates, counted.pending)
     if job.status == "completed" and not _success_is_told(known, counts):
         return False
-    reasons = Counter(error.error for error in jobs.errors(job_id, REASONS_READ))
+    reasons = Counter(one.error or NOT_TRIED for one in jobs.errors(job_id, REASONS_READ, ("failed", "pending")))
     run = _run_of(job, known)
     if job.status == "failed":
         message = messages.job_failed(messages.JobFailed(run, job.error_message or "", counts, reasons))
@@ -43,8 +45,24 @@ def tell_of_job(engine: Engine, known: Settings, job_id: UUID, *, now: datetime)
 
 def tell_of_lost_run(engine: Engine, known: Settings, run_id: str, job_name: str, error: str, *, now: datetime) -> bool:
     """A run that failed before it could open its ``jobs`` row: code that does not load, no worker, no database then."""
-    run = messages.Run(job_name, run_id, f"{known.public_address}/runs/{run_id}")
-    return enqueue(engine, f"job:{run_id}", known.slack.channel, messages.job_failed(messages.JobFailed(run, error)), now)
+    return enqueue(engine, f"job:{run_id}", known.slack.channel, _lost(known, run_id, job_name, error), now)
+
+
+def tell_at_once_of_lost_run(known: Settings, run_id: str, job_name: str, error: str) -> None:
+    """The same past the outbox, whose database is down. Raises NotTold."""
+    _tell_at_once(known, _lost(known, run_id, job_name, error))
+
+
+def tell_at_once_of_database(known: Settings, verdict: Health, *, now: datetime) -> None:
+    """The database is down, and the outbox with it. Raises NotTold."""
+    _tell_at_once(known, _down(known, verdict, now))
+
+
+def tell_of_recovery(engine: Engine, known: Settings, system: str, *, since: datetime, now: datetime) -> bool:
+    """A system is back whose fall the outbox did not see."""
+    back = messages.HealthRecovered(system, since, now, known.public_address)
+    subject = f"health:{system}:up:{now.isoformat()}"
+    return enqueue(engine, subject, known.slack.channel, messages.health_recovered(back), now)
 
 
 def tell_of_forgotten_jobs(engine: Engine, known: Settings, *, now: datetime) -> int:
@@ -62,18 +80,30 @@ def tell_of_health(engine: Engine, known: Settings, verdicts: Sequence[Health], 
         if verdict.healthy == (down_since is None):
             continue
         if down_since is None:
-            fact = messages.HealthDown(verdict.system, verdict.message, now, known.public_address)
-            subject, message = f"health:{verdict.system}:down:{now.isoformat()}", messages.health_down(fact)
+            subject = f"health:{verdict.system}:down:{now.isoformat()}"
+            told += enqueue(engine, subject, known.slack.channel, _down(known, verdict, now), now)
         else:
-            back = messages.HealthRecovered(verdict.system, down_since, now, known.public_address)
-            subject, message = f"health:{verdict.system}:up:{now.isoformat()}", messages.health_recovered(back)
-        told += enqueue(engine, subject, known.slack.channel, message, now)
+            told += tell_of_recovery(engine, known, verdict.system, since=down_since, now=now)
     return told
 
 
 def dispatch_alerts(engine: Engine, send: Send) -> DispatchCount:
     """Send what is due. Slack's faults leave it in the outbox."""
     return dispatch(engine, send, lambda: datetime.now(UTC))
+
+
+def _tell_at_once(known: Settings, message: messages.Message) -> None:
+    client = open_client(known.slack.token.get_secret_value(), str(known.slack.base_url))
+    Slack(client).send(known.slack.channel, message)
+
+
+def _lost(known: Settings, run_id: str, job_name: str, error: str) -> messages.Message:
+    run = messages.Run(_shown(job_name), run_id, f"{known.public_address}/runs/{run_id}")
+    return messages.job_failed(messages.JobFailed(run, error))
+
+
+def _down(known: Settings, verdict: Health, now: datetime) -> messages.Message:
+    return messages.health_down(messages.HealthDown(verdict.system, verdict.message, now, known.public_address))
 
 
 def _down_since(engine: Engine, system: str) -> datetime | None:
@@ -99,4 +129,9 @@ def _success_is_told(known: Settings, counts: messages.Counts) -> bool:
 def _run_of(job: JobRecord, known: Settings) -> messages.Run:
     name = str(job.details.get("job_name") or "invoices")
     url = f"{known.public_address}/runs/{job.id}"
-    return messages.Run("materialization" if name.startswith("__") else name, str(job.id), url, job.partition_key or "")
+    return messages.Run(_shown(name), str(job.id), url, job.partition_key or "")
+
+
+def _shown(job_name: str) -> str:
+    """Dagster's own name for what is started with *Materialize* says nothing to a reader."""
+    return "materialization" if job_name.startswith("__") else job_name

@@ -52,7 +52,7 @@ class JobFailed:
     run: Run
     error: str
     counts: Counts | None = None
-    reasons: Mapping[str, int] | None = None  # why invoices failed, and how many for each reason
+    reasons: Mapping[str, int] | None = None  # why invoices did not leave, and how many for each reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ def _reasons(reasons: Mapping[str, int] | None) -> list[Message]:
     others = sum(count for _, count in ordered[REASONS:])
     if others:
         lines.append(f"• {others:,} for other reasons")
-    return [_section("\n".join(["*Why invoices failed*", *lines]))]
+    return [_section("\n".join(["*Why some did not leave*", *lines]))]
 
 
 def _section(mrkdwn: str) -> Message:

@@ -1,4 +1,4 @@
-"""Bad days of Clearfacts, through Dagster: what stops, what waits, what a person decides, and that nothing goes twice."""
+"""Bad days of Clearfacts, through Dagster: what stops, what waits, what a person decides; and nothing goes twice."""
 
 from __future__ import annotations
 

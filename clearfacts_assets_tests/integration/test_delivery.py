@@ -215,7 +215,7 @@ def test_an_outage_parks_a_handful_and_leaves_the_rest_untouched(run: Runs) -> N
     assert Counter(run.states().values()) == {"ready": 997, "parked": 3}
     assert len(found) == 1000
     assert set(statuses(found).values()) == {PENDING}
-    assert told == ["3 answers in a row that settle nothing, the last one: 502 Bad Gateway"]
+    assert told == ["nothing was settled by 3 answers in a row, the last one: 502 Bad Gateway"]
 
 
 def test_an_outage_in_the_middle_parks_no_more_than_what_was_under_way(run: Runs) -> None:

@@ -1,0 +1,108 @@
+"""Health: what a look at every system says, and that each change is told once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from clearfacts_assets import resources
+from clearfacts_assets.invoices import alerts
+from clearfacts_assets.invoices.automation import day_before
+from clearfacts_assets_tests.fixtures.databases import PostgresServer
+from clearfacts_assets_tests.fixtures.pipeline import Pipeline
+
+SYSTEMS = ("java_backend", "clearfacts", "slack", "database", "nightly_run")
+
+
+def look(pipeline: Pipeline) -> dict[str, bool]:
+    """One look, and what is told is sent: the systems' verdicts."""
+    result = pipeline.health()
+    assert result.success
+    if pipeline_answers(result):
+        alerts.tend(pipeline.instance, pipeline.engine, resources.slack())
+    return {one.check_name.removesuffix("_answers"): one.passed for one in result.get_asset_check_evaluations()}
+
+
+def pipeline_answers(result: object) -> bool:
+    return all(
+        one.passed
+        for one in result.get_asset_check_evaluations()  # type: ignore[attr-defined]
+        if one.check_name == "database_answers"
+    )
+
+
+@pytest.mark.parametrize("transport", ["graphql", "rest"])
+def test_when_all_is_well_nobody_is_told(pipeline: Pipeline, transport: str) -> None:
+    pipeline.configure(DESTINATION__TRANSPORT=transport)
+    assert look(pipeline) == dict.fromkeys(SYSTEMS, True)
+    assert pipeline.told() == []
+
+
+@pytest.mark.parametrize(("system", "target"), [("java_backend", "erp"), ("clearfacts", "clearfacts")])
+def test_a_system_that_goes_down_and_comes_back_is_told_once_each(pipeline: Pipeline, system: str, target: str) -> None:
+    pipeline.simulator.fault(target, "status", status=401)
+    for _ in range(3):
+        assert look(pipeline) == {**dict.fromkeys(SYSTEMS, True), system: False}
+    pipeline.simulator.clear_faults()
+    for _ in range(2):
+        assert look(pipeline) == dict.fromkeys(SYSTEMS, True)
+    down, up = pipeline.told()
+    assert down.startswith(f"{system} is down")
+    assert up.startswith(f"{system} answers again")
+    pipeline.simulator.fault(target, "down")
+    look(pipeline)
+    assert len(pipeline.told()) == 3
+
+
+def test_slack_s_own_outage_is_told_when_it_is_back(quick_pipeline: Pipeline) -> None:
+    number = quick_pipeline.simulator.fault("slack", "status", status=503, match={"operation": "auth_test"})
+    assert look(quick_pipeline)["slack"] is False
+    assert quick_pipeline.simulator.applied(number) == 1
+    quick_pipeline.simulator.clear_faults()
+    assert look(quick_pipeline)["slack"] is True
+    assert [text.partition(" ")[0] for text in quick_pipeline.told()] == ["slack", "slack"]
+
+
+def test_a_night_without_a_completed_run_is_told_once_and_its_end_too(pipeline: Pipeline) -> None:
+    long_ago = datetime.now(UTC) - timedelta(days=5)
+    pipeline.jobs.begin(
+        uuid4(), job_type="scheduled", partition_key="2026-01-01", correlation_id=None, details={}, now=long_ago
+    )
+    (old,) = pipeline.jobs.unfinished()
+    pipeline.jobs.finish(old.id, "completed", error_message=None, now=long_ago)
+    assert look(pipeline)["nightly_run"] is False
+    assert look(pipeline)["nightly_run"] is False
+    (text,) = pipeline.told()
+    assert text.startswith("nightly_run is down")
+    assert "clearfacts run --date" in text
+    for days in (0, 1):
+        assert pipeline.run(day_before(datetime.now(UTC) - timedelta(days=days))).job.status == "completed"
+    assert look(pipeline)["nightly_run"] is True
+    assert any(text.startswith("nightly_run answers again") for text in pipeline.told())
+
+
+def test_numbers_that_plot(quick_pipeline: Pipeline) -> None:
+    quick_pipeline.simulator.fault("erp", "down")
+    (event,) = quick_pipeline.health().asset_materializations_for_node("service_health")
+    assert event.metadata["healthy"].value == 4
+    assert event.metadata["down"].value == 1
+    assert all(isinstance(event.metadata[f"{system}_seconds"].value, float) for system in SYSTEMS)
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+def test_the_database_s_outage_is_told_at_once_and_once_though_the_outbox_is_in_it(
+    pipeline: Pipeline, postgres_server: PostgresServer
+) -> None:
+    assert look(pipeline)["database"] is True
+    postgres_server.stop()
+    try:
+        assert look(pipeline)["database"] is False
+        assert look(pipeline)["database"] is False
+        assert [text.partition(":")[0] for text in pipeline.told()] == ["database is down"]
+    finally:
+        postgres_server.start()
+    assert look(pipeline)["database"] is True
+    assert look(pipeline)["database"] is True
+    assert [text.partition(":")[0] for text in pipeline.told()] == ["database is down", "database answers again"]
