@@ -90,9 +90,14 @@ class Keyring:
         fresh, kept = generate(now), list(self.all())
         # A key is replaced when the one before it in the list was made.
         replaced_at = [fresh.made_at, *(key.made_at for key in kept)]
-        good = [key for key, then in zip(kept, replaced_at, strict=False) if then is None or then > now - overlap]
+        oldest = datetime.min.replace(tzinfo=UTC) if overlap == timedelta.max else now - overlap
+        good = [key for key, then in zip(kept, replaced_at, strict=False) if then is None or then > oldest]
         _save(self._file, [fresh, *good])
         return fresh
+
+    def keep_newest(self) -> None:
+        """Drop all other keys: nothing depends on them any more."""
+        _save(self._file, [self.newest])
 
     def _make_first(self) -> Sequence[Key]:
         with self._lock:
