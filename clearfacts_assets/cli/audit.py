@@ -26,10 +26,7 @@ def list_(
     resource_id: Annotated[str | None, typer.Option(help="only about this one")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="most entries shown")] = 50,
     cursor: Annotated[str | None, typer.Option(help="where the last page ended (its next_cursor)")] = None,
-    as_json: LONGEST_ID = 16  # characters of a resource's id, and
-LONGEST_CHANGE = 120  # of what changed, that the table shows
-
-AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """Changes, newest first."""
     from clearfacts_assets.cli.start import ready
@@ -70,10 +67,7 @@ def verify(
     contains: Annotated[
         str | None, typer.Option(help="a head that was printed earlier: it must still be in the log")
     ] = None,
-    as_json: LONGEST_ID = 16  # characters of a resource's id, and
-LONGEST_CHANGE = 120  # of what changed, that the table shows
-
-AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """Walk the whole log: was an entry changed, removed or put in between? Exit code 1 if so.
 
