@@ -14,7 +14,7 @@ from lxml import etree
 from clearfacts_assets.invoices.model import Finding
 from clearfacts_assets.invoices.ports import ParsedDocument
 from clearfacts_assets.invoices.rules import MOST_OF_A_RULE, OwnRules
-from clearfacts_assets.invoices.saxon import SVRL, Stylesheet, findings
+from clearfacts_assets.invoices.saxon import LOCATING, SVRL, Stylesheet, findings
 
 SCHEMATRON = "http://purl.oclc.org/dsdl/schematron"
 _XSL = "http://www.w3.org/1999/XSL/Transform"
@@ -118,12 +118,7 @@ def _failed(place: etree._Element, check: etree._Element) -> None:
     failed = etree.SubElement(place, f"{{{SVRL}}}failed-assert", id=check.get("id") or "")
     failed.set("flag", check.get("flag") or check.get("role") or "fatal")
     location = etree.SubElement(failed, f"{_X}attribute", name="location")
-    # As the ISO skeleton writes it, which is how saxon.findings reads it.
-    location.set(
-        "select",
-        "string-join(ancestor-or-self::* ! concat('/*:', local-name(), '[namespace-uri()=''', namespace-uri(), '''][',"
-        " 1 + count(for $e in . return preceding-sibling::*[node-name() = node-name($e)]), ']'), '')",
-    )
+    etree.SubElement(location, f"{_X}apply-templates", mode=LOCATING[0], select=".")  # which Stylesheet replaces
     text = etree.SubElement(failed, f"{{{SVRL}}}text")
     _says(text, check.text)
     for part in check:
