@@ -13,8 +13,9 @@ from clearfacts_assets.api.errors import ApiError, ErrorCode
 
 DEEPEST = 32  # levels of nesting; what we ask for has two
 _JSON_TYPE = re.compile(r"application/json\s*(;\s*charset=\"?utf-8\"?\s*)?", re.IGNORECASE)
-# A string to its end (or to the end of the body), or a bracket. Possessive: no input makes it look twice.
-_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)
+# A string to its end (or to the end of the body), or a bracket. Possessive, and a quote always begins a match: no
+# input makes it look at anything twice.
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
 
 
 class IntakeMiddleware:
