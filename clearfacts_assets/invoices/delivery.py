@@ -19,8 +19,8 @@ from uuid import UUID
 
 from clearfacts_assets.invoices.lifecycle import Event, State
 from clearfacts_assets.invoices.model import InvoiceStatus
-from clearfacts_assets.invoices.outcomes import Pace, judged, judged_after_look_up, result_of
-from clearfacts_assets.invoices.parcels import PURCHASE, inquiry_about, parcel_of
+from clearfacts_assets.invoices.outcomes import Pace, judged, judged_after_look_up, result_of, settle_unknown
+from clearfacts_assets.invoices.parcels import PURCHASE, parcel_of
 from clearfacts_assets.invoices.ports import (
     Accepted,
     Candidate,
@@ -39,8 +39,9 @@ from clearfacts_assets.invoices.ports import (
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5  # how soon a stop is noticed while waiting, and how often another run's delivery is looked at
+RESULTS_AT_ONCE = 100  # handed over together, so that the caller writes few and large transactions
+RESULTS_EVERY = 1.0  # seconds, however few there are
 MOST_WAITING = 500  # deliveries kept in memory until they are due; more are not taken on
-UNKNOWN_AT_ONCE = 100
 
 
 @dataclass(slots=True)
@@ -80,7 +81,7 @@ def deliver(
     """
     ledger.expire(dead_run_ids)
     pace = pace or Pace()
-    _settle_unknown(ledger, destination, pace, invoice_type, correlation_id)
+    settle_unknown(ledger, destination, pace, invoice_type, correlation_id)
     run = _Run(
         ledger=ledger,
         destination=destination,
@@ -100,21 +101,6 @@ def deliver(
         yield from run.work(iter(batches))
     finally:
         run.end()
-
-
-def _settle_unknown(
-    ledger: DeliveryLedger, destination: Destination, pace: Pace, invoice_type: str, correlation_id: str
-) -> None:
-    """Find out, or give to a person, what earlier runs left open at this destination."""
-    while found := ledger.unknown(destination.name, UNKNOWN_AT_ONCE):
-        for delivery in found:
-            answer: Accepted | Unknown | None = None
-            if destination.can_look_up:
-                answer = destination.look_up(inquiry_about(delivery, invoice_type, correlation_id))
-            settlement = judged_after_look_up(answer, delivery, destination, pace)
-            if settlement is None:
-                return  # the look-up itself fails: they stay unknown until it works again
-            ledger.settle([settlement])
 
 
 @dataclass(slots=True)
@@ -147,6 +133,7 @@ class _Run:
     trouble: str = ""  # the last answer that accepted and refused nothing
     stopped: str = ""  # why nothing more is claimed
     ended: bool = False
+    next_results: float = 0.0
     numbers: Iterator[int] = field(default_factory=count)
 
     def work(self, batches: Iterator[Sequence[Candidate]]) -> Iterator[list[DeliveryResult]]:
@@ -163,15 +150,14 @@ class _Run:
             self._launch()
             if self.stopped:
                 self._leave_the_rest()
-            if self.results:
+            over = not self.mine and (exhausted or told_to_stop)
+            if self._results_are_due(over):
                 yield self.results
                 self.results = []
-            if self.flying:
-                continue
-            if self.mine:
-                self._wait()
-            elif exhausted or told_to_stop:
+            if over:
                 return
+            if self.mine and not self.flying:
+                self._wait()
 
     def end(self) -> None:
         """Finish the calls under way and write down what they came to, whatever ended the run."""
@@ -186,9 +172,18 @@ class _Run:
             self._stop("the run was told to stop")
         return told
 
+    def _results_are_due(self, over: bool) -> bool:
+        now = self.monotonic()
+        if not self.results or not (over or len(self.results) >= RESULTS_AT_ONCE or now >= self.next_results):
+            return False
+        self.next_results = now + RESULTS_EVERY
+        return True
+
     def _stop(self, reason: str) -> None:
         if not self.stopped:
             self.stopped = reason
+            for future in self.flying:
+                future.cancel()  # only those that no thread has begun
             if not self.ended:
                 logger.warning("delivery stops: %s", reason)
                 self.on_stop(reason)
@@ -224,7 +219,7 @@ class _Run:
 
     def _launch(self) -> None:
         """Claim as many as there are free calls, in one transaction, and send them."""
-        free = min(self.window, self.pace.concurrency) - len(self.flying)
+        free = self.window + self._ahead() - len(self.flying)
         if self.stopped or free <= 0 or not self.ready or self.monotonic() < self.hold_until:
             return
         chosen = [self.ready.popleft() for _ in range(min(free, len(self.ready)))]
@@ -240,6 +235,10 @@ class _Run:
                 errand.delivery = claimed[errand.delivery.id]
                 self.flying[self.pool.submit(self._send, errand, claimed_at)] = errand
         self._look_at([errand for errand in chosen if errand.delivery.id not in claimed])
+
+    def _ahead(self) -> int:
+        """Claims beyond the calls under way, so that none waits for the ledger; none while there is trouble."""
+        return self.pace.concurrency // 4 if self.window == self.pace.concurrency else 0
 
     def _send(self, errand: _Errand, claimed_at: float) -> Outcome | None:
         """Send; None if nothing was sent because this process was asleep for so long that others may act now."""
@@ -282,7 +281,7 @@ class _Run:
         done, _ = wait(self.flying, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
         landed = [(future, self.flying.pop(future)) for future in done]
         for future, errand in landed:
-            if not errand.asking:
+            if not errand.asking and not future.cancelled():
                 self._learn(future.result())
         return landed
 

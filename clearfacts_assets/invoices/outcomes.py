@@ -9,8 +9,10 @@ from uuid import UUID
 
 from clearfacts_assets.invoices.lifecycle import Event, State
 from clearfacts_assets.invoices.model import InvoiceStatus
+from clearfacts_assets.invoices.parcels import inquiry_about
 from clearfacts_assets.invoices.ports import (
     Accepted,
+    DeliveryLedger,
     DeliveryRecord,
     DeliveryResult,
     Denied,
@@ -21,6 +23,8 @@ from clearfacts_assets.invoices.ports import (
     Settlement,
     Unknown,
 )
+
+UNKNOWN_AT_ONCE = 100  # looked up between two looks into the ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,21 @@ def judged_after_look_up(
         return None
     reason = f"it may have been accepted, and Clearfacts cannot be asked: {delivery.reason or 'no answer'}"
     return _settlement(delivery, Event.GIVEN_UP, reason=reason)
+
+
+def settle_unknown(
+    ledger: DeliveryLedger, destination: Destination, pace: Pace, invoice_type: str, correlation_id: str
+) -> None:
+    """Find out, or give to a person, what earlier runs left open at this destination."""
+    while found := ledger.unknown(destination.name, UNKNOWN_AT_ONCE):
+        for delivery in found:
+            answer: Accepted | Unknown | None = None
+            if destination.can_look_up:
+                answer = destination.look_up(inquiry_about(delivery, invoice_type, correlation_id))
+            settlement = judged_after_look_up(answer, delivery, destination, pace)
+            if settlement is None:
+                return  # the look-up itself fails: they stay unknown until it works again
+            ledger.settle([settlement])
 
 
 def _again(

@@ -180,7 +180,7 @@ class InvoiceRepository:
             ]
 
     def record_results(self, job_id: UUID, results: Sequence[DeliveryResult], *, now: datetime) -> None:
-        """Keep what delivery came to. An earlier job's row that waited for the same delivery is a duplicate now."""
+        """Keep what delivery came to. Rows of earlier jobs that waited for the same delivery follow it."""
         values = [
             {
                 "row": result.row_id,
@@ -193,25 +193,24 @@ class InvoiceRepository:
             }
             for result in results
         ]
-        sent = [result.delivery_id for result in results if result.status is InvoiceStatus.SENT]
-        waited = update(_rows).where(
-            _rows.c.delivery_id.in_(sent), _rows.c.status == InvoiceStatus.PENDING, _rows.c.job_id != job_id
+        waited = (
+            update(_rows)
+            .where(
+                _rows.c.delivery_id == bindparam("delivery"),
+                _rows.c.status == InvoiceStatus.PENDING,
+                _rows.c.job_id != job_id,
+            )
+            .values(status=bindparam("became"), error_message=bindparam("why"), processed_at=now, updated_at=now)
         )
+        settled = [_earlier_rows(job_id, result) for result in results if result.status in _SETTLES_EARLIER_ROWS]
 
         def work(connection: Connection) -> None:
             if values:
                 connection.execute(
                     update(_rows).where(_rows.c.id == bindparam("row"), _rows.c.job_id == job_id), values
                 )
-            if sent:
-                connection.execute(
-                    waited.values(
-                        status=InvoiceStatus.DUPLICATE,
-                        error_message=f"delivered by the later job {job_id}",
-                        processed_at=now,
-                        updated_at=now,
-                    )
-                )
+            if settled:
+                connection.execute(waited, settled)
 
         write(self._engine, work, repeatable=True)
 
@@ -365,6 +364,17 @@ def _upsert(connection: Connection, values: Sequence[Mapping[str, Any]]) -> None
         set_={name: statement.excluded[name] for name in changed},
     )
     connection.execute(statement, values)
+
+
+_SETTLES_EARLIER_ROWS = frozenset({InvoiceStatus.SENT, InvoiceStatus.FAILED})
+
+
+def _earlier_rows(job_id: UUID, result: DeliveryResult) -> dict[str, Any]:
+    if result.status is InvoiceStatus.SENT:
+        became, why = InvoiceStatus.DUPLICATE, f"delivered by the later job {job_id}"
+    else:
+        became, why = result.status, result.message
+    return {"delivery": result.delivery_id, "became": became, "why": why}
 
 
 def _followed(row: Row[Any], *, counted: bool) -> DeliveryResult:

@@ -17,7 +17,7 @@ from clearfacts_assets_tests.faults.papers import Paper, papers
 from clearfacts_assets_tests.faults.stage import Stage, new_run
 from clearfacts_assets_tests.faults.worker import FAILED, POINTS, Worker
 
-MOST_PAPERS, MOST_ACTS, MOST_WORKERS, MOST_FAULTS = 9, 3, 3, 3
+MOST_PAPERS, MOST_ACTS, MOST_WORKERS, MOST_FAULTS, MOST_DECISIONS = 9, 3, 3, 4, 3
 
 Disturbance = dict[str, Any]
 
@@ -81,7 +81,7 @@ def scene_of(seed: int, transport: str) -> Scene:
 
 
 def _documents(draw: Random) -> list[Paper]:
-    documents = papers(draw.randint(1, MOST_PAPERS))
+    documents = papers(draw.randint(3, MOST_PAPERS))
     for paper in list(documents):
         chance = draw.random()
         if chance < 0.08:  # the same document under another id of the ERP
@@ -102,7 +102,7 @@ def _act(draw: Random, documents: Sequence[Paper], transport: str) -> Act:
 
 
 def _fault(draw: Random, kind: Disturbance) -> Disturbance:
-    fault = {**kind, "after": draw.randint(0, 6), "times": draw.randint(1, 4)}
+    fault = {**kind, "after": draw.randint(0, 3), "times": draw.randint(1, 4)}
     if kind["kind"] in SLOW_KINDS:
         fault["times"] = draw.randint(1, 2)
     if kind["kind"] in SLOW_KINDS or draw.random() < 0.7:
@@ -116,9 +116,9 @@ def _worker(draw: Random, documents: Sequence[Paper]) -> Worker:
     ending: dict[str, Any] = draw.choice(
         (
             {},
-            {"crash_at": draw.choice(POINTS), "crash_after": draw.randint(0, 5)},
-            {"kill_after": draw.uniform(0.02, 0.25)},
-            {"stop_after": draw.uniform(0.02, 0.25)},
+            {"crash_at": draw.choice(POINTS), "crash_after": draw.randint(0, 3)},
+            {"kill_after": draw.uniform(0.0, 0.08)},
+            {"stop_after": draw.uniform(0.0, 0.08)},
         )
     )
     identity = "".join(draw.choices("0123456789abcdef", k=32))
@@ -143,10 +143,10 @@ def play(scene: Scene, stage: Stage) -> Counter[str]:
         _play(act, stage, struck)
     deciding_run(scene.papers, stage)
     stage.check(scene.papers)
-    stage.decide()
-    deciding_run(scene.papers, stage)
-    stage.decide()  # refusals of a run before may free a corrected version
-    deciding_run(scene.papers, stage)
+    for _ in range(MOST_DECISIONS):  # what was decided may bring up another revision
+        if not stage.decide():
+            break
+        deciding_run(scene.papers, stage)
     stage.check_all_delivered(scene.papers)
     return struck
 

@@ -22,7 +22,7 @@ from clearfacts_assets_tests.faults.papers import Paper
 from clearfacts_assets_tests.faults.worker import Place, Worker, Workshop
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 
-SETTLING = 0.3  # seconds after which the simulator has finished what it was still doing for dead clients
+SETTLING = 0.2  # seconds after which the simulator has finished what it was still doing for dead clients
 
 
 class Stage:
@@ -38,6 +38,7 @@ class Stage:
         self._final: dict[UUID, DeliveryRecord] = {}
 
     def __enter__(self) -> Stage:
+        self.workshop.warm_up(self._place())
         self.clear()
         return self
 
@@ -56,12 +57,14 @@ class Stage:
 
     def play(self, *workers: Worker) -> list[int]:
         """Run workers at once; who died is told to those who come later. Final states are watched."""
-        place = Place(self.database_url, self.transport, self.simulator.clearfacts_url, self.simulator.clearfacts_token)
-        ends = self.workshop.run(place, workers)
+        ends = self.workshop.run(self._place(), workers)
         self.runs += [worker.run_id for worker in workers]
         self.dead += [worker.run_id for worker, end in zip(workers, ends, strict=True) if end != 0]
         self.watch_final_states()
         return ends
+
+    def _place(self) -> Place:
+        return Place(self.database_url, self.transport, self.simulator.clearfacts_url, self.simulator.clearfacts_token)
 
     def run(self, papers: Sequence[Paper], **options: object) -> int:
         """One worker, told of all that died before it."""
@@ -89,7 +92,8 @@ class Stage:
 
     def decide(self) -> int:
         """An honest person looks at Clearfacts and decides about all that waits. Returns the number of verdicts."""
-        time.sleep(SETTLING)
+        if State.PARKED in {record.state for record in self.deliveries()}:
+            time.sleep(SETTLING)
         accepted = self.accepted()
         by_key: defaultdict[str, list[DeliveryRecord]] = defaultdict(list)
         for record in self.deliveries():

@@ -8,9 +8,11 @@ finish. A crash is a SIGKILL: at a named point of the work, or after some time.
 from __future__ import annotations
 
 import faulthandler
+import gc
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -22,7 +24,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
+
+from sqlalchemy import Engine
 
 from clearfacts_assets.invoices.delivery import deliver
 from clearfacts_assets.invoices.destinations.clearfacts_graphql import ClearfactsGraphql
@@ -35,7 +39,7 @@ from clearfacts_assets.storage.database import open_engine
 from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices import InvoiceRepository
 from clearfacts_assets.storage.jobs import JobRepository
-from clearfacts_assets_tests.faults.papers import Paper
+from clearfacts_assets_tests.faults.papers import Paper, papers
 
 DAY = "2026-11-20"
 POINTS = (
@@ -77,12 +81,11 @@ class Place:
     longest_wait: float = 0.05
 
 
-def work(place: Place, worker: Worker) -> None:
+def work(place: Place, worker: Worker, engine: Engine) -> None:
     """The whole job, as the assets do it, in this process."""
     reached = _crashing(worker)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    engine = open_engine(place.database_url)
     jobs, rows, run_id = JobRepository(engine), InvoiceRepository(engine), UUID(worker.run_id)
     jobs.begin(run_id, job_type="manual", partition_key=DAY, correlation_id=worker.run_id, details={}, now=_now())
     documents = [SourceDocument(paper.erp_id, _now(), paper.content) for paper in worker.papers]
@@ -180,12 +183,19 @@ class Workshop:
 
     def run(self, place: Place, workers: Sequence[Worker]) -> list[int]:
         """All at once. Returns how each ended: 0, FAILED, or minus the signal that killed it."""
+        ends: list[int] = self._ask([asdict(place), [asdict(worker) for worker in workers]])
+        return ends
+
+    def warm_up(self, place: Place) -> None:
+        """Do one delivery in the forking process, so that its children find every statement compiled."""
+        self._ask([asdict(place), []])
+
+    def _ask(self, question: Any) -> Any:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps([asdict(place), [asdict(worker) for worker in workers]]) + "\n")
+        self._process.stdin.write(json.dumps(question) + "\n")
         self._process.stdin.flush()
-        ends: list[int] = json.loads(self._process.stdout.readline())
-        return ends
+        return json.loads(self._process.stdout.readline())
 
     def complaints(self) -> str:
         """What workers wrote to standard error since the last time."""
@@ -196,9 +206,20 @@ class Workshop:
 
 
 def _serve() -> None:
+    context = ssl.create_default_context()
+    ssl.create_default_context = lambda *_, **__: context  # type: ignore[assignment]  # 25 ms each, and never used here
+    engines: dict[str, Engine] = {}
     for line in sys.stdin:
         place, workers = json.loads(line)
-        children = [_fork(Place(**place), Worker(**(one | _papers_of(one)))) for one in workers]
+        where = Place(**place)
+        if where.database_url not in engines:
+            engines[where.database_url] = engine = open_engine(where.database_url)
+            work(where, Worker(str(uuid4()), papers(2, "warm")), engine)
+            engine.dispose()
+            gc.collect()
+            gc.freeze()
+        engine = engines[where.database_url]
+        children = [_fork(where, Worker(**(one | _papers_of(one))), engine) for one in workers]
         ends = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
         print(json.dumps(ends), flush=True)  # noqa: T201
 
@@ -207,13 +228,13 @@ def _papers_of(worker: dict[str, Any]) -> dict[str, Any]:
     return {"papers": [Paper(**paper) for paper in worker["papers"]]}
 
 
-def _fork(place: Place, worker: Worker) -> int:
+def _fork(place: Place, worker: Worker, engine: Engine) -> int:
     pid = os.fork()
     if pid == 0:
         code = FAILED
         faulthandler.dump_traceback_later(LONGEST_SECONDS, exit=True)
         try:
-            work(place, worker)
+            work(place, worker, engine)
             code = 0
         except BaseException:  # noqa: BLE001  the parent must see the end, whatever it was
             traceback.print_exc()
