@@ -7,6 +7,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from clearfacts_assets.invoices.ports import DestinationError, SourceError
 from clearfacts_assets.storage.configuration import Undecryptable
+from clearfacts_assets.storage.database import in_words
 from clearfacts_assets.storage.keyring import KeyringError
 
 
@@ -20,7 +21,5 @@ def explain(error: Exception) -> str | None:
     if isinstance(error, SourceError | DestinationError | FileNotFoundError | KeyringError | Undecryptable):
         return str(error)
     if isinstance(error, OperationalError | ProgrammingError):
-        if "no such table" in str(error.orig) or "does not exist" in str(error.orig):
-            return "the database has no tables yet: run `clearfacts db upgrade` first"
-        return f"the database does not answer: {str(error.orig).strip()}. Check CLEARFACTS_DATABASE_URL."
+        return in_words(error)
     return None

@@ -17,8 +17,10 @@ from uuid import UUID
 import dagster as dg
 import psutil
 from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from clearfacts_assets.invoices.automation import CORRELATION_TAG, PIPELINE, TRIGGERED_BY_TAG
+from clearfacts_assets.storage.database import in_words
 from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.jobs import FINISHED, JobRepository
 
@@ -101,8 +103,7 @@ class JobBook:
         self._jobs.finish(self.job.id, "completed", error_message=None, now=_now())
 
     def fail(self, error: BaseException) -> None:
-        message = error.description if isinstance(error, dg.Failure) else str(error)
-        message = message or " ".join(self.job.problems) or f"stopped ({type(error).__name__})"
+        message = _said_by(error) or " ".join(self.job.problems) or f"stopped ({type(error).__name__})"
         self._jobs.finish(self.job.id, "failed", error_message=message, now=_now())
 
     @property
@@ -117,8 +118,19 @@ class JobBook:
 
 @contextmanager
 def job_of(context: dg.AssetExecutionContext, engine: Engine) -> Iterator[JobBook]:
-    """The run's ``jobs`` row around the work of one asset; an exception closes it as failed with its message."""
-    book = JobBook(context, engine)
+    """The run's ``jobs`` row around the work of one asset; an exception closes it as failed with its message.
+
+    Raises Failure, in words, where our database cannot be used.
+    """
+    try:
+        with _opened(JobBook(context, engine)) as book:
+            yield book
+    except (OperationalError, ProgrammingError) as error:
+        raise dg.Failure(in_words(error)) from error
+
+
+@contextmanager
+def _opened(book: JobBook) -> Iterator[JobBook]:
     book.open()
     try:
         yield book
@@ -190,6 +202,12 @@ def _is_dead(worker: dict[str, Any] | None) -> bool:
         return another or bool(process.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
+
+
+def _said_by(error: BaseException) -> str:
+    if isinstance(error, OperationalError | ProgrammingError):
+        return in_words(error)
+    return (error.description or "") if isinstance(error, dg.Failure) else str(error)
 
 
 def _now() -> datetime:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 T = TypeVar("T")
@@ -116,6 +116,14 @@ def _unreachable(error: DBAPIError) -> bool:
     if state is None:
         return type(error.orig).__module__.startswith("psycopg") and type(error.orig).__name__ == "OperationalError"
     return state.startswith(("08", "57P"))
+
+
+def in_words(error: OperationalError | ProgrammingError) -> str:
+    """What is the matter with the database and what to do, without the statement and its values."""
+    told = " ".join(str(error.orig).split())
+    if "no such table" in told or "does not exist" in told:
+        return "the database has no tables yet, or older ones: run `clearfacts db upgrade` first"
+    return f"the database does not answer: {told}. Check CLEARFACTS_DATABASE_URL."
 
 
 def database_now(connection: Connection) -> datetime:
