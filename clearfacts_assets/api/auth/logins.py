@@ -53,7 +53,7 @@ class Logins:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._users, self._sessions = UserRepository(engine), SessionRepository(engine)
-        self._signing, self._authentication, self._clock = signing, authentication, clock
+        self.signing, self._authentication, self._clock = signing, authentication, clock
         self._limits = LoginLimits(known)
         self._access_life = timedelta(minutes=known.access_minutes)
         self.session_life = timedelta(hours=known.session_hours)
@@ -139,7 +139,7 @@ class Logins:
         return user
 
     def _tokens(self, user_id: UUID, session_id: UUID, role: Role, refresh: str, now: datetime) -> Tokens:
-        access = tokens.issue(self._signing, user_id=user_id, session_id=session_id, now=now, life=self._access_life)
+        access = tokens.issue(self.signing, user_id=user_id, session_id=session_id, now=now, life=self._access_life)
         return Tokens(access, int(self._access_life.total_seconds()), refresh, role)
 
 
