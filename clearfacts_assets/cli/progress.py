@@ -23,7 +23,12 @@ def follow(engine: Engine, job_id: UUID, ended_after: Callable[[float], bool], *
     jobs = JobRepository(engine)
     deadline = time.monotonic() + seconds
     with Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=err
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=err,
+        transient=True,
     ) as progress:
         task = progress.add_task("waiting for Dagster", total=None)
         while not ended_after(LOOK_EVERY):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 import dagster as dg
@@ -13,13 +14,15 @@ LONGEST_TABLE = 50  # rows shown; `clearfacts invoices list` has them all
 LONGEST_CELL = 300  # characters
 
 
-def table(columns: Mapping[str, str], rows: Iterable[Sequence[object]]) -> dg.TableMetadataValue:
-    """A table with column names and Dagster types (``string``, ``int``, ``float``), the first rows only."""
+def table(columns: Mapping[str, str], rows: Iterable[Sequence[object]]) -> dg.MetadataValue[Any]:
+    """A table with column names and Dagster types (``string``, ``int``, ``float``), the first rows only; or "none"."""
     names = list(columns)
     records = [
         dg.TableRecord({name: _cell(value) for name, value in zip(names, row, strict=True)})
         for row, _ in zip(rows, range(LONGEST_TABLE), strict=False)
     ]
+    if not records:
+        return dg.MetadataValue.text("none")
     schema = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()])
     return dg.MetadataValue.table(records, schema=schema)
 
