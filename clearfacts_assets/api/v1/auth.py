@@ -16,7 +16,7 @@ from clearfacts_assets.api.auth.dependencies import anybody, anybody_known
 from clearfacts_assets.api.auth.logins import Tokens
 from clearfacts_assets.api.auth.permissions import Permission, Role
 from clearfacts_assets.api.auth.principal import Principal
-from clearfacts_assets.api.documented import WITH_BODY, errors
+from clearfacts_assets.api.documented import errors
 from clearfacts_assets.api.envelope import Success
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.v1.users import good_password
@@ -78,7 +78,7 @@ class Done(BaseModel):
 @router.post(
     "/login",
     dependencies=[Depends(anybody)],
-    responses=errors(*WITH_BODY, ErrorCode.INVALID_CREDENTIALS),
+    responses=errors(ErrorCode.INVALID_CREDENTIALS),
     summary="Log in",
 )
 async def login(body: Login, request: Request, response: Response, door: Door) -> Success[TokenPair]:
@@ -91,7 +91,7 @@ async def login(body: Login, request: Request, response: Response, door: Door) -
 @router.post(
     "/refresh",
     dependencies=[Depends(anybody)],
-    responses=errors(*WITH_BODY, ErrorCode.INVALID_REFRESH_TOKEN),
+    responses=errors(ErrorCode.INVALID_REFRESH_TOKEN),
     summary="Fresh tokens",
 )
 async def refresh(body: Refresh, request: Request, response: Response, door: Door) -> Success[TokenPair]:
@@ -124,7 +124,7 @@ async def me(principal: Known) -> Success[Myself]:
 
 @router.post(
     "/password",
-    responses=errors(*WITH_BODY, ErrorCode.INVALID_CREDENTIALS, ErrorCode.WEAK_PASSWORD, ErrorCode.CONFLICT),
+    responses=errors(ErrorCode.INVALID_CREDENTIALS, ErrorCode.WEAK_PASSWORD, ErrorCode.CONFLICT),
     summary="Change one's own password",
 )
 async def change_password(body: NewPassword, principal: Known, request: Request, door: Door) -> Success[Done]:

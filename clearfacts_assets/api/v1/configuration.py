@@ -14,7 +14,7 @@ from clearfacts_assets.api.auth.access import Access, access
 from clearfacts_assets.api.auth.dependencies import require
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.auth.principal import Principal
-from clearfacts_assets.api.documented import WITH_BODY, errors
+from clearfacts_assets.api.documented import errors
 from clearfacts_assets.api.envelope import Success
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.v1.words import Body
@@ -68,7 +68,7 @@ def get_configuration(key: str, _: Reads, door: Door) -> Success[ConfigurationIt
     return _one(_existing(key), door)
 
 
-@router.put("/{key}", responses=errors(*WITH_BODY, ErrorCode.CONFIGURATION_KEY_NOT_FOUND), summary="Change it")
+@router.put("/{key}", responses=errors(ErrorCode.CONFIGURATION_KEY_NOT_FOUND), summary="Change it")
 def set_configuration(key: str, body: NewValue, admin: Writes, door: Door) -> Success[ConfigurationItem]:
     """In force within seconds, without a restart; a run that has begun keeps what it began with."""
     key = _existing(key)

@@ -15,7 +15,7 @@ from clearfacts_assets.api.auth.access import Access, access
 from clearfacts_assets.api.auth.dependencies import require
 from clearfacts_assets.api.auth.permissions import ALLOWED, Permission, Role
 from clearfacts_assets.api.auth.principal import Principal
-from clearfacts_assets.api.documented import WITH_BODY, errors
+from clearfacts_assets.api.documented import errors
 from clearfacts_assets.api.envelope import Listed, Success
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.v1.lists import ListQuery
@@ -64,7 +64,7 @@ def list_keys(query: Annotated[ListQuery, Query()], _: Manages, door: Door) -> S
     return Success(data=Listed(items=[Key(**_shown(key)) for key in page.items], next_cursor=page.next_cursor))
 
 
-@router.post("", status_code=201, responses=errors(*WITH_BODY, ErrorCode.CONFLICT), summary="Make an API key")
+@router.post("", status_code=201, responses=errors(ErrorCode.CONFLICT), summary="Make an API key")
 def add_key(body: NewKey, admin: Manages, response: Response, door: Door) -> Success[MadeKey]:
     """The key is in the answer, this one time."""
     beyond = sorted(set(body.scopes) - ALLOWED[Role.SERVICE])

@@ -16,7 +16,7 @@ from clearfacts_assets.api.auth.access import Access, access
 from clearfacts_assets.api.auth.dependencies import require
 from clearfacts_assets.api.auth.permissions import Permission, Role
 from clearfacts_assets.api.auth.principal import Principal
-from clearfacts_assets.api.documented import WITH_BODY, errors
+from clearfacts_assets.api.documented import errors
 from clearfacts_assets.api.envelope import Listed, Success
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.v1.lists import ListQuery
@@ -86,9 +86,7 @@ def list_users(query: Annotated[ListQuery, Query()], _: Manages, door: Door) -> 
     return Success(data=Listed(items=[_shown(user) for user in page.items], next_cursor=page.next_cursor))
 
 
-@router.post(
-    "", status_code=201, responses=errors(*WITH_BODY, ErrorCode.CONFLICT, ErrorCode.WEAK_PASSWORD), summary="Add a user"
-)
+@router.post("", status_code=201, responses=errors(ErrorCode.CONFLICT, ErrorCode.WEAK_PASSWORD), summary="Add a user")
 async def add_user(body: NewUser, admin: Manages, door: Door) -> Success[User]:
     """Names and addresses are kept in small letters, and are somebody's only once."""
     password = good_password(body.password, body.username, body.email)
@@ -118,7 +116,7 @@ def get_user(user_id: UUID, _: Manages, door: Door) -> Success[User]:
 
 @router.patch(
     "/{user_id}",
-    responses=errors(*WITH_BODY, ErrorCode.USER_NOT_FOUND, ErrorCode.CONFLICT, ErrorCode.LAST_ADMIN),
+    responses=errors(ErrorCode.USER_NOT_FOUND, ErrorCode.CONFLICT, ErrorCode.LAST_ADMIN),
     summary="Change a user's role or address; disable or enable",
 )
 def change_user(user_id: UUID, body: UserChange, admin: Manages, door: Door) -> Success[User]:
@@ -140,7 +138,7 @@ def change_user(user_id: UUID, body: UserChange, admin: Manages, door: Door) -> 
 
 @router.put(
     "/{user_id}/password",
-    responses=errors(*WITH_BODY, ErrorCode.USER_NOT_FOUND, ErrorCode.WEAK_PASSWORD),
+    responses=errors(ErrorCode.USER_NOT_FOUND, ErrorCode.WEAK_PASSWORD),
     summary="Set a user's password",
 )
 async def set_password(user_id: UUID, body: PasswordOf, admin: Manages, door: Door) -> Success[User]:
