@@ -10,7 +10,10 @@ from clearfacts_assets.api.errors import CATALOGUE, ErrorCode
 _EXAMPLE_MOMENT = "2026-11-21T02:00:07.500Z"
 _EXAMPLE_ID = "7d0f6f5c-0f0e-4f0a-9b7e-3f1f6f3b1c55"
 
+# A body is looked at before anything else, also where none was asked for.
+WITH_BODY = (ErrorCode.INVALID_JSON, ErrorCode.PAYLOAD_TOO_LARGE, ErrorCode.UNSUPPORTED_MEDIA_TYPE)
 ALWAYS = (
+    *WITH_BODY,
     ErrorCode.INVALID_REQUEST,
     ErrorCode.UNAUTHENTICATED,
     ErrorCode.FORBIDDEN,
@@ -19,7 +22,6 @@ ALWAYS = (
     ErrorCode.INTERNAL_ERROR,
     ErrorCode.DATABASE_UNAVAILABLE,
 )
-WITH_BODY = (ErrorCode.INVALID_JSON, ErrorCode.PAYLOAD_TOO_LARGE, ErrorCode.UNSUPPORTED_MEDIA_TYPE)
 
 
 def errors(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from clearfacts_assets import resources
 from clearfacts_assets.api.auth.dependencies import Principal, require
 from clearfacts_assets.api.auth.permissions import Permission
-from clearfacts_assets.api.documented import WITH_BODY, errors
+from clearfacts_assets.api.documented import errors
 from clearfacts_assets.api.envelope import Success, now
 from clearfacts_assets.api.services import Services, services
 from clearfacts_assets.health import readiness, reports
@@ -116,7 +116,7 @@ def get_metrics(
     return Success(data=views)
 
 
-@router.post("/test-connection", responses=errors(*WITH_BODY), summary="Try a connection")
+@router.post("/test-connection", responses=errors(), summary="Try a connection")
 def try_connection(
     test: ConnectionTest, _: Annotated[Principal, Depends(require(Permission.CONNECTIONS_TEST))], served: Served
 ) -> Success[ConnectionResult]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from clearfacts_assets.api.auth.dependencies import Principal, require
 from clearfacts_assets.api.auth.permissions import Permission
-from clearfacts_assets.api.documented import WITH_BODY, errors
+from clearfacts_assets.api.documented import errors
 from clearfacts_assets.api.envelope import Listed, Success
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.services import Services, services
@@ -130,7 +130,7 @@ def get_delivery(delivery_id: UUID, _: Reads, served: Served) -> Success[Deliver
 
 @router.post(
     "/{delivery_id}/resolve",
-    responses=errors(*WITH_BODY, ErrorCode.DELIVERY_NOT_FOUND, ErrorCode.DELIVERY_NOT_RESOLVABLE),
+    responses=errors(ErrorCode.DELIVERY_NOT_FOUND, ErrorCode.DELIVERY_NOT_RESOLVABLE),
     summary="Decide about a delivery",
 )
 def resolve_delivery(

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from clearfacts_assets.api.auth.dependencies import Principal, require
 from clearfacts_assets.api.auth.permissions import Permission
-from clearfacts_assets.api.documented import WITH_BODY, errors
+from clearfacts_assets.api.documented import errors
 from clearfacts_assets.api.envelope import Success
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.launching import Wish
@@ -68,7 +68,7 @@ class JobAccepted(BaseModel):
 @router.post(
     "/process",
     status_code=202,
-    responses=errors(*WITH_BODY, ErrorCode.JOB_RUNNING, ErrorCode.IDEMPOTENCY_KEY_REUSED, ErrorCode.EXTERNAL_API_ERROR),
+    responses=errors(ErrorCode.JOB_RUNNING, ErrorCode.IDEMPOTENCY_KEY_REUSED, ErrorCode.EXTERNAL_API_ERROR),
     summary="Start a job",
 )
 def process_invoices(
