@@ -20,7 +20,7 @@ from clearfacts_assets.invoices.lifecycle import Event, State, after, before
 from clearfacts_assets.invoices.model import InvoiceKey
 from clearfacts_assets.invoices.ports import Candidate, DeliveryRecord, Force, Registration, Settlement
 from clearfacts_assets.storage.audit import Actor
-from clearfacts_assets.storage.database import database_now, insert_into, reading, write
+from clearfacts_assets.storage.database import commit_to_disk, database_now, insert_into, reading, write
 from clearfacts_assets.storage.delivery_rows import (
     attempt_of,
     audit,
@@ -46,10 +46,15 @@ class _Raced(Exception):
 
 
 class SqlDeliveryLedger:
-    """See ports.DeliveryLedger. ``clock`` replaces the database's time, for tests."""
+    """See ports.DeliveryLedger. ``clock`` replaces the database's time, for tests; ``patience`` is in seconds."""
 
-    def __init__(self, engine: Engine, clock: Callable[[], datetime] | None = None) -> None:
-        self._engine, self._clock = engine, clock
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Callable[[], datetime] | None = None,
+        patience: float = SETTLE_PATIENCE_SECONDS,
+    ) -> None:
+        self._engine, self._clock, self._patience = engine, clock, patience
 
     def register(
         self, run_id: UUID, destination: str, candidates: Sequence[Candidate], force: Force | None = None
@@ -74,6 +79,7 @@ class SqlDeliveryLedger:
             return []
 
         def work(connection: Connection) -> list[DeliveryRecord]:
+            commit_to_disk(connection)
             now = self._now(connection)
             free = (
                 select(_deliveries.c.id)
@@ -111,7 +117,7 @@ class SqlDeliveryLedger:
             self._engine,
             lambda connection: _settle(connection, settlements, self._now(connection)),
             repeatable=True,
-            patience=SETTLE_PATIENCE_SECONDS,
+            patience=self._patience,
         )
 
     def expire(self, dead_run_ids: Collection[UUID] = ()) -> int:

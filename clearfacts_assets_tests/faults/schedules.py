@@ -163,6 +163,7 @@ def _play(act: Act, stage: Stage, struck: Counter[str]) -> None:
         stage.simulator.fault("clearfacts", **fault)
     with _disturbed(act, stage):
         ends = stage.play(*workers)
+    stage.watch_final_states()
     for worker, end in zip(workers, ends, strict=True):
         struck[_ending_of(worker, end)] += 1
         assert end != FAILED or act.database == "lost", stage.workshop.complaints()

@@ -38,7 +38,7 @@ class Stage:
         self._final: dict[UUID, DeliveryRecord] = {}
 
     def __enter__(self) -> Stage:
-        self.workshop.warm_up(self._place())
+        self.workshop.warm_up(self.place)
         self.clear()
         return self
 
@@ -56,19 +56,20 @@ class Stage:
         self.runs, self.dead, self._final = [], [], {}
 
     def play(self, *workers: Worker) -> list[int]:
-        """Run workers at once; who died is told to those who come later. Final states are watched."""
-        ends = self.workshop.run(self._place(), workers)
+        """Run workers at once; who died is told to those who come later."""
+        ends = self.workshop.run(self.place, workers)
         self.runs += [worker.run_id for worker in workers]
         self.dead += [worker.run_id for worker, end in zip(workers, ends, strict=True) if end != 0]
-        self.watch_final_states()
         return ends
 
-    def _place(self) -> Place:
+    @property
+    def place(self) -> Place:
         return Place(self.database_url, self.transport, self.simulator.clearfacts_url, self.simulator.clearfacts_token)
 
     def run(self, papers: Sequence[Paper], **options: object) -> int:
         """One worker, told of all that died before it."""
         (end,) = self.play(Worker(new_run(), papers, dead_run_ids=tuple(self.dead), **options))  # type: ignore[arg-type]
+        self.watch_final_states()
         return end
 
     def deliveries(self) -> list[DeliveryRecord]:

@@ -47,6 +47,7 @@ POINTS = (
     *("recording", "recorded"),
 )
 LONGEST_SECONDS = 30  # a worker that hangs shows where, and ends
+SETTLE_PATIENCE = 5.0  # seconds
 FAILED = 3  # the exit code of a worker that raised
 
 
@@ -97,7 +98,7 @@ def work(place: Place, worker: Worker, engine: Engine) -> None:
     destination = _destination(place, worker)
     for results in deliver(
         rows.batches_to_deliver(run_id, worker.batch),
-        ledger=SqlDeliveryLedger(engine),
+        ledger=SqlDeliveryLedger(engine, patience=SETTLE_PATIENCE),
         destination=destination,
         run_id=run_id,
         pace=Pace(

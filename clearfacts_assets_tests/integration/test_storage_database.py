@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Column, Engine, MetaData, Table, insert, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
-from clearfacts_assets.storage.database import collided, database_now, open_engine, reading, write
+from clearfacts_assets.storage.database import collided, commit_to_disk, database_now, open_engine, reading, write
 from clearfacts_assets.storage.tables import DeliveryAttempt
 from clearfacts_assets.storage.types import ExactDecimal, Json, UtcDateTime, Words
 
@@ -189,3 +189,12 @@ def test_amounts_come_back_exactly(things: Engine, amount: str) -> None:
 def test_a_float_is_no_amount(things: Engine) -> None:
     with pytest.raises(StatementError, match="not a float"):
         write(things, lambda connection: connection.execute(insert(THINGS).values(amount=0.1)))
+
+
+def test_what_must_not_be_forgotten_is_on_disk_when_it_is_committed(engine: Engine) -> None:
+    def how(connection) -> str:
+        commit_to_disk(connection)
+        question = "SHOW synchronous_commit" if engine.dialect.name == "postgresql" else "PRAGMA synchronous"
+        return str(connection.execute(text(question)).scalar_one())
+
+    assert write(engine, how) in ("on", "2")  # SQLite's 2 is FULL

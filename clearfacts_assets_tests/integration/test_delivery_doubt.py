@@ -1,0 +1,139 @@
+"""Where nobody can tell at once: answers that settle nothing, runs that died, runs that are still at it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import Engine
+
+from clearfacts_assets.invoices.model import InvoiceStatus
+from clearfacts_assets.invoices.outcomes import Pace
+from clearfacts_assets.invoices.ports import (
+    Accepted,
+    Outcome,
+    Parcel,
+    Unknown,
+)
+from clearfacts_assets_tests.fixtures.parcels import Acceptor, candidate, candidates
+from clearfacts_assets_tests.fixtures.runs import Runs, statuses
+
+SENT, FAILED, DUPLICATE, PENDING = (
+    InvoiceStatus.SENT,
+    InvoiceStatus.FAILED,
+    InvoiceStatus.DUPLICATE,
+    InvoiceStatus.PENDING,
+)
+
+
+@pytest.fixture
+def run(engine: Engine) -> Runs:
+    return Runs(engine)
+
+
+def for_number(number: str, outcome: Outcome) -> Callable[[Parcel, int], Outcome | None]:
+    return lambda parcel, call: outcome if parcel.key.number == number else None
+
+
+def test_unknown_is_parked_at_once_where_nobody_can_tell(run: Runs) -> None:
+    destination = Acceptor(
+        for_number("F-00001", Unknown("read timeout", {"status": 504})), accepts_silently=["F-00001"]
+    )
+    found = run(candidates(3), destination)
+    assert found["F-00001"][0].status is PENDING
+    assert run.states() == {"F-00000": "delivered", "F-00001": "parked", "F-00002": "delivered"}
+    run(candidates(3), destination)
+    assert destination.numbers == ["F-00000", "F-00001", "F-00002"]
+    assert run.outcomes() == {"accepted": 2, "lost": 1}
+
+
+@pytest.mark.parametrize("silently", [True, False])
+@pytest.mark.parametrize(("key", "look_up"), [(True, False), (False, True), (True, True)])
+def test_unknown_is_settled_where_the_destination_can_tell(
+    run: Runs, *, silently: bool, key: bool, look_up: bool
+) -> None:
+    destination = Acceptor(
+        lambda parcel, call: Unknown("read timeout") if parcel.key.number == "F-00001" and call == 1 else None,
+        honours_idempotency_key=key,
+        can_look_up=look_up,
+        accepts_silently=["F-00001"] if silently else [],
+    )
+    assert set(statuses(run(candidates(3), destination)).values()) == {SENT}
+    assert destination.numbers == ["F-00000", "F-00001", "F-00002"]
+    assert set(run.states().values()) == {"delivered"}
+
+
+def claimed_by_a_dead_run(run: Runs, numbers: Sequence[str], lease: float = 3600) -> UUID:
+    dead = uuid4()
+    answers = run.ledger.register(dead, "clearfacts", [candidate(number) for number in numbers])
+    run.ledger.claim(dead, [answer.delivery.id for answer in answers], lease)
+    return dead
+
+
+def test_what_a_dead_run_was_sending_is_parked_where_nobody_can_tell(run: Runs) -> None:
+    dead, destination = claimed_by_a_dead_run(run, ["F-00001"]), Acceptor()
+    found = run(candidates(3), destination, dead_run_ids=[dead])
+    assert found["F-00001"][0].status is PENDING
+    assert destination.numbers == ["F-00000", "F-00002"]
+    assert run.states()["F-00001"] == "parked"
+
+
+@pytest.mark.parametrize(("key", "look_up"), [(True, False), (False, True), (True, True)])
+@pytest.mark.parametrize("arrived", [True, False])
+def test_what_a_dead_run_was_sending_is_settled_where_the_destination_can_tell(
+    run: Runs, *, arrived: bool, key: bool, look_up: bool
+) -> None:
+    dead = claimed_by_a_dead_run(run, ["F-00001"])
+    destination = Acceptor(honours_idempotency_key=key, can_look_up=look_up)
+    if arrived:
+        ((answer),) = run.ledger.register(dead, "clearfacts", [candidate("F-00001")])
+        parcel = Parcel(answer.delivery.key, b"", "", "", "", "", answer.delivery.idempotency_key, "")
+        destination.send(parcel)
+    found = statuses(run(candidates(3), destination, dead_run_ids=[dead]))
+    assert destination.numbers == ["F-00000", "F-00001", "F-00002"]
+    assert set(run.states().values()) == {"delivered"}
+    assert found["F-00001"] is (DUPLICATE if arrived and look_up else SENT)
+
+
+def test_a_failing_look_up_leaves_the_delivery_unknown_until_it_works(run: Runs) -> None:
+    dead = claimed_by_a_dead_run(run, ["F-00001"])
+
+    class Blind(Acceptor):
+        def look_up(self, parcel: Parcel) -> Accepted | Unknown | None:
+            return Unknown("503")
+
+    assert statuses(run(candidates(2), Blind(can_look_up=True), dead_run_ids=[dead]))["F-00001"] is PENDING
+    assert run.states() == {"F-00000": "delivered", "F-00001": "unknown"}
+    assert statuses(run(candidates(2), Acceptor(can_look_up=True)))["F-00001"] is SENT
+
+
+def test_what_a_living_run_is_sending_is_waited_for_and_then_left_to_it(run: Runs) -> None:
+    living = claimed_by_a_dead_run(run, ["F-00001"])
+    (result,) = run([candidate("F-00001")], Acceptor(), pace=Pace(patience=0.6))["F-00001"]
+    assert (result.status, result.message) == (PENDING, f"run {living} is sending it")
+
+
+def test_an_expired_lease_needs_no_proof_of_death(run: Runs) -> None:
+    claimed_by_a_dead_run(run, ["F-00001"], lease=0)
+    run([candidate("F-00001")], Acceptor())
+    assert run.states() == {"F-00001": "parked"}
+
+
+def test_a_process_that_slept_through_its_lease_sends_nothing(run: Runs) -> None:
+    """Between claim and send the clock jumps by more than half the lease."""
+    jumped = threading.Event()
+
+    def reached(point: str) -> None:
+        if point == "sending" and not jumped.is_set():
+            jumped.set()
+
+    def monotonic() -> float:
+        return time.monotonic() + (1000 if jumped.is_set() else 0)
+
+    destination = Acceptor()
+    found = run([candidate("F-1")], destination, monotonic=monotonic, reached=reached)
+    assert statuses(found) == {"F-1": SENT}
+    assert run.outcomes() == {"released": 1, "accepted": 1}
