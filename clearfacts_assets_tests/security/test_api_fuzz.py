@@ -1,0 +1,76 @@
+"""Schemathesis against the running API, as each role: no 500, no undocumented status, no answer out of its schema.
+
+The same seed gives the same requests; the time is bounded by their number.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import Case
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from clearfacts_assets_tests.fixtures.api import RunningApi
+
+CASES_OF_AN_OPERATION = 12
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+# Launching takes a quarter of a second each time, and it is tested by itself.
+LAUNCHES = {"process_invoices"}
+ASIDE = {
+    "readyz",  # 503 is what it has to say: no daemon runs here
+    "logout",  # ends the session that the other requests need
+}
+
+
+@pytest.mark.parametrize("role", ["admin", "operator", "reviewer", "user", "service", None])
+@pytest.mark.parametrize("mode", [schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE])
+def test_no_request_made_of_the_document_breaks_its_promises(
+    quick_api: RunningApi, role: str | None, mode: schemathesis.GenerationMode
+) -> None:
+    schema = schemathesis.openapi.from_dict(quick_api.app.openapi())
+    schema.config.update(base_url=quick_api.url)
+    headers = quick_api.callers.headers(role) if role else {}
+    seen: Counter[int] = Counter()
+    for result in schema.get_all_operations():
+        operation = result.ok()
+        name = operation.definition.raw["operationId"]
+        if name in ASIDE:
+            continue
+        count = 2 if name in LAUNCHES else CASES_OF_AN_OPERATION
+
+        @settings(
+            max_examples=count,
+            database=None,
+            derandomize=True,
+            deadline=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def ask(case: Case) -> None:
+            answer = case.call(headers=headers, timeout=20)
+            seen[answer.status_code] += 1
+            case.validate_response(answer, checks=CHECKS)
+
+        with suppress(Unsatisfiable):  # what takes nothing cannot be asked wrongly
+            ask()
+    print(f"{datetime.now(UTC):%H:%M:%S} {role or 'stranger'} {mode.value}: {dict(sorted(seen.items()))}")
+    assert sum(seen.values()) > len(list(schema.get_all_operations()))
