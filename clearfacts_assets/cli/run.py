@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 RUN_SECONDS = 24 * 3600
+FAILURE_REASON_TAG = "dagster/failure_reason"
 
 
 def run(
@@ -46,11 +47,14 @@ def run(
             err.print(f"Invoices of {one}", highlight=False)
             run_id = pipeline.process(one, request)
             results.append(pipeline.result(run_id, one, show=not as_json and len(days) == 1))
+            if pipeline.was_stopped(run_id):
+                err.print(f"Stopped; of {len(days)} days {len(days) - len(results)} were not begun.", highlight=False)
+                break
     if as_json:
         print_json({"jobs": results})
     elif len(days) > 1:
         _print_days(results)
-    if any(result["status"] != "completed" for result in results):
+    if len(results) < len(days) or any(result["status"] != "completed" for result in results):
         raise typer.Exit(1)
 
 
@@ -81,6 +85,11 @@ class _Pipeline:
                 ended.set()
                 watching.result()
         return run_id
+
+    def was_stopped(self, run_id: UUID) -> bool:
+        """Whether the run ended because this command was told to stop (Ctrl-C, SIGTERM)."""
+        run = self.instance.get_run_by_id(str(run_id))
+        return run is not None and run.tags.get(FAILURE_REASON_TAG) == "UNEXPECTED_TERMINATION"
 
     def result(self, run_id: UUID, day: str, *, show: bool) -> dict[str, Any]:
         """What the run came to, after its alerts are written and sent."""

@@ -189,28 +189,31 @@ def processed_invoices(
     statuses: Counter[InvoiceStatus] = Counter()
     not_sent: list[tuple[str, str, str]] = []
     started = time.monotonic()
-    with job_of(context, engine) as book, clearfacts.open() as destination, capture_interrupts():
-        adopt_rows(book, rows, "validated_invoices")
-        names: dict[UUID, str] = {}
-        for results in delivery.deliver(
-            remembering(names, rows.batches_to_deliver(book.job.id, BATCH)),
-            ledger=SqlDeliveryLedger(engine),
-            destination=destination,
-            run_id=book.job.id,
-            pace=pace_from(in_force().delivery),
-            invoice_type=clearfacts.invoice_type,
-            correlation_id=book.job.correlation_id,
-            force=force_of(book.job, config),
-            dead_run_ids=dead_runs(context.instance, engine),
-            should_stop=check_captured_interrupt,
-            on_stop=lambda reason: book.note_problem(f"Delivery stopped: {reason}. {WHAT_IS_LEFT}"),
-        ):
-            rows.record_results(book.job.id, results, now=_now())
-            for result in results:
-                statuses[result.status] += 1
-                name = names.pop(result.row_id, "")
-                if result.status in (InvoiceStatus.FAILED, InvoiceStatus.PENDING):
-                    not_sent.append((name, result.status.value, result.message))
+    with job_of(context, engine) as book:
+        # What is under way when Dagster is told to stop (SIGTERM, Ctrl-C, *Terminate*) is finished and written down.
+        with clearfacts.open() as destination, capture_interrupts():
+            adopt_rows(book, rows, "validated_invoices")
+            names: dict[UUID, str] = {}
+            for results in delivery.deliver(
+                remembering(names, rows.batches_to_deliver(book.job.id, BATCH)),
+                ledger=SqlDeliveryLedger(engine),
+                destination=destination,
+                run_id=book.job.id,
+                pace=pace_from(in_force().delivery),
+                invoice_type=clearfacts.invoice_type,
+                correlation_id=book.job.correlation_id,
+                force=force_of(book.job, config),
+                dead_run_ids=dead_runs(context.instance, engine),
+                should_stop=check_captured_interrupt,
+                on_stop=lambda reason: book.note_problem(f"Delivery stopped: {reason}. {WHAT_IS_LEFT}"),
+            ):
+                rows.record_results(book.job.id, results, now=_now())
+                for result in results:
+                    statuses[result.status] += 1
+                    name = names.pop(result.row_id, "")
+                    if result.status in (InvoiceStatus.FAILED, InvoiceStatus.PENDING):
+                        not_sent.append((name, result.status.value, result.message))
+            interrupted = check_captured_interrupt()
         seconds = time.monotonic() - started
         sent = statuses[InvoiceStatus.SENT]
         yield dg.MaterializeResult(
@@ -225,7 +228,7 @@ def processed_invoices(
                 **links(book.job.id),
             }
         )
-        if check_captured_interrupt():
+        if interrupted:
             raise DagsterExecutionInterruptedError
 
 

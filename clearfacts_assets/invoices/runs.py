@@ -27,6 +27,7 @@ from clearfacts_assets.storage.jobs import FINISHED, JobRepository
 _CLOCK_TOLERANCE = 5  # seconds by which one process's start time may differ when the system's clock is corrected
 SCHEDULE_TAG = "dagster/schedule_name"
 LAUNCH_SECONDS = 60  # after which a job that Dagster knows nothing of, or has only noted, was never launched
+STOPPED = "The run was told to stop before it was done: materialize the partition again."
 _ENDED_BADLY = {dg.DagsterRunStatus.FAILURE: "failed", dg.DagsterRunStatus.CANCELED: "was stopped by a person"}
 
 
@@ -103,7 +104,7 @@ class JobBook:
         self._jobs.finish(self.job.id, "completed", error_message=None, now=_now())
 
     def fail(self, error: BaseException) -> None:
-        message = _said_by(error) or " ".join(self.job.problems) or f"stopped ({type(error).__name__})"
+        message = _said_by(error) or " ".join(self.job.problems) or STOPPED
         self._jobs.finish(self.job.id, "failed", error_message=message, now=_now())
 
     @property
@@ -207,7 +208,9 @@ def _is_dead(worker: dict[str, Any] | None) -> bool:
 def _said_by(error: BaseException) -> str:
     if isinstance(error, OperationalError | ProgrammingError):
         return in_words(error)
-    return (error.description or "") if isinstance(error, dg.Failure) else str(error)
+    if isinstance(error, dg.Failure):
+        return error.description or ""
+    return str(error) or type(error).__name__ if isinstance(error, Exception) else ""
 
 
 def _now() -> datetime:

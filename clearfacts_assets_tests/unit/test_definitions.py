@@ -1,0 +1,172 @@
+"""All that Dagster sees: assets, checks, jobs, schedules, sensors, and what may not be among it.
+
+A change of the graph changes the snapshot below, on purpose: operators and dashboards go by these names.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.remote_representation.external_data import RepositorySnap
+
+from clearfacts_assets import resources, settings
+from clearfacts_assets.definitions import defs
+
+PROJECT = Path(__file__).resolve().parents[2]
+CANARIES = {
+    "CLEARFACTS_SOURCE__TOKEN": "canary-erp-3f1c",
+    "CLEARFACTS_DESTINATION__TOKEN": "canary-clearfacts-7a42",
+    "CLEARFACTS_SLACK__TOKEN": "xoxb-canary-slack-9d0e",
+    "CLEARFACTS_DATABASE_URL": "postgresql+psycopg://someone:canary-database-11bb@127.0.0.1:1/none",
+}
+
+DELIVERY = ("invoice_delivery", ["team:finance"])
+ASSETS = {
+    # asset: (depends on, group, owners, kinds, partitioned)
+    "raw_invoices": ([], *DELIVERY, {"java", "xml"}, True),
+    "validated_invoices": (["raw_invoices"], *DELIVERY, {"xml"}, True),
+    "processed_invoices": (["validated_invoices"], *DELIVERY, {"http", "xml"}, True),
+    "job_metrics": (["processed_invoices"], *DELIVERY, {"metrics"}, True),
+    "service_health": ([], "monitoring", ["team:operations"], {"http"}, False),
+}
+CHECKS = {
+    ("raw_invoices", "retrieval_is_complete"),
+    ("processed_invoices", "no_delivery_is_unknown"),
+    ("job_metrics", "counts_are_conserved"),
+    *(("service_health", f"{name}_answers") for name in ("java_backend", "clearfacts", "slack", "database")),
+    ("service_health", "nightly_run_answers"),
+}
+
+
+def specs() -> dict[str, dg.AssetSpec]:
+    return {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+
+
+def test_the_assets_are_these() -> None:
+    found = {
+        name: (
+            [dependency.asset_key.to_user_string() for dependency in spec.deps],
+            spec.group_name,
+            spec.owners,
+            spec.kinds,
+            spec.partitions_def is not None,
+        )
+        for name, spec in specs().items()
+    }
+    assert found == ASSETS
+
+
+def test_each_asset_tells_an_operator_what_it_does() -> None:
+    for name, spec in specs().items():
+        assert len(spec.description or "") > 80, name
+
+
+def test_partitions_are_the_days_in_brussels_since_a_fixed_day_and_today() -> None:
+    for name, spec in specs().items():
+        if ASSETS[name][4]:
+            days = spec.partitions_def
+            assert isinstance(days, dg.DailyPartitionsDefinition)
+            assert (f"{days.start:%Y-%m-%d}", days.timezone, days.end_offset) == ("2026-01-01", "Europe/Brussels", 1)
+
+
+def test_the_checks_are_these_and_each_says_what_it_means() -> None:
+    graph = defs.resolve_asset_graph()
+    assert {(key.asset_key.to_user_string(), key.name) for key in graph.asset_check_keys} == CHECKS
+    for key in graph.asset_check_keys:
+        if key.asset_key != dg.AssetKey("service_health"):
+            assert len(graph.get_check_spec(key).description or "") > 20, key
+
+
+def test_the_jobs_are_these_and_run_in_one_process() -> None:
+    jobs = {job.name: job for job in defs.get_repository_def().get_all_jobs()}
+    assert set(jobs) == {"daily_processing", "manual_trigger", "health_monitoring", "__ASSET_JOB"}
+    # The implicit job is what "Materialize" and backfills run.
+    assert {job.executor_def.name for job in jobs.values()} == {"in_process"}
+    for name in ("daily_processing", "manual_trigger"):
+        assets = {key.to_user_string() for key in jobs[name].asset_layer.selected_asset_keys}
+        assert assets == set(ASSETS) - {"service_health"}
+        assert jobs[name].description
+
+
+def test_schedules_and_sensors_run_without_anybody_switching_them_on() -> None:
+    repository = defs.get_repository_def()
+    schedules = {one.name: (one.cron_schedule, one.execution_timezone) for one in repository.schedule_defs}
+    assert schedules == {"nightly": ("0 2 * * *", "Europe/Brussels"), "health": ("*/10 * * * *", "UTC")}
+    assert {sensor.name for sensor in repository.sensor_defs} == {"job_failed", "job_completed", "alert_dispatch"}
+    assert {one.default_status for one in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}
+    assert {one.default_status for one in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}
+
+
+def test_one_pool_bounds_the_runs_that_deliver() -> None:
+    pools = {name: defs.resolve_assets_def(name).op.pool for name in ASSETS}
+    assert pools == {**dict.fromkeys(ASSETS), "processed_invoices": "clearfacts"}
+
+
+@pytest.mark.parametrize(
+    ("asset", "fields"),
+    [("raw_invoices", {"invoice_ids", "force_processing"}), ("processed_invoices", {"force_processing"})],
+)
+def test_the_launchpad_offers(asset: str, fields: set[str]) -> None:
+    kind = defs.resolve_assets_def(asset).op.config_schema.as_field().config_type
+    assert set(kind.fields) == fields  # type: ignore[attr-defined]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_no_secret_is_in_what_dagster_stores_of_the_definitions(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in CANARIES.items():
+        monkeypatch.setenv(name, value)
+    settings.load.cache_clear()
+    try:
+        loaded = dg.Definitions(
+            assets=defs.assets, jobs=defs.jobs, sensors=defs.sensors, resources=resources.from_settings()
+        )
+    finally:
+        settings.load.cache_clear()
+    snapshot = dg.serialize_value(RepositorySnap.from_def(loaded.get_repository_def()))
+    assert "raw_invoices" in snapshot
+    assert [value for value in CANARIES.values() if value in snapshot] == []
+    assert "canary" not in snapshot
+
+
+# Loads the definitions and reports every file that was opened for writing and every socket that was made.
+LOAD = """
+import sys, json, os
+touched = []
+def watch(event, arguments):
+    if event in ("socket.connect", "socket.bind", "socket.getaddrinfo", "os.mkdir", "sqlite3.connect"):
+        touched.append([event, repr(arguments)])
+    if event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+"):
+        touched.append([event, repr(arguments)])
+sys.addaudithook(watch)
+from clearfacts_assets.definitions import defs
+defs.get_repository_def()
+print(json.dumps(touched))
+"""
+
+
+def test_definitions_load_with_an_empty_environment_and_touch_nothing(tmp_path: Path) -> None:
+    environment = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(PROJECT), "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_dg_is_content_with_the_definitions() -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CLEARFACTS_")}
+    done = subprocess.run(
+        [Path(sys.executable).with_name("dg"), "check", "defs"],
+        env={**environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
