@@ -31,7 +31,9 @@ def parts(api: RunningApi) -> tuple[dict[str, Any], dict[str, Any], str]:
     token = api.callers.session("operator").access
     access: Access = api.app.state.access
     claims = jwt.decode(token, options={"verify_signature": False})
-    return jwt.get_unverified_header(token), claims, access.logins.signing.newest.secret
+    header = jwt.get_unverified_header(token)
+    header.pop("alg")  # PyJWT would take it before its own argument
+    return header, claims, access.logins.signing.newest.secret
 
 
 def signed(claims: dict[str, Any], header: dict[str, Any], secret: str, algorithm: str = "HS256") -> str:
@@ -51,7 +53,7 @@ def raw(header: dict[str, Any], claims: dict[str, Any], signature: bytes = b"") 
 @pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "nOnE"])
 def test_none_is_no_algorithm(quick_api: RunningApi, algorithm: str) -> None:
     header, claims, _ = parts(quick_api)
-    assert answer_to(quick_api, raw({**header, "alg": algorithm}, claims)) == (401, "UNAUTHENTICATED")
+    assert answer_to(quick_api, raw({"alg": algorithm, **header}, claims)) == (401, "UNAUTHENTICATED")
 
 
 def test_a_signature_of_another_algorithm_is_refused(quick_api: RunningApi) -> None:
@@ -59,8 +61,7 @@ def test_a_signature_of_another_algorithm_is_refused(quick_api: RunningApi) -> N
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     by_rsa = jwt.encode(claims, private, algorithm="RS256", headers=header)
     assert answer_to(quick_api, by_rsa) == (401, "UNAUTHENTICATED")
-    assert answer_to(quick_api, signed(claims, {**header, "alg": "HS512"}, secret * 2, "HS512"))[0] == 401
-    assert answer_to(quick_api, signed(claims, header, secret * 2, "HS512"))[0] == 401
+    assert answer_to(quick_api, signed(claims, header, secret, "HS512"))[0] == 401
 
 
 def without(name: str) -> Forge:
@@ -113,7 +114,7 @@ def test_a_refresh_token_is_no_access_token(quick_api: RunningApi) -> None:
     assert answer_to(quick_api, quick_api.callers.session("admin").refresh) == (401, "UNAUTHENTICATED")
 
 
-@pytest.mark.parametrize("value", ["Basic YTpi", "Bearer", "Bearer ", "bearer  ", "Token x", "", "Bearer \xe9"])
+@pytest.mark.parametrize("value", ["Basic YTpi", "Bearer", "Token x", "", "Bearer \xe9", "Bearer a b"])
 def test_what_is_no_bearer_token_is_refused(quick_api: RunningApi, value: str) -> None:
     got = quick_api.client(None).get(ME, headers={"Authorization": value.encode("latin-1")})
     assert got.status_code == 401

@@ -40,7 +40,7 @@ def test_processes_that_start_at_once_agree_on_one_key(tmp_path: Path) -> None:
     "secret",
     [
         "",
-        "short",
+        "2short",
         "a" * 64,
         "changeme" * 8,
         "my-secret-my-secret-my-secret-0123456789",

@@ -54,7 +54,7 @@ class Logins:
     ) -> None:
         self._users, self._sessions = UserRepository(engine), SessionRepository(engine)
         self.signing, self._authentication, self._clock = signing, authentication, clock
-        self._limits = LoginLimits(known)
+        self.limits = LoginLimits(known)
         self._access_life = timedelta(minutes=known.access_minutes)
         self.session_life = timedelta(hours=known.session_hours)
 
@@ -125,7 +125,7 @@ class Logins:
     async def check(self, connection: HTTPConnection, username: str, password: str) -> UserRecord:
         """The user whose name and password these are."""
         address = connection.client.host if connection.client else ""
-        await run_in_threadpool(self._limits.count, username, address)
+        await run_in_threadpool(self.limits.count, username, address)
         found = await run_in_threadpool(self._users.with_hash, username)
         user, known_hash = found or (None, None)
         right, better = await passwords.matches(password, known_hash)
@@ -133,7 +133,7 @@ class Logins:
             # The name is not logged: people type their password into the wrong field.
             logger.warning("a login from %s was refused", address)
             raise ApiError(ErrorCode.INVALID_CREDENTIALS)
-        await run_in_threadpool(self._limits.was_right, username)
+        await run_in_threadpool(self.limits.was_right, username)
         if better is not None and known_hash is not None:
             await run_in_threadpool(self._users.renew_hash, user.id, known_hash, better)
         return user
