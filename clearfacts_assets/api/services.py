@@ -40,12 +40,15 @@ class JobWatch:
     _next: float = float("-inf")
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def look(self, *, at_once: bool = False) -> None:
-        """Compare with Dagster if that is due. Dagster's own faults are logged: what we know is still worth reading."""
+    def look(self, *, at_once: bool = False) -> bool:
+        """Compare with Dagster if that is due; returns whether it was.
+
+        Dagster's own faults are logged: what we know is still worth reading.
+        """
         if not at_once and self.monotonic() < self._next:
-            return
+            return False
         if not self._lock.acquire(blocking=at_once):
-            return  # somebody else is looking
+            return False  # somebody else is looking
         try:
             reconcile(self.instance, self.engine)
         except Exception:
@@ -53,6 +56,7 @@ class JobWatch:
         finally:
             self._next = self.monotonic() + LOOK_EVERY
             self._lock.release()
+        return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, Row, Select, exists, func, select, update
+from sqlalchemy import Connection, Engine, Row, Select, Table, bindparam, exists, func, select, update
 
 from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets.storage.database import insert_into, reading, write
 from clearfacts_assets.storage.paging import NEWEST_FIRST, Page, Span, page_of, page_size
 from clearfacts_assets.storage.tables import InvoiceRow, Job
 
-_jobs = Job.__table__
+_jobs, _rows = cast(Table, Job.__table__), cast(Table, InvoiceRow.__table__)
 UNFINISHED = ("pending", "running")
 FINISHED = ("completed", "failed")
 
@@ -64,6 +64,15 @@ class JobError:
     status: str
     error: str
     timestamp: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """A job with what it came to, as of one moment."""
+
+    record: JobRecord
+    counts: JobCounts
+    errors: Sequence[JobError]
 
 
 class JobRepository:
@@ -219,38 +228,58 @@ class JobRepository:
             moment: datetime | None = connection.scalar(select(func.min(_jobs.c.created_at)))
         return moment
 
+    def result(self, job_id: UUID, most_errors: int) -> JobResult | None:
+        """The job, its counts and why invoices failed, in one snapshot."""
+        with reading(self._engine) as connection:
+            record = _read(connection, job_id)
+            if record is None:
+                return None
+            counts = _counts_of(connection, [job_id])[job_id]
+            errors = _errors(connection, job_id, most_errors, [InvoiceStatus.FAILED]) if counts.failed else []
+            return JobResult(record, counts, errors)
+
     def counts(self, job_id: UUID) -> JobCounts:
         """What became of the job's invoices, counted in one snapshot."""
         return self.counts_of([job_id])[job_id]
 
     def counts_of(self, job_ids: Sequence[UUID]) -> dict[UUID, JobCounts]:
         """The same for several jobs at once."""
-        query = (
-            select(InvoiceRow.job_id, InvoiceRow.status, func.count())
-            .where(InvoiceRow.job_id.in_(job_ids))
-            .group_by(InvoiceRow.job_id, InvoiceRow.status)
-        )
-        found: dict[UUID, dict[InvoiceStatus, int]] = {job_id: {} for job_id in job_ids}
         with reading(self._engine) as connection:
-            for job_id, status, number in connection.execute(query):
-                found[job_id][InvoiceStatus(status)] = int(number)
-        return {job_id: _counts(by_status) for job_id, by_status in found.items()}
+            return _counts_of(connection, job_ids)
 
     def errors(
         self, job_id: UUID, limit: int = 100, statuses: Sequence[str] = (InvoiceStatus.FAILED,)
     ) -> Sequence[JobError]:
         """Why invoices of the job are not delivered, in the order of their ids: the failed ones, or as asked."""
-        query = (
-            select(InvoiceRow.invoice_id, InvoiceRow.status, InvoiceRow.error_message, InvoiceRow.updated_at)
-            .where(InvoiceRow.job_id == job_id, InvoiceRow.status.in_(statuses))
-            .order_by(InvoiceRow.invoice_id)
-            .limit(limit)
-        )
         with reading(self._engine) as connection:
-            return [
-                JobError(row.invoice_id, row.status, row.error_message or "", row.updated_at)
-                for row in connection.execute(query)
-            ]
+            return _errors(connection, job_id, limit, statuses)
+
+
+# Built once: a statement that is built anew for every read costs more than running it.
+_ERRORS = (
+    select(_rows.c.invoice_id, _rows.c.status, _rows.c.error_message, _rows.c.updated_at)
+    .where(_rows.c.job_id == bindparam("job_id"), _rows.c.status.in_(bindparam("statuses", expanding=True)))
+    .order_by(_rows.c.invoice_id)
+    .limit(bindparam("most"))
+)
+_COUNTS = (
+    select(_rows.c.job_id, _rows.c.status, func.count())
+    .where(_rows.c.job_id.in_(bindparam("job_ids", expanding=True)))
+    .group_by(_rows.c.job_id, _rows.c.status)
+)
+_ONE = select(*_jobs.c).where(_jobs.c.id == bindparam("job_id"))
+
+
+def _errors(connection: Connection, job_id: UUID, limit: int, statuses: Sequence[str]) -> Sequence[JobError]:
+    found = connection.execute(_ERRORS, {"job_id": job_id, "statuses": [str(one) for one in statuses], "most": limit})
+    return [JobError(row.invoice_id, row.status, row.error_message or "", row.updated_at) for row in found]
+
+
+def _counts_of(connection: Connection, job_ids: Sequence[UUID]) -> dict[UUID, JobCounts]:
+    found: dict[UUID, dict[InvoiceStatus, int]] = {job_id: {} for job_id in job_ids}
+    for job_id, status, number in connection.execute(_COUNTS, {"job_ids": list(job_ids)}):
+        found[job_id][InvoiceStatus(status)] = int(number)
+    return {job_id: _counts(by_status) for job_id, by_status in found.items()}
 
 
 def _counts(by_status: Mapping[InvoiceStatus, int]) -> JobCounts:
@@ -275,7 +304,7 @@ def _record(row: Row[Any]) -> JobRecord:
 
 
 def _read(connection: Connection, job_id: UUID) -> JobRecord | None:
-    row = connection.execute(_select_jobs().where(_jobs.c.id == job_id)).one_or_none()
+    row = connection.execute(_ONE, {"job_id": job_id}).one_or_none()
     return None if row is None else _record(row)
 
 

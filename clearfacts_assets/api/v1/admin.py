@@ -13,6 +13,7 @@ from clearfacts_assets.api.auth.dependencies import Principal, require
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.documented import errors
 from clearfacts_assets.api.envelope import Success, now
+from clearfacts_assets.api.reading import reads, waits
 from clearfacts_assets.api.services import Services, services
 from clearfacts_assets.health import readiness, reports
 from clearfacts_assets.health.probes import ask
@@ -76,6 +77,7 @@ class MetricView(BaseModel):
 
 
 @router.get("/health", responses=errors(), summary="Health of every system")
+@reads
 def get_health(
     _: Annotated[Principal, Depends(require(Permission.HEALTH_READ))], served: Served
 ) -> Success[HealthView]:
@@ -101,6 +103,7 @@ def get_health(
 
 
 @router.get("/metrics", responses=errors(), summary="The metrics of /metrics as JSON")
+@reads
 def get_metrics(
     _: Annotated[Principal, Depends(require(Permission.METRICS_READ))], served: Served
 ) -> Success[list[MetricView]]:
@@ -117,6 +120,7 @@ def get_metrics(
 
 
 @router.post("/test-connection", responses=errors(), summary="Try a connection")
+@waits
 def try_connection(
     test: ConnectionTest, _: Annotated[Principal, Depends(require(Permission.CONNECTIONS_TEST))], served: Served
 ) -> Success[ConnectionResult]:

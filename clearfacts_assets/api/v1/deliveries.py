@@ -14,6 +14,7 @@ from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.documented import errors
 from clearfacts_assets.api.envelope import Listed, Success
 from clearfacts_assets.api.errors import ApiError, ErrorCode
+from clearfacts_assets.api.reading import reads
 from clearfacts_assets.api.services import Services, services
 from clearfacts_assets.api.v1.lists import ListQuery, Word
 from clearfacts_assets.invoices.lifecycle import ForbiddenTransition, State, Verdict
@@ -112,6 +113,7 @@ class Resolution(BaseModel):
 
 
 @router.get("", responses=errors(ErrorCode.INVALID_CURSOR), summary="Deliveries, newest first")
+@reads
 def list_deliveries(
     query: Annotated[DeliveriesQuery, Query()], _: Reads, served: Served
 ) -> Success[Listed[DeliverySummary]]:
@@ -123,6 +125,7 @@ def list_deliveries(
 
 
 @router.get("/{delivery_id}", responses=errors(ErrorCode.DELIVERY_NOT_FOUND), summary="One delivery, all evidence")
+@reads
 def get_delivery(delivery_id: UUID, _: Reads, served: Served) -> Success[DeliveryView]:
     """Every try with Clearfacts' answer, every decision, every job that saw the document."""
     return Success(data=_view(_detail(DeliveryReview(served.engine), delivery_id)))

@@ -14,6 +14,7 @@ from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.documented import errors
 from clearfacts_assets.api.envelope import Listed, Success
 from clearfacts_assets.api.errors import ApiError, ErrorCode
+from clearfacts_assets.api.reading import reads
 from clearfacts_assets.api.services import Services, services
 from clearfacts_assets.api.v1.deliveries import DeliverySummary, summary_of
 from clearfacts_assets.api.v1.jobs import JobResults, JobStatus, found, results_of
@@ -106,6 +107,7 @@ class HistoryQuery(ListQuery):
 
 
 @router.get("/status/{job_id}", responses=errors(ErrorCode.JOB_NOT_FOUND), summary="How far a job is")
+@reads
 def get_processing_status(job_id: UUID, _: Reads, served: Served) -> Success[ProcessingStatus]:
     """Counts so far; they move while the job runs."""
     job, jobs = found(job_id, served)
@@ -126,6 +128,7 @@ def get_processing_status(job_id: UUID, _: Reads, served: Served) -> Success[Pro
 
 
 @router.get("/history", responses=errors(ErrorCode.INVALID_CURSOR), summary="What jobs did with which invoices")
+@reads
 def list_invoices(query: Annotated[HistoryQuery, Query()], _: Reads, served: Served) -> Success[Listed[InvoiceSummary]]:
     """One row per job and invoice, newest first."""
     page = InvoiceRepository(served.engine).list(
@@ -142,6 +145,7 @@ def list_invoices(query: Annotated[HistoryQuery, Query()], _: Reads, served: Ser
 
 
 @router.get("/{invoice_id}", responses=errors(ErrorCode.INVOICE_NOT_FOUND), summary="One invoice")
+@reads
 def get_invoice(invoice_id: InvoiceIdentifier, _: Reads, served: Served) -> Success[InvoiceView]:
     """With what validation found in it, and where its delivery stands."""
     detail = _detail(invoice_id, served)
@@ -161,6 +165,7 @@ def get_invoice(invoice_id: InvoiceIdentifier, _: Reads, served: Served) -> Succ
 @router.get(
     "/{invoice_id}/report", responses=errors(ErrorCode.INVOICE_NOT_FOUND), summary="The validation report of an invoice"
 )
+@reads
 def get_invoice_report(invoice_id: InvoiceIdentifier, _: Reads, served: Served) -> Success[InvoiceReport]:
     """404 also where the document was never validated: refused before it, or known as delivered."""
     detail = _detail(invoice_id, served)

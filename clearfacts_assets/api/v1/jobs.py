@@ -15,10 +15,12 @@ from clearfacts_assets.api.documented import errors
 from clearfacts_assets.api.envelope import Listed, Success
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.launching import Wish
+from clearfacts_assets.api.reading import reads, waits
 from clearfacts_assets.api.services import Services, services
 from clearfacts_assets.api.v1.lists import Day, ListQuery
 from clearfacts_assets.api.v1.processing import IdempotencyKey, JobAccepted, accepted
 from clearfacts_assets.storage.jobs import UNFINISHED, JobCounts, JobRecord, JobRepository
+from clearfacts_assets.storage.jobs import JobResult as StoredResult
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
@@ -85,6 +87,7 @@ class JobsQuery(ListQuery):
 
 
 @router.get("", responses=errors(ErrorCode.INVALID_CURSOR), summary="Jobs, newest first")
+@reads
 def list_jobs(query: Annotated[JobsQuery, Query()], _: Reads, served: Served) -> Success[Listed[JobSummary]]:
     """A page of jobs with their counts. A job that failed as a whole says why in `error_message`."""
     served.watch.look()
@@ -103,10 +106,16 @@ def list_jobs(query: Annotated[JobsQuery, Query()], _: Reads, served: Served) ->
 
 
 @router.get("/{job_id}", responses=errors(ErrorCode.JOB_NOT_FOUND), summary="One job and what it came to")
+@reads
 def get_job(job_id: UUID, _: Reads, served: Served) -> Success[JobResult]:
     """True also when the run, or Dagster's daemon, died: an unfinished job is compared with Dagster first."""
-    job, jobs = found(job_id, served)
-    return Success(data=result_of(job, jobs))
+    jobs = JobRepository(served.engine)
+    result = jobs.result(job_id, MOST_ERRORS)
+    if result is not None and result.record.status in UNFINISHED and served.watch.look():
+        result = jobs.result(job_id, MOST_ERRORS)
+    if result is None:
+        raise ApiError(ErrorCode.JOB_NOT_FOUND, f"There is no job {job_id}.")
+    return Success(data=result_of(result))
 
 
 @router.post(
@@ -121,6 +130,7 @@ def get_job(job_id: UUID, _: Reads, served: Served) -> Success[JobResult]:
     ),
     summary="Run again what failed",
 )
+@waits
 def retry_job(
     job_id: UUID, caller: Retries, served: Served, response: Response, key: IdempotencyKey = None
 ) -> Success[JobAccepted]:
@@ -146,25 +156,25 @@ def found(job_id: UUID, served: Services) -> tuple[JobRecord, JobRepository]:
     """The job as it truly stands. Raises ApiError."""
     jobs = JobRepository(served.engine)
     job = jobs.get(job_id)
-    if job is not None and job.status in UNFINISHED:
-        served.watch.look()
+    if job is not None and job.status in UNFINISHED and served.watch.look():
         job = jobs.get(job_id)
     if job is None:
         raise ApiError(ErrorCode.JOB_NOT_FOUND, f"There is no job {job_id}.")
     return job, jobs
 
 
-def result_of(job: JobRecord, jobs: JobRepository) -> JobResult:
-    counts = jobs.counts(job.id)
-    failed = jobs.errors(job.id, MOST_ERRORS) if counts.failed else []
+def result_of(result: StoredResult) -> JobResult:
+    job = result.record
     return JobResult(
         job_id=job.id,
         status=job.status,
         started_at=job.started_at,
         completed_at=job.completed_at,
         duration_seconds=job.duration_seconds,
-        results=results_of(counts),
-        errors=[InvoiceError(invoice_id=one.invoice_id, error=one.error, timestamp=one.timestamp) for one in failed],
+        results=results_of(result.counts),
+        errors=[
+            InvoiceError(invoice_id=one.invoice_id, error=one.error, timestamp=one.timestamp) for one in result.errors
+        ],
     )
 
 

@@ -22,7 +22,7 @@ class ListQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    limit: int = Field(50, ge=1, le=LONGEST_PAGE, description="most items of one page")
+    limit: int = Field(20, ge=1, le=LONGEST_PAGE, description="most items of one page")
     cursor: str | None = Field(
         None, min_length=1, max_length=LONGEST_CURSOR, description="next_cursor of the page before; same filters"
     )

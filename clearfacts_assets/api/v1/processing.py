@@ -15,6 +15,7 @@ from clearfacts_assets.api.documented import errors
 from clearfacts_assets.api.envelope import Success
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.launching import Wish
+from clearfacts_assets.api.reading import waits
 from clearfacts_assets.api.services import Services, services
 from clearfacts_assets.api.v1.lists import LONGEST_WORD, Day
 from clearfacts_assets.invoices.automation import DAYS, ZONE
@@ -71,6 +72,7 @@ class JobAccepted(BaseModel):
     responses=errors(ErrorCode.JOB_RUNNING, ErrorCode.IDEMPOTENCY_KEY_REUSED, ErrorCode.EXTERNAL_API_ERROR),
     summary="Start a job",
 )
+@waits
 def process_invoices(
     request: ProcessRequest, caller: Processes, served: Served, response: Response, key: IdempotencyKey = None
 ) -> Success[JobAccepted]:
