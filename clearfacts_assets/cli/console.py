@@ -16,6 +16,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 out = Console()
 err = Console(stderr=True)
@@ -47,7 +48,7 @@ def instant(value: datetime | None) -> str:
 
 
 def print_table(
-    title: str,
+    title: str | Text,
     columns: Sequence[str],
     rows: Iterable[Sequence[object]],
     *,
@@ -55,14 +56,26 @@ def print_table(
     whole: Sequence[str] = (),
 ) -> None:
     """A table for people. Columns named in ``right`` hold numbers; those, and those in ``whole``, are never wrapped."""
-    out.print(f"\n[bold]{title}[/]")
+    heading = Text(harmless(title)) if isinstance(title, str) else title
+    heading.stylize_before("bold")
+    out.print("", heading, sep="\n")
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), show_header=any(columns))
     for column in columns:
         kept_whole = column in right or column in whole
         table.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=kept_whole)
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        table.add_row(*(Text("" if cell is None else harmless(str(cell))) for cell in row))
     out.print(table)
+
+
+def harmless(text: str) -> str:
+    """Text from outside without what a terminal would obey."""
+    return "".join(character if character.isprintable() or character in "\n\t" else "�" for character in text)
+
+
+def say(message: str, *, style: str = "", console: Console = out) -> None:
+    """A sentence that may hold text from outside: nothing in it is markup."""
+    console.print(Text(harmless(message), style=style), soft_wrap=True)
 
 
 def print_more(cursor: str | None) -> None:
@@ -73,5 +86,5 @@ def print_more(cursor: str | None) -> None:
 
 def fail(message: str, *, code: int = 1) -> NoReturn:
     """Say on standard error what went wrong and what to do, and end with the exit code."""
-    err.print(f"[bold red]clearfacts:[/] {message}", highlight=False)
+    err.print(Text.assemble(("clearfacts:", "bold red"), " ", harmless(message)), soft_wrap=True)
     raise typer.Exit(code)

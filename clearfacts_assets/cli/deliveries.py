@@ -10,7 +10,7 @@ from uuid import UUID
 
 import typer
 
-from clearfacts_assets.cli.console import fail, instant, out, print_json, print_more, print_table
+from clearfacts_assets.cli.console import fail, instant, out, print_json, print_more, print_table, say
 from clearfacts_assets.cli.identifiers import one_id, short
 from clearfacts_assets.invoices.lifecycle import State, Verdict
 
@@ -102,7 +102,7 @@ def resolve(
     if as_json:
         print_json(as_result(decided))
         return
-    out.print(f"Delivery {decided.id} of invoice {decided.key.number} was {record.state} and is {decided.state} now.")
+    say(f"Delivery {decided.id} of invoice {decided.key.number} was {record.state} and is {decided.state} now.")
     if verdict is Verdict.RESEND:
         days = sorted({one.partition_key for one in _get(review, chosen).seen if one.partition_key})
         again = f"clearfacts run --date {days[-1]}" if days else "the next run of its day"

@@ -9,6 +9,7 @@ from clearfacts_assets.invoices.ports import DestinationError, SourceError
 from clearfacts_assets.storage.configuration import Undecryptable
 from clearfacts_assets.storage.database import in_words
 from clearfacts_assets.storage.keyring import KeyringError
+from clearfacts_assets.storage.paging import BadCursor
 
 
 def explain(error: Exception) -> str | None:
@@ -18,7 +19,7 @@ def explain(error: Exception) -> str | None:
             f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False)
         )
         return f"the settings are not right: {wrong}. `clearfacts settings` lists them all."
-    if isinstance(error, SourceError | DestinationError | FileNotFoundError | KeyringError | Undecryptable):
+    if isinstance(error, SourceError | DestinationError | FileNotFoundError | KeyringError | Undecryptable | BadCursor):
         return str(error)
     if isinstance(error, OperationalError | ProgrammingError):
         return in_words(error)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
+from rich.text import Text
 
-from clearfacts_assets.cli.console import fail, instant, out, print_json, print_more, print_table
+from clearfacts_assets.cli.console import fail, instant, out, print_json, print_more, print_table, say
 from clearfacts_assets.cli.identifiers import one_id, short
 
 if TYPE_CHECKING:
@@ -98,13 +99,13 @@ def _print(jobs: JobRepository, job: JobRecord) -> None:
     counts = jobs.counts(job.id)
     colour = {"completed": "green", "failed": "red"}.get(job.status, "yellow")
     print_table(
-        f"Job {job.id}: invoices of {job.partition_key}, [{colour}]{job.status}[/]",
+        Text.assemble(f"Job {job.id}: invoices of {job.partition_key}, ", (job.status, colour)),
         ("total", "sent", "failed", "duplicates", "pending"),
         [(counts.total, counts.sent, counts.failed, counts.duplicates, counts.pending)],
         right=("total", "sent", "failed", "duplicates", "pending"),
     )
     if job.error_message:
-        out.print(f"[red]{job.error_message}[/]")
+        say(job.error_message, style="red")
     not_sent = jobs.errors(job.id, SHOWN_ERRORS, statuses=("failed", "pending"))
     if not_sent:
         reasons = Counter(one.error for one in not_sent)

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 import typer
 
-from clearfacts_assets.cli.console import err, fail, print_json, print_table
+from clearfacts_assets.cli.console import err, fail, print_json, print_table, say
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, JobDefinition
@@ -183,4 +183,4 @@ def _print_days(results: list[dict[str, Any]]) -> None:
     )
     for one in results:
         if one["error_message"]:
-            err.print(f"{one['partition']}: {one['error_message']}", highlight=False)
+            say(f"{one['partition']}: {one['error_message']}", console=err)
