@@ -129,7 +129,8 @@ def _success_is_told(known: Settings, counts: messages.Counts) -> bool:
 def _run_of(job: JobRecord, known: Settings) -> messages.Run:
     name = str(job.details.get("job_name") or "invoices")
     url = f"{known.public_address}/runs/{job.id}"
-    return messages.Run(_shown(name), str(job.id), url, job.partition_key or "")
+    asked = job.correlation_id if job.correlation_id != str(job.id) else None
+    return messages.Run(_shown(name), str(job.id), url, job.partition_key or "", asked or "")
 
 
 def _shown(job_name: str) -> str:

@@ -32,6 +32,7 @@ class Run:
     run_id: str
     url: str  # of the run in Dagster's UI
     day: str = ""  # the partition, YYYY-MM-DD
+    correlation_id: str = ""  # of the request that started it, where that is another one than the run's
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +149,8 @@ def _title(run: Run) -> str:
 
 
 def _run_context(run: Run) -> list[str]:
-    return [f"Run {_escape(run.run_id, 60)}", *_link(run.url, "Open the run")]
+    asked = [f"Request {_escape(run.correlation_id, 128)}"] if run.correlation_id else []
+    return [f"Run {_escape(run.run_id, 60)}", *asked, *_link(run.url, "Open the run")]
 
 
 def _counts(counts: Counts) -> Message:

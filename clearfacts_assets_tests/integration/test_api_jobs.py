@@ -15,7 +15,9 @@ import httpx
 import pytest
 from sqlalchemy import select, update
 
+from clearfacts_assets import resources
 from clearfacts_assets.api import launching
+from clearfacts_assets.invoices.alerts import tend
 from clearfacts_assets.invoices.automation import ZONE
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.jobs import JobRepository
@@ -90,6 +92,19 @@ def test_the_run_carries_who_asked_for_what_day_and_under_which_id(quick_api: Ru
             "processed_invoices": {"config": {"force_processing": True}},
         }
     }
+
+
+def test_the_callers_id_is_in_the_alert_and_in_every_outgoing_call(
+    quick_api: RunningApi, simulator: RunningSimulator
+) -> None:
+    simulator.reset(per_day=3)
+    job_id = started(quick_api.client(), {"X-Correlation-ID": "erp-4712"})["job_id"]
+    quick_api.run(job_id)
+    tend(quick_api.instance, quick_api.engine, resources.slack())
+    assert [message for message in simulator.slack_messages() if "Request erp-4712" in str(message)]
+    detail = quick_api.client().get("/api/v1/deliveries").json()["data"]["items"][0]
+    tries = quick_api.client().get(f"/api/v1/deliveries/{detail['delivery_id']}").json()["data"]["tries"]
+    assert [one["correlation_id"] for one in tries] == ["erp-4712"]
 
 
 def test_a_started_job_is_audited(api: RunningApi) -> None:
