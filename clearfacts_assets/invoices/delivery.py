@@ -182,11 +182,15 @@ class _Run:
     def _stop(self, reason: str) -> None:
         if not self.stopped:
             self.stopped = reason
-            for future in self.flying:
-                future.cancel()  # only those that no thread has begun
+            self._hold_back()
             if not self.ended:
                 logger.warning("delivery stops: %s", reason)
                 self.on_stop(reason)
+
+    def _hold_back(self) -> None:
+        """Release what is claimed and has not begun to leave."""
+        for future in self.flying:
+            future.cancel()  # has no effect on a call that a thread has begun
 
     def _has_room(self) -> bool:
         return len(self.ready) < 2 * self.pace.concurrency and len(self.waiting) < MOST_WAITING
@@ -238,7 +242,7 @@ class _Run:
 
     def _ahead(self) -> int:
         """Claims beyond the calls under way, so that none waits for the ledger; none while there is trouble."""
-        return self.pace.concurrency // 4 if self.window == self.pace.concurrency else 0
+        return self.pace.concurrency // 2 if self.window == self.pace.concurrency else 0
 
     def _send(self, errand: _Errand, claimed_at: float) -> Outcome | None:
         """Send; None if nothing was sent because this process was asleep for so long that others may act now."""
@@ -301,6 +305,7 @@ class _Run:
         asked = outcome.retry_after if isinstance(outcome, NotSent) else None
         pause = asked if asked is not None else self.pace.pause_after(self.setbacks - 1)
         self.window, self.hold_until = 1, max(self.hold_until, now + pause)
+        self._hold_back()
         if isinstance(outcome, Unknown):
             self.unknowns += 1
             if self.unknowns >= self.pace.unknowns_in_a_row:

@@ -92,7 +92,7 @@ class SqlDeliveryLedger:
             )
             claimed = connection.execute(
                 update(_deliveries)
-                .where(_deliveries.c.id.in_(free), _deliveries.c.state.in_(before(Event.CLAIMED)))
+                .where(_deliveries.c.id.in_(free))  # locked above: nobody changes them before we do
                 .values(
                     state=after(State.READY, Event.CLAIMED),
                     run_id=run_id,

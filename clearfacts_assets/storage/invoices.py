@@ -135,12 +135,12 @@ class InvoiceRepository:
         return write(self._engine, work, repeatable=True)
 
     def _settled(self, connection: Connection, hashes: Sequence[str]) -> dict[str, tuple[UUID, State]]:
+        # By the hash alone: with the states in the question, SQLite walks through all that was ever delivered.
         query = select(_deliveries.c.content_sha256, _deliveries.c.id, _deliveries.c.state).where(
-            _deliveries.c.content_sha256.in_(set(hashes)),
-            _deliveries.c.destination == self._destination,
-            _deliveries.c.state.in_(FINAL),
+            _deliveries.c.content_sha256.in_(set(hashes)), _deliveries.c.destination == self._destination
         )
-        return {row.content_sha256: (row.id, State(row.state)) for row in connection.execute(query)}
+        found = [(row.content_sha256, row.id, State(row.state)) for row in connection.execute(query)]
+        return {sha256: (delivery_id, state) for sha256, delivery_id, state in found if state in FINAL}
 
     def batches_to_validate(self, job_id: UUID, size: int) -> Iterator[list[DocumentRow]]:
         """The job's rows without a decision, in the order of their ids. Rows may be written between two batches."""
@@ -193,24 +193,14 @@ class InvoiceRepository:
             }
             for result in results
         ]
-        waited = (
-            update(_rows)
-            .where(
-                _rows.c.delivery_id == bindparam("delivery"),
-                _rows.c.status == InvoiceStatus.PENDING,
-                _rows.c.job_id != job_id,
-            )
-            .values(status=bindparam("became"), error_message=bindparam("why"), processed_at=now, updated_at=now)
-        )
-        settled = [_earlier_rows(job_id, result) for result in results if result.status in _SETTLES_EARLIER_ROWS]
+        settling = {result.delivery_id: result for result in results if result.status in _SETTLES_EARLIER_ROWS}
 
         def work(connection: Connection) -> None:
             if values:
-                connection.execute(
-                    update(_rows).where(_rows.c.id == bindparam("row"), _rows.c.job_id == job_id), values
-                )
-            if settled:
-                connection.execute(waited, settled)
+                connection.execute(update(_rows).where(_rows.c.id == bindparam("row")), values)
+            waited = _waiting_elsewhere(connection, job_id, settling, now)
+            if waited:
+                connection.execute(update(_rows).where(_rows.c.id == bindparam("row")), waited)
 
         write(self._engine, work, repeatable=True)
 
@@ -369,12 +359,23 @@ def _upsert(connection: Connection, values: Sequence[Mapping[str, Any]]) -> None
 _SETTLES_EARLIER_ROWS = frozenset({InvoiceStatus.SENT, InvoiceStatus.FAILED})
 
 
-def _earlier_rows(job_id: UUID, result: DeliveryResult) -> dict[str, Any]:
-    if result.status is InvoiceStatus.SENT:
-        became, why = InvoiceStatus.DUPLICATE, f"delivered by the later job {job_id}"
-    else:
-        became, why = result.status, result.message
-    return {"delivery": result.delivery_id, "became": became, "why": why}
+def _waiting_elsewhere(
+    connection: Connection, job_id: UUID, settling: Mapping[UUID | None, DeliveryResult], now: datetime
+) -> list[dict[str, Any]]:
+    """What becomes of earlier jobs' rows that waited for deliveries which this job has settled."""
+    # By the delivery alone: with the status in the question, SQLite walks through all pending rows.
+    query = select(_rows.c.id, _rows.c.job_id, _rows.c.status, _rows.c.delivery_id).where(
+        _rows.c.delivery_id.in_(settling)
+    )
+    waited = []
+    for row in connection.execute(query) if settling else ():
+        if row.job_id == job_id or row.status != InvoiceStatus.PENDING:
+            continue
+        became, why = settling[row.delivery_id].status, settling[row.delivery_id].message
+        if became is InvoiceStatus.SENT:
+            became, why = InvoiceStatus.DUPLICATE, f"delivered by the later job {job_id}"
+        waited.append({"row": row.id, "status": became, "error_message": why, "processed_at": now, "updated_at": now})
+    return waited
 
 
 def _followed(row: Row[Any], *, counted: bool) -> DeliveryResult:
