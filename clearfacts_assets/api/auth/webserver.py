@@ -29,7 +29,7 @@ from graphql import (
 )
 from sqlalchemy import Engine
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import HTMLResponse, JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Scope
 from starlette.websockets import WebSocket
 
@@ -62,6 +62,18 @@ class Webserver(DagsterWebserver[IWorkspaceProcessContext[Any], WorkspaceRequest
             source=conn,
             read_only=not principal_of(conn.scope).may(Permission.DAGSTER_WRITE),
         )
+
+    async def graphql_http_endpoint(self, request: Request) -> Response:
+        """Dagster's, for a request that has the form of one."""
+        if request.method == "POST":
+            try:
+                asked = await request.json()
+            except ValueError:
+                return _refusal("The body is not JSON.", 400)
+            if not _is_request(asked):
+                return _refusal("A request is an object with query and, if need be, variables and operationName.", 400)
+        answer: Response = await super().graphql_http_endpoint(request)
+        return answer
 
     def graphql_execution_thread(
         self, request: Request, query: str, variables: dict[str, Any] | None, operation_name: str | None
@@ -160,6 +172,15 @@ def _parsed(query: str) -> DocumentNode:
         return parse(query, no_location=True, max_tokens=MOST_TOKENS)
     except RecursionError:
         raise GraphQLError("This document is nested too deeply.") from None
+
+
+def _is_request(asked: Any) -> bool:
+    return (
+        isinstance(asked, dict)
+        and isinstance(asked.get("query"), str)
+        and isinstance(asked.get("variables"), dict | None)
+        and isinstance(asked.get("operationName"), str | None)
+    )
 
 
 def _refusal(message: str, status: int) -> JSONResponse:
