@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 JOB = "manual_trigger"
 PARTITION_TAG = "dagster/partition"
-LAUNCH_PATIENCE = 10.0  # seconds that a caller waits for Dagster to take a run
+LAUNCH_PATIENCE = 0.2  # seconds that a caller waits for Dagster to take a run; then the job tells
 LAUNCHES_AT_ONCE = 4
 RETRY_AFTER = 5  # seconds after which a refused launch is worth another try
 TRIES_OF_A_KEY = 50  # failed launches under one Idempotency-Key
@@ -81,7 +81,10 @@ class Started:
 class Launching:
     """Turns wishes into jobs."""
 
-    def __init__(self, workspace: IWorkspaceProcessContext[Any], engine: Engine) -> None:
+    def __init__(
+        self, workspace: IWorkspaceProcessContext[Any], engine: Engine, *, patience: float = LAUNCH_PATIENCE
+    ) -> None:
+        self.patience = patience
         self._workspace, self._engine, self._requests = workspace, engine, JobRequests(engine)
         self._pool = ThreadPoolExecutor(LAUNCHES_AT_ONCE, thread_name_prefix="launch")
 
@@ -153,17 +156,28 @@ class Launching:
             CORRELATION_TAG: actor.correlation_id or str(job_id),
             TRIGGERED_BY_TAG: actor.name,
         }
-        under_way: Future[None] = self._pool.submit(copy_context().run, self._submit, job_id, wish, tags)
+        under_way: Future[ApiError | None] = self._pool.submit(copy_context().run, self._attempt, job_id, wish, tags)
         try:
-            under_way.result(LAUNCH_PATIENCE)
+            error = under_way.result(self.patience)
         except NotYet:
-            # The row stays pending; whoever reads it later finds the run, or after a minute that there is none.
-            logger.warning("Dagster has not taken job %s after %s s", job_id, LAUNCH_PATIENCE)
+            # The row is pending. The attempt goes on and closes it if it fails; if this process dies, whoever reads
+            # the row later finds the run, or after a minute that there is none.
+            error = None
+        if error is not None:
+            raise error
+        return _started(job_id, answer)
+
+    def _attempt(self, job_id: UUID, wish: Wish, tags: Mapping[str, str]) -> ApiError | None:
+        """Launch; what a caller is told when that fails. By then the row says it too."""
+        try:
+            self._submit(job_id, wish, tags)
         except Exception as fault:
             logger.exception("the launch of job %s failed", job_id)
-            if not self._was_taken(job_id):
-                raise self._not_launched(job_id, fault) from fault
-        return _started(job_id, answer)
+            try:
+                return None if self._was_taken(job_id) else self._not_launched(job_id, fault)
+            except ApiError as unknown:
+                return unknown
+        return None
 
     def _submit(self, job_id: UUID, wish: Wish, tags: Mapping[str, str]) -> None:
         context = self._workspace.create_request_context()

@@ -224,7 +224,7 @@ def test_a_launch_that_answers_late_leaves_a_pending_job(
         goes_on.wait(20)
         return inner(*arguments)
 
-    monkeypatch.setattr(launching, "LAUNCH_PATIENCE", 0.05)
+    quick_api.app.state.services.launching.patience = 0.05
     monkeypatch.setattr(launching, "create_valid_pipeline_run", slow)
     job_id = started(client)["job_id"]
     assert quick_api.instance.get_run_by_id(job_id) is None
@@ -234,6 +234,22 @@ def test_a_launch_that_answers_late_leaves_a_pending_job(
     run = quick_api.instance.get_run_by_id(job_id)
     assert run is not None
     assert run.status is dg.DagsterRunStatus.QUEUED
+
+
+def test_a_launch_that_fails_late_is_told_by_the_job(quick_api: RunningApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, goes_on = quick_api.client(), threading.Event()
+
+    def broken(*arguments: Any) -> Any:
+        goes_on.wait(20)
+        raise RuntimeError("the code server is gone")
+
+    quick_api.app.state.services.launching.patience = 0.05
+    monkeypatch.setattr(launching, "create_valid_pipeline_run", broken)
+    job_id = started(client)["job_id"]
+    assert job_of(client, job_id)["status"] == "pending"
+    goes_on.set()
+    quick_api.app.state.services.launching.close()
+    assert job_of(client, job_id)["status"] == "failed"
 
 
 def age(api: RunningApi, job_id: str, seconds: float) -> None:
@@ -323,11 +339,12 @@ def test_a_job_with_nothing_left_is_not_run_again(quick_api: RunningApi) -> None
     assert code(client.post(f"/api/v1/jobs/{uuid4()}/retry")) == (404, "JOB_NOT_FOUND")
 
 
-def test_starting_a_job_takes_less_than_300_ms_of_the_processor_in_the_median(quick_api: RunningApi) -> None:
-    """Of the processor, because tests share it; `make bench-api` measures by the clock."""
+def test_starting_a_job_is_answered_within_300_ms_in_the_median(quick_api: RunningApi) -> None:
+    """However long Dagster takes: its part goes on behind the answer."""
     client, seconds = quick_api.client(), []
-    for number in range(1, 8):
-        begin = time.process_time()
+    quick_api.app.state.services.launching.patience = launching.LAUNCH_PATIENCE
+    for number in range(1, 6):
+        begin = time.perf_counter()
         started(client, date=f"2026-11-{number:02}")
-        seconds.append(time.process_time() - begin)
+        seconds.append(time.perf_counter() - begin)
     assert statistics.median(seconds) < 0.3
