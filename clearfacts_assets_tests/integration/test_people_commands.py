@@ -1,0 +1,73 @@
+"""``clearfacts users``, ``api-keys``, ``keys`` and ``audit`` as they are typed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+from clearfacts_assets.storage import audit
+from clearfacts_assets.storage.keyring import parse
+from clearfacts_assets_tests.fixtures.command import COMMAND, SECONDS, Command
+
+PASSWORD = "plum tractor violet"
+
+
+def typed(command: Command, *arguments: str, line: str = "", code: int = 0) -> subprocess.CompletedProcess[str]:
+    """The command with a line on its standard input."""
+    done = subprocess.run(
+        [*COMMAND, *arguments], env=command.environment, input=line, capture_output=True, text=True, timeout=SECONDS
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def test_the_first_admin_is_made_by_a_command_and_never_by_a_default(command: Command) -> None:
+    assert command.json("users", "list") == {"users": [], "next_cursor": None}
+    admin = ("users", "add", "an", "--email", "an@example.com", "--role", "admin")
+    assert "--password-stdin" in typed(command, *admin, code=2).stderr
+    weak = typed(command, *admin, "--password-stdin", line="hunter2\n", code=1)
+    assert "12 are needed" in weak.stderr
+    assert "hunter2" not in weak.stderr + weak.stdout
+    made = json.loads(typed(command, *admin, "--password-stdin", "--json", line=f"{PASSWORD}\n").stdout)
+    assert (made["username"], made["role"], made["is_active"]) == ("an", "admin", True)
+    assert "last active admin" in typed(command, "users", "disable", "an", code=1).stderr
+    assert "there is no user bo" in typed(command, "users", "set-role", "bo", "user", code=1).stderr
+    assert PASSWORD not in str(audit.entries(command.engine()).items)
+
+
+def test_keys_of_services_and_of_ours(command: Command) -> None:
+    key = typed(command, "api-keys", "add", "erp", "--scope", "jobs:read").stdout.strip()
+    assert key.startswith("cfk_")
+    assert key not in typed(command, "api-keys", "list", "--json").stdout
+    assert "users:manage" in typed(command, "api-keys", "add", "x", "--scope", "users:manage", code=2).stderr
+    typed(command, "api-keys", "revoke", "erp")
+    typed(command, "keys", "rotate", "signing")
+    rings = [one["purpose"] for one in command.json("keys", "list")]
+    assert rings.count("signing") == 2
+    assert parse(typed(command, "keys", "generate").stdout.strip(), "signing")
+
+
+def test_the_audit_log_is_listed_and_verified(command: Command) -> None:
+    typed(command, "api-keys", "add", "erp", "--scope", "jobs:read")
+    (entry,) = command.json("audit", "list")["entries"]
+    assert entry["action"] == "api_key.added"
+    assert entry["details"]["actor"].endswith("(command line)")
+    assert "api_key.added" in command("audit", "list").stdout
+    whole = command.json("audit", "verify")
+    assert (whole["entries"], whole["broken"], whole["head"]) == (1, None, entry["hash"])
+    command("audit", "verify", "--contains", entry["hash"])
+    assert "cut off" in command("audit", "verify", "--contains", "f" * 64, code=1).stderr
+    from sqlalchemy import text
+
+    with command.engine().begin() as connection:
+        connection.execute(text("DROP TRIGGER audit_logs_no_update"))
+        connection.execute(text("UPDATE audit_logs SET action = 'nothing'"))
+    assert "broken at entry 1" in command("audit", "verify", code=1).stderr
+
+
+def test_a_secret_that_can_be_guessed_ends_the_start(command: Command) -> None:
+    secret = "changeme" * 5
+    command.environment["CLEARFACTS_AUTH__SIGNING_KEYS"] = f"k1:{secret}"
+    refused = typed(command, "serve", "--port", "0", code=1)
+    assert "signing key k1 can be guessed" in refused.stderr
+    assert secret not in refused.stderr + refused.stdout
