@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
 CONFIG_VARIABLE = "CLEARFACTS_CONFIG"
@@ -171,6 +171,13 @@ class Settings(BaseSettings):
     auth: AuthSettings = AuthSettings()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
     log_format: Literal["text", "json"] = Field("text", description="text for people, json for machines")
+
+    @model_validator(mode="after")
+    def _lease_outlasts_a_call(self) -> Settings:
+        # A call begins only in the first half of its lease, so that no other run takes it over meanwhile.
+        if self.delivery.lease < 2 * self.destination.deadline:
+            raise ValueError("delivery.lease must be at least twice destination.deadline")
+        return self
 
     @property
     def business_database_url(self) -> str:

@@ -22,6 +22,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from clearfacts_assets.invoices.automation import CORRELATION_TAG, PIPELINE, TRIGGERED_BY_TAG
 from clearfacts_assets.storage.database import in_words
 from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
+from clearfacts_assets.storage.invoices import InvoiceRepository
 from clearfacts_assets.storage.jobs import FINISHED, JobRepository
 
 _CLOCK_TOLERANCE = 5  # seconds by which one process's start time may differ when the system's clock is corrected
@@ -165,6 +166,7 @@ def reconcile(instance: dg.DagsterInstance, engine: Engine) -> list[UUID]:
             died.append(job.id)
             message = f"The run {_ENDED_BADLY[run.status]} before it could say why: see its page in Dagster."
             jobs.finish(job.id, "failed", error_message=message, now=_now())
+            InvoiceRepository(engine).follow_deliveries(job.id, now=_now())  # what arrived, and could not be noted
     return died
 
 
