@@ -5,10 +5,7 @@ from __future__ import annotations
 import hmac
 import logging
 import secrets
-from functools import cache
 from html import escape
-from importlib.resources import files
-from string import Template
 from urllib.parse import parse_qs, urlsplit
 
 from fastapi import APIRouter, Depends, Request
@@ -17,7 +14,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from clearfacts_assets.api.auth.access import Access, access
 from clearfacts_assets.api.auth.dependencies import anybody
 from clearfacts_assets.api.auth.door import HEADERS, HTTPS_ONLY
-from clearfacts_assets.api.auth.principal import Principal
+from clearfacts_assets.api.auth.templates import part, template
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 
 logger = logging.getLogger(__name__)
@@ -79,7 +76,7 @@ async def logout_page(request: Request) -> Response:
     cookie = request.cookies.get(door.authentication.cookie.name, "")
     if principal is None or not cookie:
         return RedirectResponse("/login", 303, headers=_headers(door))
-    body = _part("logout", name=principal.name, role=principal.role.value, csrf=door.authentication.csrf_token(cookie))
+    body = part("logout", name=principal.name, role=principal.role.value, csrf=door.authentication.csrf_token(cookie))
     return _page(door, "Log out", body)
 
 
@@ -100,15 +97,10 @@ async def log_out(request: Request) -> Response:
     return answer
 
 
-def badge(principal: Principal) -> str:
-    """Who is logged in, for the corner of Dagster's page."""
-    return _part("badge", name=principal.name, role=principal.role.value)
-
-
 def _login_page(door: Access, *, next_: str, problem: str = "", status: int = 200, name: str = "") -> Response:
     token = secrets.token_urlsafe(32)
-    told = _part("problem", text=problem) if problem else ""
-    body = _part("login", next=next_, csrf=token, username=name).replace("<!-- problem -->", told)
+    told = part("problem", text=problem) if problem else ""
+    body = part("login", next=next_, csrf=token, username=name).replace("<!-- problem -->", told)
     page = _page(door, "Log in", body, status=status)
     page.set_cookie(
         FORM_COOKIE,
@@ -128,25 +120,13 @@ def _page(door: Access, title: str, body: str, *, status: int = 200) -> HTMLResp
         "Content-Security-Policy": f"default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; "
         "frame-ancestors 'none'; base-uri 'none'"
     }
-    html = _template("page").substitute(title=escape(title), nonce=nonce, body=body)
+    html = template("page").substitute(title=escape(title), nonce=nonce, body=body)
     return HTMLResponse(html, status, headers=headers)
 
 
 def _headers(door: Access) -> dict[str, str]:
     secure = HTTPS_ONLY if door.authentication.cookie.secure else {}
     return HEADERS | secure | {"Cache-Control": "no-store"}
-
-
-def _part(part: str, /, **values: str) -> str:
-    """A part of the template, its values escaped."""
-    return _template(part).substitute({key: escape(value) for key, value in values.items()})
-
-
-@cache
-def _template(name: str) -> Template:
-    text = (files(__package__) / "login.html").read_text("utf-8")
-    part = text.split(f"<!-- part {name} -->", 1)[1].split("<!-- part ", 1)[0]
-    return Template(part.strip())
 
 
 async def _form(request: Request) -> dict[str, str]:

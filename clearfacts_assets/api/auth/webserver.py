@@ -35,6 +35,7 @@ from starlette.websockets import WebSocket
 
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.auth.principal import Principal
+from clearfacts_assets.api.auth.templates import part
 from clearfacts_assets.storage.audit import record
 from clearfacts_assets.storage.database import write
 
@@ -108,10 +109,10 @@ class Webserver(DagsterWebserver[IWorkspaceProcessContext[Any], WorkspaceRequest
 
     def index_html_endpoint(self, request: Request) -> HTMLResponse:
         """Dagster's page, with who is logged in and the way out."""
-        from clearfacts_assets.api.auth.pages import badge
-
         page: HTMLResponse = super().index_html_endpoint(request)
-        html = bytes(page.body).decode().replace("</body>", f"{badge(principal_of(request.scope))}</body>", 1)
+        principal = principal_of(request.scope)
+        badge = part("badge", name=principal.name, role=principal.role.value)
+        html = bytes(page.body).decode().replace("</body>", f"{badge}</body>", 1)
         kept = {name: value for name, value in page.headers.items() if name != "content-length"}
         return HTMLResponse(html, headers=kept)
 
