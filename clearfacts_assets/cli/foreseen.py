@@ -15,9 +15,8 @@ from clearfacts_assets.storage.paging import BadCursor
 def explain(error: Exception) -> str | None:
     """What went wrong and what to do; None for what nobody foresaw."""
     if isinstance(error, ValidationError) and error.title == "Settings":
-        wrong = "; ".join(
-            f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False)
-        )
+        found = error.errors(include_input=False)
+        wrong = "; ".join(": ".join(filter(None, (".".join(map(str, one["loc"])), one["msg"]))) for one in found)
         return f"the settings are not right: {wrong}. `clearfacts settings` lists them all."
     if isinstance(error, SourceError | DestinationError | FileNotFoundError | KeyringError | Undecryptable | BadCursor):
         return str(error)

@@ -94,7 +94,7 @@ class Erp:
         if call.method != "GET":
             raise _Refused(405, f"{call.method} is not possible here", headers={"allow": "GET"})
 
-    def _one(self, invoice_id: str, fault: Fault | None) -> dict[str, Any]:
+    def _one(self, invoice_id: str, fault: Fault | None) -> Any:
         for row in reversed(self._added):
             if row.key[1] == invoice_id:
                 return _spoiled(row.record(), fault)
