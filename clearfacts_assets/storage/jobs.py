@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, Row, Select, Table, bindparam, exists, func, select, update
+from sqlalchemy import Connection, Engine, Row, Select, Table, bindparam, case, exists, func, select, update
 
 from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets.storage.database import insert_into, reading, write
@@ -262,10 +262,15 @@ _ERRORS = (
     .order_by(_rows.c.invoice_id)
     .limit(bindparam("most"))
 )
+_COUNTED = (InvoiceStatus.SENT, InvoiceStatus.FAILED, InvoiceStatus.DUPLICATE, InvoiceStatus.PENDING)
 _COUNTS = (
-    select(_rows.c.job_id, _rows.c.status, func.count())
+    select(
+        _rows.c.job_id,
+        func.count(),
+        *(func.sum(case((_rows.c.status == status, 1), else_=0)) for status in _COUNTED),
+    )
     .where(_rows.c.job_id.in_(bindparam("job_ids", expanding=True)))
-    .group_by(_rows.c.job_id, _rows.c.status)
+    .group_by(_rows.c.job_id)
 )
 _ONE = select(*_jobs.c).where(_jobs.c.id == bindparam("job_id"))
 
@@ -276,20 +281,10 @@ def _errors(connection: Connection, job_id: UUID, limit: int, statuses: Sequence
 
 
 def _counts_of(connection: Connection, job_ids: Sequence[UUID]) -> dict[UUID, JobCounts]:
-    found: dict[UUID, dict[InvoiceStatus, int]] = {job_id: {} for job_id in job_ids}
-    for job_id, status, number in connection.execute(_COUNTS, {"job_ids": list(job_ids)}):
-        found[job_id][InvoiceStatus(status)] = int(number)
-    return {job_id: _counts(by_status) for job_id, by_status in found.items()}
-
-
-def _counts(by_status: Mapping[InvoiceStatus, int]) -> JobCounts:
-    return JobCounts(
-        total=sum(by_status.values()),
-        sent=by_status.get(InvoiceStatus.SENT, 0),
-        failed=by_status.get(InvoiceStatus.FAILED, 0),
-        duplicates=by_status.get(InvoiceStatus.DUPLICATE, 0),
-        pending=by_status.get(InvoiceStatus.PENDING, 0),
-    )
+    found = dict.fromkeys(job_ids, JobCounts())
+    for job_id, *numbers in connection.execute(_COUNTS, {"job_ids": list(job_ids)}):
+        found[job_id] = JobCounts(*(int(number) for number in numbers))
+    return found
 
 
 def _select_jobs() -> Select[Any]:
