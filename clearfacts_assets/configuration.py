@@ -94,7 +94,8 @@ def over(known: Settings, changed: Mapping[str, str]) -> Settings:
 
 def repository(engine: Engine, known: Settings) -> ConfigurationRepository:
     """The table, opened with this process's encryption keys. Raises KeyringError."""
-    return ConfigurationRepository(engine, cipher(encryption_keys(known)))
+    ring = encryption_keys(known)
+    return ConfigurationRepository(engine, lambda: cipher(ring))
 
 
 def encryption_keys(known: Settings) -> Keyring:

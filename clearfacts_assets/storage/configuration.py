@@ -6,7 +6,7 @@ Which keys there are, and of what type, is said in settings.py; here they are te
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import uuid4
@@ -46,7 +46,8 @@ class Entry:
 class ConfigurationRepository:
     """The table ``configuration``; every change with its entry in the audit log, without the secret."""
 
-    def __init__(self, engine: Engine, cipher: MultiFernet) -> None:
+    def __init__(self, engine: Engine, cipher: Callable[[], MultiFernet]) -> None:
+        """``cipher`` is asked for only where there is a secret: a process without any needs no keys."""
         self._engine, self._cipher = engine, cipher
 
     def entries(self) -> Mapping[str, Entry]:
@@ -68,7 +69,7 @@ class ConfigurationRepository:
 
     def set(self, key: str, value: str, *, secret: bool, description: str, actor: Actor, now: datetime) -> None:
         """Put JSON under the key."""
-        stored = self._cipher.encrypt(value.encode()).decode() if secret else value
+        stored = self._cipher().encrypt(value.encode()).decode() if secret else value
 
         def work(connection: Connection) -> None:
             found = connection.execute(
@@ -114,7 +115,7 @@ class ConfigurationRepository:
             ).all()
             for key, value in rows:
                 try:
-                    fresh = self._cipher.rotate(value.encode()).decode()
+                    fresh = self._cipher().rotate(value.encode()).decode()
                 except InvalidToken:
                     raise Undecryptable(key) from None
                 connection.execute(update(ConfigurationEntry).where(ConfigurationEntry.key == key).values(value=fresh))
@@ -137,7 +138,7 @@ class ConfigurationRepository:
         if not entry.is_secret:
             return entry.value or ""
         try:
-            return self._cipher.decrypt((entry.value or "").encode()).decode()
+            return self._cipher().decrypt((entry.value or "").encode()).decode()
         except InvalidToken:
             raise Undecryptable(entry.key) from None
 

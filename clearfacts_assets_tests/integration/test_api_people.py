@@ -187,7 +187,7 @@ def test_secrets_are_encrypted_anew_after_a_rotation(api: RunningApi) -> None:
     ring.rotate(now=now, overlap=timedelta.max)
     assert configuration.repository(api.engine, known).encrypt_anew(actor=TEST, now=now) == 1
     ring.keep_newest()
-    only_new = ConfigurationRepository(api.engine, cipher(configuration.encryption_keys(known)))
+    only_new = ConfigurationRepository(api.engine, lambda: cipher(configuration.encryption_keys(known)))
     assert only_new.values() == {"slack.token": f'"{CANARY}"'}
 
 
