@@ -28,6 +28,7 @@ MOST_TIMES_BARE = 10  # p99 of a read against the bare route's
 MOST_SCRAPE_MS = 50
 MOST_START_MS = 300  # median
 LOGINS = 200
+ROUNDS = 6
 INVOICES = 40  # of the job that is read
 PASSWORD = "a long benchmark passphrase 7391"
 
@@ -277,13 +278,13 @@ async def measure(options: argparse.Namespace, home: Path) -> bool:
     holds = []
     try:
         for name, path in paths.items():
-            ours_ms, bare_ms = [
-                await load(at, request, clients=options.clients, requests=options.requests)
-                for at, request in (
-                    (port, request_of("GET", path, headers)),
-                    (other.told["port"], request_of("GET", f"/{name}")),
-                )
-            ]
+            ours_ms, bare_ms = [], []
+            for _ in range(ROUNDS):  # by turns, so that whatever else the machine does strikes both
+                for at, request, times_of in (
+                    (port, request_of("GET", path, headers), ours_ms),
+                    (other.told["port"], request_of("GET", f"/{name}"), bare_ms),
+                ):
+                    times_of += await load(at, request, clients=options.clients, requests=options.requests // ROUNDS)
             times = p99(ours_ms) / p99(bare_ms)
             holds.append(times < MOST_TIMES_BARE)
             print(
