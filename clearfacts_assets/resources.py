@@ -1,7 +1,8 @@
 """What the assets are given: each outside system and the database, as Dagster resources over plain clients.
 
-The fields are what an operator may see and, in the launchpad, change. Secrets are not fields: Dagster stores and shows
-resource configuration, so tokens are read from the settings at the moment a client is opened.
+The fields are what an operator may see and, addresses excepted, change in the launchpad. Secrets are not fields:
+Dagster stores and shows resource configuration, so tokens are read from the settings at the moment a client is opened,
+and go to no other place than the settings name.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from functools import lru_cache, partial
 
 import dagster as dg
 from dagster_slack import SlackResource as DagsterSlackResource
+from pydantic import HttpUrl
 from slack_sdk.web.client import WebClient
 from sqlalchemy import Engine
 
@@ -49,9 +51,11 @@ class SourceResource(dg.ConfigurableResource[None]):
         if self.kind == "folder":
             if not self.folder:
                 raise SettingMissing("source.folder", "the folder of dropped UBL files")
+            _refuse_another("source.folder", self.folder, _folder(configuration.load()))
             return Folder(self.folder, document_bytes=limits.document_bytes, page_size=self.page_size)
         if not self.base_url:
             raise SettingMissing("source.base_url", "the Java backend's address, without /invoices")
+        _refuse_another("source.base_url", self.base_url, _address(configuration.load().source.base_url))
         return JavaBackend(
             self.base_url,
             limits.token.get_secret_value(),
@@ -79,6 +83,9 @@ class ClearfactsResource(dg.ConfigurableResource[None]):
     def open(self) -> Iterator[Destination]:
         """A client for one run, closed at its end."""
         limits = in_force().destination
+        known = configuration.load().destination
+        _refuse_another("destination.base_url", self.base_url, _address(known.base_url))
+        _refuse_another("destination.login_url", self.login_url, _address(known.login_url))
         make: Callable[..., Destination] = ClearfactsRest
         if self.transport == "graphql":
             make = partial(ClearfactsGraphql, login_url=self.login_url)
@@ -105,6 +112,7 @@ class SlackResource(DagsterSlackResource):
 
     def get_client(self) -> WebClient:
         """A client with a timeout; the token comes from the settings."""
+        _refuse_another("slack.base_url", self.base_url, str(configuration.load().slack.base_url))
         return open_client(in_force().slack.token.get_secret_value(), self.base_url)
 
 
@@ -141,6 +149,29 @@ class SettingMissing(Exception):
         super().__init__(f"the setting {name} ({meaning}) is missing: set {variable}, or {name} in the settings file")
 
 
+class AnotherPlace(Exception):
+    """A run was told to send our token, or to read, where the settings do not point."""
+
+    def __init__(self, name: str, asked: str) -> None:
+        super().__init__(
+            f"{name} was changed to {asked} for this run: our tokens and documents go only where the settings point. "
+            "Leave resources as they are in the launchpad; who runs this installation changes the setting"
+        )
+
+
+def _refuse_another(name: str, asked: str, known: str | None) -> None:
+    if asked != known:
+        raise AnotherPlace(name, asked)
+
+
+def _address(known: HttpUrl | None) -> str:
+    return str(known).rstrip("/") if known else ""
+
+
+def _folder(known: configuration.Settings) -> str | None:
+    return str(known.source.folder) if known.source.folder else None
+
+
 def slack() -> SlackResource:
     """Slack as the settings have it."""
     known = configuration.load().slack
@@ -153,14 +184,14 @@ def from_settings() -> dict[str, dg.ConfigurableResource[None]]:
     return {
         "source": SourceResource(
             kind=known.source.kind,
-            base_url=str(known.source.base_url).rstrip("/") if known.source.base_url else None,
-            folder=str(known.source.folder) if known.source.folder else None,
+            base_url=_address(known.source.base_url) or None,
+            folder=_folder(known),
             page_size=known.source.page_size,
         ),
         "clearfacts": ClearfactsResource(
             transport=known.destination.transport,
-            base_url=str(known.destination.base_url).rstrip("/"),
-            login_url=str(known.destination.login_url).rstrip("/"),
+            base_url=_address(known.destination.base_url),
+            login_url=_address(known.destination.login_url),
             invoice_type=known.destination.invoice_type,
             concurrency=known.delivery.concurrency,
         ),
