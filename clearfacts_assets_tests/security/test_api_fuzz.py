@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
-from datetime import UTC, datetime
 
 import pytest
 import schemathesis
@@ -72,5 +71,4 @@ def test_no_request_made_of_the_document_breaks_its_promises(
 
         with suppress(Unsatisfiable):  # what takes nothing cannot be asked wrongly
             ask()
-    print(f"{datetime.now(UTC):%H:%M:%S} {role or 'stranger'} {mode.value}: {dict(sorted(seen.items()))}")
     assert sum(seen.values()) > len(list(schema.get_all_operations()))
