@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -130,6 +131,7 @@ class _Run:
     setbacks: int = 0  # in a row, those at the same time counted as one
     hold_until: float = 0.0  # no call before it
     waited: float = 0.0  # seconds in which nothing was under way
+    faltering: threading.Event = field(default_factory=threading.Event)  # trouble that the caller's thread has not seen
     trouble: str = ""  # the last answer that accepted and refused nothing
     stopped: str = ""  # why nothing more is claimed
     ended: bool = False
@@ -224,7 +226,8 @@ class _Run:
     def _launch(self) -> None:
         """Claim as many as there are free calls, in one transaction, and send them."""
         free = self.window + self._ahead() - len(self.flying)
-        if self.stopped or free <= 0 or not self.ready or self.monotonic() < self.hold_until:
+        held = self.stopped or self.faltering.is_set() or self.monotonic() < self.hold_until
+        if held or free <= 0 or not self.ready:
             return
         chosen = [self.ready.popleft() for _ in range(min(free, len(self.ready)))]
         self.reached("claiming")
@@ -245,16 +248,18 @@ class _Run:
         return self.pace.concurrency // 2 if self.window == self.pace.concurrency else 0
 
     def _send(self, errand: _Errand, claimed_at: float) -> Outcome | None:
-        """Send; None if nothing was sent because this process was asleep for so long that others may act now."""
+        """Send; None if nothing was: there is trouble ahead, or this process slept so long that others may act now."""
         parcel = parcel_of(errand.candidate, errand.delivery, self.invoice_type, self.correlation_id)
         self.reached("sending")
-        if self.monotonic() - claimed_at > self.pace.lease / 2:
+        if self.faltering.is_set() or self.monotonic() - claimed_at > self.pace.lease / 2:
             return None
         try:
             outcome = self.destination.send(parcel)
         except Exception as error:
             logger.exception("the destination's client failed on delivery %s", errand.delivery.id)
             outcome = Unknown(f"the client failed ({type(error).__name__}): acceptance cannot be excluded")
+        if isinstance(outcome, NotSent | Unknown | Denied):
+            self.faltering.set()
         self.reached("answered")
         return outcome
 
@@ -300,6 +305,7 @@ class _Run:
             self.window, self.unknowns, self.setbacks = min(self.window + 1, self.pace.concurrency), 0, 0
             return
         now, self.trouble = self.monotonic(), outcome.reason
+        self.faltering.clear()
         if now >= self.hold_until:
             self.setbacks += 1
         asked = outcome.retry_after if isinstance(outcome, NotSent) else None

@@ -300,4 +300,4 @@ def test_nothing_to_deliver_is_nothing_done(run: Runs) -> None:
 def test_every_attempt_has_an_outcome_of_the_life_cycle(run: Runs) -> None:
     outcomes = [None, Refused("X", "y"), NotSent("z", 0.0), Unknown("u")]
     run(candidates(40), Acceptor(lambda parcel, call: outcomes[(int(parcel.key.number[-2:]) + call) % 4]))
-    assert set(run.outcomes()) <= {Event.ACCEPTED, Event.REFUSED, Event.NOT_SENT, Event.LOST}
+    assert set(run.outcomes()) <= {Event.ACCEPTED, Event.REFUSED, Event.NOT_SENT, Event.LOST, Event.RELEASED}

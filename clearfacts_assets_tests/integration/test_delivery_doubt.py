@@ -47,7 +47,8 @@ def test_unknown_is_parked_at_once_where_nobody_can_tell(run: Runs) -> None:
     assert run.states() == {"F-00000": "delivered", "F-00001": "parked", "F-00002": "delivered"}
     run(candidates(3), destination)
     assert destination.numbers == ["F-00000", "F-00001", "F-00002"]
-    assert run.outcomes() == {"accepted": 2, "lost": 1}
+    # What was claimed behind the doubtful call is released, and sent afterwards.
+    assert {name: times for name, times in run.outcomes().items() if name != "released"} == {"accepted": 2, "lost": 1}
 
 
 @pytest.mark.parametrize("silently", [True, False])

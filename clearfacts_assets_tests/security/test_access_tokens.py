@@ -87,8 +87,9 @@ FORGED: dict[str, Forge] = {
     "another type": with_header(typ="JWT"),
     "a refresh token's type": with_header(typ="rt+jwt"),
     "expired": with_claim(exp=moment(minutes=-1), iat=moment(minutes=-11), nbf=moment(minutes=-11)),
-    "not yet valid": with_claim(nbf=moment(minutes=2)),
-    "issued in the future": with_claim(iat=moment(minutes=2), nbf=moment(minutes=2), exp=moment(minutes=10)),
+    # Far ahead, because these are made when the tests are collected, and a whole suite may run before they are used.
+    "not yet valid": with_claim(nbf=moment(minutes=100)),
+    "issued in the future": with_claim(iat=moment(minutes=100), nbf=moment(minutes=100), exp=moment(minutes=110)),
     "a year long": with_claim(exp=moment(days=365)),
     "another issuer": with_claim(iss="somebody"),
     "another audience": with_claim(aud="somebody"),
