@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -42,14 +44,24 @@ def inbox(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def shared_inbox() -> Iterator[Path]:
+    """A folder that every user may reach: pytest's own folders are their owner's alone."""
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@contextmanager
 def as_nobody() -> Iterator[None]:
     """Root may read everything; the tests of permissions must not be root."""
     if os.geteuid() != 0:
         yield
         return
     os.seteuid(65534)
-    yield
-    os.seteuid(0)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 def test_files_of_the_window_come_oldest_first_in_pages(inbox: Path) -> None:
@@ -115,34 +127,25 @@ def test_what_is_no_regular_file_is_a_problem_and_holds_nobody(inbox: Path) -> N
     assert (document.invoice_id, document.problem) == ("pipe.xml", "this is not a regular file")
 
 
-def test_an_unreadable_file_is_a_problem_and_the_others_go_on(inbox: Path, as_nobody: None) -> None:
-    os.seteuid(os.getuid())
-    drop(inbox / "a.xml").chmod(0o000)
-    drop(inbox / "b.xml").chmod(0o644)
-    for folder in (inbox, *inbox.parents[:3]):
-        folder.chmod(0o755)
-    if os.getuid() == 0:
-        os.seteuid(65534)
-    denied, fine = read_all(Folder(inbox))
+def test_an_unreadable_file_is_a_problem_and_the_others_go_on(shared_inbox: Path) -> None:
+    drop(shared_inbox / "a.xml").chmod(0o000)
+    drop(shared_inbox / "b.xml").chmod(0o644)
+    with as_nobody():
+        denied, fine = read_all(Folder(shared_inbox))
     assert "cannot be read" in denied.problem
     assert fine.content == b"<Invoice/>"
 
 
-def test_a_subfolder_that_cannot_be_listed_is_an_error_after_what_can(inbox: Path, as_nobody: None) -> None:
-    os.seteuid(os.getuid())
-    drop(inbox / "a.xml").chmod(0o644)
-    drop(inbox / "closed" / "b.xml")
-    for folder in (inbox, *inbox.parents[:3]):
-        folder.chmod(0o755)
-    (inbox / "closed").chmod(0o000)
-    if os.getuid() == 0:
-        os.seteuid(65534)
-    pages = Folder(inbox).pages(DAY)
-    assert [document.invoice_id for document in next(pages)] == ["a.xml"]
-    with pytest.raises(SourceDenied, match="closed"):
-        next(pages)
-    os.seteuid(os.getuid())
-    (inbox / "closed").chmod(0o755)
+def test_a_subfolder_that_cannot_be_listed_is_an_error_after_what_can(shared_inbox: Path) -> None:
+    drop(shared_inbox / "a.xml").chmod(0o644)
+    drop(shared_inbox / "closed" / "b.xml")
+    (shared_inbox / "closed").chmod(0o000)
+    with as_nobody():
+        pages = Folder(shared_inbox).pages(DAY)
+        assert [document.invoice_id for document in next(pages)] == ["a.xml"]
+        with pytest.raises(SourceDenied, match="closed"):
+            next(pages)
+    (shared_inbox / "closed").chmod(0o755)
 
 
 def test_a_file_that_grows_while_it_is_read_is_a_problem(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
