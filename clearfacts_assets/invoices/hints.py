@@ -92,5 +92,4 @@ HINTS: dict[str, str] = {
     "DOC-SYNTAX": "The file is not readable XML. Export the invoice again.",
     "DOC-ROOT": "The file is not a UBL invoice or credit note. Check what was exported.",
     "DOC-DOCTYPE": "The file contains a document type declaration, which invoices do not need. Export it without.",
-    "XSD": "The file is not built as UBL asks. The software that made it must be corrected.",
 }

@@ -83,7 +83,10 @@ _ORDINARY_DEPTH = 20
 
 
 def parse(content: bytes, *, limits: Limits = DEFAULT_LIMITS) -> ParsedDocument:
-    """Read one Invoice or CreditNote of UBL 2.1 in any encoding that XML allows. Raises Unreadable."""
+    """Read one Invoice or CreditNote of UBL 2.1 in any encoding that XML allows. Raises Unreadable.
+
+    Its depth is bounded by libxml2 alone; before rule sets look at it, ask :func:`refuse_depth`.
+    """
     _check_size(content, limits)
     try:
         root = etree.fromstring(content, _parsers.parser)
@@ -95,8 +98,20 @@ def parse(content: bytes, *, limits: Limits = DEFAULT_LIMITS) -> ParsedDocument:
         raise Unreadable("DOC-DOCTYPE", "the document declares a DOCTYPE; an invoice needs none and none is read")
     if root.tag not in ROOTS:
         raise Unreadable("DOC-ROOT", f"the document is a {_shown(root.tag)}, not a UBL 2.1 Invoice or CreditNote", 1)
-    _check_shape(root, len(content), limits)
+    # No element has less than four bytes.
+    if len(content) > 4 * limits.elements and _more_elements(limits.elements)(root):
+        raise Unreadable("DOC-ELEMENTS", f"the document has more than {limits.elements:,} elements")
     return ParsedDocument(root, content)
+
+
+def refuse_depth(root: etree._Element, limits: Limits = DEFAULT_LIMITS) -> None:
+    """Raises Unreadable (DOC-DEPTH) where elements stand deeper in one another than Saxon reads.
+
+    libxml2 reads no more than 256 levels, which no schema minds; so this is asked once, before the first rule set.
+    """
+    # Few documents need the second question, which costs more.
+    if _deeper_than(min(_ORDINARY_DEPTH, limits.depth))(root) and _deeper_than(limits.depth)(root):
+        raise Unreadable("DOC-DEPTH", f"elements stand more than {limits.depth} deep in one another")
 
 
 def _check_size(content: bytes, limits: Limits) -> None:
@@ -110,14 +125,6 @@ def _check_size(content: bytes, limits: Limits) -> None:
     # most two of these; the rest may be comments.
     if len(content) > 4 * limits.elements and content.count(b"<") > 4 * limits.elements:
         raise Unreadable("DOC-ELEMENTS", f"the document has far more than {limits.elements:,} elements")
-
-
-def _check_shape(root: etree._Element, size: int, limits: Limits) -> None:
-    # Half a microsecond for the short question, five for the long one: few documents need the second.
-    if _deeper_than(min(_ORDINARY_DEPTH, limits.depth))(root) and _deeper_than(limits.depth)(root):
-        raise Unreadable("DOC-DEPTH", f"elements stand more than {limits.depth} deep in one another")
-    if size > 4 * limits.elements and _more_elements(limits.elements)(root):  # no element has less than four bytes
-        raise Unreadable("DOC-ELEMENTS", f"the document has more than {limits.elements:,} elements")
 
 
 @lru_cache(maxsize=8)

@@ -8,7 +8,15 @@ from decimal import Decimal
 import pytest
 
 from clearfacts_assets.invoices.model import DocumentType, Money
-from clearfacts_assets.invoices.ubl import DEFAULT_LIMITS, Limits, Unreadable, from_text, parse, read_invoice
+from clearfacts_assets.invoices.ubl import (
+    DEFAULT_LIMITS,
+    Limits,
+    Unreadable,
+    from_text,
+    parse,
+    read_invoice,
+    refuse_depth,
+)
 from clearfacts_assets_tests.fixtures.ubl_documents import BIS3, BUYER_VAT, SELLER_VAT, document, edited, without
 
 
@@ -127,8 +135,10 @@ def nested(depth: int) -> bytes:
 
 
 def test_the_depth_limit_is_exact():
-    parse(nested(90))
-    assert refused(nested(91)) == "DOC-DEPTH"
+    refuse_depth(parse(nested(90)).root)
+    with pytest.raises(Unreadable) as unreadable:
+        refuse_depth(parse(nested(91)).root)
+    assert unreadable.value.rule == "DOC-DEPTH"
 
 
 def test_the_element_limit_is_exact():

@@ -67,6 +67,28 @@ def test_a_broken_structure_is_rejected_and_no_later_layer_speaks(inspector):
     assert [layer for layer, _ in report.versions] == ["ubl_xsd"]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        (
+            "<cbc:IssueDate>",
+            "<cbc:IssueDate>x",
+            "at Invoice/cbc:IssueDate: Invalid datetime string 'x2026-11-20' for xs:date",
+        ),
+        (
+            '<cbc:TaxAmount currencyID="EUR">',
+            "<cbc:TaxAmount>",
+            "at cac:TaxTotal/cbc:TaxAmount: missing required attribute 'currencyID'",
+        ),
+    ],
+)
+def test_the_reason_names_the_element_that_is_built_wrong(inspector, old, new, reason):
+    said = inspector.inspect(document().replace(old.encode(), new.encode(), 1)).reason
+    assert said.startswith(
+        f"XSD: The file is not built as UBL asks {reason}. Correct the software that made it. (line "
+    )
+
+
 def test_an_unknown_profile_waits_for_a_person(inspector):
     report = inspector.inspect(document(specification="unheard of"))
     assert (report.profile, report.decision) == ("unknown", Decision.HOLD)

@@ -7,6 +7,7 @@ second, slower engine writes the complete list with paths that a person can foll
 from __future__ import annotations
 
 import importlib.util
+import re
 import threading
 from functools import lru_cache
 from itertools import islice
@@ -24,6 +25,7 @@ LAYER = "ubl_xsd"
 EXPLAINED_BYTES = 2**20  # larger documents get lxml's list alone: xmlschema takes seconds for each megabyte
 MOST_FINDINGS = 100  # of one document; a person mends the first few and asks again
 
+_PYTHON_CLASS = re.compile(r"<class '[^']*'>")
 _FILES = {
     DocumentType.INVOICE: "maindoc/UBL-Invoice-2.1.xsd",
     DocumentType.CREDIT_NOTE: "maindoc/UBL-CreditNote-2.1.xsd",
@@ -87,7 +89,7 @@ class UblXsd:
 
     @staticmethod
     def _finding(error: etree._LogEntry) -> Finding:
-        return Finding("XSD", LAYER, Severity.ERROR, _readable(error.message), error.path or "", error.line or None)
+        return _said(_readable(error.message), error.path or "", error.line or None)
 
     def _explained(self, document: ParsedDocument, document_type: DocumentType) -> list[Finding]:
         """Every error of the document; empty where the second engine finds none, and lxml's word stands."""
@@ -96,7 +98,7 @@ class UblXsd:
         found = []
         for error in islice(_explainer.errors(artefacts() / _FILES[document_type], document.root), MOST_FINDINGS):
             line = getattr(error.elem, "sourceline", None)
-            found.append(Finding("XSD", LAYER, Severity.ERROR, _reason(error), _path(error.path), line))
+            found.append(_said(_reason(error), _path(error.path), line))
         return found
 
 
@@ -104,6 +106,13 @@ def _version() -> str:
     """As the schema says it of itself, e.g. ``UBL 2.1``."""
     root = etree.parse(str(artefacts() / _FILES[DocumentType.INVOICE]), etree.XMLParser(no_network=True)).getroot()
     return f"UBL {root.get('version', 'of unknown version')}"
+
+
+def _said(message: str, location: str, line: int | None) -> Finding:
+    # lxml's paths count (/*/*[3]); its messages name the element instead.
+    where = "" if "*" in location else f" at {'/'.join(location.split('/')[-2:]).lstrip('/')}"
+    hint = f"The file is not built as UBL asks{where}: {message.rstrip('.')}. Correct the software that made it."
+    return Finding("XSD", LAYER, Severity.ERROR, message, location, line, hint)
 
 
 def _readable(message: str) -> str:
@@ -114,7 +123,9 @@ def _readable(message: str) -> str:
 
 
 def _reason(error: Any) -> str:
-    return _readable(" ".join(str(error.reason or error.message).split()))
+    text = " ".join(str(error.reason or error.message).split())
+    # xmlschema names dates by its Python classes; people know them by the schema's names.
+    return _readable(_PYTHON_CLASS.sub(f"xs:{str(error.validator.name).rpartition('}')[2]}", text))
 
 
 def _path(path: str | None) -> str:
