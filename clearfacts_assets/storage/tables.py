@@ -33,6 +33,7 @@ JOB_TYPES = ("scheduled", "manual")
 JOB_STATUSES = ("pending", "running", "completed", "failed")
 SESSION_KINDS = ("browser", "api")
 ALERT_STATES = ("pending", "sent", "given_up")
+DOCUMENT_STATUSES = ("found", "missing")
 
 
 def _one_of(column: str, values: Iterable[str]) -> CheckConstraint:
@@ -278,6 +279,7 @@ class Delivery(Base):
     lease_until: Mapped[datetime | None]
     document_id: Mapped[str | None] = mapped_column(Words)  # the destination's id
     reason: Mapped[str | None] = mapped_column(Words)  # why it is where it is, for a person
+    held_for: Mapped[str | None] = mapped_column(String(20))  # receiver: held until Clearfacts knows its receiver
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     delivered_at: Mapped[datetime | None]
@@ -301,6 +303,33 @@ class DeliveryAttempt(Base):
     outcome: Mapped[str | None] = mapped_column(String(20))  # the lifecycle event it ended in
     reason: Mapped[str | None] = mapped_column(Words)
     response: Mapped[dict[str, Any] | None]
+
+
+class DeliveredDocument(Base):
+    """What the destination said last of a delivered document; one that was never asked about has no row."""
+
+    __tablename__ = "delivered_documents"
+    __table_args__ = (_one_of("status", DOCUMENT_STATUSES),)
+
+    delivery_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True)
+    document_id: Mapped[str] = mapped_column(Words)  # that was asked for: another one after a resend
+    status: Mapped[str | None] = mapped_column(String(10))  # NULL until it was answered once
+    document_type: Mapped[str | None] = mapped_column(Words)
+    document_date: Mapped[str | None] = mapped_column(Words)  # as it was told
+    payment_state: Mapped[str | None] = mapped_column(Words)
+    asked_at: Mapped[datetime]  # whether or not an answer came
+    answered_at: Mapped[datetime | None]
+    changed_at: Mapped[datetime | None]  # when an answer last differed from the one before
+
+
+class Lease(Base):
+    """Who alone may do something for a while, among all processes."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    holder: Mapped[uuid.UUID]
+    until: Mapped[datetime]
 
 
 class Alert(Base):
