@@ -29,6 +29,7 @@ class Control:
         self._erp, self._office, self._slack, self._faults, self._make = erp, office, slack, faults, make
         self._doors: dict[tuple[str, str], Callable[[Call], Answer]] = {
             ("GET", "/health"): lambda call: json_answer({"status": "ok"}),
+            ("GET", "/quiet"): lambda call: json_answer({"quiet": True}),
             ("GET", "/accepted"): self._accepted,
             ("GET", "/slack"): lambda call: json_answer({"messages": self._slack.messages}),
             ("GET", "/calls"): self._calls,

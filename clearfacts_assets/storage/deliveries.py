@@ -35,6 +35,7 @@ from clearfacts_assets.storage.tables import Delivery, DeliveryAttempt, InvoiceR
 SETTLE_PATIENCE_SECONDS = 60.0  # an answer that cannot be written costs a person's time: try longer than elsewhere
 REGISTER_ROUNDS = 20  # each lost one means that somebody else registered something
 CHARGED = frozenset({Event.NOT_SENT, Event.LOST})
+IN_DOUBT = "an earlier call got no answer that settles it, and may have been accepted all the same"
 FORCEABLE = frozenset({State.DELIVERED, State.REJECTED, State.WAIVED})
 
 _deliveries = cast(Table, Delivery.__table__)
@@ -269,9 +270,12 @@ def _settle(connection: Connection, settlements: Sequence[Settlement], now: date
         .with_for_update()
     ).mappings()
     records = {row["id"]: record_of(row) for row in rows}
+    doubted = _doubted(connection, settlements)
     changed, ended = [], []
     for settlement in settlements:
         record = records.get(settlement.delivery_id)
+        if record is not None and (record.id, record.generation) in doubted:
+            settlement = replace(settlement, events=(Event.LOST,), reason=f"{settlement.reason}; {IN_DOUBT}")
         if record is None or record.fence != settlement.fence:
             continue
         events = _possible(record.state, settlement)
@@ -287,6 +291,17 @@ def _settle(connection: Connection, settlements: Sequence[Settlement], now: date
         )
         _complete(connection, ended)
     return records
+
+
+def _doubted(connection: Connection, settlements: Sequence[Settlement]) -> set[tuple[UUID, int]]:
+    """Refused deliveries of which an earlier call, under the same idempotency key, may have been accepted."""
+    refused = [settlement.delivery_id for settlement in settlements if settlement.events[0] is Event.REFUSED]
+    if not refused:
+        return set()
+    query = select(_attempts.c.delivery_id, _attempts.c.generation).where(
+        _attempts.c.delivery_id.in_(refused), _attempts.c.outcome == Event.LOST
+    )
+    return {(row.delivery_id, row.generation) for row in connection.execute(query)}
 
 
 _CHANGEABLE = ("state", "attempts", "reason", "document_id", "delivered_at", "not_before", "lease_until", "updated_at")

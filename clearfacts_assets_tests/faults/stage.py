@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -21,8 +20,6 @@ from clearfacts_assets.storage.tables import Base, Delivery, DeliveryAttempt, In
 from clearfacts_assets_tests.faults.papers import Paper
 from clearfacts_assets_tests.faults.worker import Place, Worker, Workshop
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
-
-SETTLING = 0.2  # seconds after which the simulator has finished what it was still doing for dead clients
 
 
 class Stage:
@@ -48,7 +45,8 @@ class Stage:
         self.engine.dispose()
 
     def clear(self) -> None:
-        """An empty database and a simulator that has seen nothing."""
+        """An empty database and a simulator that has seen nothing, and has nothing left to do."""
+        self.simulator.become_quiet()
         with self.engine.begin() as connection:
             for entity in (InvoiceRow, DeliveryAttempt, Delivery, Job):  # the audit log can only be added to
                 connection.execute(delete(entity))
@@ -93,8 +91,7 @@ class Stage:
 
     def decide(self) -> int:
         """An honest person looks at Clearfacts and decides about all that waits. Returns the number of verdicts."""
-        if State.PARKED in {record.state for record in self.deliveries()}:
-            time.sleep(SETTLING)
+        self.simulator.become_quiet()
         accepted = self.accepted()
         by_key: defaultdict[str, list[DeliveryRecord]] = defaultdict(list)
         for record in self.deliveries():
@@ -121,6 +118,7 @@ class Stage:
 
     def check(self, papers: Sequence[Paper]) -> None:
         """What must hold after any scene, before a person decides anything."""
+        self.simulator.become_quiet()
         accepted, deliveries = self.accepted(), self.deliveries()
         self._never_twice(papers, accepted)
         self._nothing_claimed(deliveries)

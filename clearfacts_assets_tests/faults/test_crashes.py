@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from clearfacts_assets.invoices.lifecycle import State
+from clearfacts_assets.storage.deliveries import IN_DOUBT
 from clearfacts_assets_tests.faults.papers import papers
 from clearfacts_assets_tests.faults.stage import Stage
 from clearfacts_assets_tests.faults.worker import POINTS
@@ -76,3 +77,28 @@ def test_told_to_stop(stage: Stage, transport: str) -> None:
     assert stage.accepted().total() == states.count(State.DELIVERED) < 300
     assert stage.run(many, concurrency=16) == 0
     stage.check_all_delivered(many)
+
+
+def test_a_refusal_after_a_call_without_an_answer_is_not_believed(stage: Stage) -> None:
+    """The first call is accepted late, after its look-up; a second one is refused. Clearfacts has the document."""
+    stage.transport = "rest"
+    upload = {"match": {"operation": "upload"}}
+    stage.simulator.fault("clearfacts", "delay", seconds=0.5, times=1, **upload)
+    assert stage.run(SOME[:1], deadline=0.1, patience=0.0) == 0
+    assert stage.states() == {SOME[0].number: State.WAITING}
+    stage.simulator.fault("clearfacts", "status", status=422, **upload)
+    assert stage.run(SOME[:1], attempts=40) == 0
+    assert stage.states() == {SOME[0].number: State.DELIVERED}
+    stage.check_all_delivered(SOME[:1])
+
+
+def test_a_refusal_after_a_call_that_never_arrived_is_left_to_a_person(stage: Stage) -> None:
+    stage.transport = "rest"
+    upload = {"match": {"operation": "upload"}}
+    stage.simulator.fault("clearfacts", "hang", times=1, **upload)
+    stage.simulator.fault("clearfacts", "status", status=422, **upload)
+    assert stage.run(SOME[:1], deadline=0.1, attempts=3) == 0
+    (record,) = stage.deliveries()
+    assert (record.state, record.attempts) == (State.PARKED, 3)
+    assert IN_DOUBT in (record.reason or "")
+    assert stage.accepted().total() == 0

@@ -14,6 +14,7 @@ from clearfacts_assets_tests.faults.stage import Stage
 
 TRANSPORTS = ("graphql", "rest")
 SEEDS_IN_A_TEST = 20
+COMPLAINTS = 40  # lines of what workers said, shown of a failing seed; what failed stands after them, at the end
 
 # Seeds that once found something stay here: (transport, seed).
 FOUND_SOMETHING: tuple[tuple[str, int], ...] = (
@@ -53,9 +54,10 @@ def test_what_was_found_once_stays_mended(stage: Stage, transport: str, seed: in
 
 def play_seed(seed: int, transport: str, stage: Stage) -> Counter[str]:
     scene = scene_of(seed, transport)
+    stage.workshop.complaints()  # those of earlier seeds
     try:
         return play(scene, stage)
     except Exception as error:
-        error.add_note(f"failing seed: --first-seed {seed} --seeds 1 -k {transport}\n{scene}")
-        error.add_note(stage.workshop.complaints())
+        error.add_note("\n".join(stage.workshop.complaints().splitlines()[-COMPLAINTS:]))
+        error.add_note(f"{scene}\nfailing seed: --first-seed {seed} --seeds 1 -k {transport}\n{str(error)[-2000:]}")
         raise

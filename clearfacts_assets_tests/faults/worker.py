@@ -46,7 +46,8 @@ POINTS = (
     *("stored", "registering", "claiming", "claimed", "sending", "answered", "settling", "settled"),
     *("recording", "recorded"),
 )
-LONGEST_SECONDS = 30  # a worker that hangs shows where, and ends
+LONGEST_WAIT = 0.05  # seconds that a Retry-After may ask for
+LONGEST_SECONDS = 60  # a worker that hangs shows where, and ends
 SETTLE_PATIENCE = 5.0  # seconds
 FAILED = 3  # the exit code of a worker that raised
 
@@ -66,7 +67,8 @@ class Worker:
     batch: int = 5
     attempts: int = 4
     lease: float = 30.0
-    patience: float = 1.0
+    patience: float = 20.0
+    deadline: float = 20.0  # of one call
     force: str = ""  # the wish's request
 
 
@@ -78,8 +80,6 @@ class Place:
     transport: str
     clearfacts_url: str
     token: str
-    deadline: float = 0.25
-    longest_wait: float = 0.05
 
 
 def work(place: Place, worker: Worker, engine: Engine) -> None:
@@ -144,9 +144,9 @@ def _set_timers(worker: Worker) -> None:
 
 def _destination(place: Place, worker: Worker) -> ClearfactsRest | ClearfactsGraphql:
     common: dict[str, Any] = {
-        "connect_timeout": place.deadline,
-        "deadline": place.deadline,
-        "longest_wait": place.longest_wait,
+        "connect_timeout": worker.deadline,
+        "deadline": worker.deadline,
+        "longest_wait": LONGEST_WAIT,
         "connections": worker.concurrency,
     }
     if place.transport == "rest":
