@@ -15,7 +15,7 @@ from lxml import etree
 
 from clearfacts_assets.invoices.hints import HINTS
 from clearfacts_assets.invoices.model import Decision, Finding, Invoice, Report, Severity
-from clearfacts_assets.invoices.outline import element_at
+from clearfacts_assets.invoices.outline import element_at, let_go_of_outline
 from clearfacts_assets.invoices.policy import DOCUMENT_LAYER, Course, Policy, Profile, profile_of
 from clearfacts_assets.invoices.ports import ParsedDocument, RuleSet
 from clearfacts_assets.invoices.rules import MOST_OF_A_RULE, RuleOptions, build
@@ -82,6 +82,8 @@ class Inspector:
         except Exception as error:  # noqa: BLE001 - a mistake of ours holds up one document, not the day
             message = f"the rules could not be applied to this document ({type(error).__name__}: {error})"
             return failed(content, "DOC-FAULT", message, self._clock() - started)
+        finally:
+            let_go_of_outline(document)
 
     def _inspect(self, document: ParsedDocument, digest: str, started: float) -> Report:
         profile = profile_of(document.root)

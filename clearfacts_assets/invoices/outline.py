@@ -133,6 +133,13 @@ class Outline:
     def all(self, tag: str) -> Sequence[Element]:
         return self.by_tag.get(tag, _NONE)
 
+    def let_go(self) -> None:
+        """Untie parents from children, so that memory is free at once: finding such rings is a fifth of all work."""
+        for elements in self.by_tag.values():
+            for element in elements:
+                element.node = element.parent = element._all = None  # type: ignore[assignment]
+        self.top.node = None  # type: ignore[assignment]
+
 
 def outline_of(document: ParsedDocument) -> Outline:
     """The document's outline, read when the first rule set asks for it."""
@@ -140,6 +147,13 @@ def outline_of(document: ParsedDocument) -> Outline:
     if outline is None:
         outline = document.shared[_KEY] = Outline(document.root)
     return outline
+
+
+def let_go_of_outline(document: ParsedDocument) -> None:
+    """For who has finished with the document: nothing made from its outline may be used any more."""
+    outline: Outline | None = document.shared.pop(_KEY, None)
+    if outline is not None:
+        outline.let_go()
 
 
 _STEP = re.compile(r"/(?:(\w+):)?(\w[\w.-]*)(?:\[(\d+)\])?")

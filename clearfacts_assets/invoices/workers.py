@@ -2,14 +2,13 @@
 
 Saxon holds Python's lock, so threads do not make it faster; processes do. A worker is a fresh interpreter (never a
 fork) that imports only what inspection needs, and talks to us over one socket pair. It ends by itself when we end,
-however we end: its next read meets the end of the stream, and a timer that needs no Python lock ends it even in the
-middle of a document. What a document does to a worker (a crash, an endless loop) happens to that document alone: the
+however we end: its next read meets the end of the stream, and the system's alarm clock ends it even in the middle of a
+document. What a document does to a worker (a crash, an endless loop) happens to that document alone: the
 worker is replaced, the document gets a finding, the others go on.
 """
 
 from __future__ import annotations
 
-import faulthandler
 import gc
 import os
 import queue
@@ -239,6 +238,7 @@ class Workers:
 def _main() -> None:
     """A worker's life: build, say so, then a report for every document until the line ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; our parent decides
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process, whoever holds Python's lock
     line = Connection(int(sys.argv[1]))
     plan, document_seconds = line.recv()
     try:
@@ -258,9 +258,9 @@ def _main() -> None:
             gc.disable()  # a large document makes a million objects, and none is garbage before its end
             reports = []
             for content in contents:
-                faulthandler.dump_traceback_later(document_seconds, exit=True)
+                signal.setitimer(signal.ITIMER_REAL, document_seconds)
                 reports.append(inspector.inspect(content))
-                faulthandler.cancel_dump_traceback_later()
+                signal.setitimer(signal.ITIMER_REAL, 0)
             line.send(reports)
         except (EOFError, OSError):
             return
