@@ -29,6 +29,7 @@ CHANGEABLE = (
     "source.attempts",
     "source.deadline",
     "destination.token",
+    "destination.refresh_token",
     "destination.deadline",
     "delivery.attempts",
     "delivery.patience",
@@ -110,10 +111,13 @@ def signing_keys(known: Settings) -> Keyring:
     return Keyring("signing", setting=setting, file=known.home / "keys" / "signing.json")
 
 
-def in_force() -> Settings:
-    """The settings of this moment. Raises KeyringError, and what the database raises."""
+def in_force(*, anew: bool = False) -> Settings:
+    """The settings of this moment, or of some seconds ago unless they are read ``anew``.
+
+    Raises KeyringError, and what the database raises.
+    """
     known = settings.load()
-    return over(known, _changes(known.business_database_url).now(known))
+    return over(known, _changes(known.business_database_url).now(known, anew=anew))
 
 
 class _Changes:
@@ -123,9 +127,9 @@ class _Changes:
         self._engine, self._lock = open_engine(url), threading.Lock()
         self._read_at, self._values = float("-inf"), dict[str, str]()
 
-    def now(self, known: Settings) -> Mapping[str, str]:
+    def now(self, known: Settings, *, anew: bool) -> Mapping[str, str]:
         with self._lock:
-            if time.monotonic() - self._read_at >= FRESH_SECONDS:
+            if anew or time.monotonic() - self._read_at >= FRESH_SECONDS:
                 self._values = dict(repository(self._engine, known).values())
                 self._read_at = time.monotonic()
             return self._values

@@ -19,6 +19,7 @@ from sqlalchemy import Engine
 
 from clearfacts_assets import settings as configuration
 from clearfacts_assets.configuration import in_force
+from clearfacts_assets.credentials import Renewal
 from clearfacts_assets.invoices.destinations.clearfacts_graphql import ClearfactsGraphql
 from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRest
 from clearfacts_assets.invoices.ports import Destination, InvoiceSource
@@ -96,6 +97,7 @@ class ClearfactsResource(dg.ConfigurableResource[None]):
             deadline=limits.deadline,
             longest_wait=limits.longest_wait,
             connections=self.concurrency,
+            renew=Renewal(_engine(configuration.load().business_database_url), self.login_url),
         )
         try:
             yield destination

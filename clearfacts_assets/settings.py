@@ -55,7 +55,14 @@ class DestinationSettings(_Section):
     login_url: HttpUrl = Field(
         HttpUrl("https://login.clearfacts.be"), description="where Clearfacts' token is checked (userinfo)"
     )
-    token: SecretStr = Field(SecretStr(""), description="bearer token with scope upload_document")
+    token: SecretStr = Field(
+        SecretStr(""), description="bearer token with the scopes upload_document and read_administrations"
+    )
+    client_id: str = Field("", description="of our application at Clearfacts, where its tokens expire and are renewed")
+    client_secret: SecretStr = Field(SecretStr(""), description="of the same application")
+    refresh_token: SecretStr = Field(
+        SecretStr(""), description="by which a refused token is renewed; its successors are kept in the configuration"
+    )
     invoice_type: Literal["PURCHASE", "SALE"] = Field(
         "PURCHASE", description="PURCHASE: filed under the customer's VAT number; SALE: under the supplier's"
     )

@@ -27,6 +27,10 @@ class Secrets:
         shapes = {shape for secret in self._secrets for shape in _shapes(secret)}
         self._pattern = re.compile("|".join(map(re.escape, sorted(shapes, key=len, reverse=True)))) if shapes else None
 
+    def and_also(self, *secrets: str) -> Secrets:
+        """These and further ones."""
+        return Secrets(*self._secrets, *secrets)
+
     def remove(self, text: str) -> str:
         """The text without the secrets, also where it is cut off in the middle of one."""
         if self._pattern is None:

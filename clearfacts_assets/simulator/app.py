@@ -27,6 +27,7 @@ from clearfacts_assets.simulator.generator import (
 from clearfacts_assets.simulator.http import BODY_LIMIT, Answer, Call, Gone, TooLarge, Wire, json_answer, read_call
 from clearfacts_assets.simulator.ledger import AcceptedDocuments
 from clearfacts_assets.simulator.slack import Slack
+from clearfacts_assets.simulator.tokens import Tokens
 
 # What a client must show. They open nothing but this simulator.
 ERP_TOKEN = "simulated-erp-token"  # noqa: S105
@@ -70,13 +71,13 @@ class Simulator:
         self._accepted = AcceptedDocuments(options.state)
         office = Office(self._accepted, now, new_uuid)
         erp, slack = Erp(make(), ERP_TOKEN, now), Slack(SLACK_TOKEN, now)
-        self._faults = Faults()
+        self._faults, tokens = Faults(), Tokens(CLEARFACTS_TOKEN)
         self._systems: dict[str, _System] = {
             "erp": erp,
-            "clearfacts": Clearfacts(office, CLEARFACTS_TOKEN),
+            "clearfacts": Clearfacts(office, tokens),
             "slack": slack,
         }
-        self.control = Control(erp, office, slack, self._faults, make)
+        self.control = Control(erp, office, slack, tokens, self._faults, make)
         self.control.latency = options.latency
         self._in_hand = 0
 

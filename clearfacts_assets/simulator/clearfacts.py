@@ -9,11 +9,13 @@ from clearfacts_assets.simulator.clearfacts_rest import enclosed, error_answer, 
 from clearfacts_assets.simulator.faults import Fault
 from clearfacts_assets.simulator.filing import Office
 from clearfacts_assets.simulator.http import Answer, Call, json_answer
+from clearfacts_assets.simulator.tokens import Tokens
 
 _OPERATIONS = {
     ("POST", "/invoices"): "upload",
     ("GET", "/invoices"): "look_up",
     ("GET", "/oauth2-server/userinfo"): "userinfo",
+    ("POST", "/oauth2-server/token"): "token",
 }
 # Told apart by words in the body, the most telling first; the body of an upload may hold the other words too.
 _GRAPHQL_OPERATIONS = ((b"uploadFile", "upload"), (b"administration", "administrations"), (b"document", "document"))
@@ -22,8 +24,8 @@ _GRAPHQL_OPERATIONS = ((b"uploadFile", "upload"), (b"administration", "administr
 class Clearfacts:
     """The accounting platform's three doors before one back office."""
 
-    def __init__(self, office: Office, token: str) -> None:
-        self._office, self._token = office, token
+    def __init__(self, office: Office, tokens: Tokens) -> None:
+        self._office, self._tokens = office, tokens
 
     def operation(self, call: Call) -> str:
         if call.path != "/graphql":
@@ -34,7 +36,9 @@ class Clearfacts:
         return next((operation for word, operation in _GRAPHQL_OPERATIONS if word in call.body), "graphql")
 
     async def handle(self, call: Call, fault: Fault | None) -> Answer:
-        if call.token != self._token or (fault and fault.kind == "expired_token"):
+        if call.operation == "token":
+            return self._tokens.renew(call)
+        if (fault and fault.kind == "expired_token") or not self._tokens.admit(call.token):
             challenge = {"www-authenticate": 'Bearer error="invalid_token"'}
             return error_answer(401, "UNAUTHENTICATED", "the access token is missing, unknown or expired", challenge)
         if call.path == "/graphql":

@@ -169,14 +169,14 @@ def _shown(company: Company) -> dict[str, Any]:
 
 
 def _document(_: Any, info: GraphQLResolveInfo, id: str) -> dict[str, Any]:
-    found = info.context.office.accepted.by_uuid(id.lower())
+    found = info.context.office.document(id.lower())
     if found is None:
         raise GraphQLError(f"document {id} not found", extensions={"code": "NOT_FOUND"})
     return {
         "__typename": "InvoiceDocument",
-        "date": found.time[:10],
-        "type": found.invoice_type,
-        "paymentState": "UNPAID",
+        "date": found.date,
+        "type": found.type,
+        "paymentState": found.payment_state,
     }
 
 

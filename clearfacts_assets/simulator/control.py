@@ -13,6 +13,7 @@ from clearfacts_assets.simulator.filing import Office
 from clearfacts_assets.simulator.generator import Generator
 from clearfacts_assets.simulator.http import Answer, Call, json_answer
 from clearfacts_assets.simulator.slack import Slack
+from clearfacts_assets.simulator.tokens import Tokens
 
 PAGE = 1000
 MOST_IN_A_PAGE = 10_000
@@ -22,11 +23,20 @@ _NOTHING = Answer(204, b"", ())
 class Control:
     """Needs no token: the simulator listens where its user told it to, and holds nothing that is worth keeping."""
 
-    def __init__(self, erp: Erp, office: Office, slack: Slack, faults: Faults, make: Callable[..., Generator]) -> None:
+    def __init__(
+        self,
+        erp: Erp,
+        office: Office,
+        slack: Slack,
+        tokens: Tokens,
+        faults: Faults,
+        make: Callable[..., Generator],
+    ) -> None:
         self.calls: Counter[str] = Counter()
         self.connections = 0
         self.latency = 0.0
         self._erp, self._office, self._slack, self._faults, self._make = erp, office, slack, faults, make
+        self._tokens = tokens
         self._doors: dict[tuple[str, str], Callable[[Call], Answer]] = {
             ("GET", "/health"): lambda call: json_answer({"status": "ok"}),
             ("GET", "/quiet"): lambda call: json_answer({"quiet": True}),
@@ -39,6 +49,10 @@ class Control:
             ("POST", "/invoices"): self._add_invoice,
             ("DELETE", "/invoices"): self._clear_invoices,
             ("POST", "/administrations"): self._add_administration,
+            ("DELETE", "/administrations"): self._remove_administration,
+            ("POST", "/documents"): self._change_documents,
+            ("GET", "/tokens"): self._told_of_tokens,
+            ("POST", "/tokens"): self._expire_tokens,
             ("POST", "/reset"): self._reset,
         }
 
@@ -88,6 +102,24 @@ class Control:
         self._office.add_administration(str(asked["vat_number"]), str(asked["name"]))
         return json_answer(asked, 201)
 
+    def _remove_administration(self, call: Call) -> Answer:
+        self._office.remove_administration(str(_object(call, {"vat_number"}, set())["vat_number"]))
+        return _NOTHING
+
+    def _change_documents(self, call: Call) -> Answer:
+        """Let days pass for all documents, or change or forget one."""
+        asked = _object(call, set(), {"days", "uuid", "payment_state", "forgotten"})
+        self._office.afterwards.change(**asked)
+        return _NOTHING
+
+    def _told_of_tokens(self, call: Call) -> Answer:
+        return json_answer({"renewals": self._tokens.renewals, "refused": self._tokens.refused})
+
+    def _expire_tokens(self, call: Call) -> Answer:
+        asked = _object(call, {"after"}, {"lifetime"})
+        self._tokens.expire(int(asked["after"]), None if asked.get("lifetime") is None else int(asked["lifetime"]))
+        return _NOTHING
+
     def _reset(self, call: Call) -> Answer:
         """Forget everything; the body may set anew what the command line set at the start."""
         names = {"seed", "per_day", "broken_share", "duplicate_share", "latency_ms"}
@@ -98,6 +130,7 @@ class Control:
         self._erp.clear()
         self._office.clear()
         self._slack.clear()
+        self._tokens.clear()
         self._faults.clear()
         self.calls.clear()
         self.connections = 0

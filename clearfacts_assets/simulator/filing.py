@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from uuid import UUID
 
+from clearfacts_assets.simulator.afterwards import Afterwards, Filed
 from clearfacts_assets.simulator.erp import written
 from clearfacts_assets.simulator.faults import Fault
 from clearfacts_assets.simulator.ledger import AcceptedDocument, AcceptedDocuments, read_facts
@@ -50,16 +51,28 @@ class Office:
     def __init__(self, accepted: AcceptedDocuments, now: Callable[[], datetime], new_uuid: Callable[[], UUID]) -> None:
         self.accepted = accepted
         self.administrations = {company.number: company for company in RECEIVERS}
+        self.afterwards = Afterwards(now)
         self._now, self._new_uuid = now, new_uuid
 
     def add_administration(self, vat_number: str, name: str) -> None:
         number = company_number(vat_number)
         self.administrations[number] = Company(name, number, "", "", "", "", "")
 
+    def remove_administration(self, vat_number: str) -> None:
+        """Raises ValueError for one that is not there."""
+        if self.administrations.pop(company_number(vat_number), None) is None:
+            raise ValueError(f"there is no administration {vat_number}")
+
     def clear(self) -> None:
-        """Forget all documents, and all administrations that were added."""
+        """Forget all documents; the administrations are those of the start again."""
         self.administrations = {company.number: company for company in RECEIVERS}
         self.accepted.clear()
+        self.afterwards.clear()
+
+    def document(self, uuid: str) -> Filed | None:
+        """What became of a document; None for one that was never filed, or that is forgotten."""
+        found = self.accepted.by_uuid(uuid)
+        return None if found is None else self.afterwards.of(found)
 
     def file(self, upload: Upload, fault: Fault | None) -> AcceptedDocument:
         """Accept a document, or only seem to where a fault spoils the answer. Raises Refused."""

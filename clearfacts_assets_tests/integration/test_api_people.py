@@ -163,7 +163,7 @@ def test_a_secret_is_encrypted_used_and_never_shown_again(
     assert [answer.status_code for answer in seen] == [200] * 6
     assert seen[0].json()["data"] | {"updated_at": ""} == {
         "key": "destination.token",
-        "description": "bearer token with scope upload_document",
+        "description": "bearer token with the scopes upload_document and read_administrations",
         "is_secret": True,
         "is_changed": True,
         "value": None,

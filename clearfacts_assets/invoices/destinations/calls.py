@@ -7,14 +7,16 @@ may.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import Any
 
 import httpx
 
+from clearfacts_assets.invoices.destinations.token import Renew, Token, never
 from clearfacts_assets.invoices.ports import Denied, DestinationError, NotSent, Outcome, Refused, Unknown
 from clearfacts_assets.outgoing.body import BodyMalformed, BodyTooLarge, read_body
 from clearfacts_assets.outgoing.client import bounded, open_client
@@ -53,6 +55,7 @@ class Answer:
     json: Any  # None where the body is not JSON
     evidence: dict[str, Any]
     wait: float | None  # Retry-After in seconds, capped
+    renewal: str = ""  # why our token, refused, could not be renewed
 
     def means(self, meaning: Meaning, *, code: str = "", message: str = "") -> Outcome:
         """The outcome for every meaning but ACCEPTED, which takes a proof (then it is UNKNOWN)."""
@@ -62,8 +65,19 @@ class Answer:
         if meaning is Meaning.NOT_SENT:
             return NotSent(told, self.wait, self.evidence)
         if meaning is Meaning.DENIED:
-            return Denied(f"{told}: renew destination.token", self.evidence)
+            return Denied(f"{told}: {self.what_to_renew}", self.evidence)
         return Unknown(f"{told}, which settles nothing: look the document up in Clearfacts", self.evidence)
+
+    @property
+    def what_to_renew(self) -> str:
+        """What to do about a refused token."""
+        failed = f" (it could not be renewed by itself: {self.renewal})" if self.renewal else ""
+        return f"renew destination.token{failed}"
+
+
+def denied_by_status(answer: Answer) -> bool:
+    """Whether the answer refuses our token, whatever the transport."""
+    return STATUSES.get(answer.status) is Meaning.DENIED
 
 
 class Calls:
@@ -77,12 +91,20 @@ class Calls:
         deadline: float,
         longest_wait: float,
         connections: int,
+        renew: Renew = never,
+        denied: Callable[[Answer], bool] = denied_by_status,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.secrets = Secrets(token.strip())
+        """``denied`` says of an answer that it refuses our token, and so that nothing was accepted."""
+        self._token, self._denied = Token(token, renew), denied
         self._deadline, self._longest_wait, self._now = deadline, longest_wait, now
         self._client = open_client(connections=connections, connect_timeout=connect_timeout, deadline=deadline)
-        self._client.headers.update({"Accept-Encoding": "gzip", **bearer(token)})
+        self._client.headers["Accept-Encoding"] = "gzip"
+
+    @property
+    def secrets(self) -> Secrets:
+        """Every token that calls have carried so far."""
+        return self._token.secrets
 
     def request(self, method: str, address: str, **content: Any) -> httpx.Request:
         """A request with its whole body made, so that nothing of ours can fail between its bytes."""
@@ -91,9 +113,33 @@ class Calls:
         return request
 
     def ask(self, request: httpx.Request) -> Answer | NotSent | Unknown:
-        """Send once. NotSent where provably nothing left, Unknown where something did and no whole answer came."""
+        """Send once. NotSent where provably nothing left, Unknown where something did and no whole answer came.
+
+        Where the answer refuses our token, nothing was accepted: it is sent once more if there is another token, and
+        time left before the one deadline of both.
+        """
+        ends = time.monotonic() + self._deadline
+        refused = self._token.value
+        answer = self._once(request, refused, self._deadline)
+        if not isinstance(answer, Answer) or not self._denied(answer):
+            return answer
+        try:
+            fresh = self._token.instead_of(refused)
+        except DestinationError as error:
+            return replace(answer, renewal=str(error))
+        left = ends - time.monotonic()
+        return answer if fresh is None or left <= 0 else self._once(request, fresh, left)
+
+    def _once(self, request: httpx.Request, token: str, seconds: float) -> Answer | NotSent | Unknown:
+        request.headers.update(bearer(token))
+        answer = self._sent(request, seconds)
+        if isinstance(answer, Answer) and not self._denied(answer):
+            self._token.worked(token)
+        return answer
+
+    def _sent(self, request: httpx.Request, seconds: float) -> Answer | NotSent | Unknown:
         body, response = bytearray(), None
-        with bounded(self._deadline) as call:
+        with bounded(seconds) as call:
             try:
                 response = self._client.send(request, stream=True)
                 try:
@@ -117,9 +163,9 @@ class Calls:
         answer = self.ask(request)
         if not isinstance(answer, Answer):
             raise DestinationError(answer.reason)
-        if STATUSES.get(answer.status) is Meaning.DENIED:
+        if self._denied(answer):
             told = f"{answer.address} refuses our token with HTTP {answer.status}"
-            raise DestinationError(f"{told}: renew destination.token")
+            raise DestinationError(f"{told}: {answer.what_to_renew}")
         return answer
 
     def close(self) -> None:

@@ -11,8 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clearfacts_assets.invoices.destinations.calls import STATUSES, Answer, Calls, Meaning, document_uuid
-from clearfacts_assets.invoices.ports import Accepted, DestinationError, Outcome, Parcel, Unknown
+from clearfacts_assets.invoices.destinations.calls import (
+    STATUSES,
+    Answer,
+    Calls,
+    Meaning,
+    denied_by_status,
+    document_uuid,
+)
+from clearfacts_assets.invoices.destinations.token import Renew, never
+from clearfacts_assets.invoices.ports import Accepted, Denied, DestinationError, Outcome, Parcel, Unknown
 from clearfacts_assets.outgoing.headers import correlation, plain_address
 
 UPLOAD = (
@@ -100,6 +108,7 @@ class ClearfactsGraphql:
         deadline: float = 30,
         longest_wait: float = 300,
         connections: int = 8,
+        renew: Renew = never,
         known_errors: Sequence[ErrorMeaning] = KNOWN_ERRORS,
     ) -> None:
         """Times in seconds. Raises ValueError for an address or a token that cannot be used."""
@@ -112,6 +121,8 @@ class ClearfactsGraphql:
             deadline=deadline,
             longest_wait=longest_wait,
             connections=connections,
+            renew=renew,
+            denied=self._denied,
         )
 
     def send(self, parcel: Parcel) -> Outcome:
@@ -187,6 +198,11 @@ class ClearfactsGraphql:
             if identifier:
                 return Accepted(identifier, answer.evidence)
         return answer.means(Meaning.UNKNOWN, message="neither a plain success nor a plain error")
+
+    def _denied(self, answer: Answer) -> bool:
+        """Whether our token is refused: by the status, or by an error that says so."""
+        told = answer.json.get("errors") if isinstance(answer.json, dict) else None
+        return denied_by_status(answer) or (bool(told) and isinstance(self._outcome(answer), Denied))
 
     def _refusal(self, answer: Answer, errors: Any) -> Outcome:
         """All errors must be known to mean the same; then the first one speaks for them."""

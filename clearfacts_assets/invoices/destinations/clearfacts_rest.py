@@ -6,6 +6,7 @@ import base64
 from typing import Any
 
 from clearfacts_assets.invoices.destinations.calls import STATUSES, Answer, Calls, Meaning, document_uuid
+from clearfacts_assets.invoices.destinations.token import Renew, never
 from clearfacts_assets.invoices.ports import Accepted, DestinationError, Outcome, Parcel, Unknown
 from clearfacts_assets.outgoing.headers import correlation, plain_address
 
@@ -44,6 +45,7 @@ class ClearfactsRest:
         deadline: float = 30,
         longest_wait: float = 300,
         connections: int = 8,
+        renew: Renew = never,
     ) -> None:
         """Times in seconds. Raises ValueError for an address or a token that cannot be used."""
         self._address = plain_address(base_url) + "/invoices"
@@ -53,6 +55,7 @@ class ClearfactsRest:
             deadline=deadline,
             longest_wait=longest_wait,
             connections=connections,
+            renew=renew,
         )
 
     def send(self, parcel: Parcel) -> Outcome:

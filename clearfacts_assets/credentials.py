@@ -1,0 +1,103 @@
+"""Clearfacts' token when it is refused: another one, if somebody has set one or a refresh token buys one.
+
+Any number of processes may be refused at once. One of them renews, under a lease; the others take what it got, because
+a refresh token is good for one use and its successor must not be lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import UTC, datetime
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from clearfacts_assets import configuration, settings
+from clearfacts_assets.configuration import in_force
+from clearfacts_assets.invoices.destinations.oauth import Client, Tokens, refreshed
+from clearfacts_assets.invoices.ports import DestinationError
+from clearfacts_assets.settings import DestinationSettings
+from clearfacts_assets.storage.audit import Actor
+from clearfacts_assets.storage.keyring import KeyringError, cipher
+from clearfacts_assets.storage.leases import leased
+
+logger = logging.getLogger(__name__)
+
+LEASE = "destination.token"
+DEADLINE_SECONDS = 10.0  # for the login's answer
+LEASE_SECONDS = 3 * DEADLINE_SECONDS
+WAIT_SECONDS = DEADLINE_SECONDS + 2  # for another process that renews
+POLL_SECONDS = 0.1
+ACTOR = Actor("token renewal")
+
+
+class Renewal:
+    """``renew`` of a client of Clearfacts, with our settings and our database behind it."""
+
+    def __init__(self, engine: Engine, login_url: str) -> None:
+        self._engine, self._login_url = engine, login_url
+
+    def __call__(self, refused: str) -> str | None:
+        """Another token than the one that was refused, or None where there is none. Raises DestinationError."""
+        try:
+            return self._renew(refused)
+        except (SQLAlchemyError, KeyringError) as error:
+            told = f"{error}" if isinstance(error, KeyringError) else "our database does not answer"
+            raise DestinationError(told) from error
+
+    def _renew(self, refused: str) -> str | None:
+        patience = time.monotonic() + WAIT_SECONDS
+        known = _destination()
+        while _token(known) == refused:
+            if not (known.client_id and known.refresh_token.get_secret_value()):
+                return None
+            with leased(self._engine, LEASE, LEASE_SECONDS) as ours:
+                known = _destination()  # another process may have renewed it since we looked
+                if ours and _token(known) == refused:
+                    return self._buy(known)
+            if not ours:
+                if time.monotonic() > patience:
+                    raise DestinationError("another process is renewing it and does not come to an end")
+                time.sleep(POLL_SECONDS)
+        return _token(known)
+
+    def _buy(self, known: DestinationSettings) -> str:
+        cipher(configuration.encryption_keys(settings.load()))  # nothing is spent that could not be kept
+        tokens = refreshed(
+            Client(self._login_url, known.client_id, known.client_secret.get_secret_value()),
+            known.refresh_token.get_secret_value(),
+            connect_timeout=known.connect_timeout,
+            deadline=DEADLINE_SECONDS,
+        )
+        try:
+            self._keep(tokens)
+        except SQLAlchemyError as error:
+            what = "destination.refresh_token has to be set anew" if tokens.refresh else "it is renewed again next time"
+            logger.error("the renewed token could not be kept (%s): %s", type(error).__name__, what)
+        else:
+            in_force(anew=True)  # so that this process does not show the old one for some seconds more
+            logger.info("Clearfacts refused the token; it was renewed")
+        return tokens.access
+
+    def _keep(self, tokens: Tokens) -> None:
+        """The successor first: with it and the old token, all can be had again."""
+        found = configuration.repository(self._engine, settings.load())
+        for key, value in (("destination.refresh_token", tokens.refresh), ("destination.token", tokens.access)):
+            if value is not None:
+                found.set(
+                    key,
+                    configuration.as_json(key, value),
+                    secret=True,
+                    description=configuration.field_of(key).description or "",
+                    actor=ACTOR,
+                    now=datetime.now(UTC),
+                )
+
+
+def _destination() -> DestinationSettings:
+    return in_force(anew=True).destination
+
+
+def _token(known: DestinationSettings) -> str:
+    return known.token.get_secret_value().strip()
