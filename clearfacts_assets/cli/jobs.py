@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
@@ -80,7 +79,7 @@ def show(
         ]
         print_json(result)
         return
-    _print(jobs, job)
+    _print(engine, jobs, job)
 
 
 def print_job(engine: Engine, job_id: UUID) -> None:
@@ -92,10 +91,12 @@ def print_job(engine: Engine, job_id: UUID) -> None:
     if job is None:
         out.print(f"The run {job_id} ended before it could open its job; its page in Dagster says why.")
         return
-    _print(jobs, job)
+    _print(engine, jobs, job)
 
 
-def _print(jobs: JobRepository, job: JobRecord) -> None:
+def _print(engine: Engine, jobs: JobRepository, job: JobRecord) -> None:
+    from clearfacts_assets.storage.reasons import reasons_of
+
     counts = jobs.counts(job.id)
     colour = {"completed": "green", "failed": "red"}.get(job.status, "yellow")
     print_table(
@@ -106,14 +107,12 @@ def _print(jobs: JobRepository, job: JobRecord) -> None:
     )
     if job.error_message:
         say(job.error_message, style="red")
-    not_sent = jobs.errors(job.id, SHOWN_ERRORS, statuses=("failed", "pending"))
-    if not_sent:
-        reasons = Counter(one.error for one in not_sent)
-        example = {one.error: one.invoice_id for one in reversed(not_sent)}
+    reasons = reasons_of(engine, job.id)
+    if reasons:
         print_table(
             "Why some did not leave",
             ("invoices", "reason", "for example"),
-            [(count, reason or "not tried yet", example[reason]) for reason, count in reasons.most_common()],
+            [(reason.invoices, reason.text, reason.example) for reason in reasons],
             right=("invoices",),
             whole=("for example",),
         )

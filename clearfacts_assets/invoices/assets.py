@@ -33,8 +33,8 @@ from clearfacts_assets.resources import ClearfactsResource, DatabaseResource, So
 from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices import InvoiceRepository
 from clearfacts_assets.storage.jobs import JobRepository
+from clearfacts_assets.storage.reasons import reasons_of
 
-REASONS_READ = 2000  # invoices whose reasons are counted for the table
 BATCH = 200  # rows written in one transaction
 WHAT_IS_LEFT = "What was not sent keeps its place: materialize the partition again to send it."
 GROUP, OWNERS = "invoice_delivery", ["team:finance"]
@@ -253,7 +253,7 @@ def job_metrics(context: dg.AssetExecutionContext, database: DatabaseResource) -
         measured = book.measured()
         rows.follow_deliveries(measured, now=_now())
         counts, amounts = jobs.counts(measured), rows.amounts_sent(measured)
-        reasons = Counter(error.error for error in jobs.errors(measured, REASONS_READ, statuses=("failed", "pending")))
+        reasons = reasons_of(engine, measured)
         seconds = book.seconds_of(measured)
         results = {
             "total_invoices": counts.total,
@@ -273,8 +273,8 @@ def job_metrics(context: dg.AssetExecutionContext, database: DatabaseResource) -
                     [(document, currency, f"{amount:f}") for (document, currency), amount in sorted(amounts.items())],
                 ),
                 "why_some_did_not_leave": table(
-                    {"invoices": "int", "reason": "string"},
-                    [(count, reason or "not tried yet") for reason, count in reasons.most_common()],
+                    {"invoices": "int", "reason": "string", "for_example": "string"},
+                    [(reason.invoices, reason.text, reason.example) for reason in reasons],
                 ),
                 **links(measured),
             },

@@ -134,7 +134,13 @@ class Inspector:
 
 def _finding(unreadable: Unreadable) -> Finding:
     return Finding(
-        unreadable.rule, DOCUMENT_LAYER, Severity.ERROR, unreadable.message, unreadable.location, unreadable.line
+        unreadable.rule,
+        DOCUMENT_LAYER,
+        Severity.ERROR,
+        unreadable.message,
+        unreadable.location,
+        unreadable.line,
+        HINTS.get(unreadable.rule, ""),
     )
 
 

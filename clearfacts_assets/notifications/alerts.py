@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -16,10 +15,9 @@ from clearfacts_assets.notifications.slack import Slack, open_client
 from clearfacts_assets.settings import Settings
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.jobs import JobRecord, JobRepository
+from clearfacts_assets.storage.reasons import reasons_of
 from clearfacts_assets.storage.tables import Alert
 
-REASONS_READ = 2000  # invoices that did not leave, whose reasons are counted for one message
-NOT_TRIED = "not tried yet"
 LOOK_BACK = timedelta(days=2)  # how far back jobs are looked at that nobody was told of
 JOBS_AT_ONCE = 500
 
@@ -34,7 +32,7 @@ def tell_of_job(engine: Engine, known: Settings, job_id: UUID, *, now: datetime)
     counts = messages.Counts(counted.total, counted.sent, counted.failed, counted.duplicates, counted.pending)
     if job.status == "completed" and not _success_is_told(known, counts):
         return False
-    reasons = Counter(one.error or NOT_TRIED for one in jobs.errors(job_id, REASONS_READ, ("failed", "pending")))
+    reasons = {reason.text: reason.invoices for reason in reasons_of(engine, job_id)}
     run = _run_of(job, known)
     if job.status == "failed":
         message = messages.job_failed(messages.JobFailed(run, job.error_message or "", counts, reasons))
