@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import getpass
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +14,7 @@ import typer
 
 from clearfacts_assets.cli.console import fail, instant, out, print_json, print_more, print_table, say
 from clearfacts_assets.cli.identifiers import one_id, short
-from clearfacts_assets.invoices.lifecycle import State, Verdict
+from clearfacts_assets.invoices.lifecycle import WAITS_FOR_A_PERSON, State, Verdict
 
 if TYPE_CHECKING:
     from clearfacts_assets.invoices.ports import DeliveryRecord
@@ -39,7 +41,7 @@ def list_(
         return
     print_table(
         "Deliveries",
-        ("delivery", "state", "invoice", "supplier", "since", "reason"),
+        ("delivery", "state", "invoice", "supplier", "since"),
         [
             (
                 short(one.id),
@@ -47,13 +49,35 @@ def list_(
                 one.key.number + (f" (revision {one.revision})" if one.revision > 1 else ""),
                 one.key.supplier,
                 instant(one.updated_at),
-                one.reason,
             )
             for one in page.items
         ],
-        whole=("delivery", "state", "supplier"),
+        whole=("delivery", "state", "supplier", "since"),
     )
+    _print_reasons(page.items)
     print_more(page.next_cursor)
+
+
+def _print_reasons(deliveries: Sequence[DeliveryRecord]) -> None:
+    """Below the table, because a reason is long and many share one; and what to do about those that wait."""
+    reasons = Counter((one.state, one.reason) for one in deliveries if one.reason)
+    if not reasons:
+        return
+    print_table(
+        "Why",
+        ("deliveries", "state", "reason"),
+        [(count, state, reason) for (state, reason), count in reasons.most_common()],
+        right=("deliveries",),
+        whole=("state",),
+    )
+    if any(one.state in WAITS_FOR_A_PERSON for one in deliveries):
+        out.print(
+            "\nLook:    clearfacts deliveries show ID"
+            '\nDecide:  clearfacts deliveries resolve ID --as delivered|resend|waive --reason "..."',
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 @app.command()
