@@ -22,7 +22,8 @@ from clearfacts_assets.configuration import in_force
 from clearfacts_assets.credentials import Renewal
 from clearfacts_assets.invoices.destinations.clearfacts_graphql import ClearfactsGraphql
 from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRest
-from clearfacts_assets.invoices.ports import Destination, InvoiceSource
+from clearfacts_assets.invoices.ports import DeliveryLedger, Destination, InvoiceSource, NamesAdministrations
+from clearfacts_assets.invoices.receivers import Admit, Directory, ReceiverCheck, everything
 from clearfacts_assets.invoices.sources.folder import Folder
 from clearfacts_assets.invoices.sources.java_backend import JavaBackend
 from clearfacts_assets.invoices.validation import Validator, validator_from
@@ -103,6 +104,19 @@ class ClearfactsResource(dg.ConfigurableResource[None]):
             yield destination
         finally:
             destination.close()
+
+    def admit(self, destination: Destination, ledger: DeliveryLedger) -> Admit:
+        """What one run lets go on: documents of known receivers, where the settings and the transport allow to ask."""
+        known = in_force().destination
+        if not (known.check_receivers and isinstance(destination, NamesAdministrations)):
+            return everything
+        directory = _directory(self.base_url)
+        return ReceiverCheck(ledger, destination, directory, self.invoice_type, known.receivers_fresh).admit
+
+
+@lru_cache(maxsize=4)
+def _directory(base_url: str) -> Directory:
+    return Directory()
 
 
 class SlackResource(DagsterSlackResource):

@@ -66,6 +66,12 @@ class DestinationSettings(_Section):
     invoice_type: Literal["PURCHASE", "SALE"] = Field(
         "PURCHASE", description="PURCHASE: filed under the customer's VAT number; SALE: under the supplier's"
     )
+    check_receivers: bool = Field(
+        True, description="hold what Clearfacts has no administration for, before it is sent (graphql only)"
+    )
+    receivers_fresh: Seconds = Field(
+        3600, description="seconds for which a process goes by the administrations it was told"
+    )
     connect_timeout: Seconds = Field(5, description="seconds to connect")
     deadline: Seconds = Field(30, description="seconds for one whole call, however slowly it drips")
     longest_wait: Seconds = Field(300, description="most seconds that a Retry-After may ask for")

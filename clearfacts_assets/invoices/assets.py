@@ -179,13 +179,14 @@ def processed_invoices(
     """The accepted invoices, each delivered to Clearfacts once.
 
     An invoice that was delivered before is a duplicate and is not sent. One whose number is known with other content,
-    or of which nobody can tell whether Clearfacts has it, waits for a person: `clearfacts deliveries list`. No step
-    here is retried blindly: materialize the partition again, and what is left is sent.
+    whose receiver has no administration at Clearfacts, or of which nobody can tell whether Clearfacts has it, waits for
+    a person: `clearfacts deliveries list`. No step here is retried blindly: materialize the partition again, and what
+    is left is sent.
 
     Configuration: `force_processing` sends again, knowingly, what was delivered before.
     """
     engine = database.engine()
-    rows = InvoiceRepository(engine)
+    rows, ledger = InvoiceRepository(engine), SqlDeliveryLedger(engine)
     statuses: Counter[InvoiceStatus] = Counter()
     not_sent: list[tuple[str, str, str]] = []
     started = time.monotonic()
@@ -196,7 +197,7 @@ def processed_invoices(
             names: dict[UUID, str] = {}
             for results in delivery.deliver(
                 remembering(names, rows.batches_to_deliver(book.job.id, BATCH)),
-                ledger=SqlDeliveryLedger(engine),
+                ledger=ledger,
                 destination=destination,
                 run_id=book.job.id,
                 pace=pace_from(in_force().delivery),
@@ -204,6 +205,7 @@ def processed_invoices(
                 correlation_id=book.job.correlation_id,
                 force=force_of(book.job, config),
                 dead_run_ids=dead_runs(context.instance, engine),
+                admit=clearfacts.admit(destination, ledger),
                 should_stop=check_captured_interrupt,
                 on_stop=lambda reason: book.note_problem(f"Delivery stopped: {reason}. {WHAT_IS_LEFT}"),
             ):

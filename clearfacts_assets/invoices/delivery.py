@@ -36,6 +36,7 @@ from clearfacts_assets.invoices.ports import (
     Settlement,
     Unknown,
 )
+from clearfacts_assets.invoices.receivers import Admit, everything
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ def deliver(
     correlation_id: str = "",
     force: Force | None = None,
     dead_run_ids: Collection[UUID] = (),
+    admit: Admit = everything,
     should_stop: Callable[[], bool] = lambda: False,
     on_stop: Callable[[str], None] = lambda reason: None,
     monotonic: Callable[[], float] = time.monotonic,
@@ -77,8 +79,8 @@ def deliver(
     Batches are taken lazily, so that memory does not grow with their number. What cannot be sent now stays in the
     ledger and is PENDING, with the reason. ``should_stop`` ends the run early: calls under way are finished and
     written down, the rest keeps its place. ``on_stop`` hears why a run ends before its time, whoever ended it.
-    ``dead_run_ids`` are runs known to be dead; what they were sending becomes unknown. ``reached`` hears the names of
-    the points at which a crash would matter; faults are injected there.
+    ``dead_run_ids`` are runs known to be dead; what they were sending becomes unknown. ``admit`` says what may go on of
+    each batch. ``reached`` hears the names of the points at which a crash would matter; faults are injected there.
     """
     ledger.expire(dead_run_ids)
     pace = pace or Pace()
@@ -91,6 +93,7 @@ def deliver(
         invoice_type=invoice_type,
         correlation_id=correlation_id,
         force=force,
+        admit=admit,
         should_stop=should_stop,
         on_stop=on_stop,
         monotonic=monotonic,
@@ -115,6 +118,7 @@ class _Run:
     invoice_type: str
     correlation_id: str
     force: Force | None
+    admit: Admit
     should_stop: Callable[[], bool]
     on_stop: Callable[[str], None]
     monotonic: Callable[[], float]
@@ -169,8 +173,7 @@ class _Run:
         self._settle([(future, self.flying.pop(future)) for future in list(self.flying)])
 
     def _look_for_stop(self) -> bool:
-        told = self.should_stop()
-        if told:
+        if told := self.should_stop():
             self._stop("the run was told to stop")
         return told
 
@@ -199,7 +202,8 @@ class _Run:
 
     def _take_on(self, batch: Sequence[Candidate]) -> None:
         self.reached("registering")
-        answers = self.ledger.register(self.run_id, self.destination.name, batch, self.force)
+        registered = self.ledger.register(self.run_id, self.destination.name, batch, self.force)
+        answers = self.admit(batch, registered, self._stop)
         for candidate, answer in zip(batch, answers, strict=True):
             delivery = answer.delivery
             known = self.mine.get(delivery.id)

@@ -13,7 +13,7 @@ class State(StrEnum):
     """Where a delivery stands. ``DELIVERED`` and ``WAIVED`` are final: only a person's decision leaves them."""
 
     READY = "ready"  # validated and unique; may be claimed
-    HELD = "held"  # a known key with changed content; a person decides
+    HELD = "held"  # a known key with changed content, or a receiver that Clearfacts does not know; a person decides
     SENDING = "sending"  # claimed under a lease; an attempt is recorded and bytes may be leaving
     WAITING = "waiting"  # provably not accepted; due again later
     UNKNOWN = "unknown"  # may have been accepted
@@ -29,6 +29,8 @@ class Event(StrEnum):
     REGISTERED = "registered"  # a key that nobody has seen
     CHANGED = "changed"  # a known key with other content
     CORRECTED = "corrected"  # ... after a refusal: the remedy that was asked for
+    UNRECOGNISED = "unrecognised"  # Clearfacts has no administration of its receiver
+    RECOGNISED = "recognised"  # ... and now it has one
     CLAIMED = "claimed"
     ACCEPTED = "accepted"
     REFUSED = "refused"
@@ -48,6 +50,9 @@ TRANSITIONS: dict[tuple[State | None, Event], State] = {
     (None, Event.REGISTERED): State.READY,
     (None, Event.CHANGED): State.HELD,
     (None, Event.CORRECTED): State.READY,
+    (State.READY, Event.UNRECOGNISED): State.HELD,
+    (State.WAITING, Event.UNRECOGNISED): State.HELD,
+    (State.HELD, Event.RECOGNISED): State.READY,
     (State.READY, Event.CLAIMED): State.SENDING,
     (State.WAITING, Event.CLAIMED): State.SENDING,
     (State.SENDING, Event.ACCEPTED): State.DELIVERED,

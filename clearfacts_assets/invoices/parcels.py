@@ -11,6 +11,7 @@ PURCHASE, SALE = "PURCHASE", "SALE"  # Clearfacts' InvoiceTypeArgument
 DIGEST_IN_NAME = 16  # hexadecimal digits of the key's digest in a file name
 LONGEST_NUMBER_IN_NAME = 60
 
+_BELGIAN = re.compile(r"(?:BE)?(\d{9,10})", re.ASCII)
 _BELGIAN_ENDPOINTS = ("0208", "9925")  # KBO/BCE number, Belgian VAT number
 _UNFIT_FOR_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -57,6 +58,16 @@ def administration(invoice: Invoice, invoice_type: str) -> str:
     """
     party = invoice.customer if invoice_type == PURCHASE else invoice.supplier
     return _vat_number(party)
+
+
+def company_number(vat_number: str) -> str:
+    """A Belgian VAT or enterprise number, however it is written, as Clearfacts names a company: ten digits without BE.
+
+    Old numbers of nine digits begin with a 0 today. Other numbers keep their letters and digits.
+    """
+    compact = _compact(vat_number)
+    belgian = _BELGIAN.fullmatch(compact)
+    return belgian.group(1).zfill(10) if belgian else compact
 
 
 def _vat_number(party: Party) -> str:

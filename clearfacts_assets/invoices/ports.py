@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
 
 from lxml import etree
@@ -175,6 +175,42 @@ class Destination(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Administration:
+    """A company's file at the destination that our token may see."""
+
+    name: str
+    company_number: str  # ten digits, without BE
+
+
+@runtime_checkable
+class NamesAdministrations(Protocol):
+    """A destination that says whose documents it takes."""
+
+    def administrations(self) -> list[Administration]:
+        """All of them. Raises DestinationError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FiledDocument:
+    """What became of a delivered document; None where the destination does not say."""
+
+    document_id: str
+    date: str | None
+    type: str | None
+    payment_state: str | None
+
+
+@runtime_checkable
+class TellsOfDocuments(Protocol):
+    """A destination that can be asked what became of a document."""
+
+    def document(self, document_id: str) -> FiledDocument | None:
+        """None where it has none with this id. Raises DestinationError where it does not say."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """An accepted document of a job, to be delivered unless the ledger says otherwise."""
 
@@ -194,6 +230,9 @@ class DeliveryResult:
     delivery_id: UUID | None = None
     message: str = ""
     response: Mapping[str, Any] = field(default_factory=dict)
+
+
+HELD_FOR_RECEIVER = "receiver"
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +255,7 @@ class DeliveryRecord:
     created_at: datetime
     updated_at: datetime
     delivered_at: datetime | None
+    held_for: str | None = None  # HELD_FOR_RECEIVER; None for what is held for its content
 
     @property
     def idempotency_key(self) -> str:
@@ -265,6 +305,14 @@ class DeliveryLedger(Protocol):
         A new key is READY. A known key with known content is what it is. With other content it is a new revision:
         HELD, or READY where all before it were refused.
         """
+        ...
+
+    def hold(self, reasons: Mapping[UUID, str]) -> dict[UUID, DeliveryRecord]:
+        """Make HELD, for its receiver, what may be claimed; each with its reason. Returns all as they are then."""
+        ...
+
+    def release(self, delivery_ids: Sequence[UUID]) -> dict[UUID, DeliveryRecord]:
+        """Make READY again what is held for its receiver, and nothing else. Returns all as they are then."""
         ...
 
     def claim(

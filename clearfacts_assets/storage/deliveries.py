@@ -25,8 +25,10 @@ from clearfacts_assets.storage.delivery_rows import (
     attempt_of,
     audit,
     first_event,
+    hold,
     new_record,
     record_of,
+    release,
     resent,
     values_of,
 )
@@ -72,6 +74,16 @@ class SqlDeliveryLedger:
             except _Raced:
                 continue
         raise RuntimeError(f"run {run_id} lost {REGISTER_ROUNDS} races for the same keys")
+
+    def hold(self, reasons: Mapping[UUID, str]) -> dict[UUID, DeliveryRecord]:
+        if reasons:
+            write(self._engine, lambda to: hold(to, reasons, self._now(to)), repeatable=True)
+        return self.states(list(reasons))
+
+    def release(self, delivery_ids: Sequence[UUID]) -> dict[UUID, DeliveryRecord]:
+        if delivery_ids:
+            write(self._engine, lambda to: release(to, delivery_ids, self._now(to)), repeatable=True)
+        return self.states(delivery_ids)
 
     def claim(
         self, run_id: UUID, delivery_ids: Sequence[UUID], lease: float, correlation_id: str = ""

@@ -195,6 +195,7 @@ def _apply(
         values = resent(record, note, now)
     else:
         values = {"state": after(record.state, event), "not_before": None, "reason": note, "updated_at": now}
+        values["held_for"] = None
     if event is Event.CONFIRMED:
         values["delivered_at"] = now
     connection.execute(update(_deliveries).where(_deliveries.c.id == record.id).values(values))

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
-from uuid import uuid4
+from typing import Any, cast
+from uuid import UUID, uuid4
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table, update
 
-from clearfacts_assets.invoices.lifecycle import Event, State, after
+from clearfacts_assets.invoices.lifecycle import Event, State, after, before
 from clearfacts_assets.invoices.model import DocumentType, InvoiceKey
-from clearfacts_assets.invoices.ports import DeliveryRecord
+from clearfacts_assets.invoices.ports import HELD_FOR_RECEIVER, DeliveryRecord
 from clearfacts_assets.storage.audit import Actor, record
+from clearfacts_assets.storage.tables import Delivery
+
+_deliveries = cast(Table, Delivery.__table__)
 
 KEY = ("destination", "receiver", "supplier", "document_type", "number", "issue_year")
 PLAIN = (
     *("id", "revision", "content_sha256", "generation", "attempts", "fence", "run_id", "lease_until", "not_before"),
-    *("document_id", "reason", "created_at", "updated_at", "delivered_at"),
+    *("document_id", "reason", "created_at", "updated_at", "delivered_at", "held_for"),
 )
 
 
@@ -78,11 +81,42 @@ def resent(delivery: DeliveryRecord, reason: str, now: datetime) -> dict[str, An
         "generation": delivery.generation + 1,
         "attempts": 0,
         "not_before": None,
+        "held_for": None,
         "document_id": None,
         "delivered_at": None,
         "reason": reason,
         "updated_at": now,
     }
+
+
+def hold(connection: Connection, reasons: Mapping[UUID, str], now: datetime) -> None:
+    """Hold for their receivers what may be claimed of these."""
+    for reason in sorted(set(reasons.values())):  # one for each receiver
+        delivery_ids = [delivery_id for delivery_id, why in reasons.items() if why == reason]
+        connection.execute(
+            update(_deliveries)
+            .where(_deliveries.c.id.in_(delivery_ids), _deliveries.c.state.in_(before(Event.UNRECOGNISED)))
+            .values(
+                state=after(State.READY, Event.UNRECOGNISED),
+                held_for=HELD_FOR_RECEIVER,
+                reason=reason,
+                not_before=None,
+                updated_at=now,
+            )
+        )
+
+
+def release(connection: Connection, delivery_ids: Sequence[UUID], now: datetime) -> None:
+    """Make ready what is held for its receiver of these."""
+    connection.execute(
+        update(_deliveries)
+        .where(
+            _deliveries.c.id.in_(delivery_ids),
+            _deliveries.c.state.in_(before(Event.RECOGNISED)),
+            _deliveries.c.held_for == HELD_FOR_RECEIVER,
+        )
+        .values(state=after(State.HELD, Event.RECOGNISED), held_for=None, reason=None, updated_at=now)
+    )
 
 
 def audit(

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import pytest
 
+from clearfacts_assets.invoices.destinations import clearfacts_graphql
 from clearfacts_assets.invoices.destinations.calls import Meaning
 from clearfacts_assets.invoices.destinations.clearfacts_graphql import (
     KNOWN_ERRORS,
@@ -20,7 +22,7 @@ from clearfacts_assets.invoices.destinations.clearfacts_graphql import (
 from clearfacts_assets.invoices.ports import Accepted, Denied, DestinationError, NotSent, Outcome, Refused, Unknown
 from clearfacts_assets_tests.fixtures.simulated_parcels import RECEIVER, parcel
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
-from clearfacts_assets_tests.fixtures.wire import Script, WireServer, answering
+from clearfacts_assets_tests.fixtures.wire import Script, WireServer, answer, answering
 
 UUID = "1b4e28ba-2fa1-41d2-883f-0016d3cca427"
 
@@ -176,6 +178,12 @@ def test_the_upload_is_a_multipart_form_of_query_variables_and_file(connect: Con
         ("BE0123456749", "0123456749"),
         ("be 0123.456.749", "0123456749"),
         ("0123456749", "0123456749"),
+        ("0123.456.749", "0123456749"),
+        ("BE 0123 456 749", "0123456749"),
+        ("BE123.456.749", "0123456749"),
+        ("123456749", "0123456749"),
+        ("1009123456", "1009123456"),
+        ("nl 12345678 9b01", "NL123456789B01"),
         ("NL123456789B01", "NL123456789B01"),
         ("", ""),
     ],
@@ -253,6 +261,37 @@ def test_administrations_are_listed(simulator: RunningSimulator, destination: Cl
     found = {administration.company_number: administration.name for administration in destination.administrations()}
     assert found["0999999922"] == "Nieuw & Zonen"
     assert company_number(RECEIVER) in found
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_administrations_are_asked_for_until_nothing_new_comes(connect: Connect, size: int) -> None:
+    """However many are named at once; some servers repeat the last page for ever."""
+    companies = [{"name": f"Company {number}", "companyNumber": f"BE 0123.456.{number:03}"} for number in range(7)]
+
+    def script(line: Any) -> None:
+        while True:
+            query = line.read().json["query"]
+            offset = int(query.partition("offset: ")[2].partition(")")[0] or 0)
+            page = companies[offset : offset + size] or companies[-size:]
+            line.send(answer(200, {"data": {"administrations": page}}, keep=True))
+
+    _, destination = connect(script)
+    assert [one.company_number for one in destination.administrations()] == [f"0123456{n:03}" for n in range(7)]
+
+
+def test_administrations_without_end_are_an_error(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clearfacts_graphql, "MOST_PAGES", 3)
+    numbers = count()
+
+    def script(line: Any) -> None:
+        while True:
+            line.read()
+            rows = [{"name": "x", "companyNumber": f"{next(numbers):010}"}]
+            line.send(answer(200, {"data": {"administrations": rows}}, keep=True))
+
+    _, destination = connect(script)
+    with pytest.raises(DestinationError, match="without end"):
+        destination.administrations()
 
 
 def test_a_delivered_document_says_what_became_of_it(

@@ -21,6 +21,7 @@ from clearfacts_assets.storage.tables import AuditLog, ConfigurationEntry, Deliv
 from clearfacts_assets_tests.fixtures.pipeline import Pipeline
 
 RIGHT = 11  # of the day's 12 invoices one is broken
+ASKED = 2  # calls for the administrations, before the first upload
 TRANSPORTS = pytest.mark.parametrize("transport", ["graphql", "rest"])
 APPLICATION = {
     "DESTINATION__CLIENT_ID": CLIENT_ID,
@@ -108,7 +109,7 @@ def test_each_renewal_is_in_the_audit_log_without_a_token(expiring: Pipeline) ->
 
 def test_a_refused_refresh_token_stops_the_run_and_says_what_to_do(expiring: Pipeline) -> None:
     expiring.configure(DESTINATION__REFRESH_TOKEN="used-up")
-    expiring.simulator.expire_tokens(after=4)
+    expiring.simulator.expire_tokens(after=ASKED + 4)
     run = expiring.run()
     assert run.job.status == "failed"
     assert "Clearfacts refuses our credentials" in run.message
@@ -127,7 +128,7 @@ def test_a_login_that_is_out_of_order_stops_the_run_and_loses_nothing(
     quick_pipeline: Pipeline, kind: str, options: dict[str, object]
 ) -> None:
     quick_pipeline.configure(**APPLICATION)
-    quick_pipeline.simulator.expire_tokens(after=4)
+    quick_pipeline.simulator.expire_tokens(after=ASKED + 4)
     quick_pipeline.simulator.fault("clearfacts", kind, match={"operation": "token"}, **options)
     run = quick_pipeline.run()
     assert run.job.status == "failed"

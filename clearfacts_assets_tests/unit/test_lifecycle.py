@@ -65,8 +65,14 @@ def test_only_a_person_leaves_a_final_state(state: State) -> None:
 
 
 @pytest.mark.parametrize("state", sorted(WAITS_FOR_A_PERSON))
-def test_what_waits_for_a_person_moves_by_a_person_or_by_proof_of_acceptance(state: State) -> None:
-    assert {event for at, event in TRANSITIONS if at is state} <= BY_A_PERSON | {Event.FOUND}
+def test_what_waits_for_a_person_moves_by_a_person_or_by_proof(state: State) -> None:
+    """Proof of acceptance, or that a receiver is known now for whose sake alone it was held."""
+    assert {event for at, event in TRANSITIONS if at is state} <= BY_A_PERSON | {Event.FOUND, Event.RECOGNISED}
+
+
+def test_a_receiver_holds_and_releases_only_what_was_never_sent() -> None:
+    assert before(Event.UNRECOGNISED) == {State.READY, State.WAITING}
+    assert before(Event.RECOGNISED) == {State.HELD}
 
 
 def test_once_acceptance_is_possible_nothing_is_sent_again_without_proof_or_a_person() -> None:

@@ -20,20 +20,31 @@ from clearfacts_assets.invoices.destinations.calls import (
     document_uuid,
 )
 from clearfacts_assets.invoices.destinations.token import Renew, never
-from clearfacts_assets.invoices.ports import Accepted, Denied, DestinationError, Outcome, Parcel, Unknown
+from clearfacts_assets.invoices.parcels import company_number
+from clearfacts_assets.invoices.ports import (
+    Accepted,
+    Administration,
+    Denied,
+    DestinationError,
+    FiledDocument,
+    Outcome,
+    Parcel,
+    Unknown,
+)
 from clearfacts_assets.outgoing.headers import correlation, plain_address
 
 UPLOAD = (
     "mutation upload($vatNumber: String!, $fileName: String!, $invoiceType: InvoiceTypeArgument!) "
     "{ uploadFile(vatnumber: $vatNumber, filename: $fileName, invoicetype: $invoiceType) { uuid, amountOfPages } }"
 )
-ADMINISTRATIONS = "query administrations { administrations { name companyNumber } }"
+ADMINISTRATIONS = "query administrations {{ administrations{0} {{ name companyNumber }} }}"
 # The id stands in the query itself: which type a variable for it would have is not documented.
 DOCUMENT = 'query document {{ document(id: "{0}") {{ date ... on InvoiceDocument {{ type paymentState }} }} }}'
 ANYTHING = "query anything { __typename }"
 
+MOST_PAGES = 1000  # of administrations
+
 _MESSAGE_CHARACTERS = 500  # of an error's message that are read and shown
-_BELGIAN = re.compile(r"(?:BE)?(\d{10})", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,24 +82,6 @@ KNOWN_ERRORS: tuple[ErrorMeaning, ...] = (
     ),
     ErrorMeaning(Meaning.REFUSED, words=r"\bfile\b.*\btoo large\b", name="FILE_TOO_LARGE"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Administration:
-    """A company's file at Clearfacts that our token may see."""
-
-    name: str
-    company_number: str  # ten digits, without BE
-
-
-@dataclass(frozen=True, slots=True)
-class FiledDocument:
-    """What became of a delivered document; None where Clearfacts does not say."""
-
-    document_id: str
-    date: str | None
-    type: str | None
-    payment_state: str | None
 
 
 class ClearfactsGraphql:
@@ -150,8 +143,23 @@ class ClearfactsGraphql:
         return Unknown(f"Clearfacts cannot be asked for a document by its invoice: look for {parcel.file_name} there")
 
     def administrations(self) -> list[Administration]:
-        """The files (companies) that our token may see. Raises DestinationError."""
-        answer = self._post(ADMINISTRATIONS)
+        """The files (companies) that our token may see, all of them. Raises DestinationError.
+
+        How many Clearfacts names at once is not documented, so it is asked on until nothing new comes.
+        """
+        found: dict[str, Administration] = {}
+        offset = 0
+        for _ in range(MOST_PAGES):
+            rows = self._administrations(offset)
+            new = {one.company_number: one for one in rows if one.company_number not in found}
+            if not new:
+                return list(found.values())
+            found |= new
+            offset += len(rows)
+        raise DestinationError(f"{self._address} names administrations without end")
+
+    def _administrations(self, offset: int) -> list[Administration]:
+        answer = self._post(ADMINISTRATIONS.format(f"(offset: {offset})" if offset else ""))
         rows = self._data(answer).get("administrations")
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise DestinationError(f"{answer.address} answered the query for administrations without a list of them")
@@ -227,13 +235,6 @@ class ClearfactsGraphql:
 
     def _post(self, query: str) -> Answer:
         return self._calls.answered(self._calls.request("POST", self._address, json={"query": query}))
-
-
-def company_number(vat_number: str) -> str:
-    """A Belgian VAT number as Clearfacts names a company: ten digits without BE. Others stay as they are."""
-    compact = "".join(character for character in vat_number if character.isalnum())
-    belgian = _BELGIAN.fullmatch(compact)
-    return belgian.group(1) if belgian else compact.upper()
 
 
 def _only_not_found(answer: Answer) -> bool:
