@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,12 +14,33 @@ from clearfacts_assets_tests.faults.worker import Workshop
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 
 DEFAULT_SEEDS = 160
+PLAYED = "played"  # the property by which a test tells what it played
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("faults")
     group.addoption("--seeds", type=int, default=DEFAULT_SEEDS, help="random schedules to run")
     group.addoption("--first-seed", type=int, default=1, help="the first of them")
+    group.addoption("--faults-json", type=Path, help="write what was played, and which faults struck, to this file")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """What all workers played together."""
+    reports = [report for name in ("passed", "failed") for report in terminalreporter.getreports(name)]
+    played = [value for report in reports for name, value in report.user_properties if name == PLAYED]
+    if not played:
+        return
+    totals = {name: sum(one[name] for one in played) for name in ("seeds", "violations", "seconds")}
+    struck = sum((Counter(one["struck"]) for one in played), Counter[str]())
+    terminalreporter.section("random bad days")
+    terminalreporter.line(
+        f"{totals['seeds']:,} seeds, {totals['violations']} violations, "
+        f"{sum(struck.values()):,} things that happened, {totals['seconds']:.0f} s of play in all lanes"
+    )
+    for name, number in sorted(struck.items()):
+        terminalreporter.line(f"{number:>8,}  {name}")
+    if file := config.getoption("--faults-json"):
+        file.write_text(json.dumps({**totals, "struck": dict(sorted(struck.items()))}, indent=2) + "\n")
 
 
 @pytest.fixture(scope="session")

@@ -13,10 +13,12 @@ from typing import Any
 
 from sqlalchemy import text
 
+from clearfacts_assets.simulator.faults import BAD_RECORDS
 from clearfacts_assets_tests.faults.papers import Paper, papers
 from clearfacts_assets_tests.faults.stage import Stage, new_run
-from clearfacts_assets_tests.faults.worker import FAILED, POINTS, Worker
+from clearfacts_assets_tests.faults.worker import AFTER_RETRIEVAL, FAILED, Worker
 
+ERP_SHARE, SLACK_SHARE = 0.2, 0.1  # of the scenes
 MOST_PAPERS, MOST_ACTS, MOST_WORKERS, MOST_FAULTS, MOST_DECISIONS = 9, 3, 3, 4, 3
 DEADLINE = (
     0.25  # seconds of a call on a bad day; on the good day that follows, a slow machine has all the time it needs
@@ -49,6 +51,34 @@ FAULTS: tuple[Disturbance, ...] = (
     {"kind": "accept_then_malformed"},
     {"kind": "accept_then_hang"},
 )
+ERP_FAULTS: tuple[Disturbance, ...] = (
+    {"kind": "down"},
+    {"kind": "status", "status": 429, "retry_after": "0"},
+    {"kind": "status", "status": 429, "retry_after": "absurd"},
+    *({"kind": "status", "status": status} for status in (401, 403, 404, 500, 502, 503, 504)),
+    {"kind": "html"},
+    {"kind": "truncated"},
+    {"kind": "malformed"},
+    {"kind": "slow", "interval": 0.05, "chunk": 100},
+    {"kind": "delay", "seconds": 0.1},
+    {"kind": "hang"},
+    {"kind": "looping_cursor"},
+    {"kind": "repeated_rows", "rows": 2},
+    {"kind": "edited_between_pages"},
+    {"kind": "empty_day"},
+    {"kind": "wrong_token"},
+    *({"kind": "bad_record", "variant": variant, "row": 2} for variant in BAD_RECORDS),
+)
+SLACK_FAULTS: tuple[Disturbance, ...] = (
+    {"kind": "down"},
+    {"kind": "status", "status": 429, "retry_after": 3},
+    {"kind": "status", "status": 503},
+    {"kind": "html"},
+    {"kind": "truncated"},
+    {"kind": "malformed"},
+    {"kind": "slack_error", "error": "internal_error"},
+    {"kind": "slack_error", "error": "channel_not_found"},
+)
 GRAPHQL_FAULTS: tuple[Disturbance, ...] = ({"kind": "graphql_errors"}, {"kind": "bad_uuid"})
 REST_FAULTS: tuple[Disturbance, ...] = ({"kind": "bad_uuid"},)
 # Only uploads are disturbed by these; the others also strike look-ups.
@@ -61,6 +91,8 @@ class Act:
 
     workers: tuple[Worker, ...]
     faults: tuple[Disturbance, ...]
+    erp_faults: tuple[Disturbance, ...]
+    slack_faults: tuple[Disturbance, ...]
     database: str  # "", lost (connections are cut) or busy (somebody holds the lock for a while)
     database_after: float  # seconds
 
@@ -73,14 +105,33 @@ class Scene:
     transport: str
     papers: tuple[Paper, ...]
     acts: tuple[Act, ...]
+    from_erp: bool  # documents are retrieved over HTTP, from an ERP that has bad days too
+    tells: bool  # what jobs come to is told to a Slack that has bad days too
 
 
-def scene_of(seed: int, transport: str) -> Scene:
-    """The same for the same seed, whatever machine plays it."""
-    draw = Random(f"{seed} {transport}")
+def scene_of(seed: int, transport: str, series: str = "") -> Scene:
+    """The same for the same seed of a series, whatever machine plays it."""
+    draw, further = Random(f"{seed} {transport}{series}"), Random(f"{seed} {transport}{series} further systems")
     documents = _documents(draw)
-    acts = tuple(_act(draw, documents, transport) for _ in range(draw.randint(1, MOST_ACTS)))
-    return Scene(seed, transport, tuple(documents), acts)
+    from_erp, tells = further.random() < ERP_SHARE, further.random() < SLACK_SHARE
+    acts = [_act(draw, documents, transport) for _ in range(draw.randint(1, MOST_ACTS))]
+    if from_erp:
+        acts = [_with(act, further, "erp_faults", ERP_FAULTS, from_erp=True) for act in acts]
+    if tells:
+        acts = [_with(act, further, "slack_faults", SLACK_FAULTS, tells=True) for act in acts]
+    return Scene(seed, transport, tuple(documents), tuple(acts), from_erp, tells)
+
+
+def _with(act: Act, draw: Random, name: str, kinds: Sequence[Disturbance], **for_workers: bool) -> Act:
+    """The act with one more system in it, and what that one does wrong."""
+    faults = tuple(
+        {**draw.choice(kinds), "after": draw.randint(0, 2), "times": draw.randint(1, 3)}
+        for _ in range(draw.randint(0, 2))
+    )
+    workers = tuple(replace(worker, **for_workers) for worker in act.workers)  # type: ignore[arg-type]
+    if name == "erp_faults":  # with several pages, there is something between them
+        workers = tuple(replace(one, crash_at="page") if one.crash_at == "stored" else one for one in workers)
+    return replace(act, workers=workers, **{name: faults})
 
 
 def _documents(draw: Random) -> list[Paper]:
@@ -101,7 +152,7 @@ def _act(draw: Random, documents: Sequence[Paper], transport: str) -> Act:
     kinds = FAULTS + (GRAPHQL_FAULTS if transport == "graphql" else REST_FAULTS)
     faults = tuple(_fault(draw, draw.choice(kinds)) for _ in range(draw.randint(0, MOST_FAULTS)))
     database = draw.choice(("", "", "", "", "lost", "busy"))
-    return Act(workers, faults, database, draw.uniform(0.01, 0.15))
+    return Act(workers, faults, (), (), database, draw.uniform(0.01, 0.15))
 
 
 def _fault(draw: Random, kind: Disturbance) -> Disturbance:
@@ -119,7 +170,7 @@ def _worker(draw: Random, documents: Sequence[Paper]) -> Worker:
     ending: dict[str, Any] = draw.choice(
         (
             {},
-            {"crash_at": draw.choice(POINTS), "crash_after": draw.randint(0, 3)},
+            {"crash_at": draw.choice(AFTER_RETRIEVAL), "crash_after": draw.randint(0, 3)},
             {"kill_after": draw.uniform(0.0, 0.08)},
             {"stop_after": draw.uniform(0.0, 0.08)},
         )
@@ -142,29 +193,35 @@ def play(scene: Scene, stage: Stage) -> Counter[str]:
     """Play a scene to its end and check what must hold. Returns which faults struck how often."""
     stage.clear()
     stage.transport = scene.transport
-    struck: Counter[str] = Counter()
+    if scene.from_erp:
+        stage.fill_the_erp(scene.papers)
+    struck: Counter[str] = Counter({"scenes with an ERP": scene.from_erp, "scenes with Slack": scene.tells})
     for act in scene.acts:
         _play(act, stage, struck)
-    deciding_run(scene.papers, stage)
+    deciding_run(scene, stage)
     stage.check(scene.papers)
     for _ in range(MOST_DECISIONS):  # what was decided may bring up another revision
         if not stage.decide():
             break
-        deciding_run(scene.papers, stage)
+        deciding_run(scene, stage)
     stage.check_all_delivered(scene.papers)
+    if scene.tells:
+        stage.check_all_told()
     return struck
 
 
-def deciding_run(documents: Sequence[Paper], stage: Stage) -> None:
+def deciding_run(scene: Scene, stage: Stage) -> None:
     """A run on a good day, told of all that died before."""
-    assert stage.run(documents, attempts=20) == 0, "a run on a good day failed"
+    end = stage.run(scene.papers, attempts=20, from_erp=scene.from_erp, tells=scene.tells)
+    assert end == 0, "a run on a good day failed"
 
 
 def _play(act: Act, stage: Stage, struck: Counter[str]) -> None:
     known_dead = tuple(stage.dead)
     workers = [replace(worker, run_id=new_run(), dead_run_ids=known_dead) for worker in act.workers]
-    for fault in act.faults:
-        stage.simulator.fault("clearfacts", **fault)
+    for target, faults in (("clearfacts", act.faults), ("erp", act.erp_faults), ("slack", act.slack_faults)):
+        for fault in faults:
+            stage.simulator.fault(target, **fault)
     with _disturbed(act, stage):
         ends = stage.play(*workers)
     stage.watch_final_states()
@@ -172,7 +229,8 @@ def _play(act: Act, stage: Stage, struck: Counter[str]) -> None:
         struck[_ending_of(worker, end)] += 1
         assert end != FAILED or act.database == "lost", f"{worker} failed"
     for fault in stage.simulator.faults().values():
-        struck[fault["kind"] + (f" {fault['status']}" if "status" in fault else "")] += fault["applied"]
+        detail = fault.get("status") or fault.get("variant") or fault.get("error") or ""
+        struck[f"{fault['target']}: {fault['kind']} {detail}".rstrip()] += fault["applied"]
     if act.database:
         struck[f"database {act.database}"] += 1
     stage.simulator.clear_faults()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from uuid import UUID, uuid4
 
@@ -13,12 +14,15 @@ from sqlalchemy import Table, delete, func, select
 from clearfacts_assets.invoices.lifecycle import FINAL, State, Verdict
 from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets.invoices.ports import DeliveryRecord
+from clearfacts_assets.notifications.alerts import tell_of_forgotten_jobs
+from clearfacts_assets.notifications.outbox import LONGEST_WAIT, dispatch
 from clearfacts_assets.storage.database import open_engine, reading
 from clearfacts_assets.storage.delivery_review import DeliveryReview
 from clearfacts_assets.storage.delivery_rows import record_of
-from clearfacts_assets.storage.tables import Base, Delivery, DeliveryAttempt, InvoiceRow, Job
+from clearfacts_assets.storage.jobs import FINISHED
+from clearfacts_assets.storage.tables import Alert, Base, Delivery, DeliveryAttempt, InvoiceRow, Job
 from clearfacts_assets_tests.faults.papers import Paper
-from clearfacts_assets_tests.faults.worker import Place, Worker, Workshop
+from clearfacts_assets_tests.faults.worker import WINDOW, Place, Worker, Workshop
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 
 
@@ -48,9 +52,9 @@ class Stage:
         """An empty database and a simulator that has seen nothing, and has nothing left to do."""
         self.simulator.become_quiet()
         with self.engine.begin() as connection:
-            for entity in (InvoiceRow, DeliveryAttempt, Delivery, Job):  # the audit log can only be added to
+            for entity in (InvoiceRow, DeliveryAttempt, Delivery, Job, Alert):  # the audit log can only be added to
                 connection.execute(delete(entity))
-        self.simulator.reset()
+        self.simulator.reset(per_day=0)
         self.runs, self.dead, self._final = [], [], {}
 
     def play(self, *workers: Worker) -> list[int]:
@@ -62,7 +66,23 @@ class Stage:
 
     @property
     def place(self) -> Place:
-        return Place(self.database_url, self.transport, self.simulator.clearfacts_url, self.simulator.clearfacts_token)
+        simulated = self.simulator
+        return Place(
+            self.database_url,
+            self.transport,
+            simulated.clearfacts_url,
+            simulated.clearfacts_token,
+            simulated.erp_url,
+            simulated.erp_token,
+            simulated.slack_url,
+            simulated.slack_token,
+        )
+
+    def fill_the_erp(self, papers: Sequence[Paper]) -> None:
+        """The ERP has these, changed one second after the other."""
+        for number, paper in enumerate(papers):
+            moment = WINDOW.start + timedelta(hours=1, seconds=number)
+            self.simulator.inject(paper.erp_id, moment, paper.content.decode())
 
     def run(self, papers: Sequence[Paper], **options: object) -> int:
         """One worker, told of all that died before it."""
@@ -133,6 +153,21 @@ class Stage:
         assert not missing, f"lost: {missing}"
         waiting = [record for record in self.deliveries() if record.state not in (*FINAL, State.REJECTED)]
         assert not waiting, f"not settled: {waiting}"
+
+    def check_all_told(self) -> None:
+        """Once Slack is well again, every job that came to an end has been told; once, but for those that were cut."""
+        known, long_after = self.place.settings, datetime.now(UTC) + 2 * LONGEST_WAIT
+        tell_of_forgotten_jobs(self.engine, known, now=datetime.now(UTC))
+        while dispatch(self.engine, self.place.slack.send, lambda: long_after).sent:
+            pass
+        with reading(self.engine) as connection:
+            ended = [str(one) for one in connection.scalars(select(Job.id).where(Job.status.in_(FINISHED)))]
+            waiting = connection.execute(select(Alert.subject, Alert.last_error).where(Alert.state != "sent")).all()
+        assert not waiting, f"never told: {waiting}"
+        messages = [json.dumps(message) for message in self.simulator.slack_messages()]
+        told = Counter({job: sum(job in message for message in messages) for job in ended})
+        assert all(told.values()), f"never told: {told}"
+        assert told.total() <= len(ended) + len(self.dead), f"told more than once: {told}"
 
     def _never_twice(self, papers: Sequence[Paper], accepted: Counter[str]) -> None:
         by_key: Counter[tuple[str, str]] = Counter()

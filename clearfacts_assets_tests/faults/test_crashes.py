@@ -15,12 +15,13 @@ from clearfacts_assets_tests.faults.worker import POINTS
 KILLED = -signal.SIGKILL
 SOME = papers(6)
 
-SELDOM = ("stored", "registering", "recording", "recorded")  # once a job, a batch or a second
+SELDOM = ("page", "stored", "registering", "recording", "recorded")  # once a job, a batch or a second
 
 # With one call at a time, killed when it reaches the point for the third time (SELDOM: the first): what one invoice is
 # after the next run, where nobody can tell (graphql). None: the next run delivers it. While results are recorded, the
 # next call is under way already.
 AFTERWARDS: dict[str, State | None] = {
+    "page": None,
     "stored": None,
     "registering": None,
     "claiming": None,

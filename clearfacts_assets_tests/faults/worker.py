@@ -1,8 +1,8 @@
 """Real worker processes that may be killed for real, made in milliseconds.
 
 ``Workshop`` starts this module as a process that has everything imported. For each worker it forks a child, which
-does what a job does, with the product's own parts: begin the job, store, record verdicts, deliver, record the results,
-finish. A crash is a SIGKILL: at a named point of the work, or after some time.
+does what a job does, with the product's own parts: begin the job, retrieve and store, record verdicts, deliver, record
+the results, finish, tell Slack. A crash is a SIGKILL: at a named point of the work, or after some time.
 """
 
 from __future__ import annotations
@@ -31,21 +31,30 @@ from sqlalchemy import Engine
 from clearfacts_assets.invoices.delivery import deliver
 from clearfacts_assets.invoices.destinations.clearfacts_graphql import ClearfactsGraphql
 from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRest
-from clearfacts_assets.invoices.model import Decision, Report, SourceDocument
+from clearfacts_assets.invoices.model import Decision, Report, SourceDocument, Window
 from clearfacts_assets.invoices.outcomes import Pace
-from clearfacts_assets.invoices.ports import Force
+from clearfacts_assets.invoices.ports import Force, SourceError
+from clearfacts_assets.invoices.retrieval import retrieve_window
+from clearfacts_assets.invoices.sources import java_backend
 from clearfacts_assets.invoices.ubl import parse, read_invoice
+from clearfacts_assets.notifications.alerts import dispatch_alerts, tell_of_job
+from clearfacts_assets.notifications.slack import Slack, open_client
+from clearfacts_assets.settings import Settings, SlackSettings
 from clearfacts_assets.storage.database import open_engine
 from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
-from clearfacts_assets.storage.invoices import InvoiceRepository
+from clearfacts_assets.storage.invoices import InvoiceRepository, Stored
 from clearfacts_assets.storage.jobs import JobRepository
 from clearfacts_assets_tests.faults.papers import Paper, papers
 
 DAY = "2026-11-20"
-POINTS = (
+WINDOW = Window(datetime(2026, 11, 19, 23, tzinfo=UTC), datetime(2026, 11, 20, 23, tzinfo=UTC))
+PAGE = 3  # rows that the ERP gives at once
+SLACK_SECONDS = 1
+AFTER_RETRIEVAL = (
     *("stored", "registering", "claiming", "claimed", "sending", "answered", "settling", "settled"),
     *("recording", "recorded"),
 )
+POINTS = ("page", *AFTER_RETRIEVAL)
 LONGEST_WAIT = 0.05  # seconds that a Retry-After may ask for
 LONGEST_SECONDS = 60  # a worker that hangs shows where, and ends
 SETTLE_PATIENCE = 5.0  # seconds
@@ -70,6 +79,8 @@ class Worker:
     patience: float = 20.0
     deadline: float = 20.0  # of one call
     force: str = ""  # the wish's request
+    from_erp: bool = False  # retrieves whatever the ERP has over HTTP, instead of being handed its papers
+    tells: bool = False  # writes what its job came to into the outbox, and sends what is there to Slack
 
 
 @dataclass(frozen=True)
@@ -80,6 +91,19 @@ class Place:
     transport: str
     clearfacts_url: str
     token: str
+    erp_url: str
+    erp_token: str
+    slack_url: str
+    slack_token: str
+
+    @property
+    def settings(self) -> Settings:
+        slack = SlackSettings(base_url=self.slack_url, token=self.slack_token, on_success="always")  # type: ignore[arg-type]
+        return Settings(slack=slack)
+
+    @property
+    def slack(self) -> Slack:
+        return Slack(open_client(self.slack_token, self.slack_url, timeout=SLACK_SECONDS))
 
 
 def work(place: Place, worker: Worker, engine: Engine) -> None:
@@ -89,8 +113,7 @@ def work(place: Place, worker: Worker, engine: Engine) -> None:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     jobs, rows, run_id = JobRepository(engine), InvoiceRepository(engine), UUID(worker.run_id)
     jobs.begin(run_id, job_type="manual", partition_key=DAY, correlation_id=worker.run_id, details={}, now=_now())
-    documents = [SourceDocument(paper.erp_id, _now(), paper.content) for paper in worker.papers]
-    rows.store(run_id, documents, now=_now(), skip_delivered=not worker.force)
+    problem = _retrieve(place, worker, rows, reached)
     for batch in rows.batches_to_validate(run_id, 50):
         rows.record_reports(run_id, [(row.id, _accepted(row.content), {}) for row in batch], now=_now())
     _set_timers(worker)
@@ -119,7 +142,39 @@ def work(place: Place, worker: Worker, engine: Engine) -> None:
         rows.record_results(run_id, results, now=_now())
         reached("recorded")
     rows.follow_deliveries(run_id, now=_now())
-    jobs.finish(run_id, "completed", error_message=None, now=_now())
+    jobs.finish(run_id, "failed" if problem else "completed", error_message=problem or None, now=_now())
+    if worker.tells:
+        tell_of_job(engine, place.settings, run_id, now=_now())
+        dispatch_alerts(engine, place.slack.send)
+
+
+def _retrieve(place: Place, worker: Worker, rows: InvoiceRepository, reached: Callable[[str], None]) -> str:
+    """Store the job's documents, page by page. Returns why some are missing."""
+    run_id = UUID(worker.run_id)
+
+    def store(page: Sequence[SourceDocument]) -> Stored:
+        return rows.store(run_id, page, now=_now(), skip_delivered=not worker.force)
+
+    if not worker.from_erp:
+        store([SourceDocument(paper.erp_id, _now(), paper.content) for paper in worker.papers])
+        reached("page")
+        return ""
+    java_backend.FIRST_WAIT = 0.01
+    erp = java_backend.JavaBackend(
+        place.erp_url,
+        place.erp_token,
+        page_size=PAGE,
+        connect_timeout=worker.deadline,
+        deadline=worker.deadline,
+        attempts=worker.attempts,
+        longest_wait=LONGEST_WAIT,
+    )
+    try:
+        return retrieve_window(erp, WINDOW, store, lambda _: reached("page")).stopped
+    except SourceError as error:
+        return f"Nothing was retrieved. {error}"
+    finally:
+        erp.close()
 
 
 def _crashing(worker: Worker) -> Callable[[str], None]:
@@ -233,6 +288,7 @@ def _fork(place: Place, worker: Worker, engine: Engine) -> int:
     pid = os.fork()
     if pid == 0:
         code = FAILED
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # the answers to the stage are not for workers to write
         faulthandler.dump_traceback_later(LONGEST_SECONDS, exit=True)
         try:
             work(place, worker, engine)
