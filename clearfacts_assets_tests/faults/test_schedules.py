@@ -71,7 +71,6 @@ def play_seed(seed: int, transport: str, stage: Stage, series: str = "") -> Coun
         return play(scene, stage)
     except Exception as error:
         error.add_note("\n".join(stage.workshop.complaints().splitlines()[-COMPLAINTS:]))
-        error.add_note(
-            f"{scene}\nfailing seed: --first-seed {seed} --seeds 1 -k '{transport}{series and ' and' + series}'\n{str(error)[-2000:]}"
-        )
+        again = f"--first-seed {seed} --seeds 1 -k '{transport}{series and ' and' + series}'"
+        error.add_note(f"{scene}\nfailing seed: {again}\n{str(error)[-2000:]}")
         raise
