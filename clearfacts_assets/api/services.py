@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from sqlalchemy import Engine
 
 from clearfacts_assets.api import tallies
 from clearfacts_assets.api.launching import Launching
+from clearfacts_assets.api.reading import readers_of
 from clearfacts_assets.invoices.runs import reconcile
 from clearfacts_assets.settings import Settings
 from clearfacts_assets.telemetry.metrics import Metrics
@@ -69,6 +71,7 @@ class Services:
     launching: Launching
     watch: JobWatch
     metrics: Metrics
+    readers: ThreadPoolExecutor
 
     @classmethod
     def over(cls, workspace: IWorkspaceProcessContext[Any], engine: Engine, known: Settings) -> Services:
@@ -80,6 +83,7 @@ class Services:
             workspace=workspace,
             launching=Launching(workspace, engine),
             watch=JobWatch(instance, engine),
+            readers=readers_of(engine),
             metrics=Metrics(
                 disk=known.home if known.home.exists() else Path("/"),
                 suppliers=[

@@ -17,7 +17,7 @@ def serve(
     from dagster._core.workspace.context import WorkspaceProcessContext
     from dagster._core.workspace.load_target import WorkspaceFileTarget
 
-    from clearfacts_assets.api.app import create_app
+    from clearfacts_assets.api.app import create_app, settle
     from clearfacts_assets.cli.start import ready
     from clearfacts_assets.home import packaged
 
@@ -32,8 +32,10 @@ def serve(
         ) as workspace,
     ):
         instance.optimize_for_webserver(statement_timeout=5000, pool_recycle=3600, max_overflow=20)
+        app = create_app(workspace)
+        settle()
         uvicorn.run(
-            create_app(workspace),
+            app,
             host=host or known.serve.host,
             port=port if port is not None else known.serve.port,
             log_level="warning",

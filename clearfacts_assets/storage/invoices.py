@@ -27,7 +27,7 @@ from clearfacts_assets.storage.invoice_rows import (
     replaces,
     verdict_of,
 )
-from clearfacts_assets.storage.paging import NEWEST_FIRST, Page, Span, page_of, page_size
+from clearfacts_assets.storage.paging import NEWEST_FIRST, Listing, Page, Span, page_of, page_size
 from clearfacts_assets.storage.tables import Delivery, DeliveryAttempt, InvoiceRow, Job
 
 COPIED_AT_ONCE = 200
@@ -288,12 +288,9 @@ class InvoiceRepository:
     ) -> Page[InvoiceRecord]:
         """Rows, newest first unless the span says otherwise. Raises BadCursor."""
         limit = page_size(limit)
-        query = span.of(_select_records(), _rows.c.created_at, _rows.c.id, cursor, limit)
-        for column, value in (("job_id", job_id), ("status", status), ("invoice_id", invoice_id), ("number", number)):
-            if value is not None:
-                query = query.where(_rows.c[column] == value)
+        wanted = {"job_id": job_id, "status": status, "invoice_id": invoice_id, "number": number}
         with reading(self._engine) as connection:
-            found = [InvoiceRecord(**row) for row in connection.execute(query).mappings()]
+            found = [InvoiceRecord(*row) for row in _RECORDS.rows(connection, span, cursor, limit, wanted)]
         return page_of(found, limit, attrgetter("created_at"), attrgetter("id"))
 
     def get(self, identifier: UUID | str) -> InvoiceDetail | None:
@@ -396,3 +393,7 @@ def _select_records() -> Select[Any]:
         .outerjoin(_deliveries, _deliveries.c.id == _rows.c.delivery_id)
         .join(Job, Job.id == _rows.c.job_id)
     )
+
+
+_FILTERS = {name: _rows.c[name] for name in ("job_id", "status", "invoice_id", "number")}
+_RECORDS = Listing(_select_records(), _rows.c.created_at, _rows.c.id, _FILTERS)

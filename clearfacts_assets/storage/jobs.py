@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, Row, Select, Table, bindparam, case, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, Table, bindparam, exists, func, select, update
 
 from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets.storage.database import insert_into, reading, write
-from clearfacts_assets.storage.paging import NEWEST_FIRST, Page, Span, page_of, page_size
+from clearfacts_assets.storage.paging import NEWEST_FIRST, Listing, Page, Span, page_of, page_size
 from clearfacts_assets.storage.tables import InvoiceRow, Job
 
 _jobs, _rows = cast(Table, Job.__table__), cast(Table, InvoiceRow.__table__)
@@ -40,20 +40,20 @@ class JobRecord:
 
     @property
     def duration_seconds(self) -> float | None:
-        if self.started_at is None or self.completed_at is None:
-            return None
-        return (self.completed_at - self.started_at).total_seconds()
+        return seconds_between(self.started_at, self.completed_at)
 
 
-@dataclass(frozen=True, slots=True)
-class JobCounts:
-    """How many invoices of a job ended where: total = sent + failed + duplicates + pending."""
+class JobCounts(NamedTuple):
+    """How many invoices of a job ended where."""
 
-    total: int = 0
     sent: int = 0
     failed: int = 0
     duplicates: int = 0
     pending: int = 0
+
+    @property
+    def total(self) -> int:
+        return sum(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +66,39 @@ class JobError:
     timestamp: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class JobResult:
-    """A job with what it came to, as of one moment."""
+    """What a job came to, as of one moment."""
 
-    record: JobRecord
+    id: UUID
+    status: str
+    started_at: datetime | None
+    completed_at: datetime | None
     counts: JobCounts
     errors: Sequence[JobError]
+
+
+class JobLine(NamedTuple):
+    """A job in a list; ``triggered_by`` is a name, not a user's id."""
+
+    id: UUID
+    job_type: str
+    status: str
+    started_at: datetime | None
+    completed_at: datetime | None
+    error_message: str | None
+    created_at: datetime
+    partition_key: str | None
+    correlation_id: str | None
+    triggered_by: str | None
+    sent: int
+    failed: int
+    duplicates: int
+    pending: int
+
+    @property
+    def counts(self) -> JobCounts:
+        return JobCounts(self.sent, self.failed, self.duplicates, self.pending)
 
 
 class JobRepository:
@@ -176,13 +202,19 @@ class JobRepository:
     ) -> Page[JobRecord]:
         """Jobs, newest first unless the span says otherwise. Raises BadCursor."""
         limit = page_size(limit)
-        query = span.of(_select_jobs(), _jobs.c.created_at, _jobs.c.id, cursor, limit)
-        for column, value in (("status", status), ("job_type", job_type), ("partition_key", partition_key)):
-            if value is not None:
-                query = query.where(_jobs.c[column] == value)
+        wanted = {"status": status, "job_type": job_type, "partition_key": partition_key}
         with reading(self._engine) as connection:
-            found = [_record(row) for row in connection.execute(query)]
+            found = [_record(row) for row in _RECORDS.rows(connection, span, cursor, limit, wanted)]
         return page_of(found, limit, attrgetter("created_at"), attrgetter("id"))
+
+    def lines(
+        self, *, limit: int, cursor: str | None = None, span: Span = NEWEST_FIRST, **wanted: str | None
+    ) -> Page[JobLine]:
+        """The same jobs in short, with their counts, in one snapshot. Raises BadCursor."""
+        limit = page_size(limit)
+        with reading(self._engine) as connection:
+            rows = _LINES.rows(connection, span, cursor, limit, wanted)
+        return page_of([JobLine(*row) for row in rows], limit, attrgetter("created_at"), attrgetter("id"))
 
     def unfinished(self) -> Sequence[JobRecord]:
         """Jobs that are pending or running as far as we know, oldest first."""
@@ -231,21 +263,18 @@ class JobRepository:
     def result(self, job_id: UUID, most_errors: int) -> JobResult | None:
         """The job, its counts and why invoices failed, in one snapshot."""
         with reading(self._engine) as connection:
-            record = _read(connection, job_id)
-            if record is None:
+            row = connection.execute(_RESULT, {"job_id": job_id}).one_or_none()
+            if row is None:
                 return None
-            counts = _counts_of(connection, [job_id])[job_id]
+            _, status, started_at, completed_at, *numbers = row
+            counts = JobCounts(*numbers)
             errors = _errors(connection, job_id, most_errors, [InvoiceStatus.FAILED]) if counts.failed else []
-            return JobResult(record, counts, errors)
+            return JobResult(job_id, status, started_at, completed_at, counts, errors)
 
     def counts(self, job_id: UUID) -> JobCounts:
         """What became of the job's invoices, counted in one snapshot."""
-        return self.counts_of([job_id])[job_id]
-
-    def counts_of(self, job_ids: Sequence[UUID]) -> dict[UUID, JobCounts]:
-        """The same for several jobs at once."""
         with reading(self._engine) as connection:
-            return _counts_of(connection, job_ids)
+            return JobCounts(*connection.execute(_OF_JOB, {"job_id": job_id}).one())
 
     def errors(
         self, job_id: UUID, limit: int = 100, statuses: Sequence[str] = (InvoiceStatus.FAILED,)
@@ -255,6 +284,37 @@ class JobRepository:
             return _errors(connection, job_id, limit, statuses)
 
 
+def _count(job_id: ColumnElement[Any], status: InvoiceStatus) -> ColumnElement[int]:
+    # Of columns that stand in one index: the rows, with their documents, are not looked at.
+    of_job = select(func.count()).select_from(_rows).where(_rows.c.job_id == job_id, _rows.c.status == status)
+    return of_job.scalar_subquery()
+
+
+def _counts(job_id: ColumnElement[Any]) -> list[ColumnElement[int]]:
+    return [_count(job_id, status) for status in _COUNTED]
+
+
+def _with_counts(page: Select[Any], oldest_first: bool) -> Select[Any]:
+    # Only the page's jobs are counted, however the page was found.
+    lines = page.subquery()
+    order = (lines.c.created_at, lines.c.id) if oldest_first else (lines.c.created_at.desc(), lines.c.id.desc())
+    return select(*lines.c, *_counts(lines.c.id)).order_by(*order)
+
+
+_COUNTED = (InvoiceStatus.SENT, InvoiceStatus.FAILED, InvoiceStatus.DUPLICATE, InvoiceStatus.PENDING)
+_FILTERS = {name: _jobs.c[name] for name in ("status", "job_type", "partition_key")}
+_RECORDS = Listing(select(*_jobs.c), _jobs.c.created_at, _jobs.c.id, _FILTERS)
+_LINES = Listing(
+    # Not all metadata: it grows with the invoices that a job was asked for.
+    select(
+        *(_jobs.c[name] for name in JobLine._fields[: JobLine._fields.index("triggered_by")]),
+        _jobs.c["metadata"]["triggered_by"].as_string().label("triggered_by"),
+    ),
+    _jobs.c.created_at,
+    _jobs.c.id,
+    _FILTERS,
+    around=_with_counts,
+)
 # Built once: a statement that is built anew for every read costs more than running it.
 _ERRORS = (
     select(_rows.c.invoice_id, _rows.c.status, _rows.c.error_message, _rows.c.updated_at)
@@ -262,29 +322,20 @@ _ERRORS = (
     .order_by(_rows.c.invoice_id)
     .limit(bindparam("most"))
 )
-_COUNTED = (InvoiceStatus.SENT, InvoiceStatus.FAILED, InvoiceStatus.DUPLICATE, InvoiceStatus.PENDING)
-_COUNTS = (
-    select(
-        _rows.c.job_id,
-        func.count(),
-        *(func.sum(case((_rows.c.status == status, 1), else_=0)) for status in _COUNTED),
-    )
-    .where(_rows.c.job_id.in_(bindparam("job_ids", expanding=True)))
-    .group_by(_rows.c.job_id)
+_RESULT = select(_jobs.c.id, _jobs.c.status, _jobs.c.started_at, _jobs.c.completed_at, *_counts(_jobs.c.id)).where(
+    _jobs.c.id == bindparam("job_id")
 )
+_OF_JOB = select(*_counts(bindparam("job_id", type_=_jobs.c.id.type)))
 _ONE = select(*_jobs.c).where(_jobs.c.id == bindparam("job_id"))
+
+
+def seconds_between(start: datetime | None, end: datetime | None) -> float | None:
+    return None if start is None or end is None else (end - start).total_seconds()
 
 
 def _errors(connection: Connection, job_id: UUID, limit: int, statuses: Sequence[str]) -> Sequence[JobError]:
     found = connection.execute(_ERRORS, {"job_id": job_id, "statuses": [str(one) for one in statuses], "most": limit})
     return [JobError(row.invoice_id, row.status, row.error_message or "", row.updated_at) for row in found]
-
-
-def _counts_of(connection: Connection, job_ids: Sequence[UUID]) -> dict[UUID, JobCounts]:
-    found = dict.fromkeys(job_ids, JobCounts())
-    for job_id, *numbers in connection.execute(_COUNTS, {"job_ids": list(job_ids)}):
-        found[job_id] = JobCounts(*(int(number) for number in numbers))
-    return found
 
 
 def _select_jobs() -> Select[Any]:
@@ -293,9 +344,7 @@ def _select_jobs() -> Select[Any]:
 
 
 def _record(row: Row[Any]) -> JobRecord:
-    values = dict(row._mapping)
-    values["details"] = values.pop("metadata")
-    return JobRecord(**values)
+    return JobRecord(*row)  # whose fields stand in the order of the columns
 
 
 def _read(connection: Connection, job_id: UUID) -> JobRecord | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, or_
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, or_
 
 T = TypeVar("T")
 
@@ -72,30 +72,81 @@ class Span:
         size: int,
     ) -> Select[Any]:
         """The query for the rows after the cursor, and for one more than fits the page. Raises BadCursor."""
-        if self.since is not None:
-            query = query.where(moment >= self.since)
-        if self.until is not None:
-            query = query.where(moment < self.until)
-        if cursor is not None:
-            after = newer_than if self.oldest_first else older_than
-            query = query.where(after(moment, identifier, cursor))
-        order = (moment, identifier) if self.oldest_first else (moment.desc(), identifier.desc())
-        return query.order_by(*order).limit(size + 1)
+        return _bounded(query, moment, identifier, self.oldest_first, {**self.bounds(cursor), "most": size + 1})
+
+    def bounds(self, cursor: str | None) -> dict[str, Any]:
+        """Where the rows begin and end: only what was asked for. Raises BadCursor."""
+        after = Position.of(cursor) if cursor is not None else None
+        every = {
+            "since": self.since,
+            "until": self.until,
+            "after_moment": after and after.moment,
+            "after_id": after and after.id,
+        }
+        return {name: value for name, value in every.items() if value is not None}
 
 
 NEWEST_FIRST = Span()
 
 
-def older_than(moment: ColumnElement[Any], identifier: ColumnElement[Any], cursor: str) -> ColumnElement[bool]:
-    """The condition for the rows after the cursor's, newest first. Raises BadCursor."""
-    after = Position.of(cursor)
-    return or_(moment < after.moment, and_(moment == after.moment, identifier < after.id))
+class Listing:
+    """A list that is read often: each of its statements is built once, since building one costs more than running it.
+
+    There are as many as combinations of filters and bounds.
+    """
+
+    def __init__(
+        self,
+        query: Select[Any],
+        moment: ColumnElement[Any],
+        identifier: ColumnElement[Any],
+        filters: Mapping[str, ColumnElement[Any]],
+        around: Callable[[Select[Any], bool], Select[Any]] | None = None,
+    ) -> None:
+        """``around`` puts more columns around the statement of a page; it is told whether the oldest come first."""
+        self._around = around
+        self._query, self._moment, self._identifier, self._filters = query, moment, identifier, filters
+        self._built: dict[tuple[object, ...], Select[Any]] = {}
+
+    def rows(
+        self, connection: Connection, span: Span, cursor: str | None, size: int, wanted: Mapping[str, Any]
+    ) -> Sequence[Row[Any]]:
+        """The rows after the cursor that have the wanted values (None: whatever it is), and one more than fits the
+        page. Raises BadCursor."""
+        chosen = {name: value for name, value in wanted.items() if value is not None}
+        values = {**span.bounds(cursor), "most": size + 1, **chosen}
+        shape = (span.oldest_first, *values)
+        statement = self._built.get(shape)
+        if statement is None:
+            query = self._query.where(*(self._filters[name] == bindparam(name) for name in chosen))
+            places: dict[str, Any] = {name: bindparam(name) for name in values}
+            statement = _bounded(query, self._moment, self._identifier, span.oldest_first, places)
+            if self._around is not None:
+                statement = self._around(statement, span.oldest_first)
+            self._built[shape] = statement
+        return connection.execute(statement, values).all()
 
 
-def newer_than(moment: ColumnElement[Any], identifier: ColumnElement[Any], cursor: str) -> ColumnElement[bool]:
-    """The condition for the rows after the cursor's, oldest first. Raises BadCursor."""
-    after = Position.of(cursor)
-    return or_(moment > after.moment, and_(moment == after.moment, identifier > after.id))
+def _bounded(
+    query: Select[Any],
+    moment: ColumnElement[Any],
+    identifier: ColumnElement[Any],
+    oldest_first: bool,
+    given: Mapping[str, Any],
+) -> Select[Any]:
+    """In order and within these bounds, which are values or parameters that get theirs later."""
+    if "since" in given:
+        query = query.where(moment >= given["since"])
+    if "until" in given:
+        query = query.where(moment < given["until"])
+    if "after_id" in given:
+        at, last = given["after_moment"], given["after_id"]
+        if oldest_first:
+            query = query.where(or_(moment > at, and_(moment == at, identifier > last)))
+        else:
+            query = query.where(or_(moment < at, and_(moment == at, identifier < last)))
+    order = (moment, identifier) if oldest_first else (moment.desc(), identifier.desc())
+    return query.order_by(*order).limit(given["most"])
 
 
 def page_of(found: Sequence[T], limit: int, moment_of: Callable[[T], datetime], id_of: Callable[[T], UUID]) -> Page[T]:

@@ -87,7 +87,7 @@ class Job(Base):
         _one_of("status", JOB_STATUSES),
         _one_of("job_type", JOB_TYPES),
         Index(None, "status"),
-        Index(None, "created_at"),
+        Index(None, "created_at", "id"),  # pages of the list
         Index(None, "job_type"),
         Index(None, "partition_key"),
     )
@@ -116,13 +116,14 @@ class InvoiceRow(Base):
         _one_of("status", InvoiceStatus),
         _one_of("decision", Decision),
         UniqueConstraint("job_id", "invoice_id"),
-        Index(None, "job_id"),
+        Index(None, "job_id", "status"),  # a job's counts
         Index(None, "status"),
         Index(None, "invoice_id"),
         Index(None, "processed_at"),
-        Index(None, "created_at"),
+        Index(None, "created_at", "id"),  # pages of the list; a page of the source is stored at one moment
         Index(None, "content_sha256"),
         Index(None, "delivery_id"),
+        Index(None, "number"),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)

@@ -15,7 +15,7 @@ from sqlalchemy import insert, text
 
 from clearfacts_assets.api import correlation
 from clearfacts_assets.api.errors import CATALOGUE, ErrorCode, catalogue_as_markdown
-from clearfacts_assets.storage.tables import Job
+from clearfacts_assets.storage.tables import InvoiceRow, Job
 from clearfacts_assets_tests.fixtures.api import RunningApi
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -70,10 +70,13 @@ def test_a_fault_of_ours_tells_nothing_of_our_insides(
     """A row that nobody could have written as it is: its answer cannot be made."""
     job_id, now = uuid4(), datetime.now(UTC)
     with quick_api.engine.begin() as connection:
-        job = {"id": job_id, "job_type": "manual", "status": "completed", "created_at": now, "updated_at": now}
-        connection.execute(insert(Job).values(**job, details={"triggered_by": {"canary-5b1e": "/srv/secret.py"}}))
+        times = {"created_at": now, "updated_at": now}
+        connection.execute(insert(Job).values(id=job_id, job_type="manual", status="completed", details={}, **times))
+        report = {"findings": [{"canary-5b1e": "/srv/secret.py"}]}
+        row = {"id": uuid4(), "job_id": job_id, "invoice_id": "A-1", "status": "failed", "report": report, **times}
+        connection.execute(insert(InvoiceRow).values(row))
     monkeypatch.setattr(logging.getLogger("clearfacts_assets"), "propagate", True)
-    answer = quick_api.client("user").get("/api/v1/jobs", headers={"X-Correlation-ID": "find-me"})
+    answer = quick_api.client("user").get("/api/v1/invoices/A-1", headers={"X-Correlation-ID": "find-me"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "INTERNAL_ERROR")
     assert "canary" not in answer.text
     assert answer.json()["correlation_id"] == "find-me"

@@ -163,7 +163,7 @@ def test_a_document_on_its_way_is_not_replaced(rows: InvoiceRepository, job: UUI
 def test_a_problem_fails_its_row_alone(rows: InvoiceRepository, jobs: JobRepository, job: UUID) -> None:
     bad = [document("p", problem="the record has no ubl"), SourceDocument("n", NOW, b"<x>\x00</x>")]
     assert rows.store(job, [*bad, document("a")], now=NOW) == Stored(new=3, unusable=2)
-    assert jobs.counts(job) == JobCounts(total=3, failed=2, pending=1)
+    assert jobs.counts(job) == JobCounts(failed=2, pending=1)
     assert {error.invoice_id for error in jobs.errors(job)} == {"p", "n"}
     assert [row.invoice_id for batch in rows.batches_to_validate(job, 10) for row in batch] == ["a"]
 
@@ -193,7 +193,7 @@ def test_verdicts_decide_what_happens_to_a_row(rows: InvoiceRepository, jobs: Jo
         ],
         now=NOW,
     )
-    assert jobs.counts(job) == JobCounts(total=3, failed=1, pending=2)
+    assert jobs.counts(job) == JobCounts(failed=1, pending=2)
     held = rows.get(hold.id)
     assert held is not None
     assert (held.record.status, held.record.error_message) == ("pending", "BR-CO-10: sum is wrong")
@@ -245,7 +245,7 @@ def test_a_job_without_documents_of_its_own_takes_over_the_days_newest(
     validate(rows, second)
     assert rows.carry_over(third, DAY, now=NOW + timedelta(minutes=2)) == 3
     assert rows.carry_over(third, DAY, now=NOW + timedelta(minutes=2)) == 3
-    assert jobs.counts(third) == JobCounts(total=3, failed=1, pending=2)
+    assert jobs.counts(third) == JobCounts(failed=1, pending=2)
     waiting = {row.invoice_id: row.content for batch in rows.batches_to_validate(third, 10) for row in batch}
     assert waiting == {"a": "<Invoice>a é</Invoice>".encode(), "b": b"<newer/>"}
 
@@ -257,7 +257,7 @@ def test_taking_over_with_verdicts_keeps_them(rows: InvoiceRepository, jobs: Job
     rows.record_reports(first, [(a.id, report(Decision.ACCEPT, invoice()), {})], now=NOW)
     rows.record_reports(first, [(b.id, report(Decision.REJECT), {})], now=NOW)
     rows.carry_over(second, DAY, now=NOW, validated=True)
-    assert jobs.counts(second) == JobCounts(total=2, failed=1, pending=1)
+    assert jobs.counts(second) == JobCounts(failed=1, pending=1)
     assert [one.invoice_id for batch in rows.batches_to_deliver(second, 10) for one in batch] == ["a"]
 
 

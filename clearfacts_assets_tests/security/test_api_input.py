@@ -191,6 +191,14 @@ def test_types_are_strict_and_unknown_fields_refused(quick_api: RunningApi, body
     assert quick_api.instance.get_runs() == []
 
 
+@pytest.mark.parametrize("path", ["jobs", "invoices/history", "deliveries"])
+@pytest.mark.parametrize("asked", ["limit=0", "limit=201", "limit=1&limit=1000", "limit=9e9", "limit=", "offset=1"])
+def test_a_page_has_at_most_two_hundred_items(quick_api: RunningApi, path: str, asked: str) -> None:
+    answer = quick_api.client("user").get(f"/api/v1/{path}?{asked}")
+    assert code(answer) == (422, "VALIDATION_ERROR")
+    assert answer.json()["error"]["details"]["fields"][0]["field"] == f"query.{asked.partition('=')[0]}"
+
+
 def test_an_error_does_not_repeat_what_was_sent(quick_api: RunningApi) -> None:
     answer = post(quick_api, json.dumps({"canary-9d2c\x1b[31m": "canary-value", "date": "canary-value"}).encode())
     assert code(answer) == (422, "VALIDATION_ERROR")

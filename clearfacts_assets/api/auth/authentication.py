@@ -6,6 +6,7 @@ revoked key or another role may need to be noticed by another process. In this o
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import logging
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from math import inf
 from typing import NamedTuple
 
 from sqlalchemy import Engine
@@ -41,6 +43,7 @@ CSRF_HEADER = "X-CSRF-Token"
 class _Known(NamedTuple):
     principal: Principal
     until: float  # on the monotonic clock
+    expires_at: float = inf  # of an access token, in seconds since 1970
 
 
 @dataclass(slots=True)
@@ -73,6 +76,7 @@ class Authentication:
         self._signing, self._origin, self.cookie = signing, public_origin, cookie
         self._clock, self._monotonic = clock, monotonic
         self._known: dict[str, _Known] = {}
+        self._asking: dict[str, asyncio.Future[Principal | None]] = {}
 
     async def identify(self, connection: HTTPConnection, *, csrf: bool = True) -> Principal | None:
         """Who asks; None for a stranger, and for everybody whose token, key or cookie is not good.
@@ -101,7 +105,7 @@ class Authentication:
 
     def forget(self) -> None:
         """Ask the database anew about everybody."""
-        self._known.clear()
+        self._known, self._asking = {}, {}
 
     def same_origin(self, connection: HTTPConnection) -> bool:
         """Whether the page that sent this is one of ours. Browsers name it with every change and every websocket."""
@@ -132,18 +136,21 @@ class Authentication:
         shown = shown.strip()
         if scheme.lower() != "bearer" or not shown or len(shown) > LONGEST_CREDENTIAL:
             return None
+        digest = tokens.hash_of(shown)
         if shown.startswith(tokens.API_KEY_PREFIX):
-            return await self._remembered(f"key {tokens.hash_of(shown)}", lambda: self._ask_key(tokens.hash_of(shown)))
+            return await self._remembered(f"key {digest}", lambda: self._ask_key(digest))
+        return await self._of_token(f"token {digest}", shown)
+
+    async def _of_token(self, name: str, shown: str) -> Principal | None:
+        known = self._believed(name)
+        if known is not None:
+            return known.principal
         try:
             token = tokens.read(self._signing, shown)
         except tokens.BadToken as bad:
             logger.info("an access token was refused: %s", bad)
             return None
-        principal = await self._remembered(
-            f"session {token.session_id}",
-            lambda: _person(self._sessions.by_id(token.session_id, self._clock())),
-        )
-        return principal if principal is not None and principal.user_id == token.user_id else None
+        return await self._remembered(name, lambda: self._ask_session(token), token.expires_at + tokens.CLOCKS_DIFFER)
 
     async def _of_cookie(self, cookie: str) -> Principal | None:
         if not cookie or len(cookie) > LONGEST_CREDENTIAL:
@@ -157,18 +164,41 @@ class Authentication:
         key = self._keys.by_hash(key_hash, self._clock())
         return None if key is None else _service(key)
 
-    async def _remembered(self, name: str, ask: Callable[[], Principal | None]) -> Principal | None:
+    def _ask_session(self, token: tokens.AccessToken) -> Principal | None:
+        person = _person(self._sessions.by_id(token.session_id, self._clock()))
+        return person if person is not None and person.user_id == token.user_id else None
+
+    def _believed(self, name: str) -> _Known | None:
         known = self._known.get(name)
-        if known is not None and self._monotonic() < known.until:
+        if known is None or self._monotonic() >= known.until or self._clock().timestamp() >= known.expires_at:
+            return None
+        return known
+
+    async def _remembered(
+        self, name: str, ask: Callable[[], Principal | None], expires_at: float = inf
+    ) -> Principal | None:
+        known = self._believed(name)
+        if known is not None:
             return known.principal
-        asked_at = self._monotonic()
+        # One question for all who come at the same time: else a busy caller's every request would ask when what is
+        # believed of it gets old.
+        asking = self._asking.get(name)
+        if asking is None:
+            asking = self._asking[name] = asyncio.ensure_future(self._ask(name, ask, expires_at))
+            under_way = self._asking
+            asking.add_done_callback(lambda _: under_way.pop(name, None))
+        return await asyncio.shield(asking)
+
+    async def _ask(self, name: str, ask: Callable[[], Principal | None], expires_at: float) -> Principal | None:
+        asked_at, known = self._monotonic(), self._known
         principal = await run_in_threadpool(ask)
-        if len(self._known) >= MOST_REMEMBERED:
-            self._known.clear()
+        if len(known) >= MOST_REMEMBERED:
+            known.clear()
         if principal is None:  # strangers are not remembered: they could be many
-            self._known.pop(name, None)
+            known.pop(name, None)
         else:
-            self._known[name] = _Known(principal, asked_at + TRUST_SECONDS)
+            # Into what was forgotten meanwhile, if it was: the answer may be older than that.
+            known[name] = _Known(principal, asked_at + TRUST_SECONDS, expires_at)
         return principal
 
 

@@ -19,7 +19,7 @@ from clearfacts_assets.api.reading import reads, waits
 from clearfacts_assets.api.services import Services, services
 from clearfacts_assets.api.v1.lists import Day, ListQuery
 from clearfacts_assets.api.v1.processing import IdempotencyKey, JobAccepted, accepted
-from clearfacts_assets.storage.jobs import UNFINISHED, JobCounts, JobRecord, JobRepository
+from clearfacts_assets.storage.jobs import UNFINISHED, JobCounts, JobLine, JobRecord, JobRepository, seconds_between
 from clearfacts_assets.storage.jobs import JobResult as StoredResult
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
@@ -91,8 +91,7 @@ class JobsQuery(ListQuery):
 def list_jobs(query: Annotated[JobsQuery, Query()], _: Reads, served: Served) -> Success[Listed[JobSummary]]:
     """A page of jobs with their counts. A job that failed as a whole says why in `error_message`."""
     served.watch.look()
-    jobs = JobRepository(served.engine)
-    page = jobs.list(
+    page = JobRepository(served.engine).lines(
         status=query.status,
         job_type=query.job_type,
         partition_key=query.partition,
@@ -100,8 +99,7 @@ def list_jobs(query: Annotated[JobsQuery, Query()], _: Reads, served: Served) ->
         cursor=query.cursor,
         span=query.span,
     )
-    counts = jobs.counts_of([job.id for job in page.items])
-    items = [summary_of(job, counts[job.id]) for job in page.items]
+    items = [summary_of(job) for job in page.items]
     return Success(data=Listed(items=items, next_cursor=page.next_cursor))
 
 
@@ -111,7 +109,7 @@ def get_job(job_id: UUID, _: Reads, served: Served) -> Success[JobResult]:
     """True also when the run, or Dagster's daemon, died: an unfinished job is compared with Dagster first."""
     jobs = JobRepository(served.engine)
     result = jobs.result(job_id, MOST_ERRORS)
-    if result is not None and result.record.status in UNFINISHED and served.watch.look():
+    if result is not None and result.status in UNFINISHED and served.watch.look():
         result = jobs.result(job_id, MOST_ERRORS)
     if result is None:
         raise ApiError(ErrorCode.JOB_NOT_FOUND, f"There is no job {job_id}.")
@@ -164,13 +162,12 @@ def found(job_id: UUID, served: Services) -> tuple[JobRecord, JobRepository]:
 
 
 def result_of(result: StoredResult) -> JobResult:
-    job = result.record
     return JobResult(
-        job_id=job.id,
-        status=job.status,
-        started_at=job.started_at,
-        completed_at=job.completed_at,
-        duration_seconds=job.duration_seconds,
+        job_id=result.id,
+        status=result.status,
+        started_at=result.started_at,
+        completed_at=result.completed_at,
+        duration_seconds=seconds_between(result.started_at, result.completed_at),
         results=results_of(result.counts),
         errors=[
             InvoiceError(invoice_id=one.invoice_id, error=one.error, timestamp=one.timestamp) for one in result.errors
@@ -178,18 +175,18 @@ def result_of(result: StoredResult) -> JobResult:
     )
 
 
-def summary_of(job: JobRecord, counts: JobCounts) -> JobSummary:
+def summary_of(job: JobLine) -> JobSummary:
     return JobSummary(
         job_id=job.id,
         job_type=job.job_type,
         partition=job.partition_key,
         status=job.status,
-        triggered_by=job.details.get("triggered_by"),
+        triggered_by=job.triggered_by,
         created_at=job.created_at,
         started_at=job.started_at,
         completed_at=job.completed_at,
-        duration_seconds=job.duration_seconds,
-        results=results_of(counts),
+        duration_seconds=seconds_between(job.started_at, job.completed_at),
+        results=results_of(job.counts),
         error_message=job.error_message,
         correlation_id=job.correlation_id,
     )
