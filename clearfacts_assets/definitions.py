@@ -6,7 +6,7 @@ import dagster as dg
 
 from clearfacts_assets import resources
 from clearfacts_assets.health import assets as health
-from clearfacts_assets.invoices import alerts, assets, automation, checks
+from clearfacts_assets.invoices import alerts, assets, automation, checks, follow_up
 
 defs = dg.Definitions(
     assets=[
@@ -14,11 +14,17 @@ defs = dg.Definitions(
         assets.validated_invoices,
         assets.processed_invoices,
         assets.job_metrics,
+        follow_up.delivered_documents,
         health.service_health,
     ],
     asset_checks=[checks.retrieval_is_complete, checks.no_delivery_is_unknown],
-    jobs=[automation.daily_processing, automation.manual_trigger, automation.health_monitoring],
-    schedules=[automation.nightly, automation.health_schedule],
+    jobs=[
+        automation.daily_processing,
+        automation.manual_trigger,
+        automation.health_monitoring,
+        automation.document_follow_up,
+    ],
+    schedules=[automation.nightly, automation.health_schedule, automation.follow_up_schedule],
     sensors=[alerts.job_failed, alerts.job_completed, alerts.alert_dispatch],
     resources=resources.from_settings(),
     # "Materialize" and backfills in the UI run Dagster's own implicit job, which takes the executor from here. One

@@ -85,6 +85,15 @@ class DeliverySettings(_Section):
     attempts: Attempts = Field(5, description="tries that may end in 'not sent' before a person is asked")
     patience: Seconds = Field(60, description="most seconds that a run waits for deliveries that are due later")
     unknowns_in_a_row: int = Field(3, ge=1, le=100, description="unknown outcomes in a row that stop the delivery")
+    follow_days: int = Field(
+        90, ge=1, le=3650, description="days after its delivery for which Clearfacts is asked about an unpaid document"
+    )
+    follow_again: Seconds = Field(
+        72_000, description="seconds after an answer about a document until it is asked about again"
+    )
+    follow_at_once: int = Field(
+        5000, ge=1, le=100_000, description="most documents asked about in one run, the longest unasked first"
+    )
 
 
 class ValidationSettings(_Section):

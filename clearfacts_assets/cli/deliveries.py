@@ -17,6 +17,7 @@ from clearfacts_assets.cli.identifiers import one_id, short
 from clearfacts_assets.invoices.lifecycle import WAITS_FOR_A_PERSON, State, Verdict
 
 if TYPE_CHECKING:
+    from clearfacts_assets.invoices.inquiries import DocumentState
     from clearfacts_assets.invoices.ports import DeliveryRecord
     from clearfacts_assets.storage.delivery_review import DeliveryDetail, DeliveryReview
 
@@ -91,6 +92,7 @@ def show(delivery_id: Id, as_json: AsJson = False) -> None:
                 "attempts": [asdict(one) for one in detail.attempts],
                 "decisions": [asdict(one) for one in detail.decisions],
                 "seen_in": [asdict(one) for one in detail.seen],
+                "document": asdict(detail.document) if detail.document else None,
             }
         )
         return
@@ -156,6 +158,7 @@ def _print(detail: DeliveryDetail) -> None:
         "file name at Clearfacts": file_name(record),
         "Clearfacts' id": record.document_id or "–",
         "delivered": instant(record.delivered_at),
+        "at Clearfacts now": _what_became(detail.document),
         "due": instant(record.not_before),
         "sha256": record.content_sha256,
         "idempotency key": record.idempotency_key,
@@ -192,6 +195,13 @@ def _print(detail: DeliveryDetail) -> None:
         [(short(one.job_id), one.partition_key, one.invoice_id, one.status) for one in detail.seen],
         whole=("job", "day", "status"),
     )
+
+
+def _what_became(document: DocumentState | None) -> str:
+    if document is None:
+        return "not asked yet"
+    told = [document.in_words, *(text for text in (document.document_type, document.document_date) if text)]
+    return f"{', '.join(told)} (asked {instant(document.asked_at)})"
 
 
 def _get(review: DeliveryReview, delivery_id: UUID) -> DeliveryDetail:

@@ -9,6 +9,7 @@ from clearfacts_assets.invoices.model import Window
 
 ZONE = ZoneInfo("Europe/Brussels")
 NIGHTLY_HOUR = 2
+FOLLOW_UP_HOUR = 6
 
 # The start is a literal for good: moving it would re-number partitions and break backfills. One more day than is
 # complete, so that a person can run today's partition by hand.
@@ -35,6 +36,12 @@ health_monitoring = dg.define_asset_job(
     "health_monitoring",
     selection=dg.AssetSelection.assets("service_health"),
     description="Asks every system that the nightly run needs whether it answers.",
+)
+
+document_follow_up = dg.define_asset_job(
+    "document_follow_up",
+    selection=dg.AssetSelection.assets("delivered_documents"),
+    description="Asks Clearfacts what became of the documents that it has.",
 )
 
 
@@ -72,4 +79,13 @@ health_schedule = dg.ScheduleDefinition(
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Every ten minutes.",
+)
+
+follow_up_schedule = dg.ScheduleDefinition(
+    name="follow_up",
+    job=document_follow_up,
+    cron_schedule=f"0 {FOLLOW_UP_HOUR} * * *",
+    execution_timezone=ZONE.key,
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every morning at 06:00 in Brussels.",
 )

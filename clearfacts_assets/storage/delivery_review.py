@@ -11,11 +11,13 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine, Table, select, update
 
+from clearfacts_assets.invoices.inquiries import DocumentState
 from clearfacts_assets.invoices.lifecycle import Event, ForbiddenTransition, State, Verdict, after, before
 from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets.invoices.ports import DeliveryRecord
 from clearfacts_assets.storage.audit import Actor
 from clearfacts_assets.storage.database import reading, write
+from clearfacts_assets.storage.delivered_documents import document_of
 from clearfacts_assets.storage.delivery_rows import audit, record_of, resent
 from clearfacts_assets.storage.paging import NEWEST_FIRST, Page, Span, page_of, page_size
 from clearfacts_assets.storage.tables import AuditLog, Delivery, DeliveryAttempt, InvoiceRow, Job
@@ -73,6 +75,7 @@ class DeliveryDetail:
     attempts: Sequence[Attempt]
     decisions: Sequence[Decision]
     seen: Sequence[Seen]
+    document: DocumentState | None  # what Clearfacts said of it later; None where it was never asked
 
 
 class DeliveryReview:
@@ -135,6 +138,7 @@ class DeliveryReview:
                 [Attempt(**dict(row)) for row in attempts],
                 [Decision(**dict(row)) for row in decisions],
                 [Seen(**dict(row)) for row in seen],
+                document_of(connection, delivery_id),
             )
 
     def resolve(

@@ -32,12 +32,15 @@ ASSETS = {
     "validated_invoices": (["raw_invoices"], *DELIVERY, {"xml"}, True),
     "processed_invoices": (["validated_invoices"], *DELIVERY, {"http", "xml"}, True),
     "job_metrics": (["processed_invoices"], *DELIVERY, {"metrics"}, True),
+    "delivered_documents": (["processed_invoices"], *DELIVERY, {"http"}, False),
     "service_health": ([], "monitoring", ["team:operations"], {"http"}, False),
 }
 CHECKS = {
     ("raw_invoices", "retrieval_is_complete"),
     ("processed_invoices", "no_delivery_is_unknown"),
     ("job_metrics", "counts_are_conserved"),
+    ("delivered_documents", "every_delivered_document_is_known"),
+    ("delivered_documents", "every_question_was_answered"),
     *(("service_health", f"{name}_answers") for name in ("java_backend", "clearfacts", "slack", "database")),
     ("service_health", "nightly_run_answers"),
 }
@@ -84,19 +87,23 @@ def test_the_checks_are_these_and_each_says_what_it_means() -> None:
 
 def test_the_jobs_are_these_and_run_in_one_process() -> None:
     jobs = {job.name: job for job in defs.get_repository_def().get_all_jobs()}
-    assert set(jobs) == {"daily_processing", "manual_trigger", "health_monitoring", "__ASSET_JOB"}
+    assert set(jobs) == {"daily_processing", "manual_trigger", "health_monitoring", "document_follow_up", "__ASSET_JOB"}
     # The implicit job is what "Materialize" and backfills run.
     assert {job.executor_def.name for job in jobs.values()} == {"in_process"}
     for name in ("daily_processing", "manual_trigger"):
         assets = {key.to_user_string() for key in jobs[name].asset_layer.selected_asset_keys}
-        assert assets == set(ASSETS) - {"service_health"}
+        assert assets == set(ASSETS) - {"service_health", "delivered_documents"}
         assert jobs[name].description
 
 
 def test_schedules_and_sensors_run_without_anybody_switching_them_on() -> None:
     repository = defs.get_repository_def()
     schedules = {one.name: (one.cron_schedule, one.execution_timezone) for one in repository.schedule_defs}
-    assert schedules == {"nightly": ("0 2 * * *", "Europe/Brussels"), "health": ("*/10 * * * *", "UTC")}
+    assert schedules == {
+        "nightly": ("0 2 * * *", "Europe/Brussels"),
+        "follow_up": ("0 6 * * *", "Europe/Brussels"),
+        "health": ("*/10 * * * *", "UTC"),
+    }
     assert {sensor.name for sensor in repository.sensor_defs} == {"job_failed", "job_completed", "alert_dispatch"}
     assert {one.default_status for one in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}
     assert {one.default_status for one in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}

@@ -17,6 +17,7 @@ from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.reading import reads
 from clearfacts_assets.api.services import Services, services
 from clearfacts_assets.api.v1.lists import ListQuery, Word
+from clearfacts_assets.invoices.inquiries import DocumentState, DocumentStatus
 from clearfacts_assets.invoices.lifecycle import ForbiddenTransition, State, Verdict
 from clearfacts_assets.invoices.ports import DeliveryRecord
 from clearfacts_assets.storage.delivery_review import DeliveryDetail, DeliveryNotFound, DeliveryReview
@@ -83,12 +84,28 @@ class SeenView(BaseModel):
     status: str
 
 
+class DocumentView(BaseModel):
+    """What Clearfacts said last of a delivered document. It is asked every morning, until the document is paid."""
+
+    document_id: str
+    status: DocumentStatus | None = Field(
+        description="missing: Clearfacts does not know it any more; null: no answer yet"
+    )
+    document_type: str | None
+    document_date: str | None = Field(description="as Clearfacts has it")
+    payment_state: str | None
+    asked_at: datetime = Field(description="whether or not an answer came")
+    answered_at: datetime | None
+    changed_at: datetime | None = Field(description="when the answer last differed from the one before")
+
+
 class DeliveryView(DeliverySummary):
     """A delivery with all evidence, each list oldest first."""
 
     tries: list[AttemptView]
     decisions: list[DecisionView]
     seen_in: list[SeenView]
+    document: DocumentView | None = Field(description="what became of it at Clearfacts; null before the first question")
 
 
 class DeliveriesQuery(ListQuery):
@@ -174,7 +191,12 @@ def _view(detail: DeliveryDetail) -> DeliveryView:
         tries=[AttemptView.model_validate(one, from_attributes=True) for one in detail.attempts],
         decisions=[DecisionView.model_validate(one, from_attributes=True) for one in detail.decisions],
         seen_in=[SeenView.model_validate(one, from_attributes=True) for one in detail.seen],
+        document=document_view(detail.document),
     )
+
+
+def document_view(document: DocumentState | None) -> DocumentView | None:
+    return DocumentView.model_validate(document, from_attributes=True) if document else None
 
 
 def _fields_of(record: DeliveryRecord) -> dict[str, Any]:

@@ -16,9 +16,10 @@ from clearfacts_assets.api.envelope import Listed, Success
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.reading import reads
 from clearfacts_assets.api.services import Services, services
-from clearfacts_assets.api.v1.deliveries import DeliverySummary, summary_of
+from clearfacts_assets.api.v1.deliveries import DeliverySummary, DocumentView, document_view, summary_of
 from clearfacts_assets.api.v1.jobs import JobResults, JobStatus, found, results_of
 from clearfacts_assets.api.v1.lists import LONGEST_WORD, ListQuery, Word
+from clearfacts_assets.storage.delivered_documents import DeliveredDocuments
 from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices import InvoiceDetail, InvoiceRecord, InvoiceRepository
 
@@ -86,6 +87,7 @@ class InvoiceView(InvoiceSummary):
 
     findings: list[FindingView]
     delivery: DeliverySummary | None
+    document: DocumentView | None = Field(description="what became of it at Clearfacts; null before the first question")
     clearfacts_response: dict[str, Any] | None
 
 
@@ -149,14 +151,16 @@ def list_invoices(query: Annotated[HistoryQuery, Query()], _: Reads, served: Ser
 def get_invoice(invoice_id: InvoiceIdentifier, _: Reads, served: Served) -> Success[InvoiceView]:
     """With what validation found in it, and where its delivery stands."""
     detail = _detail(invoice_id, served)
-    record, delivery = detail.record, None
+    record, delivery, document = detail.record, None, None
     if record.delivery_id is not None:
         delivery = SqlDeliveryLedger(served.engine).states([record.delivery_id]).get(record.delivery_id)
+        document = DeliveredDocuments(served.engine).of(record.delivery_id)
     return Success(
         data=InvoiceView(
             **_fields_of(record),
             findings=[FindingView(**finding) for finding in (detail.report or {}).get("findings", [])],
             delivery=summary_of(delivery) if delivery else None,
+            document=document_view(document),
             clearfacts_response=record.clearfacts_response,
         )
     )

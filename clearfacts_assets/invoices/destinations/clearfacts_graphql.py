@@ -44,6 +44,7 @@ ANYTHING = "query anything { __typename }"
 
 MOST_PAGES = 1000  # of administrations
 
+_NOT_FOUND = re.compile(r"\bdocument\b.*\bnot found\b|\bunknown document\b", re.IGNORECASE)
 _MESSAGE_CHARACTERS = 500  # of an error's message that are read and shown
 
 
@@ -239,7 +240,9 @@ class ClearfactsGraphql:
 
 def _only_not_found(answer: Answer) -> bool:
     errors = answer.json.get("errors") if isinstance(answer.json, dict) else None
-    return isinstance(errors, list) and bool(errors) and all(_error(error)[0] == "NOT_FOUND" for error in errors)
+    if not isinstance(errors, list) or not errors:
+        return False
+    return all(code == "NOT_FOUND" or _NOT_FOUND.search(message) for code, message in map(_error, errors))
 
 
 def _error(error: Any) -> tuple[str, str]:
