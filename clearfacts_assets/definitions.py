@@ -6,7 +6,7 @@ import dagster as dg
 
 from clearfacts_assets import resources
 from clearfacts_assets.health import assets as health
-from clearfacts_assets.invoices import alerts, assets, automation, checks, follow_up
+from clearfacts_assets.invoices import alerts, assets, automation, checks, due, follow_up
 
 defs = dg.Definitions(
     assets=[
@@ -20,12 +20,13 @@ defs = dg.Definitions(
     asset_checks=[checks.retrieval_is_complete, checks.no_delivery_is_unknown],
     jobs=[
         automation.daily_processing,
+        automation.delivery_of_what_is_due,
         automation.manual_trigger,
         automation.health_monitoring,
         automation.document_follow_up,
     ],
     schedules=[automation.nightly, automation.health_schedule, automation.follow_up_schedule],
-    sensors=[alerts.job_failed, alerts.job_completed, alerts.alert_dispatch],
+    sensors=[alerts.job_failed, alerts.job_completed, alerts.alert_dispatch, due.due_deliveries],
     resources=resources.from_settings(),
     # "Materialize" and backfills in the UI run Dagster's own implicit job, which takes the executor from here. One
     # process per run: four short steps are 20 times faster so, and SQLite has one writer anyway.

@@ -94,6 +94,9 @@ class DeliverySettings(_Section):
     follow_at_once: int = Field(
         5000, ge=1, le=100_000, description="most documents asked about in one run, the longest unasked first"
     )
+    parked_threshold: int = Field(
+        0, ge=0, description="parked deliveries up to which the asset check only warns; above, it is red"
+    )
 
 
 class ValidationSettings(_Section):

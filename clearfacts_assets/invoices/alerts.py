@@ -21,6 +21,7 @@ from clearfacts_assets.notifications.alerts import (
     tell_of_forgotten_jobs,
     tell_of_job,
     tell_of_lost_run,
+    tell_of_waiting,
 )
 from clearfacts_assets.notifications.outbox import DispatchCount
 from clearfacts_assets.notifications.slack import Slack
@@ -69,7 +70,7 @@ def job_completed(context: dg.RunStatusSensorContext, database: DatabaseResource
 def alert_dispatch(
     context: dg.SensorEvaluationContext, database: DatabaseResource, slack: SlackResource
 ) -> dg.SkipReason:
-    """Closes the jobs of dead runs, finds ended jobs that nobody was told of, and sends what waits in the outbox."""
+    """Closes the jobs of dead runs, finds what nobody was told of (ended jobs, waiting deliveries), and tells Slack."""
     tended = tend(context.instance, database.engine(), slack)
     return dg.SkipReason(
         f"{tended.dead_runs} dead runs closed, {tended.found} alerts found, {tended.sending.sent} sent, "
@@ -82,14 +83,15 @@ class Tended:
     """What one look at the jobs and the outbox came to."""
 
     dead_runs: int
-    found: int  # alerts for jobs that nobody was told of
+    found: int  # alerts for jobs that nobody was told of, and for what waits for a person
     sending: DispatchCount
 
 
 def tend(instance: dg.DagsterInstance, engine: Engine, slack: SlackResource) -> Tended:
     """Close the rows of dead runs, write the alerts that are due, send them. Without a Slack token they are kept."""
     died = reconcile(instance, engine)
-    found = tell_of_forgotten_jobs(engine, in_force(), now=datetime.now(UTC))
+    now = datetime.now(UTC)
+    found = tell_of_forgotten_jobs(engine, in_force(), now=now) + tell_of_waiting(engine, in_force(), now=now)
     sending = DispatchCount()
     if in_force().slack.token.get_secret_value():
         sending = dispatch_alerts(engine, Slack(slack.get_client()).send)

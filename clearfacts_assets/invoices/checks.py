@@ -4,10 +4,12 @@ from uuid import UUID
 
 import dagster as dg
 
-from clearfacts_assets.invoices.lifecycle import WAITS_FOR_A_PERSON
+from clearfacts_assets.configuration import in_force
+from clearfacts_assets.invoices.metadata import table
 from clearfacts_assets.resources import DatabaseResource
-from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
+from clearfacts_assets.storage.identifiers import SHORTEST
 from clearfacts_assets.storage.jobs import JobRepository
+from clearfacts_assets.storage.waiting import Waiting, waiting_for_a_person
 
 
 @dg.asset_check(asset="raw_invoices")
@@ -53,11 +55,43 @@ def counts_are_conserved(jobs: JobRepository, job_id: UUID) -> dg.AssetCheckResu
 
 @dg.asset_check(asset="processed_invoices")
 def no_delivery_is_unknown(database: DatabaseResource) -> dg.AssetCheckResult:
-    """No delivery waits for a person: none is parked or held, none is in doubt."""
-    waiting = SqlDeliveryLedger(database.engine()).count_by_state()
-    in_doubt = {state.value: count for state, count in waiting.items() if state in WAITS_FOR_A_PERSON and count}
+    """No delivery waits for a person. Red above the setting delivery.parked_threshold, else a warning.
+
+    Parked: Clearfacts may have the invoice, or its tries are used up. Held: its number is known with other content,
+    or Clearfacts does not know its receiver. Look each one up at Clearfacts, then say what shall become of it.
+    """
+    waiting = waiting_for_a_person(database.engine())
+    too_many = waiting.parked > in_force().delivery.parked_threshold
     return dg.AssetCheckResult(
-        passed=not in_doubt,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={**in_doubt, "what_to_do": "clearfacts deliveries list --state parked"},
+        passed=not (waiting.parked or waiting.held),
+        severity=dg.AssetCheckSeverity.ERROR if too_many else dg.AssetCheckSeverity.WARN,
+        description=_in_words(waiting),
+        metadata={
+            "parked": waiting.parked,
+            "held": waiting.held,
+            **({"waiting_since": dg.MetadataValue.timestamp(waiting.since)} if waiting.since else {}),
+            "look": "clearfacts deliveries show ID",
+            "decide": 'clearfacts deliveries resolve ID --as delivered|resend|waive --reason "..."',
+            "waiting": table(
+                dict.fromkeys(("delivery", "number", "supplier", "state", "since", "reason"), "string"),
+                [
+                    (
+                        str(one.id)[:SHORTEST],
+                        one.key.number,
+                        one.key.supplier,
+                        one.state.value,
+                        f"{one.updated_at:%Y-%m-%d %H:%M} UTC",
+                        one.reason or "–",
+                    )
+                    for one in waiting.longest
+                ],
+            ),
+        },
     )
+
+
+def _in_words(waiting: Waiting) -> str:
+    total = waiting.parked + waiting.held
+    if not total:
+        return "Nothing waits for a person."
+    return f"{total} {'invoice waits' if total == 1 else 'invoices wait'} for a person: look, then decide (see below)."

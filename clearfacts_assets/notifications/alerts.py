@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 
 from clearfacts_assets.health.probes import Health
 from clearfacts_assets.notifications import messages
@@ -17,9 +17,13 @@ from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.jobs import JobRecord, JobRepository
 from clearfacts_assets.storage.reasons import reasons_of
 from clearfacts_assets.storage.tables import Alert
+from clearfacts_assets.storage.waiting import waiting_for_a_person
 
 LOOK_BACK = timedelta(days=2)  # how far back jobs are looked at that nobody was told of
 JOBS_AT_ONCE = 500
+MOST_SILENCE = timedelta(minutes=15)  # that a person does not hear of what waits because jobs are under way
+WAITING_SUBJECT = "waiting:"  # and when the last of them began to wait, in UTC
+WAITING_PAGE = "/assets/processed_invoices?view=checks&checkDetail=no_delivery_is_unknown"  # in Dagster's UI
 
 
 def tell_of_job(engine: Engine, known: Settings, job_id: UUID, *, now: datetime) -> bool:
@@ -70,6 +74,27 @@ def tell_of_forgotten_jobs(engine: Engine, known: Settings, *, now: datetime) ->
     return sum(tell_of_job(engine, known, job_id, now=now) for job_id in ended if f"job:{job_id}" not in written)
 
 
+def tell_of_waiting(engine: Engine, known: Settings, *, now: datetime) -> bool:
+    """Tell once that deliveries wait for a person: again only when another one has begun to wait since.
+
+    While jobs are under way, more may follow: then it is told when they are over, or after MOST_SILENCE.
+    """
+    waiting = waiting_for_a_person(engine)
+    if waiting.since is None or waiting.newest is None:
+        return False
+    last = _last_subject(engine, WAITING_SUBJECT)
+    if last is not None and waiting.newest.isoformat() <= last.removeprefix(WAITING_SUBJECT):
+        return False
+    if JobRepository(engine).unfinished() and now - waiting.newest < MOST_SILENCE:
+        return False
+    message = messages.deliveries_waiting(
+        messages.DeliveriesWaiting(
+            waiting.parked, waiting.held, waiting.since, f"{known.public_address}{WAITING_PAGE}", waiting.reasons
+        )
+    )
+    return enqueue(engine, f"{WAITING_SUBJECT}{waiting.newest.isoformat()}", known.slack.channel, message, now)
+
+
 def tell_of_health(engine: Engine, known: Settings, verdicts: Sequence[Health], *, now: datetime) -> int:
     """Tell of each system that went down or came back since the last word about it. Returns how many were told."""
     told = 0
@@ -111,6 +136,13 @@ def _down_since(engine: Engine, system: str) -> datetime | None:
     with reading(engine) as connection:
         last = connection.execute(query).one_or_none()
     return last.created_at if last and last.subject.startswith(f"health:{system}:down:") else None
+
+
+def _last_subject(engine: Engine, beginning: str) -> str | None:
+    """The subject written down last among those that begin so."""
+    subject = Alert.subject.startswith(beginning, autoescape=True)
+    with reading(engine) as connection:
+        return connection.scalar(select(func.max(Alert.subject)).where(subject))
 
 
 def _written(engine: Engine, subjects: Sequence[str]) -> set[str]:

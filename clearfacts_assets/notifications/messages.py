@@ -89,10 +89,11 @@ class HealthRecovered:
 class DeliveriesWaiting:
     """Deliveries that go no further until a person decides."""
 
-    parked: int  # may have been accepted
-    held: int  # changed content under a known number
+    parked: int  # may have been accepted, or its tries are used up
+    held: int  # changed content under a known number, or a receiver that Clearfacts does not know
     oldest: datetime
     url: str = ""
+    reasons: Mapping[str, int] | None = None  # why, and how many for each reason
 
 
 def job_failed(fact: JobFailed) -> Message:
@@ -129,12 +130,15 @@ def deliveries_waiting(fact: DeliveriesWaiting) -> Message:
     title = f"{total} {'delivery waits' if total == 1 else 'deliveries wait'} for a person"
     told = []
     if fact.parked:
-        told.append(f"{fact.parked} parked: it is not known whether Clearfacts has the invoice. Look it up there.")
+        told.append(f"{fact.parked} parked: Clearfacts may have them, or their tries are used up. Look them up there.")
     if fact.held:
-        told.append(f"{fact.held} held: the invoice's number is known with other content.")
-    told.append("Decide with `clearfacts deliveries list` and `clearfacts deliveries resolve`.")
+        told.append(f"{fact.held} held: their number is known with other content, or Clearfacts lacks their receiver.")
+    told.append(
+        "See `clearfacts deliveries list --state parked --state held`; decide with `clearfacts deliveries resolve`."
+    )
     context = [f"The oldest waits since {_instant(fact.oldest)}", *_link(fact.url, "Open deliveries")]
-    return _message(title, " ".join(told[:-1]), [_section("\n".join(told))], context)
+    blocks = [_section("\n".join(told)), *_reasons(fact.reasons)]
+    return _message(title, " ".join(told[:-1]), blocks, context)
 
 
 def _message(title: str, summary: str, blocks: list[Message], context: list[str]) -> Message:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import dagster as dg
 import pytest
 
-from clearfacts_assets import resources
+from clearfacts_assets import resources, settings
 from clearfacts_assets.invoices import alerts
+from clearfacts_assets.invoices.lifecycle import State, Verdict
 from clearfacts_assets.notifications import outbox
+from clearfacts_assets.notifications.alerts import MOST_SILENCE, tell_of_waiting
 from clearfacts_assets.notifications.slack import Slack
 from clearfacts_assets_tests.fixtures.databases import PostgresServer
 from clearfacts_assets_tests.fixtures.pipeline import DAY, Finished, Pipeline
@@ -147,7 +149,7 @@ def test_what_waits_for_a_person_is_told_with_its_reason(quick_pipeline: Pipelin
     run = quick_pipeline.run()
     assert (run.job.status, run.counts.pending) == ("completed", 1)
     dispatched(quick_pipeline)
-    (message,) = quick_pipeline.simulator.slack_messages()
+    message, _ = quick_pipeline.simulator.slack_messages()  # the second one is about what waits, whatever day
     assert "parked for a person" in str(message["blocks"])
 
 
@@ -195,3 +197,70 @@ def test_a_run_that_failed_while_the_database_is_down_is_told_at_once(
         postgres_server.start()
     (text,) = pipeline.told()
     assert "Our database does not answer either" in text
+
+
+def parked(pipeline: Pipeline, number: int) -> None:
+    """A day of which so many uploads more than before get no answer that settles anything."""
+    pipeline.simulator.fault("clearfacts", "accept_then_500", times=number)
+    pipeline.configure(DESTINATION__TRANSPORT="graphql", DELIVERY__UNKNOWNS_IN_A_ROW=100, DELIVERY__PATIENCE=20)
+
+
+def waiting_told(pipeline: Pipeline) -> list[str]:
+    return [text for text in pipeline.told() if "for a person:" in text]
+
+
+def test_that_deliveries_wait_for_a_person_is_told_once_and_again_when_others_follow(pipeline: Pipeline) -> None:
+    parked(pipeline, 2)
+    pipeline.run()
+    dispatched(pipeline)
+    dispatched(pipeline)
+    (told,) = waiting_told(pipeline)
+    assert told.startswith("2 deliveries wait for a person: 2 parked")
+    (message,) = [one for one in pipeline.simulator.slack_messages() if one["text"] == told]
+    assert "it may have been accepted" in str(message["blocks"])
+    assert "clearfacts deliveries list --state parked --state held" in str(message["blocks"])
+    assert "http://127.0.0.1:3000/assets/processed_invoices" in str(message["blocks"])
+    one = pipeline.deliveries.list(states=[State.PARKED]).items[0]
+    pipeline.deliveries.resolve(one.id, Verdict.DELIVERED, reason="seen", actor="a person", now=datetime.now(UTC))
+    dispatched(pipeline)
+    assert len(waiting_told(pipeline)) == 1, "one less is no news"
+    parked(pipeline, 1)
+    pipeline.run("2026-11-17")
+    dispatched(pipeline)
+    assert [text[:21] for text in waiting_told(pipeline)] == ["2 deliveries wait for", "2 deliveries wait for"]
+
+
+def test_what_waits_is_told_when_the_jobs_under_way_are_over_or_after_a_while(quick_pipeline: Pipeline) -> None:
+    parked(quick_pipeline, 1)
+    quick_pipeline.run()
+    job = quick_pipeline.jobs.begin(
+        uuid4(), job_type="manual", partition_key=DAY, correlation_id=None, details={}, now=datetime.now(UTC)
+    )
+    known, engine = settings.load(), quick_pipeline.engine
+    assert not tell_of_waiting(engine, known, now=datetime.now(UTC))
+    assert tell_of_waiting(engine, known, now=datetime.now(UTC) + MOST_SILENCE)
+    quick_pipeline.jobs.finish(job.id, "failed", error_message="", now=datetime.now(UTC))
+    assert not tell_of_waiting(engine, known, now=datetime.now(UTC))
+
+
+def test_nothing_is_told_when_nothing_waits(quick_pipeline: Pipeline) -> None:
+    quick_pipeline.run()
+    dispatched(quick_pipeline)
+    assert waiting_told(quick_pipeline) == []
+
+
+@pytest.mark.parametrize(("threshold", "severity"), [(0, "ERROR"), (1, "ERROR"), (2, "WARN")])
+def test_the_check_is_red_above_the_threshold_and_names_what_waits(
+    quick_pipeline: Pipeline, threshold: int, severity: str
+) -> None:
+    parked(quick_pipeline, 2)
+    quick_pipeline.configure(DELIVERY__PARKED_THRESHOLD=threshold)
+    run = quick_pipeline.run()
+    (check,) = [one for one in run.result.get_asset_check_evaluations() if one.check_name == "no_delivery_is_unknown"]
+    assert (check.passed, check.severity.value) == (False, severity)
+    assert (check.metadata["parked"].value, check.metadata["held"].value) == (2, 0)
+    rows = check.metadata["waiting"]
+    assert isinstance(rows, dg.TableMetadataValue)
+    numbers = {record.data["number"] for record in rows.records}
+    assert numbers == {one.key.number for one in quick_pipeline.deliveries.list(states=[State.PARKED]).items}
+    assert "resolve" in str(check.metadata["decide"].value)

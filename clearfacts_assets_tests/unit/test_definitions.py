@@ -87,7 +87,14 @@ def test_the_checks_are_these_and_each_says_what_it_means() -> None:
 
 def test_the_jobs_are_these_and_run_in_one_process() -> None:
     jobs = {job.name: job for job in defs.get_repository_def().get_all_jobs()}
-    assert set(jobs) == {"daily_processing", "manual_trigger", "health_monitoring", "document_follow_up", "__ASSET_JOB"}
+    assert set(jobs) == {
+        "daily_processing",
+        "delivery_of_what_is_due",
+        "manual_trigger",
+        "health_monitoring",
+        "document_follow_up",
+        "__ASSET_JOB",
+    }
     # The implicit job is what "Materialize" and backfills run.
     assert {job.executor_def.name for job in jobs.values()} == {"in_process"}
     for name in ("daily_processing", "manual_trigger"):
@@ -104,7 +111,12 @@ def test_schedules_and_sensors_run_without_anybody_switching_them_on() -> None:
         "follow_up": ("0 6 * * *", "Europe/Brussels"),
         "health": ("*/10 * * * *", "UTC"),
     }
-    assert {sensor.name for sensor in repository.sensor_defs} == {"job_failed", "job_completed", "alert_dispatch"}
+    assert {sensor.name for sensor in repository.sensor_defs} == {
+        "job_failed",
+        "job_completed",
+        "alert_dispatch",
+        "due_deliveries",
+    }
     assert {one.default_status for one in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}
     assert {one.default_status for one in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}
 

@@ -1,0 +1,110 @@
+"""What waits: deliveries that go no further until a person decides, and days of which something is due again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+from uuid import UUID
+
+from sqlalchemy import Engine, Table, and_, func, or_, select
+
+from clearfacts_assets.invoices.lifecycle import WAITS_FOR_A_PERSON, Event, State, before
+from clearfacts_assets.invoices.model import Decision, InvoiceStatus
+from clearfacts_assets.invoices.ports import DeliveryRecord
+from clearfacts_assets.storage.database import database_now, reading
+from clearfacts_assets.storage.delivery_rows import record_of
+from clearfacts_assets.storage.jobs import FINISHED
+from clearfacts_assets.storage.tables import Delivery, InvoiceRow, Job
+
+REASONS = 50  # kinds of reason that are counted
+SHOWN = 50  # deliveries that are named
+
+_deliveries = cast(Table, Delivery.__table__)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """All deliveries that wait for a person."""
+
+    parked: int
+    held: int
+    reasons: Mapping[str, int]  # the most frequent ones, and how many wait for each
+    longest: Sequence[DeliveryRecord]  # those that wait longest, the first first
+    since: datetime | None  # when the first of them began to wait
+    newest: datetime | None  # when the last of them did
+
+
+def waiting_for_a_person(engine: Engine) -> Waiting:
+    """What is parked or held now, read in one transaction."""
+    waits = _deliveries.c.state.in_(WAITS_FOR_A_PERSON)
+    counted = select(_deliveries.c.state, func.count()).where(waits).group_by(_deliveries.c.state)
+    span = select(func.min(_deliveries.c.updated_at), func.max(_deliveries.c.updated_at)).where(waits)
+    number = func.count().label("number")
+    reasons = (
+        select(_deliveries.c.reason, number)
+        .where(waits)
+        .group_by(_deliveries.c.reason)
+        .order_by(number.desc())
+        .limit(REASONS)
+    )
+    first = select(_deliveries).where(waits).order_by(_deliveries.c.updated_at, _deliveries.c.id).limit(SHOWN)
+    with reading(engine) as connection:
+        counts = {State(state): count for state, count in connection.execute(counted)}
+        since, newest = connection.execute(span).one()
+        return Waiting(
+            counts.get(State.PARKED, 0),
+            counts.get(State.HELD, 0),
+            {reason or "no reason was noted": count for reason, count in connection.execute(reasons)},
+            [record_of(row) for row in connection.execute(first).mappings()],
+            since,
+            newest,
+        )
+
+
+def days_due(engine: Engine) -> dict[str, int]:
+    """Days of which invoices may leave now, with the number of those invoices.
+
+    A delivery that is ready, or waits and is due; or an accepted row that the day's newest job never came to. What is
+    parked or held is a person's, and never due.
+    """
+    newest = select(Job.partition_key, func.max(Job.created_at).label("created_at")).group_by(Job.partition_key)
+    newest_jobs = newest.subquery()
+    with reading(engine) as connection:
+        now = database_now(connection)
+        may_leave = and_(
+            _deliveries.c.state.in_(before(Event.CLAIMED)),
+            or_(_deliveries.c.not_before.is_(None), _deliveries.c.not_before <= now),
+        )
+        never_met = and_(
+            InvoiceRow.delivery_id.is_(None),
+            InvoiceRow.decision == Decision.ACCEPT,
+            Job.created_at == newest_jobs.c.created_at,
+        )
+        query = (
+            select(Job.partition_key, func.count(InvoiceRow.invoice_id.distinct()))
+            .select_from(InvoiceRow)
+            .join(Job, Job.id == InvoiceRow.job_id)
+            .join(newest_jobs, newest_jobs.c.partition_key == Job.partition_key)
+            .outerjoin(_deliveries, _deliveries.c.id == InvoiceRow.delivery_id)
+            .where(InvoiceRow.status == InvoiceStatus.PENDING, or_(may_leave, never_met))
+            .group_by(Job.partition_key)
+        )
+        return {day: count for day, count in connection.execute(query).tuples() if day is not None}
+
+
+def newest_jobs_of(engine: Engine, days: Sequence[str]) -> dict[str, tuple[UUID, bool]]:
+    """Each day's newest job, and whether all jobs of the day are over."""
+    query = (
+        select(Job.partition_key, Job.id, Job.status)
+        .where(Job.partition_key.in_(days))
+        .order_by(Job.created_at, Job.id)
+    )
+    found: dict[str, tuple[UUID, bool]] = {}
+    with reading(engine) as connection:
+        for day, job_id, status in connection.execute(query).tuples():
+            if day is not None:
+                over = found[day][1] if day in found else True
+                found[day] = job_id, over and status in FINISHED
+    return found

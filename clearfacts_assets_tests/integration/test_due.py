@@ -1,0 +1,113 @@
+"""After an outage nobody has to press a button: the sensor starts what is due, a bounded number of times."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import dagster as dg
+import pytest
+
+from clearfacts_assets import resources
+from clearfacts_assets.invoices.due import FIRST_WAIT, MOST_RUNS, Plan, due_deliveries, due_runs, planned, written
+from clearfacts_assets.invoices.lifecycle import State
+from clearfacts_assets_tests.fixtures.pipeline import DAY, Pipeline
+
+NOW = datetime.now(UTC)
+
+
+def looked(pipeline: Pipeline, plan: Plan | None = None, now: datetime = NOW) -> dg.SensorResult:
+    return due_runs(pipeline.instance, pipeline.engine, written({DAY: plan}) if plan else None, now)
+
+
+def days(result: dg.SensorResult) -> list[str | None]:
+    return [request.partition_key for request in result.run_requests or ()]
+
+
+def outage(pipeline: Pipeline) -> None:
+    """Clearfacts is down while the day runs, and answers again."""
+    pipeline.configure(DELIVERY__UNKNOWNS_IN_A_ROW=1)
+    pipeline.simulator.fault("clearfacts", "status", status=503, match={"operation": "upload"})
+    assert pipeline.run().job.status == "failed"
+    assert pipeline.states()[State.READY] > 0
+    pipeline.simulator.clear_faults()
+
+
+def test_what_an_outage_left_is_sent_by_the_run_that_the_sensor_starts(pipeline: Pipeline) -> None:
+    outage(pipeline)
+    before = pipeline.states()
+    past = written({DAY: Plan(0, datetime.now(UTC) - timedelta(seconds=1))})
+    context = dg.build_sensor_context(
+        instance=pipeline.instance, cursor=past, resources={"database": resources.DatabaseResource()}
+    )
+    result = due_deliveries(context)
+    assert isinstance(result, dg.SensorResult)
+    (request,) = result.run_requests or ()
+    assert request.partition_key == DAY
+    calls = pipeline.simulator.calls()["erp.list"]
+    run = pipeline.run(job="delivery_of_what_is_due", tags=dict(request.tags))
+    assert (run.job.status, run.counts.sent) == ("completed", before[State.READY])
+    assert run.job.details["triggered_by"] == "due_deliveries"
+    assert pipeline.simulator.calls()["erp.list"] == calls, "the ERP is not asked again"
+    assert pipeline.states()[State.PARKED] == before[State.PARKED]
+    after = looked(pipeline, Plan(1, NOW))
+    assert (days(after), planned(after.cursor)) == ([], {})
+
+
+def test_the_first_run_waits_and_the_wait_doubles(quick_pipeline: Pipeline) -> None:
+    outage(quick_pipeline)
+    first = looked(quick_pipeline)
+    assert days(first) == []
+    assert planned(first.cursor) == {DAY: Plan(0, NOW + FIRST_WAIT)}
+    assert "due" in str(first.skip_reason)
+    for runs in range(MOST_RUNS):
+        started = looked(quick_pipeline, Plan(runs, NOW))
+        assert days(started) == [DAY]
+        assert planned(started.cursor) == {DAY: Plan(runs + 1, NOW + FIRST_WAIT * 2 ** (runs + 1))}
+        assert days(looked(quick_pipeline, Plan(runs + 1, NOW + timedelta(seconds=1)))) == []
+    last = looked(quick_pipeline, Plan(MOST_RUNS, NOW))
+    assert days(last) == []
+    assert "left to a person" in str(last.skip_reason)
+
+
+def test_what_waits_for_a_person_is_never_due(quick_pipeline: Pipeline) -> None:
+    quick_pipeline.configure(DESTINATION__TRANSPORT="graphql", DELIVERY__UNKNOWNS_IN_A_ROW=100, DELIVERY__PATIENCE=20)
+    quick_pipeline.simulator.fault("clearfacts", "accept_then_500", times=1)
+    quick_pipeline.run()
+    assert quick_pipeline.states()[State.PARKED] == 1
+    assert days(looked(quick_pipeline, Plan(0, NOW))) == []
+    quick_pipeline.decide()
+    assert days(looked(quick_pipeline, Plan(0, NOW))) == []
+
+
+def test_a_day_is_started_once_while_its_run_is_under_way(quick_pipeline: Pipeline) -> None:
+    outage(quick_pipeline)
+    job = quick_pipeline.jobs.begin(
+        uuid4(),
+        job_type="manual",
+        partition_key=DAY,
+        correlation_id=None,
+        details={},
+        now=datetime.now(UTC),
+    )
+    under_way = looked(quick_pipeline, Plan(1, NOW))
+    assert days(under_way) == []
+    assert planned(under_way.cursor) == {DAY: Plan(1, NOW)}, "its wait is not forgotten"
+    quick_pipeline.jobs.finish(job.id, "failed", error_message="", now=datetime.now(UTC))
+    assert days(looked(quick_pipeline, Plan(1, NOW))) == [DAY]
+
+
+def test_a_day_whose_run_a_person_stopped_is_left_alone(quick_pipeline: Pipeline) -> None:
+    outage(quick_pipeline)
+    (job,) = quick_pipeline.jobs.list().items
+    run = quick_pipeline.instance.get_run_by_id(str(job.id))
+    assert run is not None
+    quick_pipeline.instance.report_run_canceled(run)
+    assert days(looked(quick_pipeline, Plan(0, NOW))) == []
+
+
+@pytest.mark.parametrize("cursor", [None, ""])
+def test_a_quiet_night_starts_nothing(quick_pipeline: Pipeline, cursor: str | None) -> None:
+    quick_pipeline.run()
+    result = due_runs(quick_pipeline.instance, quick_pipeline.engine, cursor, NOW)
+    assert (days(result), result.skip_reason) == ([], dg.SkipReason("nothing is due"))
