@@ -18,6 +18,7 @@ def serve(
     from dagster._core.workspace.load_target import WorkspaceFileTarget
 
     from clearfacts_assets.api.app import create_app, settle
+    from clearfacts_assets.api.connections import BoundedConnection
     from clearfacts_assets.cli.start import ready
     from clearfacts_assets.home import packaged
 
@@ -36,6 +37,7 @@ def serve(
         settle()
         uvicorn.run(
             app,
+            http=BoundedConnection,
             host=host or known.serve.host,
             port=port if port is not None else known.serve.port,
             log_level="warning",

@@ -143,3 +143,12 @@ def test_the_image_has_a_command_and_no_entry_point() -> None:
     assert ("ENTRYPOINT" in kinds, kinds[-1]) == (False, "CMD")
     assert instructions[-1][1].startswith('["clearfacts", ')
     assert [user for kind, user in instructions if kind == "USER"] == ["10001:10001"]
+
+
+def test_every_test_that_the_security_checks_name_exists() -> None:
+    document = (PROJECT / "docs" / "security.md").read_text("utf-8")
+    named = re.findall(r"`([\w/]+\.py)::(test_\w+)`", document)
+    assert len(named) > 40
+    for file, test in named:
+        source = (PROJECT / "clearfacts_assets_tests" / file).read_text("utf-8")
+        assert f"def {test}(" in source, f"{file}::{test}"
