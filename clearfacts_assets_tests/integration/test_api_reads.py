@@ -10,8 +10,11 @@ import httpx
 import pytest
 from sqlalchemy import insert, select, update
 
+from clearfacts_assets.invoices.inquiries import Reply
 from clearfacts_assets.invoices.lifecycle import State
+from clearfacts_assets.invoices.ports import FiledDocument
 from clearfacts_assets.storage.database import reading
+from clearfacts_assets.storage.delivered_documents import DeliveredDocuments
 from clearfacts_assets.storage.tables import AuditLog, Delivery, Job
 from clearfacts_assets_tests.fixtures.api import RunningApi
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
@@ -146,6 +149,7 @@ def test_invoices_with_findings_report_and_delivery(api: RunningApi, simulator: 
     assert [one["outcome"] for one in delivery["tries"]] == ["accepted"]
     assert delivery["tries"][0]["correlation_id"] == "see-1"
     assert [one["job_id"] for one in delivery["seen_in"]] == [job_id]
+    assert (delivery["document"], by_row["document"]) == (None, None)  # nobody has asked about it yet
     assert get(client, "/deliveries", number=sent["number"], state=["delivered", "parked"])["items"]
 
     failed = next(row for row in history if row["status"] == "failed" and row["decision"] == "reject")
@@ -155,6 +159,27 @@ def test_invoices_with_findings_report_and_delivery(api: RunningApi, simulator: 
     assert [one["rule"] for one in detail["findings"]] == [one["rule"] for one in report["findings"]]
     assert report["decision"] == "reject"
     assert get(client, "/invoices/history", status="failed", invoice_id=failed["invoice_id"])["items"] == [failed]
+
+
+def test_what_became_of_a_document_stands_with_its_delivery_and_its_invoice(api: RunningApi) -> None:
+    client = api.client()
+    job_id = client.post("/api/v1/invoices/process", json={"date": DAY}).json()["data"]["job_id"]
+    api.run(job_id)
+    sent = next(row for row in walk(client, "/invoices/history", job_id=job_id) if row["status"] == "sent")
+    documents, moment = DeliveredDocuments(api.engine), datetime(2026, 11, 21, 5, tzinfo=UTC)
+    due = documents.due(now=datetime.now(UTC), again_after=1, followed_days=1, limit=100)
+    (asked,) = [one for one in due if str(one.delivery_id) == sent["delivery_id"]]
+    documents.record([Reply(asked, FiledDocument(asked.document_id, "2026-11-20", "PURCHASE", "PAID"))], now=moment)
+    shown = {
+        "document_id": asked.document_id,
+        "status": "found",
+        "document_type": "PURCHASE",
+        "document_date": "2026-11-20",
+        "payment_state": "PAID",
+        **dict.fromkeys(("asked_at", "answered_at", "changed_at"), "2026-11-21T05:00:00Z"),
+    }
+    assert get(client, f"/deliveries/{sent['delivery_id']}")["document"] == shown
+    assert get(client, f"/invoices/{sent['id']}")["document"] == shown
 
 
 @pytest.mark.parametrize(

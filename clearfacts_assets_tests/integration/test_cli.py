@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ import pytest
 
 from clearfacts_assets import settings
 from clearfacts_assets.cli import main
+from clearfacts_assets.invoices.inquiries import Reply
+from clearfacts_assets.invoices.ports import FiledDocument
+from clearfacts_assets.storage.database import open_engine
+from clearfacts_assets.storage.delivered_documents import DeliveredDocuments
 from clearfacts_assets.telemetry import logging as our_logging
 from clearfacts_assets_tests.fixtures.command import Command
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
@@ -114,6 +119,28 @@ def test_invoices_list_and_show(clearfacts: Call) -> None:
     assert (code, set(json.loads(out))) == (0, INVOICE | {"report"})
     code, out, _ = clearfacts("invoices", "show", sent["id"], "--document")
     assert (code, out.startswith("<?xml")) == (0, True)
+
+
+def test_deliveries_show_says_what_became_of_the_document(
+    clearfacts: Call, home: tuple[Path, dict[str, str], Any]
+) -> None:
+    listed = json.loads(clearfacts("deliveries", "list", "--state", "delivered", "--json")[1])["deliveries"]
+    first, second, *_ = [one["delivery_id"] for one in listed]
+    assert json.loads(clearfacts("deliveries", "show", first, "--json")[1])["document"] is None
+    assert "not asked yet" in clearfacts("deliveries", "show", first)[1]
+    engine = open_engine(f"sqlite:///{home[0] / 'clearfacts.db'}")
+    documents = DeliveredDocuments(engine)
+    due = {
+        str(one.delivery_id): one
+        for one in documents.due(now=datetime.now(UTC), again_after=1, followed_days=1, limit=100)
+    }
+    filed = FiledDocument(due[second].document_id, "2026-11-20", "PURCHASE", "PAID")
+    documents.record([Reply(due[first]), Reply(due[second], filed)], now=datetime(2026, 11, 21, 5, tzinfo=UTC))
+    engine.dispose()
+    shown = json.loads(clearfacts("deliveries", "show", second, "--json")[1])["document"]
+    assert (shown["status"], shown["payment_state"]) == ("found", "PAID")
+    assert re.search(r"PAID, PURCHASE,\s+2026-11-20 \(asked", clearfacts("deliveries", "show", second)[1])
+    assert "missing (asked" in clearfacts("deliveries", "show", first)[1]
 
 
 def test_pages_lead_to_one_another(clearfacts: Call) -> None:
