@@ -1,8 +1,9 @@
 """A sensor for the night: what could not be sent is sent when it can be, without anybody pressing a button.
 
-After an outage, a Retry-After or a person's resend, invoices are ready or due and no run is under way that would send
-them. The first run for such a day starts FIRST_WAIT after it is seen; the wait doubles after each, and after MOST_RUNS
-without an end a person has to look. A day whose last run a person stopped is left alone.
+After an outage, a Retry-After, a killed run or a person's resend, invoices are ready, due or in doubt, and no run is
+under way that would take care of them. The first run for such a day starts FIRST_WAIT after it is seen; the wait
+doubles after each, and after MOST_RUNS without an end a person has to look. A day whose last run a person stopped is
+left alone.
 """
 
 import json

@@ -93,11 +93,38 @@ def write(
     A collision (serialization failure, deadlock, busy SQLite file) has changed nothing. A lost connection may hide a
     commit that happened: only work that is ``repeatable``, harmless when done twice, is done again after one.
     """
+
+    def attempt() -> T:
+        with engine.begin() as connection:
+            return work(connection)
+
+    return _persistently(attempt, repeatable, patience, sleep)
+
+
+def read(
+    engine: Engine,
+    work: Callable[[Connection], T],
+    *,
+    patience: float = WRITE_PATIENCE_SECONDS,
+    sleep: Callable[[float], None] = time.sleep,
+) -> T:
+    """Do what only reads in one transaction, again when the connection was lost, for up to ``patience`` seconds.
+
+    For runs, which a short cut must not end. Who answers a person at once uses :func:`reading`.
+    """
+
+    def attempt() -> T:
+        with reading(engine) as connection:
+            return work(connection)
+
+    return _persistently(attempt, True, patience, sleep)
+
+
+def _persistently(attempt: Callable[[], T], repeatable: bool, patience: float, sleep: Callable[[float], None]) -> T:
     started, pause = time.monotonic(), FIRST_PAUSE_SECONDS
     while True:
         try:
-            with engine.begin() as connection:
-                return work(connection)
+            return attempt()
         except DBAPIError as error:
             passing = collided(error) or (repeatable and (error.connection_invalidated or _unreachable(error)))
             if not passing or time.monotonic() - started + pause > patience:

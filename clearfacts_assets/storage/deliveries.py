@@ -20,7 +20,7 @@ from clearfacts_assets.invoices.lifecycle import Event, State, after, before
 from clearfacts_assets.invoices.model import InvoiceKey
 from clearfacts_assets.invoices.ports import Candidate, DeliveryRecord, Force, Registration, Settlement
 from clearfacts_assets.storage.audit import Actor
-from clearfacts_assets.storage.database import commit_to_disk, database_now, insert_into, reading, write
+from clearfacts_assets.storage.database import commit_to_disk, database_now, insert_into, read, reading, write
 from clearfacts_assets.storage.delivery_rows import (
     attempt_of,
     audit,
@@ -168,8 +168,7 @@ class SqlDeliveryLedger:
             .order_by(_deliveries.c.updated_at, _deliveries.c.id)
             .limit(limit)
         )
-        with reading(self._engine) as connection:
-            return [record_of(row) for row in connection.execute(query).mappings()]
+        return read(self._engine, lambda connection: [record_of(row) for row in connection.execute(query).mappings()])
 
     def holders(self) -> list[UUID]:
         """The runs that have deliveries under way."""
@@ -184,9 +183,9 @@ class SqlDeliveryLedger:
             return {State(state): int(number) for state, number in connection.execute(query)}
 
     def states(self, delivery_ids: Sequence[UUID]) -> dict[UUID, DeliveryRecord]:
-        with reading(self._engine) as connection:
-            rows = connection.execute(select(_deliveries).where(_deliveries.c.id.in_(delivery_ids))).mappings()
-            return {row["id"]: record_of(row) for row in rows}
+        query = select(_deliveries).where(_deliveries.c.id.in_(delivery_ids))
+        rows = read(self._engine, lambda connection: connection.execute(query).mappings().all())
+        return {row["id"]: record_of(row) for row in rows}
 
     def _now(self, connection: Connection) -> datetime:
         return self._clock() if self._clock else database_now(connection)

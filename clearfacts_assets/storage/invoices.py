@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, Row, Select, Table, and_, bindparam, 
 from clearfacts_assets.invoices.lifecycle import FINAL, State
 from clearfacts_assets.invoices.model import Decision, InvoiceStatus, Report, SourceDocument
 from clearfacts_assets.invoices.ports import Candidate, DeliveryResult
-from clearfacts_assets.storage.database import insert_into, reading, write
+from clearfacts_assets.storage.database import insert_into, read, reading, write
 from clearfacts_assets.storage.documents import stored
 from clearfacts_assets.storage.invoice_rows import (
     HEAD,
@@ -229,9 +229,10 @@ class InvoiceRepository:
             .order_by(_rows.c.invoice_id)
         )
         counted = select(_rows.c.delivery_id).where(_rows.c.job_id == job_id, _rows.c.status == InvoiceStatus.SENT)
-        with reading(self._engine) as connection:
-            found = connection.execute(query).all()
-            sent = set(connection.execute(counted).scalars())
+        found, sent = read(
+            self._engine,
+            lambda connection: (connection.execute(query).all(), set(connection.execute(counted).scalars())),
+        )
         results = []
         for row in found:
             results.append(_followed(row, counted=row.delivery_id in sent))
@@ -319,9 +320,8 @@ class InvoiceRepository:
     def _batches(self, query: Select[Any], size: int) -> Iterator[Sequence[Row[Any]]]:
         last = ""
         while True:
-            with reading(self._engine) as connection:
-                page = query.where(_rows.c.invoice_id > last) if last else query
-                batch = connection.execute(page.order_by(_rows.c.invoice_id).limit(size)).all()
+            page = (query.where(_rows.c.invoice_id > last) if last else query).order_by(_rows.c.invoice_id).limit(size)
+            batch = read(self._engine, lambda connection, page=page: connection.execute(page).all())  # type: ignore[misc]
             if not batch:
                 return
             last = batch[-1].invoice_id

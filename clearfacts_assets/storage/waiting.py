@@ -64,10 +64,10 @@ def waiting_for_a_person(engine: Engine) -> Waiting:
 
 
 def days_due(engine: Engine) -> dict[str, int]:
-    """Days of which invoices may leave now, with the number of those invoices.
+    """Days of which a run has something to do now, with the number of invoices.
 
-    A delivery that is ready, or waits and is due; or an accepted row that the day's newest job never came to. What is
-    parked or held is a person's, and never due.
+    A delivery that is ready, or waits and is due; one in doubt that the next run looks up or gives to a person; an
+    accepted row that the day's newest job never came to. What is parked or held is a person's, and never due.
     """
     newest = select(Job.partition_key, func.max(Job.created_at).label("created_at")).group_by(Job.partition_key)
     newest_jobs = newest.subquery()
@@ -77,6 +77,8 @@ def days_due(engine: Engine) -> dict[str, int]:
             _deliveries.c.state.in_(before(Event.CLAIMED)),
             or_(_deliveries.c.not_before.is_(None), _deliveries.c.not_before <= now),
         )
+        run_died = and_(_deliveries.c.state == State.SENDING, _deliveries.c.lease_until < now)
+        in_doubt = or_(_deliveries.c.state == State.UNKNOWN, run_died)
         never_met = and_(
             InvoiceRow.delivery_id.is_(None),
             InvoiceRow.decision == Decision.ACCEPT,
@@ -88,7 +90,7 @@ def days_due(engine: Engine) -> dict[str, int]:
             .join(Job, Job.id == InvoiceRow.job_id)
             .join(newest_jobs, newest_jobs.c.partition_key == Job.partition_key)
             .outerjoin(_deliveries, _deliveries.c.id == InvoiceRow.delivery_id)
-            .where(InvoiceRow.status == InvoiceStatus.PENDING, or_(may_leave, never_met))
+            .where(InvoiceRow.status == InvoiceStatus.PENDING, or_(may_leave, in_doubt, never_met))
             .group_by(Job.partition_key)
         )
         return {day: count for day, count in connection.execute(query).tuples() if day is not None}

@@ -11,6 +11,8 @@ import pytest
 from clearfacts_assets import resources
 from clearfacts_assets.invoices.due import FIRST_WAIT, MOST_RUNS, Plan, due_deliveries, due_runs, planned, written
 from clearfacts_assets.invoices.lifecycle import State
+from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
+from clearfacts_assets.storage.waiting import days_due
 from clearfacts_assets_tests.fixtures.pipeline import DAY, Pipeline
 
 NOW = datetime.now(UTC)
@@ -78,6 +80,19 @@ def test_what_waits_for_a_person_is_never_due(quick_pipeline: Pipeline) -> None:
     assert days(looked(quick_pipeline, Plan(0, NOW))) == []
     quick_pipeline.decide()
     assert days(looked(quick_pipeline, Plan(0, NOW))) == []
+
+
+def test_what_a_killed_run_was_sending_is_due_when_its_lease_is_over(pipeline: Pipeline) -> None:
+    """So that somebody looks it up, or it is parked and told, without waiting for a person to start a run."""
+    pipeline.simulator.fault("clearfacts", "status", status=429, retry_after=3600, match={"operation": "upload"})
+    pipeline.run()
+    assert set(pipeline.states()) == {State.WAITING, State.READY}
+    ready = [one.id for one in pipeline.deliveries.list(states=[State.READY], limit=1000).items]
+    ledger = SqlDeliveryLedger(pipeline.engine)
+    left = len(ready) - len(ledger.claim(uuid4(), ready[:2], lease=30))
+    assert days_due(pipeline.engine) == {DAY: left}
+    ledger.claim(uuid4(), ready[2:3], lease=-1)
+    assert days_due(pipeline.engine) == {DAY: left}
 
 
 def test_a_day_is_started_once_while_its_run_is_under_way(quick_pipeline: Pipeline) -> None:

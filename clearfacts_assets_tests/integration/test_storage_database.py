@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Column, Engine, MetaData, Table, insert, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
-from clearfacts_assets.storage.database import collided, commit_to_disk, database_now, open_engine, reading, write
+from clearfacts_assets.storage.database import collided, commit_to_disk, database_now, open_engine, read, reading, write
 from clearfacts_assets.storage.tables import DeliveryAttempt
 from clearfacts_assets.storage.types import ExactDecimal, Json, UtcDateTime, Words
 
@@ -105,7 +105,9 @@ def test_work_that_is_wrong_is_not_tried_again(things: Engine) -> None:
     assert len(tries) == 1
 
 
-def test_lost_connections_are_survived_by_repeatable_work_only(postgres_server, migrated_template: str) -> None:
+def test_lost_connections_are_survived_by_reads_and_repeatable_work_only(
+    postgres_server, migrated_template: str
+) -> None:
     engine = open_engine(postgres_server.fresh(migrated_template))
 
     def work(connection) -> int:
@@ -119,6 +121,9 @@ def test_lost_connections_are_survived_by_repeatable_work_only(postgres_server, 
         write(engine, work)
     tries = []
     assert write(engine, work, repeatable=True) == 1
+    assert len(tries) == 2
+    tries = []
+    assert read(engine, work) == 1
     assert len(tries) == 2
     engine.dispose()
 
