@@ -6,26 +6,48 @@ account's tries back. Errors: ApiError RATE_LIMITED, with Retry-After.
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Callable
+from functools import partial
 from ipaddress import IPv6Address, ip_address, ip_network
 from math import ceil
+from typing import Any, TypeVar
 
 from limits import RateLimitItemPerSecond
-from limits.storage import storage_from_string
+from limits.errors import StorageError
+from limits.storage import MemoryStorage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 
 from clearfacts_assets.api.auth.tokens import hash_of
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.settings import AuthSettings
 
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+STORE_SECONDS = 1.0  # that a login waits for the shared store
+ASK_AGAIN = 10.0  # seconds after which a store that did not answer is asked again
 IPV6_NETWORK = 64  # bits: what one household or server has to itself
 
 
-class LoginLimits:
-    """Counts the tries of logins."""
+class StoreAway(Exception):
+    """The store in which all processes count does not answer: each process counts for itself meanwhile."""
 
-    def __init__(self, known: AuthSettings) -> None:
-        self._limiter = MovingWindowRateLimiter(storage_from_string(known.limits_url.get_secret_value()))
+
+class LoginLimits:
+    """Counts the tries of logins: in this process, or in a Redis or Valkey that several processes share.
+
+    When that does not answer, logins go on, counted in this process, and it is asked again after a while.
+    """
+
+    def __init__(self, known: AuthSettings, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Raises ConfigurationError for an address that is none."""
+        url = known.limits_url.get_secret_value()
+        self.shared = not url.startswith("memory://")
+        self._own = MovingWindowRateLimiter(MemoryStorage())
+        self._limiter = MovingWindowRateLimiter(_store(url)) if self.shared else self._own
+        self._monotonic, self._away_until = monotonic, float("-inf")
         seconds = ceil(known.failure_window)
         self._account = RateLimitItemPerSecond(known.failures_per_account, seconds, namespace="login/account")
         self._address = RateLimitItemPerSecond(known.failures_per_address, seconds, namespace="login/address")
@@ -33,18 +55,57 @@ class LoginLimits:
     def count(self, account: str, address: str) -> None:
         """Count a try. Raises ApiError when there were too many."""
         for limit, who in ((self._address, _network(address)), (self._account, _account(account))):
-            if not self._limiter.hit(limit, who):
-                raise self._refusal(limit, who)
+            wait = self._asked(partial(_counted, limit=limit, who=who))
+            if wait is not None:
+                raise ApiError(
+                    ErrorCode.RATE_LIMITED, f"Too many tries. Wait {wait} seconds.", headers={"Retry-After": str(wait)}
+                )
 
     def was_right(self, account: str) -> None:
         """The account's tries count no longer; those of the address do."""
-        self._limiter.clear(self._account, _account(account))
+        self._asked(lambda limiter: limiter.clear(self._account, _account(account)))
 
-    def _refusal(self, limit: RateLimitItemPerSecond, who: str) -> ApiError:
-        wait = max(1, ceil(self._limiter.get_window_stats(limit, who).reset_time - time.time()))
-        return ApiError(
-            ErrorCode.RATE_LIMITED, f"Too many tries. Wait {wait} seconds.", headers={"Retry-After": str(wait)}
-        )
+    def answers(self) -> str:
+        """Whether the shared store does, in words. Raises StoreAway."""
+        try:
+            alive = self._limiter.storage.check()
+        except StorageError:
+            alive = False
+        if not alive:
+            raise StoreAway("the store of login limits does not answer: each process counts for itself")
+        return "all processes count logins together"
+
+    def _asked(self, question: Callable[[MovingWindowRateLimiter], T]) -> T:
+        if self.shared and self._monotonic() < self._away_until:
+            return question(self._own)
+        try:
+            return question(self._limiter)
+        except StorageError as fault:
+            self._away_until = self._monotonic() + ASK_AGAIN
+            # Its own words may hold the store's address with a password.
+            logger.warning(
+                "the store of login limits does not answer (%s): for %.0f s this process counts for itself",
+                type(fault.storage_error).__name__,
+                ASK_AGAIN,
+            )
+            return question(self._own)
+
+
+def _store(url: str) -> Any:
+    return storage_from_string(
+        url,
+        wrap_exceptions=True,
+        key_prefix="clearfacts",
+        socket_timeout=STORE_SECONDS,
+        socket_connect_timeout=STORE_SECONDS,
+    )
+
+
+def _counted(limiter: MovingWindowRateLimiter, *, limit: RateLimitItemPerSecond, who: str) -> int | None:
+    """Count a try; the seconds to wait when there were too many."""
+    if limiter.hit(limit, who):
+        return None
+    return max(1, ceil(limiter.get_window_stats(limit, who).reset_time - time.time()))
 
 
 def _account(name: str) -> str:
@@ -58,5 +119,5 @@ def _network(address: str) -> str:
     except ValueError:
         return hash_of(address)
     if isinstance(parsed, IPv6Address):
-        return str(ip_network((parsed, IPV6_NETWORK), strict=False))
-    return str(parsed)
+        return hash_of(str(ip_network((parsed, IPV6_NETWORK), strict=False)))
+    return hash_of(str(parsed))

@@ -9,11 +9,13 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
 
 from clearfacts_assets import resources
+from clearfacts_assets.api.auth.access import Access, access
 from clearfacts_assets.api.auth.dependencies import Principal, require
 from clearfacts_assets.api.auth.permissions import Permission
+from clearfacts_assets.api.auth.rate_limits import LoginLimits
 from clearfacts_assets.api.documented import errors
 from clearfacts_assets.api.envelope import Success, now
-from clearfacts_assets.api.reading import reads, waits
+from clearfacts_assets.api.reading import waits
 from clearfacts_assets.api.services import Services, services
 from clearfacts_assets.health import readiness, reports
 from clearfacts_assets.health.probes import ask
@@ -22,6 +24,7 @@ from clearfacts_assets.health.systems import questions
 router = APIRouter(prefix="/admin", tags=["admin"])
 
 Served = Annotated[Services, Depends(services)]
+Door = Annotated[Access, Depends(access)]
 System = Literal["java_backend", "clearfacts", "slack", "database"]
 
 
@@ -77,9 +80,9 @@ class MetricView(BaseModel):
 
 
 @router.get("/health", responses=errors(), summary="Health of every system")
-@reads
+@waits
 def get_health(
-    _: Annotated[Principal, Depends(require(Permission.HEALTH_READ))], served: Served
+    _: Annotated[Principal, Depends(require(Permission.HEALTH_READ))], served: Served, door: Door
 ) -> Success[HealthView]:
     """Outside systems as the job `health_monitoring` found them last; database, Dagster and daemon as they are now."""
     moment = now()
@@ -96,6 +99,7 @@ def get_health(
         )
         for verdict in live
     ]
+    systems += [_of_limits(limits, moment) for limits in (door.logins.limits,) if limits.shared]
     asked_now = {one.system for one in systems}
     systems += [_of_report(report) for report in last_success.values() if report.system not in asked_now]
     healthy = all(one.status != "unhealthy" for one in systems)
@@ -103,7 +107,7 @@ def get_health(
 
 
 @router.get("/metrics", responses=errors(), summary="The metrics of /metrics as JSON")
-@reads
+@waits
 def get_metrics(
     _: Annotated[Principal, Depends(require(Permission.METRICS_READ))], served: Served
 ) -> Success[list[MetricView]]:
@@ -157,6 +161,18 @@ def _of_report(report: reports.Report) -> SystemHealth:
         latency_seconds=report.latency,
         checked_at=report.checked_at,
         last_success_at=report.last_success_at,
+    )
+
+
+def _of_limits(limits: LoginLimits, moment: datetime) -> SystemHealth:
+    verdict = ask("login_limits", limits.answers)
+    return SystemHealth(
+        system=verdict.system,
+        status="healthy" if verdict.healthy else "unhealthy",
+        message=verdict.message,
+        latency_seconds=verdict.latency,
+        checked_at=moment,
+        last_success_at=moment if verdict.healthy else None,
     )
 
 

