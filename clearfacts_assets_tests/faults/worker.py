@@ -11,6 +11,7 @@ import faulthandler
 import gc
 import json
 import os
+import resource
 import signal
 import ssl
 import subprocess
@@ -26,6 +27,7 @@ from types import TracebackType
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 from sqlalchemy import Engine
 
 from clearfacts_assets.invoices.delivery import deliver
@@ -68,7 +70,9 @@ class Worker:
     run_id: str
     papers: Sequence[Paper]
     crash_at: str = ""  # a name of POINTS
-    crash_after: int = 0  # passing the point so many times before
+    crash_after: int = 0  # passing the point, or one of the next two, so many times before
+    disk_full_at: str = ""  # a name of POINTS: from then on no file becomes larger than SQLite's log is now
+    commit_lost_at: str = ""  # a name of POINTS: the next commit happens, and PostgreSQL's word of it is lost
     kill_after: float = 0.0  # seconds from the moment its rows are stored; 0: not
     stop_after: float = 0.0  # the same, until SIGTERM
     dead_run_ids: Sequence[str] = ()
@@ -108,7 +112,7 @@ class Place:
 
 def work(place: Place, worker: Worker, engine: Engine) -> None:
     """The whole job, as the assets do it, in this process."""
-    reached = _crashing(worker)
+    reached = _faulty(worker, engine)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     jobs, rows, run_id = JobRepository(engine), InvoiceRepository(engine), UUID(worker.run_id)
@@ -177,15 +181,34 @@ def _retrieve(place: Place, worker: Worker, rows: InvoiceRepository, reached: Ca
         erp.close()
 
 
-def _crashing(worker: Worker) -> Callable[[str], None]:
+def _faulty(worker: Worker, engine: Engine) -> Callable[[str], None]:
     passed: Counter[str] = Counter()
 
     def reached(point: str) -> None:
         passed[point] += 1
-        if point == worker.crash_at and passed[point] > worker.crash_after:
+        if passed[point] <= worker.crash_after:
+            return
+        if point == worker.crash_at:
             os.kill(os.getpid(), signal.SIGKILL)
+        if point == worker.disk_full_at:
+            now = os.path.getsize(f"{engine.url.database}-wal")
+            resource.setrlimit(resource.RLIMIT_FSIZE, (now, resource.RLIM_INFINITY))
+        if point == worker.commit_lost_at and passed[point] == worker.crash_after + 1:
+            _lose_the_next_commit(engine)
 
     return reached
+
+
+def _lose_the_next_commit(engine: Engine) -> None:
+    commit = engine.dialect.do_commit
+
+    def and_lose(connection: Any) -> None:
+        engine.dialect.do_commit = commit  # type: ignore[method-assign]
+        commit(connection)
+        connection.dbapi_connection.close()
+        raise psycopg.OperationalError("the connection was lost after the commit")
+
+    engine.dialect.do_commit = and_lose  # type: ignore[method-assign]
 
 
 def _set_timers(worker: Worker) -> None:
