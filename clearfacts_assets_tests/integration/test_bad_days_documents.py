@@ -159,6 +159,8 @@ def test_ids_are_only_names(day: Pipeline, name: str) -> None:
 
 
 def test_an_invoice_for_a_company_that_clearfacts_does_not_know_is_refused_and_says_so(day: Pipeline) -> None:
+    """Where receivers are not checked before; test_receivers_daily has what happens where they are."""
+    day.configure(DESTINATION__CHECK_RECEIVERS="false")
     text = right_document(day)
     receiver = text.split("<cac:AccountingCustomerParty>")[1].split("<cbc:CompanyID>BE")[1].split("<")[0]
     day.simulator.inject(BAD, NOON, text.replace(receiver, "0123456749").replace("<cbc:ID>", "<cbc:ID>X", 1))

@@ -100,6 +100,12 @@ def test_a_stranger_is_held_with_the_reason_and_the_others_are_sent(run: Checked
     assert run.outcomes() == {"accepted": 5}
 
 
+def test_what_a_run_registered_that_died_before_the_check_is_checked_by_the_next_one(run: Checked) -> None:
+    run.ledger.register(uuid4(), "clearfacts", [strange("S-1"), candidate("F-1")])
+    assert statuses(run.deliver([strange("S-1"), candidate("F-1")])) == {"S-1": PENDING, "F-1": SENT}
+    assert run.states() == {"S-1": "held", "F-1": "delivered"}
+
+
 def test_once_the_administration_is_there_the_next_run_sends_it(run: Checked) -> None:
     run.deliver([strange("S-1"), strange("S-2")])
     assert statuses(run.deliver([strange("S-1"), strange("S-2")])) == {"S-1": PENDING, "S-2": PENDING}
