@@ -12,7 +12,7 @@ DEMO := $(if $(ONCE),--once) $(if $(DATE),--date $(DATE)) $(if $(PER_DAY),--per-
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint faults lock clean
+.PHONY: help setup run test check lint faults fuzz lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ lint: setup ## ruff, mypy and the import contracts
 
 faults: setup ## random bad days until SEEDS of them are over (SEEDS=200); a failing seed names itself
 	@$(BIN)/pytest clearfacts_assets_tests/faults -n $(WORKERS) --seeds $(or $(SEEDS),200) $(ARGS)
+
+fuzz: setup ## schemathesis against the running API, as each role and as a stranger; prints what it came to
+	@$(BIN)/pytest clearfacts_assets_tests/security/test_api_fuzz.py -q -s $(ARGS)
 
 bench-%: benchmarks/%.py setup ## how fast something is: any file under benchmarks/ (ARGS=)
 	@$(BIN)/python $< $(ARGS)

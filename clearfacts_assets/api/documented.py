@@ -1,9 +1,16 @@
-"""What the OpenAPI document says of errors: every status that a route can answer with, and by which codes."""
+"""What is said of routes: every status that one can answer with and by which codes, and which roles may call it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from clearfacts_assets.api.auth.dependencies import Requires, anybody_known
+from clearfacts_assets.api.auth.permissions import ALLOWED, Role
 from clearfacts_assets.api.envelope import Failure
 from clearfacts_assets.api.errors import CATALOGUE, ErrorCode
 
@@ -35,6 +42,26 @@ def errors(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
             examples = answer["content"].setdefault("application/json", {}).setdefault("examples", {})
             examples[code.value] = {"value": _example(code)}
     return by_status
+
+
+def routes_as_markdown(app: FastAPI) -> str:
+    """The table in docs/api.md: a line a route, a column a role, made from what the routes themselves ask for."""
+    lines = [f"| route | asks for | stranger | {' | '.join(Role)} |", "|---|---|:-:|" + ":-:|" * len(Role)]
+    for route in sorted((one for one in app.routes if isinstance(one, APIRoute)), key=lambda one: one.path):
+        calls = list(_calls(route.dependant))
+        wanted = [one.permission for one in calls if isinstance(one, Requires)]
+        known = anybody_known in calls
+        may = [not known, *((known and set(wanted) <= ALLOWED[role]) or not known for role in Role)]
+        marks = " | ".join("x" if one else "" for one in may)
+        asked = f"`{wanted[0]}`" if wanted else "a login" if known else "nothing"
+        lines += [f"| `{method} {route.path}` | {asked} | {marks} |" for method in sorted(route.methods or ())]
+    return "\n".join(lines)
+
+
+def _calls(dependant: Dependant) -> Iterator[Any]:
+    for one in dependant.dependencies:
+        yield one.call
+        yield from _calls(one)
 
 
 def _example(code: ErrorCode) -> dict[str, Any]:

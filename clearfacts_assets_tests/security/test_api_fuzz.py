@@ -5,6 +5,7 @@ The same seed gives the same requests; the time is bounded by their number.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from contextlib import suppress
 
@@ -71,4 +72,11 @@ def test_no_request_made_of_the_document_breaks_its_promises(
 
         with suppress(Unsatisfiable):  # what takes nothing cannot be asked wrongly
             ask()
-    assert sum(seen.values()) > len(list(schema.get_all_operations()))
+    operations = len(list(schema.get_all_operations()))
+    assert sum(seen.values()) > operations
+    answers = ", ".join(f"{number} x {status}" for status, number in sorted(seen.items()))
+    # To be seen with `make fuzz`.
+    sys.stdout.write(
+        f"{role or 'stranger':8} {mode.value}: {operations - len(ASIDE)} operations, {sum(seen.values())} requests, "
+        f"{len(CHECKS)} checks each, none failed: {answers}\n"
+    )

@@ -14,6 +14,7 @@ from fastapi.dependencies.models import Dependant
 from clearfacts_assets.api.app import PREFIX
 from clearfacts_assets.api.auth.dependencies import Requires, anybody, anybody_known
 from clearfacts_assets.api.auth.permissions import ALLOWED, MEANINGS, Permission, Role, roles_as_markdown
+from clearfacts_assets.api.documented import routes_as_markdown
 from clearfacts_assets_tests.fixtures.api import RunningApi
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -145,3 +146,9 @@ def test_every_permission_has_a_meaning_and_every_role_its_line() -> None:
 def test_the_table_in_the_docs_is_current() -> None:
     document = (PROJECT / "docs" / "security.md").read_text("utf-8")
     assert roles_as_markdown() in document, "put the text of permissions.roles_as_markdown() there"
+
+
+def test_the_matrix_of_routes_and_roles_in_the_docs_is_current(quick_api: RunningApi) -> None:
+    document = (PROJECT / "docs" / "api.md").read_text("utf-8")
+    matrix = routes_as_markdown(quick_api.app)
+    assert matrix in document, f"docs/api.md, the roles at each route, has to be:\n{matrix}"
