@@ -157,7 +157,9 @@ def test_a_renewal_that_fails_is_told_to_everybody_and_tried_once(destination_at
 
 
 @pytest.mark.parametrize("raised", [RuntimeError("canary"), KeyError(TOKEN)])
-def test_a_renewal_that_breaks_is_a_refusal_and_never_a_doubt(destination_at: DestinationAt, raised: Exception) -> None:
+def test_a_renewal_that_breaks_is_a_refusal_and_never_a_doubt(
+    destination_at: DestinationAt, raised: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
     def renew(refused: str) -> str:
         raise raised
 
@@ -165,7 +167,8 @@ def test_a_renewal_that_breaks_is_a_refusal_and_never_a_doubt(destination_at: De
     outcome = destination.send(parcel())
     assert isinstance(outcome, Denied)
     assert type(raised).__name__ in outcome.reason
-    assert TOKEN not in outcome.reason
+    assert "in renew" in caplog.text
+    assert TOKEN not in outcome.reason + caplog.text
 
 
 @pytest.mark.parametrize("fresh", ["two words", "naïve", "line\nbreak"])

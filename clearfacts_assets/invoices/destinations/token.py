@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import traceback
 from collections.abc import Callable
 
 from clearfacts_assets.invoices.ports import DestinationError
@@ -31,7 +32,8 @@ class Token:
         """Raises ValueError, without telling the token, for one that no header may carry."""
         self._token, self._renew, self._lock = token.strip(), renew, threading.Lock()
         bearer(self._token)
-        self._renewable, self._failure = True, ""
+        self._unproven: str | None = None  # was renewed, or came of a renewal, and has not worked since
+        self._failure = ""
         self.secrets = Secrets(self._token)  # every token that this client has known
 
     @property
@@ -40,8 +42,8 @@ class Token:
 
     def worked(self, token: str) -> None:
         """The other side has taken a call with this token."""
-        if token == self._token:
-            self._renewable, self._failure = True, ""
+        if token == self._unproven:
+            self._unproven = None
 
     def instead_of(self, refused: str) -> str | None:
         """The token to try instead of one that was refused; None where there is none.
@@ -52,8 +54,8 @@ class Token:
         with self._lock:
             if self._token != refused:
                 return self._token
-            if self._renewable:
-                self._renewable = False
+            if self._unproven != refused:
+                self._unproven = refused
                 self._failure = self._try_to_renew(refused)
             if self._failure:
                 raise DestinationError(self._failure)
@@ -66,9 +68,10 @@ class Token:
             bearer(fresh)
         except (DestinationError, ValueError) as error:
             return f"{error}"
-        except Exception as error:  # what fails here must not look like a call of which nobody knows what became
-            logger.exception("the token could not be renewed")
+        except Exception as error:  # noqa: BLE001 - it must not look like a call of which nobody knows what became
+            where = "".join(traceback.format_tb(error.__traceback__))  # not its message, which may hold a token
+            logger.error("the token could not be renewed: %s\n%s", type(error).__name__, where)
             return f"the renewal failed ({type(error).__name__})"
         self.secrets = self.secrets.and_also(fresh)
-        self._token = fresh
+        self._token = self._unproven = fresh
         return ""
