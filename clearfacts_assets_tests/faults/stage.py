@@ -165,7 +165,7 @@ class Stage:
             waiting = connection.execute(select(Alert.subject, Alert.last_error).where(Alert.state != "sent")).all()
         assert not waiting, f"never told: {waiting}"
         messages = [json.dumps(message) for message in self.simulator.slack_messages()]
-        told = Counter({job: sum(job in message for message in messages) for job in ended})
+        told = Counter({job: sum(f"/runs/{job}" in message for message in messages) for job in ended})
         assert all(told.values()), f"never told: {told}"
         assert told.total() <= len(ended) + len(self.dead), f"told more than once: {told}"
 
