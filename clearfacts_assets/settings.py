@@ -160,6 +160,9 @@ class AuthSettings(_Section):
     )
     access_minutes: int = Field(10, ge=1, le=15, description="minutes that an access token lasts")
     session_hours: int = Field(12, ge=1, le=168, description="hours after which everybody logs in anew")
+    idle_minutes: int = Field(
+        30, ge=1, le=1440, description="minutes after which a browser's session that nobody used is over"
+    )
     failures_per_account: int = Field(
         5, ge=1, le=100, description="wrong passwords of one account within failure_window before it has to wait"
     )

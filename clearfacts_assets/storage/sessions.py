@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, or_, select, update
+from sqlalchemy.exc import OperationalError
 
 from clearfacts_assets.storage.audit import Actor, record
 from clearfacts_assets.storage.database import reading, write
 from clearfacts_assets.storage.tables import RefreshToken, Session, User
 
 KEPT = timedelta(days=7)  # how long an expired session's row stays
+LONGEST_PAUSE = timedelta(minutes=30)  # after which a browser's session that nobody used is over
+NOTED_EVERY = timedelta(minutes=1)  # how often its use is written down
 
 
 class RefreshRefused(Exception):
@@ -33,13 +37,15 @@ class Standing:
     username: str
     role: str
     expires_at: datetime
+    seen_at: datetime
 
 
 class SessionRepository:
     """Sessions and the refresh tokens of those that are not a browser's."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, *, longest_pause: timedelta = LONGEST_PAUSE) -> None:
+        """Programs pause as long as they like: ``longest_pause`` is for browsers, which people leave open."""
+        self._engine, self._pause = engine, longest_pause
 
     def open_browser(self, user_id: UUID, token_hash: str, *, until: datetime, actor: Actor, now: datetime) -> UUID:
         """A session behind a cookie."""
@@ -64,7 +70,7 @@ class SessionRepository:
             ).one_or_none()
             if token is None:
                 raise RefreshRefused
-            standing = _standing(connection, Session.id == token.session_id, now)
+            standing = _standing(connection, Session.id == token.session_id, now, now - self._pause)
             if standing is None:
                 raise RefreshRefused
             taken = connection.execute(
@@ -92,12 +98,17 @@ class SessionRepository:
     def by_id(self, session_id: UUID, now: datetime) -> Standing | None:
         """The session, if it holds and its user is active."""
         with reading(self._engine) as connection:
-            return _standing(connection, Session.id == session_id, now)
+            return _standing(connection, Session.id == session_id, now, now - self._pause)
 
     def by_cookie(self, token_hash: str, now: datetime) -> Standing | None:
-        """The browser's session, if it holds and its user is active."""
+        """The browser's session, if it holds and its user is active. It counts as used."""
         with reading(self._engine) as connection:
-            return _standing(connection, Session.token_hash == token_hash, now)
+            standing = _standing(connection, Session.token_hash == token_hash, now, now - self._pause)
+        if standing is not None and standing.seen_at <= now - NOTED_EVERY:
+            statement = update(Session).where(Session.id == standing.session_id).values(seen_at=now)
+            with suppress(OperationalError):  # it is noted with the next use; this one must not fail for it
+                write(self._engine, lambda connection: connection.execute(statement), repeatable=True)
+        return standing
 
     def end(self, session_id: UUID, because: str, *, actor: Actor, now: datetime) -> None:
         """End a session; one that has ended stays as it is."""
@@ -115,7 +126,13 @@ def _open(
     session_id, kind = uuid4(), "browser" if token_hash else "api"
     connection.execute(
         insert(Session).values(
-            id=session_id, user_id=user_id, kind=kind, token_hash=token_hash, created_at=now, expires_at=until
+            id=session_id,
+            user_id=user_id,
+            kind=kind,
+            token_hash=token_hash,
+            created_at=now,
+            expires_at=until,
+            seen_at=now,
         )
     )
     _record(connection, session_id, "opened", actor, now, {"kind": kind})
@@ -136,11 +153,14 @@ def _issue(connection: Connection, session_id: UUID, token_hash: str, now: datet
     connection.execute(insert(RefreshToken).values(token_hash=token_hash, session_id=session_id, issued_at=now))
 
 
-def _standing(connection: Connection, condition: ColumnElement[bool], now: datetime) -> Standing | None:
+def _standing(
+    connection: Connection, condition: ColumnElement[bool], now: datetime, used_after: datetime
+) -> Standing | None:
     row = connection.execute(
-        select(Session.id, User.id, User.username, User.role, Session.expires_at)
+        select(Session.id, User.id, User.username, User.role, Session.expires_at, Session.seen_at)
         .join(User, User.id == Session.user_id)
         .where(condition, Session.ended_at.is_(None), Session.expires_at > now, User.is_active)
+        .where(or_(Session.kind == "api", Session.seen_at > used_after))
     ).one_or_none()
     return None if row is None else Standing(*row)
 

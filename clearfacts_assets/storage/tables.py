@@ -197,6 +197,7 @@ class Session(Base):
     expires_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     ended_because: Mapped[str | None] = mapped_column(String(50))
+    seen_at: Mapped[datetime | None]  # when it was used last, within storage/sessions.py's NOTED_EVERY
 
 
 class RefreshToken(Base):

@@ -20,6 +20,7 @@ from clearfacts_assets.api.errors import ApiError
 from clearfacts_assets.settings import AuthSettings
 from clearfacts_assets.storage import audit
 from clearfacts_assets.storage.database import reading
+from clearfacts_assets.storage.sessions import SessionRepository
 from clearfacts_assets.storage.tables import RefreshToken, Session, User
 from clearfacts_assets_tests.fixtures.api import RunningApi
 from clearfacts_assets_tests.fixtures.callers import PASSWORD, TEST
@@ -210,6 +211,20 @@ def test_an_expired_session_opens_nothing(api: RunningApi) -> None:
     client = api.client(None)
     assert client.get(ME, headers={"Authorization": f"Bearer {token}"}).status_code == 401
     assert client.post(REFRESH, json={"refresh_token": refresh}).status_code == 401
+
+
+def test_a_browsers_session_ends_when_nobody_uses_it(api: RunningApi) -> None:
+    pause, now = timedelta(minutes=30), datetime.now(UTC)
+    user, sessions = api.callers.user("operator"), SessionRepository(api.engine, longest_pause=pause)
+    until = now + timedelta(hours=12)
+    session_id = sessions.open_browser(user.id, "cookie", until=until, actor=TEST, now=now)
+    sessions.open_api(user.id, "refresh", until=until, actor=TEST, now=now)
+    for minutes in (29, 58, 87):  # each use begins the pause anew
+        assert sessions.by_cookie("cookie", now + timedelta(minutes=minutes)) is not None
+    assert sessions.by_id(session_id, now + timedelta(minutes=116)) is not None  # a look is no use
+    assert sessions.by_cookie("cookie", now + timedelta(minutes=118)) is None
+    assert sessions.by_id(session_id, now + timedelta(minutes=118)) is None
+    assert sessions.refresh("refresh", "next", actor=TEST, now=now + timedelta(hours=11)) is not None  # a program's
 
 
 def test_only_hashes_are_kept(api: RunningApi) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from fastapi import Request
 from sqlalchemy import Engine
@@ -35,7 +36,9 @@ class Access:
             port = "" if address.port in (None, default_port) else f":{address.port}"
             origin = f"{address.scheme}://{address.host}{port}"
         cookie = Cookie(secure=address is not None and address.scheme == "https")
-        authentication = Authentication(engine, signing, cookie, public_origin=origin)
+        authentication = Authentication(
+            engine, signing, cookie, public_origin=origin, longest_pause=timedelta(minutes=known.auth.idle_minutes)
+        )
         return cls(engine, known, authentication, Logins(engine, signing, authentication, known.auth))
 
 

@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import NamedTuple
 
@@ -29,7 +29,7 @@ from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.storage.api_keys import ApiKeyRecord, ApiKeyRepository
 from clearfacts_assets.storage.audit import Actor
 from clearfacts_assets.storage.keyring import Keyring
-from clearfacts_assets.storage.sessions import SessionRepository, Standing
+from clearfacts_assets.storage.sessions import LONGEST_PAUSE, SessionRepository, Standing
 
 logger = logging.getLogger(__name__)
 
@@ -68,11 +68,12 @@ class Authentication:
         cookie: Cookie,
         *,
         public_origin: str | None = None,
+        longest_pause: timedelta = LONGEST_PAUSE,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """``public_origin`` is where browsers see us when that is not what the Host header says."""
-        self._sessions, self._keys = SessionRepository(engine), ApiKeyRepository(engine)
+        self._sessions, self._keys = SessionRepository(engine, longest_pause=longest_pause), ApiKeyRepository(engine)
         self._signing, self._origin, self.cookie = signing, public_origin, cookie
         self._clock, self._monotonic = clock, monotonic
         self._known: dict[str, _Known] = {}
