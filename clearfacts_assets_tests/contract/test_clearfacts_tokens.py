@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from clearfacts_assets.invoices.destinations import calls
 from clearfacts_assets.invoices.destinations.clearfacts_graphql import ClearfactsGraphql
 from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRest
 from clearfacts_assets.invoices.destinations.oauth import Client, refreshed
@@ -179,12 +180,26 @@ def test_a_token_that_no_header_may_carry_is_not_taken(destination_at: Destinati
     assert fresh not in outcome.reason
 
 
-def test_both_tries_and_the_renewal_share_one_deadline(destination_at: DestinationAt) -> None:
+class Clock:
+    """The time of day, and what a test adds to it."""
+
+    later = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.later
+
+
+def test_both_tries_and_the_renewal_share_one_deadline(
+    destination_at: DestinationAt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(calls, "time", clock)
+
     def renew(refused: str) -> str:
-        time.sleep(0.3)
+        clock.later = 60
         return FRESH
 
-    server, destination = destination_at(answering(401), renew=renew, deadline=0.25)
+    server, destination = destination_at(answering(401), renew=renew, deadline=60)
     assert isinstance(destination.send(parcel()), Denied)
     assert len(server.requests) == 1
     assert isinstance(destination.send(parcel()), Denied)  # with the renewed one
@@ -269,9 +284,9 @@ def test_what_a_login_says_instead(status: int, body: Any, says: str, caplog: py
 def test_a_login_that_does_not_answer_is_waited_for_so_long() -> None:
     with (
         WireServer([lambda line: line.until_gone()]) as server,
-        pytest.raises(DestinationError, match=r"within 0\.2 s"),
+        pytest.raises(DestinationError, match="within 1 s"),
     ):
-        refreshed(client(server.url), "canary-refresh", connect_timeout=0.2, deadline=0.2)
+        refreshed(client(server.url), "canary-refresh", connect_timeout=5, deadline=1)
 
 
 def test_the_simulators_refresh_tokens_are_good_for_one_use(simulator: RunningSimulator) -> None:
