@@ -2,7 +2,8 @@
 
 ``make bench-delivery ARGS="--invoices 2000 --latency-ms 50 --connections 16 --grow"``: a real simulator over HTTP, a
 real ledger in a SQLite file. The ideal is connections / latency; both are of the same run. ``--grow`` adds the cost
-of an invoice at 500, 5,000 and 50,000. Memory is this process' peak.
+of an invoice at 500, 5,000 and 50,000. Memory is this process' peak. ``--day N`` runs a whole day of N invoices through
+all four assets instead (benchmarks/delivery_day.py); several may be given.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import delivery_day
 from sqlalchemy import Engine
 
 from clearfacts_assets.invoices.delivery import deliver
@@ -117,7 +119,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--latency-ms", type=float, default=50)
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--grow", action="store_true", help="the cost of an invoice at 500, 5,000 and 50,000")
+    parser.add_argument("--day", type=int, action="append", help="a day of so many invoices through all four assets")
     asked = parser.parse_args(arguments)
+    if asked.day:
+        for count in asked.day:
+            delivery_day.show(count, delivery_day.one_day(count, asked.latency_ms, asked.connections))
+        return
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{Path(folder) / 'bench.db'}"
         migrate.upgrade(url)

@@ -5,5 +5,6 @@ pytest_plugins = [
     "clearfacts_assets_tests.fixtures.databases",
     "clearfacts_assets_tests.fixtures.simulator",
     "clearfacts_assets_tests.fixtures.pipeline",
+    "clearfacts_assets_tests.fixtures.runs",
     "clearfacts_assets_tests.fixtures.command",
 ]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import func, select
 
 from clearfacts_assets.invoices.delivery import deliver
 from clearfacts_assets.invoices.lifecycle import Event, State
@@ -28,7 +28,7 @@ from clearfacts_assets.invoices.ports import (
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.tables import Delivery
-from clearfacts_assets_tests.fixtures.parcels import Acceptor, candidate, candidates
+from clearfacts_assets_tests.fixtures.parcels import Acceptor, candidate, candidates, for_number
 from clearfacts_assets_tests.fixtures.runs import QUICK, Runs, statuses
 
 SENT, FAILED, DUPLICATE, PENDING = (
@@ -37,15 +37,6 @@ SENT, FAILED, DUPLICATE, PENDING = (
     InvoiceStatus.DUPLICATE,
     InvoiceStatus.PENDING,
 )
-
-
-@pytest.fixture
-def run(engine: Engine) -> Runs:
-    return Runs(engine)
-
-
-def for_number(number: str, outcome: Outcome) -> Callable[[Parcel, int], Outcome | None]:
-    return lambda parcel, call: outcome if parcel.key.number == number else None
 
 
 def test_everything_is_delivered_once_and_a_second_run_sends_nothing(run: Runs) -> None:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Engine
 
 from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets.invoices.outcomes import Pace
 from clearfacts_assets.invoices.ports import (
     Accepted,
-    Outcome,
     Parcel,
     Unknown,
 )
-from clearfacts_assets_tests.fixtures.parcels import Acceptor, candidate, candidates
+from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
+from clearfacts_assets_tests.fixtures.parcels import Acceptor, candidate, candidates, for_number
 from clearfacts_assets_tests.fixtures.runs import Runs, statuses
 
 SENT, FAILED, DUPLICATE, PENDING = (
@@ -27,15 +27,6 @@ SENT, FAILED, DUPLICATE, PENDING = (
     InvoiceStatus.DUPLICATE,
     InvoiceStatus.PENDING,
 )
-
-
-@pytest.fixture
-def run(engine: Engine) -> Runs:
-    return Runs(engine)
-
-
-def for_number(number: str, outcome: Outcome) -> Callable[[Parcel, int], Outcome | None]:
-    return lambda parcel, call: outcome if parcel.key.number == number else None
 
 
 def test_unknown_is_parked_at_once_where_nobody_can_tell(run: Runs) -> None:
@@ -138,3 +129,32 @@ def test_a_process_that_slept_through_its_lease_sends_nothing(run: Runs) -> None
     found = run([candidate("F-1")], destination, monotonic=monotonic, reached=reached)
     assert statuses(found) == {"F-1": SENT}
     assert run.outcomes() == {"released": 1, "accepted": 1}
+
+
+@pytest.mark.parametrize("hours", [-24, 24])
+@pytest.mark.parametrize("look_up", [False, True])
+def test_a_clock_that_jumps_while_a_call_is_under_way_sends_nothing_twice(
+    run: Runs, *, hours: int, look_up: bool
+) -> None:
+    """Forwards, another run believes that the lease is over; the answer that comes then is taken as proof."""
+    jumped, answer_may_come = threading.Event(), threading.Event()
+
+    def clock() -> datetime:
+        return datetime.now(UTC) + timedelta(hours=hours if jumped.is_set() else 0)
+
+    def answer(parcel: Parcel, call: int) -> None:
+        if parcel.key.number == "F-00001" and call == 1:
+            jumped.set()
+            answer_may_come.wait(30)
+
+    run.ledger = SqlDeliveryLedger(run.engine, clock=clock)
+    destination = Acceptor(answer, can_look_up=look_up, honours_idempotency_key=look_up)
+    slow = threading.Thread(target=run, args=(candidates(3), destination), kwargs={"pace": Pace(concurrency=1)})
+    slow.start()
+    assert jumped.wait(30)
+    run(candidates(3), destination, pace=Pace(concurrency=1, patience=0.2))
+    answer_may_come.set()
+    slow.join(30)
+    run(candidates(3), destination)
+    assert destination.numbers == ["F-00000", "F-00001", "F-00002"]
+    assert set(run.states().values()) == {"delivered"}
