@@ -7,6 +7,7 @@ change is noticed by every process within FRESH_SECONDS: by a run when it begins
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Mapping
@@ -16,12 +17,15 @@ from typing import Annotated, Any
 from pydantic import SecretStr, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 
 from clearfacts_assets import settings
 from clearfacts_assets.settings import Settings
 from clearfacts_assets.storage.configuration import ConfigurationRepository
 from clearfacts_assets.storage.database import open_engine
 from clearfacts_assets.storage.keyring import Keyring, cipher
+
+logger = logging.getLogger(__name__)
 
 FRESH_SECONDS = 5.0
 CHANGEABLE = (
@@ -114,7 +118,8 @@ def signing_keys(known: Settings) -> Keyring:
 def in_force(*, anew: bool = False) -> Settings:
     """The settings of this moment, or of some seconds ago unless they are read ``anew``.
 
-    Raises KeyringError, and what the database raises.
+    While the database does not answer nobody can change them: then they are as this process saw them last. Raises
+    KeyringError; and what the database raises, where they are read ``anew`` or were never seen.
     """
     known = settings.load()
     return over(known, _changes(known.business_database_url).now(known, anew=anew))
@@ -130,7 +135,12 @@ class _Changes:
     def now(self, known: Settings, *, anew: bool) -> Mapping[str, str]:
         with self._lock:
             if anew or time.monotonic() - self._read_at >= FRESH_SECONDS:
-                self._values = dict(repository(self._engine, known).values())
+                try:
+                    self._values = dict(repository(self._engine, known).values())
+                except OperationalError as fault:
+                    if anew or self._read_at == float("-inf"):
+                        raise
+                    logger.warning("the configuration cannot be read now (%s)", type(fault.orig).__name__)
                 self._read_at = time.monotonic()
             return self._values
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from sqlalchemy import Engine, select, text
+from sqlalchemy.exc import OperationalError
 
 from clearfacts_assets.configuration import in_force
 from clearfacts_assets.health.probes import nightly_run
@@ -18,17 +19,29 @@ SYSTEMS = ("java_backend", "clearfacts", "slack", "database", "nightly_run")
 OUTSIDE = SYSTEMS[:3]  # those that belong to others
 
 
+class NotAsked(Exception):
+    """Nothing is known of this system, because of another one that is down."""
+
+
 def questions(
     engine: Engine, source: SourceResource, clearfacts: ClearfactsResource, slack: SlackResource
 ) -> dict[str, Callable[[], str]]:
     """For each of SYSTEMS, the call that returns good news in words or raises the bad news."""
     return {
-        "java_backend": lambda: _source(source),
-        "clearfacts": lambda: _clearfacts(clearfacts),
-        "slack": lambda: _slack(slack),
+        "java_backend": lambda: _apart(lambda: _source(source)),
+        "clearfacts": lambda: _apart(lambda: _clearfacts(clearfacts)),
+        "slack": lambda: _apart(lambda: _slack(slack)),
         "database": lambda: database_answers(engine),
-        "nightly_run": lambda: _nightly_run(engine),
+        "nightly_run": lambda: _apart(lambda: _nightly_run(engine)),
     }
+
+
+def _apart(question: Callable[[], str]) -> str:
+    """Tell an outage of our database, where settings and jobs are, from one of the system that is asked."""
+    try:
+        return question()
+    except OperationalError as error:
+        raise NotAsked("not asked: our database does not answer, see the system database") from error
 
 
 def database_answers(engine: Engine) -> str:
