@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 JOB = "manual_trigger"
 PARTITION_TAG = "dagster/partition"
-LAUNCH_PATIENCE = 0.2  # seconds that a caller waits for Dagster to take a run; then the job tells
+LAUNCH_PATIENCE = 0.1  # seconds that a caller waits for Dagster to take a run; then the job tells
 LAUNCHES_AT_ONCE = 4
 RETRY_AFTER = 5  # seconds after which a refused launch is worth another try
 TRIES_OF_A_KEY = 50  # failed launches under one Idempotency-Key

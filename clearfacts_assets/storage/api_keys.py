@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from operator import attrgetter
 from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, Connection, Engine, insert, select, update
 
-from clearfacts_assets.storage.audit import Actor, record
+from clearfacts_assets.storage.audit import Actor, record_of
 from clearfacts_assets.storage.database import reading, write
 from clearfacts_assets.storage.paging import NEWEST_FIRST, Page, Span, page_of, page_size
 from clearfacts_assets.storage.tables import ApiKey
+
+_record = partial(record_of, "api_key")
 
 
 class KeyNotFound(LookupError):
@@ -110,17 +113,3 @@ class ApiKeyRepository:
 def _read(connection: Connection, *conditions: ColumnElement[bool]) -> ApiKeyRecord | None:
     row = connection.execute(select(*_COLUMNS).where(*conditions)).mappings().one_or_none()
     return None if row is None else ApiKeyRecord(**row)
-
-
-def _record(
-    connection: Connection, key_id: UUID, what: str, actor: Actor, now: datetime, after: dict[str, Any]
-) -> None:
-    record(
-        connection,
-        actor=actor,
-        action=f"api_key.{what}",
-        resource_type="api_key",
-        resource_id=str(key_id),
-        after=after,
-        now=now,
-    )

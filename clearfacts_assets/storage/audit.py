@@ -118,6 +118,21 @@ def record(
     connection.execute(insert(AuditLog).values(**values, hash=digest(values)))
 
 
+def record_of(
+    kind: str, connection: Connection, identifier: UUID, what: str, actor: Actor, now: datetime, after: dict[str, Any]
+) -> None:
+    """The same for one thing of its kind: ``what`` happened to it, ``after`` it is so."""
+    record(
+        connection,
+        actor=actor,
+        action=f"{kind}.{what}",
+        resource_type=kind,
+        resource_id=str(identifier),
+        after=after,
+        now=now,
+    )
+
+
 def digest(values: Mapping[str, Any]) -> str:
     """SHA-256 over all of an entry but its own hash, as JSON with sorted keys, the time in UTC."""
     parts = {name: value for name, value in values.items() if name != "hash"}

@@ -5,19 +5,21 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
 from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, or_, select, update
 from sqlalchemy.exc import OperationalError
 
-from clearfacts_assets.storage.audit import Actor, record
+from clearfacts_assets.storage.audit import Actor, record_of
 from clearfacts_assets.storage.database import reading, write
 from clearfacts_assets.storage.tables import RefreshToken, Session, User
 
 KEPT = timedelta(days=7)  # how long an expired session's row stays
 LONGEST_PAUSE = timedelta(minutes=30)  # after which a browser's session that nobody used is over
 NOTED_EVERY = timedelta(minutes=1)  # how often its use is written down
+
+_record = partial(record_of, "session")
 
 
 class RefreshRefused(Exception):
@@ -163,17 +165,3 @@ def _standing(
         .where(or_(Session.kind == "api", Session.seen_at > used_after))
     ).one_or_none()
     return None if row is None else Standing(*row)
-
-
-def _record(
-    connection: Connection, session_id: UUID, what: str, actor: Actor, now: datetime, after: dict[str, Any]
-) -> None:
-    record(
-        connection,
-        actor=actor,
-        action=f"session.{what}",
-        resource_type="session",
-        resource_id=str(session_id),
-        after=after,
-        now=now,
-    )
