@@ -108,6 +108,24 @@ def test_no_secret_is_inside(name: str) -> None:
     assert "://" not in text
 
 
+def test_every_setting_that_is_named_exists() -> None:
+    known = set(re.findall(r"`(CLEARFACTS_\w+)`", (PROJECT / "docs" / "settings.md").read_text("utf-8")))
+    texts = {path.name: path.read_text("utf-8") for path in VALUES.iterdir()}
+    named = {name for text in texts.values() for name in re.findall(r"CLEARFACTS_\w+", text)}
+    assert named <= known
+    shared = {"CLEARFACTS_DATABASE_URL", "CLEARFACTS_AUTH__SIGNING_KEYS", "CLEARFACTS_AUTH__ENCRYPTION_KEYS"}
+    assert shared <= set(re.findall(r"CLEARFACTS_\w+", texts["README.md"]))
+
+
+@pytest.mark.parametrize("environment", SIZES)
+def test_secrets_come_from_a_secret(environment: str) -> None:
+    server = code_server(values_of(environment))
+    assert server["envSecrets"] == [{"name": "clearfacts-settings"}]
+    given = server["env"]
+    names = given if isinstance(given, dict) else {one["name"] for one in given}
+    assert not [name for name in names if re.search("TOKEN|KEYS|DATABASE_URL", name)]
+
+
 def test_queue_monitoring_and_retention_load_in_dagster(tmp_path: Path) -> None:
     """The chart writes these into dagster.yaml under the names below."""
     from dagster import DagsterInstance
