@@ -77,9 +77,7 @@ def test_contract_columns_and_indexes_are_there(migrated_url: str) -> None:
     for table, columns in CONTRACT.items():
         assert set(columns.split()) <= {column["name"] for column in found.get_columns(table)}, table
     for table, columns in CONTRACT_INDEXES.items():
-        assert set(columns.split()) <= {
-            str(index["column_names"][0]) for index in found.get_indexes(table)
-        }, table
+        assert set(columns.split()) <= {str(index["column_names"][0]) for index in found.get_indexes(table)}, table
     for table, columns in CONTRACT_UNIQUE.items():
         unique = {",".join(constraint["column_names"]) for constraint in found.get_unique_constraints(table)}
         assert set(columns.split()) <= unique, table
