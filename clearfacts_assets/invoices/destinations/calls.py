@@ -184,7 +184,7 @@ class Calls:
         if not handed_over:
             return NotSent(f"{_place(request)}: no connection, nothing left ({what})")
         came = self.secrets.evidence(response, body) if response is not None else {}
-        reason = f"{_place(request)}: the request left, but no whole answer came within {self._deadline:g} s ({what})"
+        reason = f"{_place(request)}: the request left, but no whole answer came ({what}; {self._deadline:g} s at most)"
         return Unknown(f"{reason}: look the document up in Clearfacts", came | {"error": what})
 
 
