@@ -125,6 +125,7 @@ def validated_invoices(
     rows = InvoiceRepository(engine)
     decisions: Counter[Decision] = Counter()
     rules: Counter[tuple[str, str]] = Counter()
+    words: dict[str, str] = {}
     refused: list[tuple[str, str, str]] = []
     started = time.monotonic()
     with job_of(context, engine) as book:
@@ -140,7 +141,8 @@ def validated_invoices(
             )
             for (_, invoice_id), report in reports:
                 decisions[report.decision] += 1
-                rules.update({(finding.rule, finding.layer) for finding in report.findings})
+                rules.update({(finding.rule, finding.severity.value) for finding in report.findings})
+                words.update({finding.rule: finding.hint or finding.message for finding in report.findings})
                 if report.decision is not Decision.ACCEPT:
                     refused.append((invoice_id, report.decision.value, report.reason))
         seconds = time.monotonic() - started
@@ -154,8 +156,8 @@ def validated_invoices(
                 "documents_per_second": round(total / seconds, 1) if total else 0,
                 "not_accepted": table({"invoice": "string", "decision": "string", "reason": "string"}, refused),
                 "most_frequent_rules": table(
-                    {"rule": "string", "layer": "string", "documents": "int"},
-                    [(rule, layer, count) for (rule, layer), count in rules.most_common(15)],
+                    {"rule": "string", "severity": "string", "documents": "int", "in_words": "string"},
+                    [(rule, severity, count, words[rule]) for (rule, severity), count in rules.most_common(15)],
                 ),
                 **links(book.job.id),
             }

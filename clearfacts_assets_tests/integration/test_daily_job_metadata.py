@@ -20,6 +20,9 @@ def test_numbers_tables_and_links(pipeline: Pipeline) -> None:
     (refused,) = validated["not_accepted"]
     assert (refused["invoice"], refused["decision"]) == (next(iter(run.reasons)), "reject")
     assert refused["reason"] == next(iter(run.reasons.values()))
+    errors = [line for line in validated["most_frequent_rules"] if line["severity"] == "error"]
+    assert [(line["rule"], line["documents"]) for line in errors] == [(refused["reason"].partition(":")[0], 1)]
+    assert errors[0]["in_words"] in refused["reason"]
     assert (processed["sent"], processed["waiting"], processed["not_sent"]) == (11, 0, "none")
     assert (metrics["total_invoices"], metrics["processed"], metrics["failed"]) == (12, 11, 1)
     (why,) = metrics["why_some_did_not_leave"]
