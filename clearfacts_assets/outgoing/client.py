@@ -8,9 +8,10 @@ covered: the operating system's resolver has its own limits.
 from __future__ import annotations
 
 import logging
+import queue
 import ssl
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -73,13 +74,69 @@ class _BoundedTransport(httpx.HTTPTransport):
         context = httpx.create_ssl_context()
         super().__init__(verify=context)
         # httpx has no parameter for the network backend; its pool is replaced by one that has ours.
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=context,
-            max_connections=connections,
-            max_keepalive_connections=connections,
-            keepalive_expiry=IDLE_SECONDS,
-            network_backend=_Backend(),
-        )
+        self._pool = _Connections(context, connections)  # type: ignore[assignment]
+
+
+class _Connections:
+    """So many pools of one connection each, each in one thread's hands from the request to the end of its answer.
+
+    httpcore's own sharing takes a connection whose answer has just come for one that the server closed, and closes it
+    under the thread that reads: an accepted call whose answer is lost.
+    """
+
+    def __init__(self, context: ssl.SSLContext, connections: int) -> None:
+        self._all = [
+            httpcore.ConnectionPool(
+                ssl_context=context, max_connections=1, keepalive_expiry=IDLE_SECONDS, network_backend=_Backend()
+            )
+            for _ in range(connections)
+        ]
+        self._free: queue.LifoQueue[httpcore.ConnectionPool] = queue.LifoQueue()
+        for pool in self._all:
+            self._free.put(pool)
+
+    def handle_request(self, request: httpcore.Request) -> httpcore.Response:
+        allowed = request.extensions.get("timeout", {}).get("pool")
+        try:
+            pool = self._free.get(timeout=_left(allowed, httpcore.PoolTimeout))
+        except queue.Empty:
+            raise httpcore.PoolTimeout("all connections are in use") from None
+        try:
+            response = pool.handle_request(request)
+        except BaseException:
+            self._free.put(pool)
+            raise
+        response.stream = _Answer(response.stream, lambda: self._free.put(pool))
+        return response
+
+    def close(self) -> None:
+        for pool in self._all:
+            pool.close()
+
+    def __enter__(self) -> _Connections:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Answer:
+    """The body of an answer, which gives its connection back once."""
+
+    def __init__(self, stream: Any, give_back: Callable[[], None]) -> None:
+        self._stream, self._give_back, self._closed = stream, give_back, False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._stream)
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._stream.close()
+        finally:
+            self._give_back()
 
 
 class _Backend(httpcore.NetworkBackend):

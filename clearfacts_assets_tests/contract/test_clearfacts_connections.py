@@ -7,6 +7,7 @@ import logging
 import select
 import socket
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -98,9 +99,62 @@ def test_no_more_connections_than_allowed(destination_at: DestinationAt) -> None
     assert server.connections <= 3
 
 
+def test_no_thread_closes_the_connection_on_which_another_has_its_answer(
+    destination_at: DestinationAt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The question whether a server closed an idle connection is held up until another call may be under way on it."""
+    told = client._Stream.get_extra_info
+
+    def slowly(stream: client._Stream, info: str) -> Any:
+        if info == "is_readable":
+            time.sleep(0.02)
+        return told(stream, info)
+
+    def serve(line: Line) -> None:
+        while True:
+            line.read()
+            line.send(answer(200, ACCEPTED, keep=True))
+
+    monkeypatch.setattr(client._Stream, "get_extra_info", slowly)
+    server, destination = destination_at(serve, connections=4)
+    with ThreadPoolExecutor(8) as threads:
+        outcomes = list(threads.map(lambda number: destination.send(parcel(str(number))), range(80)))
+    assert [outcome for outcome in outcomes if not isinstance(outcome, Accepted)] == []
+    assert server.connections <= 4
+
+
+def test_a_call_that_finds_no_free_connection_in_its_time_has_not_left(destination_at: DestinationAt) -> None:
+    server, destination = destination_at(answering(200, ACCEPTED), connections=1, deadline=0.3)
+    free = destination._calls._client._transport._pool._free  # type: ignore[attr-defined]
+    taken = free.get()
+    outcome = destination.send(parcel("1"))
+    assert isinstance(outcome, NotSent)
+    assert "all connections are in use" in outcome.reason
+    assert server.connections == 0
+    free.put(taken)
+    assert isinstance(destination.send(parcel("2")), Accepted)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        answering(200, ACCEPTED, length=9_000),
+        answering(200, ACCEPTED, {"Content-Encoding": "gzip"}),
+        lambda line: line.read(),
+        lambda line: line.until_gone(),
+    ],
+    ids=["cut short", "not gzip", "no answer", "silent"],
+)
+def test_a_call_that_ends_badly_gives_its_connection_back(
+    destination_at: DestinationAt, script: Callable[[Line], None]
+) -> None:
+    _, destination = destination_at(script, script, answering(200, ACCEPTED), connections=1, deadline=0.5)
+    assert [type(destination.send(parcel(str(number)))) for number in range(3)] == [Unknown, Unknown, Accepted]
+
+
 def pooled_streams(destination: Destination) -> list[Any]:
-    pool = destination._calls._client._transport._pool  # type: ignore[attr-defined]
-    return [connection._connection._network_stream for connection in pool.connections]
+    pools = destination._calls._client._transport._pool._all  # type: ignore[attr-defined]
+    return [connection._connection._network_stream for pool in pools for connection in pool.connections]
 
 
 # --- secrets and hostile words ---------------------------------------------------------------------------------------
