@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from threading import Event
 from typing import Any
 
 import pytest
@@ -155,6 +156,33 @@ def test_a_renewal_that_fails_is_told_to_everybody_and_tried_once(destination_at
         "renew destination.token (it could not be renewed by itself: the refresh token is refused)"
     }
     assert asked == [TOKEN]
+
+
+def test_an_answer_that_is_only_late_does_not_make_a_failed_renewal_be_tried_again(
+    destination_at: DestinationAt,
+) -> None:
+    asked, held = Event(), Event()
+    renewals: list[str] = []
+
+    def renew(refused: str) -> str:
+        renewals.append(refused)
+        raise DestinationError("the refresh token is refused")
+
+    def accept_late(line: Line) -> None:
+        line.read()
+        asked.set()
+        held.wait(5)
+        line.send(answer(200, ACCEPTED))
+
+    _, destination = destination_at(accept_late, refusing(TOKEN), renew=renew, connections=2)
+    with ThreadPoolExecutor(1) as thread:
+        first = thread.submit(destination.send, parcel("1"))
+        assert asked.wait(5)
+        assert isinstance(destination.send(parcel("2")), Denied)
+        held.set()
+        assert isinstance(first.result(), Accepted)
+    assert isinstance(destination.send(parcel("3")), Denied)
+    assert renewals == [TOKEN]
 
 
 @pytest.mark.parametrize("raised", [RuntimeError("canary"), KeyError(TOKEN)])

@@ -132,9 +132,10 @@ class Calls:
 
     def _once(self, request: httpx.Request, token: str, seconds: float) -> Answer | NotSent | Unknown:
         request.headers.update(bearer(token))
+        begun = time.monotonic()
         answer = self._sent(request, seconds)
         if isinstance(answer, Answer) and not self._denied(answer):
-            self._token.worked(token)
+            self._token.worked(token, begun)
         return answer
 
     def _sent(self, request: httpx.Request, seconds: float) -> Answer | NotSent | Unknown:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import traceback
 from collections.abc import Callable
 
@@ -33,6 +34,7 @@ class Token:
         self._token, self._renew, self._lock = token.strip(), renew, threading.Lock()
         bearer(self._token)
         self._unproven: str | None = None  # was renewed, or came of a renewal, and has not worked since
+        self._since = 0.0  # when it was last refused
         self._failure = ""
         self.secrets = Secrets(self._token)  # every token that this client has known
 
@@ -40,9 +42,12 @@ class Token:
     def value(self) -> str:
         return self._token
 
-    def worked(self, token: str) -> None:
-        """The other side has taken a call with this token."""
-        if token == self._unproven:
+    def worked(self, token: str, begun: float) -> None:
+        """The other side has taken a call with this token that began then, by ``time.monotonic``.
+
+        A call that began before the token was refused proves nothing: its answer is only late.
+        """
+        if token == self._unproven and begun > self._since:
             self._unproven = None
 
     def instead_of(self, refused: str) -> str | None:
@@ -55,6 +60,7 @@ class Token:
             if self._token != refused:
                 return self._token
             if self._unproven != refused:
+                self._since = time.monotonic()
                 self._unproven = refused
                 self._failure = self._try_to_renew(refused)
             if self._failure:
