@@ -124,7 +124,7 @@ def test_no_thread_closes_the_connection_on_which_another_has_its_answer(
 
 
 def test_a_call_that_finds_no_free_connection_in_its_time_has_not_left(destination_at: DestinationAt) -> None:
-    server, destination = destination_at(answering(200, ACCEPTED), connections=1, deadline=0.3)
+    server, destination = destination_at(answering(200, ACCEPTED), connections=1, deadline=1)
     free = destination._calls._client._transport._pool._free  # type: ignore[attr-defined]
     taken = free.get()
     outcome = destination.send(parcel("1"))
@@ -148,7 +148,7 @@ def test_a_call_that_finds_no_free_connection_in_its_time_has_not_left(destinati
 def test_a_call_that_ends_badly_gives_its_connection_back(
     destination_at: DestinationAt, script: Callable[[Line], None]
 ) -> None:
-    _, destination = destination_at(script, script, answering(200, ACCEPTED), connections=1, deadline=0.5)
+    _, destination = destination_at(script, script, answering(200, ACCEPTED), connections=1, deadline=1)
     assert [type(destination.send(parcel(str(number)))) for number in range(3)] == [Unknown, Unknown, Accepted]
 
 

@@ -154,7 +154,7 @@ def drip_head(line: Line) -> None:
 @pytest.mark.parametrize("script", [drip_body, drip_head, Line.until_gone], ids=["body", "head", "silence"])
 def test_one_deadline_covers_a_whole_request_however_it_drips(backend_at: BackendAt, script: Script) -> None:
     _, backend = backend_at(script, deadline=0.3, attempts=1)
-    with took_at_most(2), pytest.raises(SourceUnavailable, match=r"no whole answer in time .* 0\.3 s"):
+    with took_at_most(10), pytest.raises(SourceUnavailable, match=r"no whole answer in time .* 0\.3 s"):
         read_all(backend)
 
 

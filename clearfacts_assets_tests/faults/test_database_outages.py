@@ -36,13 +36,16 @@ def stage(server: PostgresServer, fault_simulator: RunningSimulator, workshop: W
         stage.engine.dispose()
 
 
-def during_the_run(stage: Stage, trouble: Callable[[], None], after: float) -> int:
-    """A run with calls that take 50 ms each, one at a time, and trouble in the middle of it."""
+def during_a_call(stage: Stage, trouble: Callable[[], None]) -> int:
+    """A run that sends one document after the other, and trouble while the fourth is under way."""
     stage.simulator.reset(latency_ms=50)
+    fourth = stage.simulator.fault("clearfacts", "delay", seconds=1, times=1, after=3, match={"operation": "upload"})
     worker = Worker(SOME_RUN, SOME, concurrency=1, batch=12)
     with ThreadPoolExecutor(1) as pool:
         ends = pool.submit(stage.workshop.run, stage.place, [worker])
-        time.sleep(after)
+        while not stage.simulator.applied(fourth):
+            assert not ends.done()
+            time.sleep(0.01)
         trouble()  # in this thread: a server dies with the thread that started it
         return ends.result()[0]
 
@@ -61,7 +64,7 @@ def test_a_server_that_comes_back_costs_nothing_that_was_answered(
         server.stop()
         server.start()
 
-    end = during_the_run(stage, crash_and_restart, after=0.35)
+    end = during_a_call(stage, crash_and_restart)
     stage.engine.dispose()
     stage.dead = [] if end == 0 else [SOME_RUN]
     assert stage.run(SOME) == 0
@@ -76,7 +79,7 @@ def test_a_server_that_stays_away_ends_the_run_with_its_evidence_in_the_log(
 ) -> None:
     """No answer can be written down any more: the run fails within its patience, and the log holds the answer."""
     stage.workshop.complaints()
-    assert during_the_run(stage, server.stop, after=0.35) == FAILED
+    assert during_a_call(stage, server.stop) == FAILED
     assert "keep this as evidence" in stage.workshop.complaints()
     server.start()
     stage.engine.dispose()

@@ -82,8 +82,9 @@ def test_an_unknown_name_costs_the_same_hash_as_a_wrong_password(quick_api: Runn
         log_in(quick_api, name, "wrong password here")
         return time.perf_counter() - started
 
-    taken = {name: statistics.median(seconds(name) for _ in range(7)) for name in ("operator", "nobody")}
-    assert 0.5 < taken["operator"] / taken["nobody"] < 2
+    pairs = [(seconds("operator"), seconds("nobody")) for _ in range(9)]  # in turn: the machine may be busy for a while
+    known, unknown = (min(some) for some in zip(*pairs, strict=True))
+    assert 0.5 < known / unknown < 2
 
 
 def test_five_wrong_passwords_and_the_account_waits_whoever_asks(api: RunningApi) -> None:
@@ -265,15 +266,15 @@ def test_two_hundred_logins_at_once_keep_nobody_else_waiting(quick_api: RunningA
             for number in range(200)
         ]
         pool.submit(lambda: [login.result() for login in logins] and done.set())
-        waited = []
+        waited, begun = [], time.perf_counter()
         while not done.is_set():
             started = time.perf_counter()
             assert reader.get(ME).status_code == 200
             waited.append(time.perf_counter() - started)
+        all_of_them = time.perf_counter() - begun
         assert {login.result().status_code for login in logins} == {401}
-    # Not one after the other: a hash takes about 0.05 s, all of them more than 5 s.
-    assert statistics.median(waited) < 0.5
-    assert max(waited) < 3
+    assert statistics.median(waited) < all_of_them / 20
+    assert max(waited) < all_of_them / 2
 
 
 def test_how_much_is_remembered_is_bounded(quick_api: RunningApi, monkeypatch: pytest.MonkeyPatch) -> None:
