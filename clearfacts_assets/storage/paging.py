@@ -6,7 +6,7 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -47,12 +47,12 @@ class Position:
         """Raises BadCursor."""
         try:
             moment, identifier = base64.urlsafe_b64decode(cursor.encode()).decode().split(" ")
-            position = cls(datetime.fromisoformat(moment), UUID(identifier))
-        except (ValueError, binascii.Error):
+            parsed = datetime.fromisoformat(moment)
+            if parsed.utcoffset() is None:
+                raise BadCursor
+            return cls(parsed.astimezone(UTC), UUID(identifier))
+        except (ValueError, OverflowError, binascii.Error):  # overflow: its zone puts it before year 1 or after 9999
             raise BadCursor from None
-        if position.moment.utcoffset() is None:
-            raise BadCursor
-        return position
 
 
 @dataclass(frozen=True, slots=True)

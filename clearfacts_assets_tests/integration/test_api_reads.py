@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -126,6 +127,32 @@ def test_a_filter_that_is_none_is_refused_and_named(quick_api: RunningApi, query
 def test_a_forged_cursor_is_refused(quick_api: RunningApi, path: str, cursor: str) -> None:
     answer = quick_api.client("user").get(f"/api/v1{path}", params={"cursor": cursor})
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_CURSOR")
+
+
+LISTS = ["/jobs", "/invoices/history", "/deliveries", "/users", "/keys", "/audit"]
+BEFORE_YEAR_1, AFTER_YEAR_9999 = "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_a_moment_outside_the_calendar_is_refused_by_every_list(api: RunningApi, path: str) -> None:
+    client = api.client("admin")
+    for name in ("created_from", "created_to"):
+        for moment in (BEFORE_YEAR_1, AFTER_YEAR_9999):
+            answer = client.get(f"/api/v1{path}", params={name: moment})
+            assert (answer.status_code, answer.json()["error"]["code"]) == (422, "VALIDATION_ERROR")
+            assert [one["field"] for one in answer.json()["error"]["details"]["fields"]] == [f"query.{name}"]
+    for moment in (BEFORE_YEAR_1, AFTER_YEAR_9999):
+        cursor = base64.urlsafe_b64encode(f"{moment} {NOBODYS_ID}".encode()).decode()
+        answer = client.get(f"/api/v1{path}", params={"cursor": cursor})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_CURSOR")
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_the_first_and_the_last_moment_of_the_calendar_bound_every_list(api: RunningApi, path: str) -> None:
+    client, ends = api.client("admin"), ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z")
+    get(client, path, created_from=ends[0], created_to=ends[1])
+    for moment in ends:
+        get(client, path, cursor=base64.urlsafe_b64encode(f"{moment} {NOBODYS_ID}".encode()).decode())
 
 
 def test_invoices_with_findings_report_and_delivery(api: RunningApi, simulator: RunningSimulator) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -19,6 +20,15 @@ def test_a_cursor_is_read_back() -> None:
 def test_a_cursor_that_is_not_ours_is_refused(cursor: str) -> None:
     with pytest.raises(BadCursor):
         Position.of(cursor)
+
+
+@pytest.mark.parametrize(
+    "moment",
+    ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-11-21T02:00:00", "2026-11-21T02:00:00+25:00"],
+)
+def test_a_cursor_of_a_moment_that_is_none_is_refused(moment: str) -> None:
+    with pytest.raises(BadCursor):
+        Position.of(base64.urlsafe_b64encode(f"{moment} {uuid4()}".encode()).decode())
 
 
 @pytest.mark.parametrize(("asked", "given"), [(-1, 1), (0, 1), (50, 50), (10**9, LONGEST_PAGE)])
