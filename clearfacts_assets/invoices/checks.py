@@ -1,15 +1,19 @@
 """What must hold after every run; a red check is something for a person to look at."""
 
+from collections.abc import Mapping
 from uuid import UUID
 
 import dagster as dg
 
 from clearfacts_assets.configuration import in_force
 from clearfacts_assets.invoices.metadata import table
+from clearfacts_assets.notifications.alerts import days_left
 from clearfacts_assets.resources import DatabaseResource
 from clearfacts_assets.storage.identifiers import SHORTEST
 from clearfacts_assets.storage.jobs import JobRepository
 from clearfacts_assets.storage.waiting import Waiting, waiting_for_a_person
+
+MOST_DAYS = 10  # that are named
 
 
 @dg.asset_check(asset="raw_invoices")
@@ -58,17 +62,20 @@ def no_delivery_is_unknown(database: DatabaseResource) -> dg.AssetCheckResult:
     """No delivery waits for a person. Red above the setting delivery.parked_threshold, else a warning.
 
     Parked: Clearfacts may have the invoice, or its tries are used up. Held: its number is known with other content,
-    or Clearfacts does not know its receiver. Look each one up at Clearfacts, then say what shall become of it.
+    or Clearfacts does not know its receiver. Look each one up at Clearfacts, then say what shall become of it. Left
+    behind: it may be sent, but the sensor due_deliveries starts no run for its day any more; materialize that day.
     """
-    waiting = waiting_for_a_person(database.engine())
+    engine = database.engine()
+    waiting, left = waiting_for_a_person(engine), days_left(engine)
     too_many = waiting.parked > in_force().delivery.parked_threshold
     return dg.AssetCheckResult(
-        passed=not (waiting.parked or waiting.held),
+        passed=not (waiting.parked or waiting.held or left),
         severity=dg.AssetCheckSeverity.ERROR if too_many else dg.AssetCheckSeverity.WARN,
-        description=_in_words(waiting),
+        description=_in_words(waiting, left),
         metadata={
             "parked": waiting.parked,
             "held": waiting.held,
+            "left_behind": sum(left.values()),
             **({"waiting_since": dg.MetadataValue.timestamp(waiting.since)} if waiting.since else {}),
             "look": "clearfacts deliveries show ID",
             "decide": 'clearfacts deliveries resolve ID --as delivered|resend|waive --reason "..."',
@@ -90,8 +97,18 @@ def no_delivery_is_unknown(database: DatabaseResource) -> dg.AssetCheckResult:
     )
 
 
-def _in_words(waiting: Waiting) -> str:
-    total = waiting.parked + waiting.held
-    if not total:
-        return "Nothing waits for a person."
-    return f"{total} {'invoice waits' if total == 1 else 'invoices wait'} for a person: look, then decide (see below)."
+def _in_words(waiting: Waiting, left: Mapping[str, int]) -> str:
+    told = []
+    if total := waiting.parked + waiting.held:
+        told.append(f"{_invoices(total, 'waits', 'wait')} for a person: look, then decide (see below).")
+    if left:
+        total, days = sum(left.values()), ", ".join(sorted(left)[:MOST_DAYS])
+        told.append(
+            f"{_invoices(total, 'is', 'are')} left behind, no run is started for them any more: see why the last one "
+            f"failed, then materialize processed_invoices of {days}{' and others' if len(left) > MOST_DAYS else ''}."
+        )
+    return " ".join(told) or "Nothing waits for a person."
+
+
+def _invoices(number: int, one: str, many: str) -> str:
+    return f"{number} {f'invoice {one}' if number == 1 else f'invoices {many}'}"

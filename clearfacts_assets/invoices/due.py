@@ -2,20 +2,22 @@
 
 After an outage, a Retry-After, a killed run or a person's resend, invoices are ready, due or in doubt, and no run is
 under way that would take care of them. The first run for such a day starts FIRST_WAIT after it is seen; the wait
-doubles after each, and after MOST_RUNS without an end a person has to look. A day whose last run a person stopped is
-left alone.
+doubles after each. What is still due after MOST_RUNS is left to a person, who is told once; as soon as that person has
+run the day or resent something, it is tried anew. A day whose last run a person stopped is left alone.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import dagster as dg
 from sqlalchemy import Engine
 
+from clearfacts_assets.configuration import in_force
 from clearfacts_assets.invoices.automation import TRIGGERED_BY_TAG, delivery_of_what_is_due
+from clearfacts_assets.notifications.alerts import tell_of_day_left
 from clearfacts_assets.resources import DatabaseResource
 from clearfacts_assets.storage.waiting import days_due, newest_jobs_of
 
@@ -32,6 +34,8 @@ class Plan:
 
     runs: int  # that were started
     at: datetime  # when the next one starts
+    job: str = ""  # the day's newest one when this was planned
+    left: int | None = None  # invoices that were due when the day was left to a person
 
 
 @dg.sensor(
@@ -44,7 +48,7 @@ def due_deliveries(context: dg.SensorEvaluationContext, database: DatabaseResour
     """Starts a run for each day of which invoices are due and no run is under way: after 10 minutes, 20, 40, ...
 
     Never sends what is parked or held: that is a person's. After six runs of a day without an end it leaves the day
-    to a person, too.
+    to a person, too, and tells so, until that person has run the day or resent something.
     """
     return due_runs(context.instance, database.engine(), context.cursor, datetime.now(UTC))
 
@@ -59,13 +63,18 @@ def due_runs(instance: dg.DagsterInstance, engine: Engine, cursor: str | None, n
     for day in sorted(newest):
         job_id, over = newest[day]
         plan = plans.get(day) or Plan(0, now + FIRST_WAIT)
+        if plan.left is not None and (plan.job != str(job_id) or due.get(day, 0) > plan.left):
+            plan = Plan(0, now + FIRST_WAIT)  # somebody has acted since it was left to a person
         if not over or day in due:
             kept[day] = plan
-        if not over or day not in due or now < plan.at or plan.runs >= MOST_RUNS or len(requests) >= MOST_AT_ONCE:
+        if not over or day not in due or _was_stopped_by_a_person(instance, job_id):
             continue
-        if _was_stopped_by_a_person(instance, job_id):
+        if plan.runs >= MOST_RUNS:
+            kept[day] = _left(engine, plan, day, str(job_id), due[day], now)
             continue
-        kept[day] = Plan(plan.runs + 1, now + FIRST_WAIT * 2 ** (plan.runs + 1))
+        if now < plan.at or len(requests) >= MOST_AT_ONCE:
+            continue
+        kept[day] = Plan(plan.runs + 1, now + FIRST_WAIT * 2 ** (plan.runs + 1), str(job_id))
         requests.append(
             dg.RunRequest(
                 run_key=f"due-{day}-{now:%Y%m%dT%H%M%S}",
@@ -80,12 +89,21 @@ def due_runs(instance: dg.DagsterInstance, engine: Engine, cursor: str | None, n
 def planned(cursor: str | None) -> dict[str, Plan]:
     """The plans that the sensor's cursor holds."""
     read = json.loads(cursor) if cursor else {}
-    return {day: Plan(runs, datetime.fromisoformat(at)) for day, (runs, at) in read.items()}
+    return {day: Plan(runs, datetime.fromisoformat(at), *more) for day, (runs, at, *more) in read.items()}
 
 
 def written(plans: Mapping[str, Plan]) -> str:
     """The plans as the sensor's cursor holds them."""
-    return json.dumps({day: [plan.runs, plan.at.isoformat()] for day, plan in plans.items()})
+    return json.dumps({day: [plan.runs, plan.at.isoformat(), plan.job, plan.left] for day, plan in plans.items()})
+
+
+def _left(engine: Engine, plan: Plan, day: str, job: str, count: int, now: datetime) -> Plan:
+    """The day is left to a person, who is told; unless its last run has yet to begin."""
+    if plan.left is None and plan.job == job and now < plan.at:
+        return plan
+    if plan.left is None:
+        tell_of_day_left(engine, in_force(), day, job, count, plan.runs, now=now)
+    return replace(plan, job=job, left=count)
 
 
 def _was_stopped_by_a_person(instance: dg.DagsterInstance, job_id: UUID) -> bool:
@@ -97,7 +115,7 @@ def _in_words(due: Mapping[str, int], plans: Mapping[str, Plan]) -> str:
     if not due:
         return "nothing is due"
     days = ", ".join(
-        f"{day} ({count}; {'left to a person' if plans[day].runs >= MOST_RUNS else f'{plans[day].at:%H:%M} UTC'})"
+        f"{day} ({count}; {'left to a person' if plans[day].left is not None else f'{plans[day].at:%H:%M} UTC'})"
         for day, count in sorted(due.items())
         if day in plans
     )

@@ -17,13 +17,15 @@ from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.jobs import JobRecord, JobRepository
 from clearfacts_assets.storage.reasons import reasons_of
 from clearfacts_assets.storage.tables import Alert
-from clearfacts_assets.storage.waiting import waiting_for_a_person
+from clearfacts_assets.storage.waiting import days_due, newest_jobs_of, waiting_for_a_person
 
 LOOK_BACK = timedelta(days=2)  # how far back jobs are looked at that nobody was told of
 JOBS_AT_ONCE = 500
 MOST_SILENCE = timedelta(minutes=15)  # that a person does not hear of what waits because jobs are under way
 WAITING_SUBJECT = "waiting:"  # and when the last of them began to wait, in UTC
+LEFT_SUBJECT = "due-left:"  # day and newest job
 WAITING_PAGE = "/assets/processed_invoices?view=checks&checkDetail=no_delivery_is_unknown"  # in Dagster's UI
+DUE_PAGE = "/assets/processed_invoices?partition="
 
 
 def tell_of_job(engine: Engine, known: Settings, job_id: UUID, *, now: datetime) -> bool:
@@ -93,6 +95,21 @@ def tell_of_waiting(engine: Engine, known: Settings, *, now: datetime) -> bool:
         )
     )
     return enqueue(engine, f"{WAITING_SUBJECT}{waiting.newest.isoformat()}", known.slack.channel, message, now)
+
+
+def tell_of_day_left(
+    engine: Engine, known: Settings, day: str, job: str, invoices: int, runs: int, *, now: datetime
+) -> bool:
+    """Tell once that no run is started any more for what is due of a day; again only after another job of the day."""
+    left = messages.DayLeft(day, invoices, runs, f"{known.public_address}{DUE_PAGE}{day}")
+    return enqueue(engine, f"{LEFT_SUBJECT}{day}:{job}", known.slack.channel, messages.day_left(left), now)
+
+
+def days_left(engine: Engine) -> dict[str, int]:
+    """Days that ``tell_of_day_left`` told of and that nobody has run since, with the number of invoices still due."""
+    due = days_due(engine)
+    newest = {f"{LEFT_SUBJECT}{day}:{job_id}": day for day, (job_id, _) in newest_jobs_of(engine, sorted(due)).items()}
+    return {newest[subject]: due[newest[subject]] for subject in sorted(_written(engine, list(newest)))}
 
 
 def tell_of_health(engine: Engine, known: Settings, verdicts: Sequence[Health], *, now: datetime) -> int:

@@ -96,6 +96,16 @@ class DeliveriesWaiting:
     reasons: Mapping[str, int] | None = None  # why, and how many for each reason
 
 
+@dataclass(frozen=True, slots=True)
+class DayLeft:
+    """Invoices of a day could be sent, but no run is started for them any more."""
+
+    day: str  # YYYY-MM-DD
+    invoices: int
+    runs: int  # that were started for them
+    url: str = ""
+
+
 def job_failed(fact: JobFailed) -> Message:
     blocks = [_section(_escape(fact.error or "no reason was given"))]
     if fact.counts:
@@ -139,6 +149,15 @@ def deliveries_waiting(fact: DeliveriesWaiting) -> Message:
     context = [f"The oldest waits since {_instant(fact.oldest)}", *_link(fact.url, "Open deliveries")]
     blocks = [_section("\n".join(told)), *_reasons(fact.reasons)]
     return _message(title, " ".join(told[:-1]), blocks, context)
+
+
+def day_left(fact: DayLeft) -> Message:
+    invoices = "1 invoice" if fact.invoices == 1 else f"{fact.invoices:,} invoices"
+    runs = "1 more run" if fact.runs == 1 else f"{fact.runs} more runs"
+    told = f"Still to be sent after {runs}. No other is started by itself: see why the last run of the day failed."
+    what = f"Then materialize the partition {fact.day} of `processed_invoices`, or `clearfacts run --date {fact.day}`."
+    blocks = [_section(_escape(f"{told}\n{what}"))]
+    return _message(f"{invoices} of {fact.day} left behind", told, blocks, _link(fact.url, "Open the day"))
 
 
 def _message(title: str, summary: str, blocks: list[Message], context: list[str]) -> Message:

@@ -7,11 +7,16 @@ from uuid import uuid4
 
 import dagster as dg
 import pytest
+from sqlalchemy import select
 
 from clearfacts_assets import resources
+from clearfacts_assets.invoices.alerts import tend
 from clearfacts_assets.invoices.due import FIRST_WAIT, MOST_RUNS, Plan, due_deliveries, due_runs, planned, written
 from clearfacts_assets.invoices.lifecycle import State
+from clearfacts_assets.notifications.alerts import LEFT_SUBJECT
+from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
+from clearfacts_assets.storage.tables import Alert
 from clearfacts_assets.storage.waiting import days_due
 from clearfacts_assets_tests.fixtures.pipeline import DAY, Pipeline
 
@@ -24,6 +29,16 @@ def looked(pipeline: Pipeline, plan: Plan | None = None, now: datetime = NOW) ->
 
 def days(result: dg.SensorResult) -> list[str | None]:
     return [request.partition_key for request in result.run_requests or ()]
+
+
+def newest_job(pipeline: Pipeline) -> str:
+    return str(pipeline.jobs.list().items[0].id)
+
+
+def alerts_told(pipeline: Pipeline) -> list[str]:
+    """What stands in the outbox of days that were left to a person."""
+    with reading(pipeline.engine) as connection:
+        return list(connection.scalars(select(Alert.subject).where(Alert.subject.startswith(LEFT_SUBJECT))))
 
 
 def outage(pipeline: Pipeline) -> None:
@@ -62,14 +77,62 @@ def test_the_first_run_waits_and_the_wait_doubles(quick_pipeline: Pipeline) -> N
     assert days(first) == []
     assert planned(first.cursor) == {DAY: Plan(0, NOW + FIRST_WAIT)}
     assert "due" in str(first.skip_reason)
+    job = newest_job(quick_pipeline)
     for runs in range(MOST_RUNS):
         started = looked(quick_pipeline, Plan(runs, NOW))
         assert days(started) == [DAY]
-        assert planned(started.cursor) == {DAY: Plan(runs + 1, NOW + FIRST_WAIT * 2 ** (runs + 1))}
+        assert planned(started.cursor) == {DAY: Plan(runs + 1, NOW + FIRST_WAIT * 2 ** (runs + 1), job)}
         assert days(looked(quick_pipeline, Plan(runs + 1, NOW + timedelta(seconds=1)))) == []
-    last = looked(quick_pipeline, Plan(MOST_RUNS, NOW))
+
+
+def test_what_six_runs_did_not_send_is_told_once_and_turns_the_check_yellow(pipeline: Pipeline) -> None:
+    outage(pipeline)
+    due = days_due(pipeline.engine)[DAY]
+    tend(pipeline.instance, pipeline.engine, resources.slack())
+    told = len(pipeline.told())
+    last = looked(pipeline, Plan(MOST_RUNS, NOW, "the job before"))
     assert days(last) == []
     assert "left to a person" in str(last.skip_reason)
+    assert planned(last.cursor) == {DAY: Plan(MOST_RUNS, NOW, newest_job(pipeline), due)}
+    again = looked(pipeline, planned(last.cursor)[DAY], NOW + timedelta(hours=1))
+    assert planned(again.cursor) == planned(last.cursor)
+    tend(pipeline.instance, pipeline.engine, resources.slack())
+    (message,) = pipeline.told()[told:]
+    assert message.startswith(f"{due} invoices of {DAY} left behind")
+    other_day = pipeline.run("2026-11-17")
+    (check,) = [
+        one for one in other_day.result.get_asset_check_evaluations() if one.check_name == "no_delivery_is_unknown"
+    ]
+    assert not check.passed
+    assert check.metadata["left_behind"].value == due
+    assert DAY in str(check.description)
+    assert pipeline.run().checks["no_delivery_is_unknown"] is (pipeline.states()[State.PARKED] == 0)
+
+
+def test_a_day_is_not_left_before_its_last_run_is_over(quick_pipeline: Pipeline) -> None:
+    outage(quick_pipeline)
+    asked_for = Plan(MOST_RUNS, NOW + timedelta(hours=1), newest_job(quick_pipeline))
+    assert planned(looked(quick_pipeline, asked_for).cursor) == {DAY: asked_for}
+    quick_pipeline.jobs.begin(
+        uuid4(), job_type="manual", partition_key=DAY, correlation_id=None, details={}, now=datetime.now(UTC)
+    )
+    assert planned(looked(quick_pipeline, asked_for).cursor) == {DAY: asked_for}
+    assert alerts_told(quick_pipeline) == []
+
+
+@pytest.mark.parametrize("acts", ["resends", "runs the day"])
+def test_a_day_that_was_left_is_tried_anew_once_a_person_has_acted(pipeline: Pipeline, acts: str) -> None:
+    outage(pipeline)
+    left = planned(looked(pipeline, Plan(MOST_RUNS, NOW)).cursor)[DAY]
+    assert left.left is not None
+    if acts == "resends":
+        assert pipeline.decide() > 0
+    else:
+        pipeline.simulator.fault("clearfacts", "status", status=503, match={"operation": "upload"})
+        pipeline.run()
+    anew = looked(pipeline, left)
+    assert planned(anew.cursor) == {DAY: Plan(0, NOW + FIRST_WAIT)}
+    assert days(looked(pipeline, planned(anew.cursor)[DAY], NOW + FIRST_WAIT)) == [DAY]
 
 
 def test_what_waits_for_a_person_is_never_due(quick_pipeline: Pipeline) -> None:

@@ -12,6 +12,7 @@ import pytest
 from clearfacts_assets.notifications import messages
 from clearfacts_assets.notifications.messages import (
     Counts,
+    DayLeft,
     DeliveriesWaiting,
     HealthDown,
     HealthRecovered,
@@ -121,6 +122,7 @@ ALL_HOSTILE = [
     messages.health_recovered(HealthRecovered(HOSTILE, SINCE, SINCE - timedelta(days=1))),
     messages.deliveries_waiting(DeliveriesWaiting(10**9, 10**9, SINCE, "https://x/|")),
     messages.deliveries_waiting(DeliveriesWaiting(1, 1, SINCE, "https://x/" + "&" * 4000)),
+    messages.day_left(DayLeft("2026-11-18", 10**9, 6, "https://x/|")),
 ]
 
 
