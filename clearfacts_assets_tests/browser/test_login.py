@@ -41,6 +41,7 @@ def page(chromium: Browser, quick_api: RunningApi) -> Iterator[Page]:
     port = server.servers[0].sockets[0].getsockname()[1]
     context = chromium.new_context(base_url=f"http://127.0.0.1:{port}", viewport={"width": 1280, "height": 800})
     context.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
     page = context.new_page()
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
@@ -71,20 +72,18 @@ def test_a_stranger_is_asked_who_it_is_and_led_on_afterwards(page: Page, quick_a
 
 
 def test_an_operator_has_dagsters_ui_whole(page: Page, quick_api: RunningApi) -> None:
-    sockets: list[str] = []
-    page.on("websocket", lambda socket: sockets.append(socket.url))
     page.goto("/assets")
-    log_in(page, quick_api, "operator")
-    expect(page.get_by_text("raw_invoices").first).to_be_visible(timeout=PATIENCE)
+    with page.expect_websocket(lambda socket: socket.url.endswith("/graphql")):
+        log_in(page, quick_api, "operator")
+    expect(page.get_by_text("raw_invoices").first).to_be_visible()
     page.goto("/locations/clearfacts_assets/jobs/manual_trigger/playground")
-    expect(page.get_by_role("button", name="Launch Run")).to_be_visible(timeout=PATIENCE)
-    assert any(url.endswith("/graphql") for url in sockets)
+    expect(page.get_by_role("button", name="Launch Run")).to_be_visible()
 
 
 def test_a_reader_sees_everything_and_changes_nothing(page: Page, quick_api: RunningApi) -> None:
     page.goto("/locations/clearfacts_assets/jobs/manual_trigger")
     log_in(page, quick_api, "user")
-    expect(page.get_by_text("raw_invoices").first).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("raw_invoices").first).to_be_visible()
     expect(page.get_by_role("button", name=re.compile("Materialize all"))).to_be_disabled()
     expect(page.get_by_text("Launchpad")).to_have_count(0)
     # What the page does not offer is refused too.

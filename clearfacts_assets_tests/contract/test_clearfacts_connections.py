@@ -46,7 +46,7 @@ def test_a_connection_that_closed_while_idle_is_replaced(destination_at: Destina
 def test_a_connection_that_takes_no_byte_any_more_means_not_sent(destination_at: DestinationAt) -> None:
     def keep_open(line: Line) -> None:
         once_and_keep(line)
-        line.server.closing.wait(0.3)
+        line.server.closing.wait()
 
     _, destination = destination_at(keep_open)
     assert isinstance(destination.send(parcel("1")), Accepted)

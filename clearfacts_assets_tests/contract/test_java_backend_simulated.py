@@ -88,7 +88,7 @@ def test_the_simulators_long_faults_end_the_retrieval(
 ) -> None:
     simulator.fault("erp", kind, **options)
     with pytest.raises(error):
-        read_all(open_backend(simulator, page_size=10, deadline=0.5, attempts=2, page_bytes=2**20))
+        read_all(open_backend(simulator, page_size=10, deadline=2, attempts=2, page_bytes=2**20))
 
 
 def test_repeated_and_edited_rows_are_passed_on(simulator: RunningSimulator) -> None:

@@ -164,7 +164,9 @@ def test_refused_credentials_pause_everything_and_charge_nothing(run: Runs) -> N
     destination = Acceptor(lambda parcel, call: Denied("401: token expired") if parcel.key.number > "F-00004" else None)
     told: list[str] = []
     found = statuses(run(candidates(40), destination, on_stop=told.append))
-    assert Counter(found.values()) == {SENT: 5, PENDING: 35}
+    sent = Counter(found.values())[SENT]  # what is about to leave beside the first refusal stays here
+    assert 1 <= sent <= 5
+    assert Counter(found.values()) == {SENT: sent, PENDING: 40 - sent}
     assert destination.calls.total() <= 5 + QUICK.concurrency
     with reading(run.engine) as connection:
         assert connection.execute(select(func.max(Delivery.attempts))).scalar_one() == 0

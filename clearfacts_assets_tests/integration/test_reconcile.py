@@ -116,7 +116,7 @@ def test_a_row_whose_run_dagster_has_forgotten_is_closed(quick_pipeline: Pipelin
 def test_the_row_says_running_while_the_run_runs_and_completed_after(pipeline: Pipeline) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    pipeline.simulator.fault("clearfacts", "delay", seconds=0.1, match={"operation": "upload"})
+    pipeline.simulator.fault("clearfacts", "delay", seconds=0.3, match={"operation": "upload"})
     seen: list[tuple[str, int]] = []
     with ThreadPoolExecutor(1) as beside:
         run = beside.submit(pipeline.run)
