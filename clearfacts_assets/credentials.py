@@ -19,6 +19,7 @@ from clearfacts_assets.invoices.destinations.oauth import Client, Tokens, refres
 from clearfacts_assets.invoices.ports import DestinationError
 from clearfacts_assets.settings import DestinationSettings
 from clearfacts_assets.storage.audit import Actor
+from clearfacts_assets.storage.configuration import NewValue
 from clearfacts_assets.storage.keyring import KeyringError, cipher
 from clearfacts_assets.storage.leases import leased
 
@@ -26,7 +27,8 @@ logger = logging.getLogger(__name__)
 
 LEASE = "destination.token"
 DEADLINE_SECONDS = 10.0  # for the login's answer
-LEASE_SECONDS = 3 * DEADLINE_SECONDS
+KEEP_SECONDS = 60.0  # for which the new tokens are tried to be kept while the database is away
+LEASE_SECONDS = 2 * DEADLINE_SECONDS + KEEP_SECONDS
 WAIT_SECONDS = DEADLINE_SECONDS + 2  # for another process that renews
 POLL_SECONDS = 0.1
 ACTOR = Actor("token renewal")
@@ -73,26 +75,34 @@ class Renewal:
         try:
             self._keep(tokens)
         except SQLAlchemyError as error:
-            what = "destination.refresh_token has to be set anew" if tokens.refresh else "it is renewed again next time"
-            logger.error("the renewed token could not be kept (%s): %s", type(error).__name__, what)
+            logger.error("the renewed token could not be kept (%s): %s", type(error).__name__, _what_to_do(tokens))
         else:
             in_force(anew=True)  # so that this process does not show the old one for some seconds more
             logger.info("Clearfacts refused the token; it was renewed")
         return tokens.access
 
     def _keep(self, tokens: Tokens) -> None:
-        """The successor first: with it and the old token, all can be had again."""
-        found = configuration.repository(self._engine, settings.load())
-        for key, value in (("destination.refresh_token", tokens.refresh), ("destination.token", tokens.access)):
-            if value is not None:
-                found.set(
-                    key,
-                    configuration.as_json(key, value),
-                    secret=True,
-                    description=configuration.field_of(key).description or "",
-                    actor=ACTOR,
-                    now=datetime.now(UTC),
-                )
+        """Both or none: with the old ones nothing more can be had."""
+        news = {"destination.refresh_token": tokens.refresh, "destination.token": tokens.access}
+        configuration.repository(self._engine, settings.load()).set_all(
+            [
+                NewValue(key, configuration.as_json(key, value), True, configuration.field_of(key).description or "")
+                for key, value in news.items()
+                if value is not None
+            ],
+            actor=ACTOR,
+            now=datetime.now(UTC),
+            patience=KEEP_SECONDS,
+        )
+
+
+def _what_to_do(lost: Tokens) -> str:
+    if lost.refresh is None:
+        return "this run goes on with it, the next one renews it again"
+    return (
+        "this run goes on with it, but the refresh token that came with it is lost and the one before is used up: "
+        "log in at Clearfacts anew and set destination.refresh_token"
+    )
 
 
 def _destination() -> DestinationSettings:

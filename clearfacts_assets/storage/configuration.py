@@ -6,8 +6,8 @@ Which keys there are, and of what type, is said in settings.py; here they are te
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import uuid4
 
@@ -15,7 +15,7 @@ from cryptography.fernet import InvalidToken, MultiFernet
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from clearfacts_assets.storage.audit import Actor, record
-from clearfacts_assets.storage.database import reading, write
+from clearfacts_assets.storage.database import WRITE_PATIENCE_SECONDS, reading, write
 from clearfacts_assets.storage.tables import ConfigurationEntry
 
 logger = logging.getLogger(__name__)
@@ -41,6 +41,16 @@ class Entry:
     value: str | None
     is_secret: bool
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewValue:
+    """What a key shall have. ``value`` is JSON."""
+
+    key: str
+    value: str = field(repr=False)
+    secret: bool
+    description: str
 
 
 class ConfigurationRepository:
@@ -69,23 +79,21 @@ class ConfigurationRepository:
 
     def set(self, key: str, value: str, *, secret: bool, description: str, actor: Actor, now: datetime) -> None:
         """Put JSON under the key."""
-        stored = self._cipher().encrypt(value.encode()).decode() if secret else value
+        self.set_all([NewValue(key, value, secret, description)], actor=actor, now=now)
+
+    def set_all(
+        self, news: Sequence[NewValue], *, actor: Actor, now: datetime, patience: float = WRITE_PATIENCE_SECONDS
+    ) -> None:
+        """All of them or none, tried for up to ``patience`` seconds while the database is away."""
+        stored = {
+            one.key: self._cipher().encrypt(one.value.encode()).decode() if one.secret else one.value for one in news
+        }
 
         def work(connection: Connection) -> None:
-            found = connection.execute(
-                select(ConfigurationEntry.value, ConfigurationEntry.is_encrypted)
-                .where(ConfigurationEntry.key == key)
-                .with_for_update()
-            ).one_or_none()
-            values = {"value": stored, "is_encrypted": secret, "description": description, "updated_at": now}
-            if found is None:
-                connection.execute(insert(ConfigurationEntry).values(id=uuid4(), key=key, created_at=now, **values))
-            else:
-                connection.execute(update(ConfigurationEntry).where(ConfigurationEntry.key == key).values(values))
-            before = None if found is None else HIDDEN if found.is_encrypted else found.value
-            _record(connection, key, "set", actor, now, before, HIDDEN if secret else value)
+            for one in news:
+                _put(connection, one, stored[one.key], actor, now)
 
-        write(self._engine, work)
+        write(self._engine, work, repeatable=True, patience=patience)
 
     def reset(self, key: str, *, actor: Actor, now: datetime) -> bool:
         """Go back to the setting; False when it was not changed."""
@@ -141,6 +149,23 @@ class ConfigurationRepository:
             return self._cipher().decrypt((entry.value or "").encode()).decode()
         except InvalidToken:
             raise Undecryptable(entry.key) from None
+
+
+def _put(connection: Connection, new: NewValue, stored: str, actor: Actor, now: datetime) -> None:
+    found = connection.execute(
+        select(ConfigurationEntry.value, ConfigurationEntry.is_encrypted, ConfigurationEntry.updated_at)
+        .where(ConfigurationEntry.key == new.key)
+        .with_for_update()
+    ).one_or_none()
+    if found is not None and (found.value, found.updated_at) == (stored, now):
+        return  # done by this very call, whose commit nobody heard of
+    values = {"value": stored, "is_encrypted": new.secret, "description": new.description, "updated_at": now}
+    if found is None:
+        connection.execute(insert(ConfigurationEntry).values(id=uuid4(), key=new.key, created_at=now, **values))
+    else:
+        connection.execute(update(ConfigurationEntry).where(ConfigurationEntry.key == new.key).values(values))
+    before = None if found is None else HIDDEN if found.is_encrypted else found.value
+    _record(connection, new.key, "set", actor, now, before, HIDDEN if new.secret else new.value)
 
 
 def _record(

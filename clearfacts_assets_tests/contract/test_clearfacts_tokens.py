@@ -312,9 +312,16 @@ def test_what_a_login_says_instead(status: int, body: Any, says: str, caplog: py
 def test_a_login_that_does_not_answer_is_waited_for_so_long() -> None:
     with (
         WireServer([lambda line: line.until_gone()]) as server,
-        pytest.raises(DestinationError, match="1 s at most"),
+        pytest.raises(DestinationError, match="1 s at most.*the refresh token may be used up") as raised,
     ):
         refreshed(client(server.url), "canary-refresh", connect_timeout=5, deadline=1)
+    assert "document" not in str(raised.value)
+
+
+def test_a_login_that_nothing_reached_has_used_up_nothing() -> None:
+    with pytest.raises(DestinationError, match="nothing left") as raised:
+        refreshed(client("http://127.0.0.1:1"), "canary-refresh", connect_timeout=1, deadline=1)
+    assert "used up" not in str(raised.value)
 
 
 def test_the_simulators_refresh_tokens_are_good_for_one_use(simulator: RunningSimulator) -> None:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from threading import Barrier
+from typing import Any
 
+import psycopg
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Engine, event, select, text
 
 from clearfacts_assets import configuration, settings
 from clearfacts_assets.credentials import Renewal
@@ -175,6 +177,62 @@ def test_many_processes_that_are_refused_at_once_renew_once(expiring: Pipeline) 
         found = set(threads.map(refused, range(8)))
     assert found == {"simulated-access-token-1"}
     assert expiring.simulator.tokens() == {"renewals": 1, "refused": 0}
+
+
+def lose_the_commit(engine: Engine, patch: pytest.MonkeyPatch, *, happens: bool) -> list[str]:
+    """The connection is lost while new tokens are committed: before that happens, or before anybody hears of it.
+
+    Returns what was lost, as it comes.
+    """
+    commit, writing, lost = engine.dialect.do_commit, list[str](), list[str]()
+
+    @event.listens_for(engine, "after_cursor_execute")
+    def remember(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("INSERT INTO configuration"):
+            writing.append(statement)
+
+    def and_lose(connection: Any) -> None:
+        if not writing or lost:
+            commit(connection)
+            return
+        lost.append(writing[0])
+        if happens:
+            commit(connection)
+        connection.dbapi_connection.close()
+        raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    patch.setattr(engine.dialect, "do_commit", and_lose)
+    return lost
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("happens", [True, False], ids=["commit unheard", "commit lost"])
+def test_a_connection_that_is_lost_while_the_new_tokens_are_kept_loses_no_token(
+    expiring: Pipeline, monkeypatch: pytest.MonkeyPatch, happens: bool
+) -> None:
+    lost = lose_the_commit(expiring.engine, monkeypatch, happens=happens)
+    renew = renewal(expiring)
+    assert renew(expiring.simulator.clearfacts_token) == "simulated-access-token-1"
+    assert len(lost) == 1
+    assert renew(expiring.simulator.clearfacts_token) == "simulated-access-token-1", "it was kept"
+    assert renew("simulated-access-token-1") == "simulated-access-token-2", "its successor was kept, too"
+    assert expiring.simulator.tokens() == {"renewals": 2, "refused": 0}
+    with reading(expiring.engine) as connection:
+        entries = list(connection.scalars(select(AuditLog.resource_id).order_by(AuditLog.position)))
+    assert entries == ["destination.refresh_token", "destination.token"] * 2
+
+
+def test_tokens_that_cannot_be_kept_are_told_with_what_to_do(
+    quick_pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    quick_pipeline.configure(**APPLICATION)
+    monkeypatch.setattr("clearfacts_assets.credentials.KEEP_SECONDS", 0.1)
+    with quick_pipeline.engine.begin() as connection:
+        connection.execute(
+            text("CREATE TRIGGER away BEFORE INSERT ON configuration BEGIN SELECT RAISE(ABORT, 'away'); END")
+        )
+    assert renewal(quick_pipeline)(quick_pipeline.simulator.clearfacts_token) == "simulated-access-token-1"
+    assert "log in at Clearfacts anew and set destination.refresh_token" in caplog.text
 
 
 def test_nothing_is_spent_that_could_not_be_kept(quick_pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from clearfacts_assets.outgoing.evidence import Secrets, parse_json
 from clearfacts_assets.outgoing.headers import bearer, retry_after
 
 RESPONSE_BYTES = 4 * 2**20  # most bytes of one answer, unpacked
+LOOK_UP = "look the document up in Clearfacts"
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 
@@ -66,7 +67,7 @@ class Answer:
             return NotSent(told, self.wait, self.evidence)
         if meaning is Meaning.DENIED:
             return Denied(f"{told}: {self.what_to_renew}", self.evidence)
-        return Unknown(f"{told}, which settles nothing: look the document up in Clearfacts", self.evidence)
+        return Unknown(f"{told}, which settles nothing: {LOOK_UP}", self.evidence)
 
     @property
     def what_to_renew(self) -> str:
@@ -130,6 +131,11 @@ class Calls:
         left = ends - time.monotonic()
         return answer if fresh is None or left <= 0 else self._once(request, fresh, left)
 
+    def hand_over(self, request: httpx.Request) -> Answer | NotSent | Unknown:
+        """The same for what carries a document: who reads that nobody knows, is told where to look."""
+        answer = self.ask(request)
+        return replace(answer, reason=f"{answer.reason}: {LOOK_UP}") if isinstance(answer, Unknown) else answer
+
     def _once(self, request: httpx.Request, token: str, seconds: float) -> Answer | NotSent | Unknown:
         request.headers.update(bearer(token))
         begun = time.monotonic()
@@ -186,7 +192,7 @@ class Calls:
             return NotSent(f"{_place(request)}: no connection, nothing left ({what})")
         came = self.secrets.evidence(response, body) if response is not None else {}
         reason = f"{_place(request)}: the request left, but no whole answer came ({what}; {self._deadline:g} s at most)"
-        return Unknown(f"{reason}: look the document up in Clearfacts", came | {"error": what})
+        return Unknown(reason, came | {"error": what})
 
 
 def document_uuid(value: Any) -> str | None:

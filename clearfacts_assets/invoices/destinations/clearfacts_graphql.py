@@ -132,7 +132,7 @@ class ClearfactsGraphql:
             data={"query": UPLOAD, "variables": json.dumps(variables)},
             files={"file": (parcel.file_name, parcel.content, "application/xml")},
         )
-        answer = self._calls.ask(request)
+        answer = self._calls.hand_over(request)
         if not isinstance(answer, Answer):
             return answer
         if answer.status in STATUSES:

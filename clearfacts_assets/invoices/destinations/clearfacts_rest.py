@@ -66,7 +66,7 @@ class ClearfactsRest:
             "content": base64.b64encode(parcel.content).decode(),
         }
         headers = {"Idempotency-Key": parcel.idempotency_key, **correlation(parcel.correlation_id)}
-        answer = self._calls.ask(self._calls.request("POST", self._address, headers=headers, json=content))
+        answer = self._calls.hand_over(self._calls.request("POST", self._address, headers=headers, json=content))
         if not isinstance(answer, Answer):
             return answer
         code, message = self._error(answer)

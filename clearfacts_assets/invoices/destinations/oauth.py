@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from clearfacts_assets.invoices.destinations.calls import Answer, Calls
-from clearfacts_assets.invoices.ports import DestinationError
+from clearfacts_assets.invoices.ports import DestinationError, Unknown
 from clearfacts_assets.outgoing.headers import plain_address
 
 TOKEN_PATH = "/oauth2-server/token"  # noqa: S105
@@ -18,6 +18,7 @@ ERRORS = {
     "invalid_request": "the request is not understood: check destination.login_url",
     "invalid_scope": "the scope is refused: log in at Clearfacts anew and set destination.refresh_token",
 }
+USED_UP = "the refresh token may be used up; if it is refused next time, log in at Clearfacts anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,13 @@ def refreshed(client: Client, refresh_token: str, *, connect_timeout: float, dea
         answer = calls.ask(calls.request("POST", plain_address(client.login_url) + TOKEN_PATH, data=form))
     finally:
         calls.close()
+    if isinstance(answer, Unknown):
+        raise DestinationError(f"{answer.reason}: {USED_UP}")
     if not isinstance(answer, Answer):
         raise DestinationError(answer.reason)
     body = answer.json if isinstance(answer.json, dict) else {}
     access, refresh = body.get("access_token"), body.get("refresh_token")
     if answer.status == 200 and isinstance(access, str) and access:
         return Tokens(access, refresh if isinstance(refresh, str) and refresh else None)
-    told = ERRORS.get(str(body.get("error")), "no token came: check destination.login_url")
+    told = ERRORS.get(str(body.get("error")), f"no token came: check destination.login_url; {USED_UP}")
     raise DestinationError(f"{answer.address} answered HTTP {answer.status}: {told}")
