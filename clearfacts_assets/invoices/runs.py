@@ -52,7 +52,8 @@ class JobBook:
     """The ``jobs`` row of the running asset: opened, noted in, and closed by the run's last asset."""
 
     def __init__(self, context: dg.AssetExecutionContext, engine: Engine) -> None:
-        self._jobs, self._context, self._started = JobRepository(engine), context, _now()
+        self._engine, self._jobs = engine, JobRepository(engine)
+        self._context, self._started = context, _now()
         run = context.run
         self.job = JobRun(
             id=UUID(run.run_id),
@@ -106,7 +107,7 @@ class JobBook:
 
     def fail(self, error: BaseException) -> None:
         message = _said_by(error) or " ".join(self.job.problems) or STOPPED
-        self._jobs.finish(self.job.id, "failed", error_message=message, now=_now())
+        _close_as_failed(self._engine, self.job.id, message)
 
     @property
     def chosen_assets(self) -> set[str]:
@@ -153,7 +154,7 @@ def reconcile(instance: dg.DagsterInstance, engine: Engine) -> list[UUID]:
         run = instance.get_run_by_id(str(job.id))
         if run is None or run.status is dg.DagsterRunStatus.NOT_STARTED:
             if job.status == "running" or _now() - job.created_at > timedelta(seconds=LAUNCH_SECONDS):
-                _close_without_run(jobs, job.id, instance, run)
+                _close_without_run(engine, job.id, instance, run)
             continue
         if run.status is dg.DagsterRunStatus.STARTED and _is_dead(job.details.get("worker")):
             instance.report_run_failed(
@@ -165,21 +166,24 @@ def reconcile(instance: dg.DagsterInstance, engine: Engine) -> list[UUID]:
         elif run.status in _ENDED_BADLY:
             died.append(job.id)
             message = f"The run {_ENDED_BADLY[run.status]} before it could say why: see its page in Dagster."
-            jobs.finish(job.id, "failed", error_message=message, now=_now())
-            InvoiceRepository(engine).follow_deliveries(job.id, now=_now())  # what arrived, and could not be noted
+            _close_as_failed(engine, job.id, message)
     return died
 
 
-def _close_without_run(
-    jobs: JobRepository, job_id: UUID, instance: dg.DagsterInstance, run: dg.DagsterRun | None
-) -> None:
+def _close_as_failed(engine: Engine, job_id: UUID, message: str) -> None:
+    # What arrived and could not be noted comes first: where that fails, the job stays open for the next look.
+    InvoiceRepository(engine).follow_deliveries(job_id, now=_now())
+    JobRepository(engine).finish(job_id, "failed", error_message=message, now=_now())
+
+
+def _close_without_run(engine: Engine, job_id: UUID, instance: dg.DagsterInstance, run: dg.DagsterRun | None) -> None:
     """Whoever launched it died on the way, or somebody deleted the run."""
     if run is None:
         message = "Dagster knows no run with this id: it was never launched, or it was deleted. Start it again."
     else:
         message = "The run was noted but never launched. Start it again."
         instance.report_run_failed(run, message=message)
-    jobs.finish(job_id, "failed", error_message=message, now=_now())
+    _close_as_failed(engine, job_id, message)
 
 
 def dead_runs(instance: dg.DagsterInstance, engine: Engine) -> list[UUID]:

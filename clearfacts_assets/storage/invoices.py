@@ -10,13 +10,14 @@ from operator import attrgetter
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, Row, Select, Table, and_, bindparam, func, select, update
+from sqlalchemy import Connection, Engine, Row, Select, Table, bindparam, func, select, update
 
 from clearfacts_assets.invoices.lifecycle import FINAL, State
 from clearfacts_assets.invoices.model import Decision, InvoiceStatus, Report, SourceDocument
 from clearfacts_assets.invoices.ports import Candidate, DeliveryResult
 from clearfacts_assets.storage.database import insert_into, read, reading, write
 from clearfacts_assets.storage.documents import stored
+from clearfacts_assets.storage.following import SETTLES_EARLIER_ROWS, followed, jobs_behind, waiting_elsewhere
 from clearfacts_assets.storage.invoice_rows import (
     HEAD,
     VERDICT,
@@ -28,7 +29,7 @@ from clearfacts_assets.storage.invoice_rows import (
     verdict_of,
 )
 from clearfacts_assets.storage.paging import NEWEST_FIRST, Listing, Page, Span, page_of, page_size
-from clearfacts_assets.storage.tables import Delivery, DeliveryAttempt, InvoiceRow, Job
+from clearfacts_assets.storage.tables import Delivery, InvoiceRow, Job
 
 COPIED_AT_ONCE = 200
 
@@ -193,52 +194,29 @@ class InvoiceRepository:
             }
             for result in results
         ]
-        settling = {result.delivery_id: result for result in results if result.status in _SETTLES_EARLIER_ROWS}
+        settling = {result.delivery_id: result for result in results if result.status in SETTLES_EARLIER_ROWS}
 
         def work(connection: Connection) -> None:
             if values:
                 connection.execute(update(_rows).where(_rows.c.id == bindparam("row")), values)
-            waited = _waiting_elsewhere(connection, job_id, settling, now)
+            waited = waiting_elsewhere(connection, job_id, settling, now)
             if waited:
                 connection.execute(update(_rows).where(_rows.c.id == bindparam("row")), waited)
 
         write(self._engine, work, repeatable=True)
 
     def follow_deliveries(self, job_id: UUID, *, now: datetime) -> int:
-        """Settle the job's pending rows whose deliveries are settled: what a killed run could not write any more.
+        """Settle pending rows whose deliveries are settled: what a run could not write any more, or another one found.
 
-        Returns how many rows changed.
+        Rows of this job, and of all jobs that are over. Returns how many changed.
         """
-        query = (
-            select(_rows.c.id, _deliveries.c.id.label("delivery_id"), _deliveries.c.state, _deliveries.c.reason)
-            .add_columns(DeliveryAttempt.response, DeliveryAttempt.id.label("attempt_id"))
-            .join(_deliveries, _deliveries.c.id == _rows.c.delivery_id)
-            .outerjoin(
-                DeliveryAttempt,
-                and_(
-                    DeliveryAttempt.delivery_id == _deliveries.c.id,
-                    DeliveryAttempt.fence == _deliveries.c.fence,
-                    DeliveryAttempt.run_id == job_id,
-                ),
-            )
-            .where(
-                _rows.c.job_id == job_id,
-                _rows.c.status == InvoiceStatus.PENDING,
-                _deliveries.c.state.in_([*FINAL, State.REJECTED]),
-            )
-            .order_by(_rows.c.invoice_id)
-        )
-        counted = select(_rows.c.delivery_id).where(_rows.c.job_id == job_id, _rows.c.status == InvoiceStatus.SENT)
-        found, sent = read(
+        found = read(
             self._engine,
-            lambda connection: (connection.execute(query).all(), set(connection.execute(counted).scalars())),
+            lambda connection: {behind: followed(connection, behind) for behind in jobs_behind(connection, job_id)},
         )
-        results = []
-        for row in found:
-            results.append(_followed(row, counted=row.delivery_id in sent))
-            sent.add(row.delivery_id)
-        self.record_results(job_id, results, now=now)
-        return len(found)
+        for behind, results in found.items():
+            self.record_results(behind, results, now=now)
+        return sum(len(results) for results in found.values())
 
     def carry_over(self, job_id: UUID, partition_key: str, *, now: datetime, validated: bool = False) -> int:
         """Copy the partition's newest rows of earlier jobs into a job that retrieves nothing itself.
@@ -351,39 +329,6 @@ def _upsert(connection: Connection, values: Sequence[Mapping[str, Any]]) -> None
         set_={name: statement.excluded[name] for name in changed},
     )
     connection.execute(statement, values)
-
-
-_SETTLES_EARLIER_ROWS = frozenset({InvoiceStatus.SENT, InvoiceStatus.FAILED})
-
-
-def _waiting_elsewhere(
-    connection: Connection, job_id: UUID, settling: Mapping[UUID | None, DeliveryResult], now: datetime
-) -> list[dict[str, Any]]:
-    """What becomes of earlier jobs' rows that waited for deliveries which this job has settled."""
-    # By the delivery alone: with the status in the question, SQLite walks through all pending rows.
-    query = select(_rows.c.id, _rows.c.job_id, _rows.c.status, _rows.c.delivery_id).where(
-        _rows.c.delivery_id.in_(settling)
-    )
-    waited = []
-    for row in connection.execute(query) if settling else ():
-        if row.job_id == job_id or row.status != InvoiceStatus.PENDING:
-            continue
-        became, why = settling[row.delivery_id].status, settling[row.delivery_id].message
-        if became is InvoiceStatus.SENT:
-            became, why = InvoiceStatus.DUPLICATE, f"delivered by the later job {job_id}"
-        waited.append({"row": row.id, "status": became, "error_message": why, "processed_at": now, "updated_at": now})
-    return waited
-
-
-def _followed(row: Row[Any], *, counted: bool) -> DeliveryResult:
-    """What a settled delivery means for a row; ``counted`` if another row of the job is the one that was sent."""
-    if row.state == State.REJECTED:
-        return DeliveryResult(row.id, InvoiceStatus.FAILED, row.delivery_id, row.reason or "refused")
-    if row.state == State.WAIVED:
-        return DeliveryResult(row.id, InvoiceStatus.FAILED, row.delivery_id, row.reason or "a person waived it")
-    if row.attempt_id is not None and not counted:
-        return DeliveryResult(row.id, InvoiceStatus.SENT, row.delivery_id, response=row.response or {})
-    return DeliveryResult(row.id, InvoiceStatus.DUPLICATE, row.delivery_id, "delivered by another row, job or person")
 
 
 def _select_records() -> Select[Any]:
