@@ -15,7 +15,7 @@ from clearfacts_assets.storage.audit import Actor, record_of
 from clearfacts_assets.storage.database import reading, write
 from clearfacts_assets.storage.tables import RefreshToken, Session, User
 
-KEPT = timedelta(days=7)  # how long an expired session's row stays
+KEPT = timedelta(days=7)  # how long an expired session's row stays, with its refresh tokens
 LONGEST_PAUSE = timedelta(minutes=30)  # after which a browser's session that nobody used is over
 NOTED_EVERY = timedelta(minutes=1)  # how often its use is written down
 
@@ -116,11 +116,6 @@ class SessionRepository:
         """End a session; one that has ended stays as it is."""
         write(self._engine, lambda connection: _end(connection, session_id, because, actor, now))
 
-    def forget_expired(self, now: datetime) -> int:
-        """Delete sessions that expired more than KEPT ago; returns how many."""
-        statement = delete(Session).where(Session.expires_at < now - KEPT)
-        return write(self._engine, lambda connection: connection.execute(statement).rowcount)
-
 
 def _open(
     connection: Connection, user_id: UUID, token_hash: str | None, until: datetime, actor: Actor, now: datetime
@@ -138,6 +133,8 @@ def _open(
         )
     )
     _record(connection, session_id, "opened", actor, now, {"kind": kind})
+    # With each new one the old ones go, whoever logs in; they are found by an index.
+    connection.execute(delete(Session).where(Session.expires_at < now - KEPT))
     return session_id
 
 

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from clearfacts_assets.api.auth import authentication, tokens
+from clearfacts_assets.api.auth.access import Access
 from clearfacts_assets.api.auth.authentication import TRUST_SECONDS, Authentication, Cookie
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.auth.rate_limits import LoginLimits
@@ -114,7 +115,11 @@ def test_a_right_password_takes_the_accounts_tries_back(quick_api: RunningApi) -
 
 @pytest.mark.parametrize(
     ("addresses", "others"),
-    [(["192.0.2.1"], "192.0.2.2"), (["2001:db8::1", "2001:db8::ffff:1"], "2001:db8:0:1::1")],
+    [
+        (["192.0.2.1"], "192.0.2.2"),
+        (["2001:db8::1", "2001:db8::ffff:1"], "2001:db8:0:1::1"),
+        (["::ffff:192.0.2.1", "192.0.2.1"], "::ffff:192.0.2.2"),
+    ],
 )
 def test_tries_from_one_address_are_counted_over_all_accounts(addresses: list[str], others: str) -> None:
     limits = LoginLimits(AuthSettings(failures_per_address=6))
@@ -124,6 +129,15 @@ def test_tries_from_one_address_are_counted_over_all_accounts(addresses: list[st
         limits.count("another", addresses[0])
     assert refused.value.status == 429
     limits.count("another", others)
+
+
+def test_right_passwords_do_not_count_against_their_address(quick_api: RunningApi) -> None:
+    quick_api.callers.user("operator")
+    quick_api.app.state.access.logins.limits = LoginLimits(AuthSettings(failures_per_address=3))
+    assert [log_in(quick_api, "operator").status_code for _ in range(5)] == [200] * 5
+    assert [log_in(quick_api, f"nobody-{number}", "x").status_code for number in range(2)] == [401] * 2
+    assert log_in(quick_api, "operator").status_code == 200  # takes back its own try, not those two
+    assert [log_in(quick_api, f"nobody-{number}", "x").status_code for number in range(2)] == [401, 429]
 
 
 def test_a_refresh_token_works_once_and_its_second_use_ends_the_session(api: RunningApi) -> None:
@@ -226,6 +240,45 @@ def test_a_browsers_session_ends_when_nobody_uses_it(api: RunningApi) -> None:
     assert sessions.by_cookie("cookie", now + timedelta(minutes=118)) is None
     assert sessions.by_id(session_id, now + timedelta(minutes=118)) is None
     assert sessions.refresh("refresh", "next", actor=TEST, now=now + timedelta(hours=11)) is not None  # a program's
+
+
+def test_a_session_that_was_idle_for_less_than_the_setting_says_can_be_ended(api: RunningApi) -> None:
+    known = api.app.state.access.known
+    patient = Access.over(
+        api.engine, known.model_copy(update={"auth": known.auth.model_copy(update={"idle_minutes": 60})})
+    )
+    api.app.state.access = patient
+    user, cookie, opened = api.callers.user("user"), tokens.new_secret(), datetime.now(UTC) - timedelta(minutes=40)
+    until = opened + timedelta(hours=12)
+    api.callers.sessions.open_browser(user.id, tokens.hash_of(cookie), until=until, actor=TEST, now=opened)
+    headers = {"Cookie": f"{patient.authentication.cookie.name}={cookie}", "Origin": api.url}
+    form = {"csrf": patient.authentication.csrf_token(cookie)}
+    assert api.client(None).post("/logout", data=form, headers=headers).status_code == 303
+    with reading(api.engine) as connection:
+        assert connection.scalars(select(Session.ended_because)).all() == ["logout"]
+
+
+@pytest.mark.parametrize("kind", ["program", "browser"])
+def test_every_login_forgets_sessions_that_expired_a_week_ago(api: RunningApi, kind: str) -> None:
+    user, now, sessions = api.callers.user("operator"), datetime.now(UTC), api.callers.sessions
+    for name, days in (("long ago", 8), ("lately", 6)):
+        expired = now - timedelta(days=days)
+        sessions.open_api(user.id, name, until=expired, actor=TEST, now=expired - timedelta(hours=12))
+    with reading(api.engine) as connection:
+        assert len(connection.scalars(select(Session.id)).all()) == 2
+    if kind == "program":
+        assert log_in(api, "operator").status_code == 200
+    else:
+        client = api.client(None)
+        csrf = client.get("/login").text.partition('name="csrf" value="')[2].partition('"')[0]
+        form = {"csrf": csrf, "username": "operator", "password": PASSWORD}
+        assert client.post("/login", data=form, headers={"Origin": api.url}).status_code == 303
+    with reading(api.engine) as connection:
+        kept = connection.scalars(select(Session.expires_at).order_by(Session.expires_at)).all()
+        hashes = connection.scalars(select(RefreshToken.token_hash)).all()
+    assert kept[0] == now - timedelta(days=6)
+    assert len(kept) == 2
+    assert ("lately" in hashes, "long ago" in hashes) == (True, False)
 
 
 def test_only_hashes_are_kept(api: RunningApi) -> None:

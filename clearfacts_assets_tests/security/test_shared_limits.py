@@ -119,13 +119,29 @@ def test_two_processes_count_together(store: Store) -> None:
     assert tries(one, "an.peeters", 3) + tries(other, "An.Peeters ", 3) == ["in"] * 5 + ["wait"]
     assert tries(one, "an.peeters", 1) == ["wait"]
     assert tries(one, "somebody", 1) == ["in"]
-    other.was_right("an.peeters")
+    other.was_right("an.peeters", "192.0.2.7")
     assert tries(one, "an.peeters", 1) == ["in"]
 
 
 def test_addresses_are_counted_together_too(store: Store) -> None:
     one, other = (limits(store, failures_per_address=4) for _ in range(2))
     assert tries(one, "a", 2, "2001:db8::1") + tries(other, "b", 3, "2001:db8::ffff") == ["in"] * 4 + ["wait"]
+
+
+def test_a_right_password_takes_its_addresss_try_back_for_all_processes(store: Store) -> None:
+    one, other = (limits(store, failures_per_address=3) for _ in range(2))
+    assert tries(one, "a", 1) + tries(one, "b", 2) == ["in"] * 3
+    assert tries(other, "c", 1) == ["wait"]
+    other.was_right("b", "192.0.2.7")
+    assert tries(other, "c", 1) + tries(one, "c", 1) == ["in", "wait"]
+
+
+def test_a_right_password_is_taken_while_the_store_is_away(store: Store) -> None:
+    counting = limits(store)
+    assert tries(counting, "an.peeters", 1) == ["in"]
+    store.stop()
+    counting.was_right("an.peeters", "192.0.2.7")
+    assert tries(counting, "an.peeters", 1) == ["in"]
 
 
 def test_the_store_holds_neither_names_nor_addresses(store: Store) -> None:

@@ -73,7 +73,7 @@ class Authentication:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """``public_origin`` is where browsers see us when that is not what the Host header says."""
-        self._sessions, self._keys = SessionRepository(engine, longest_pause=longest_pause), ApiKeyRepository(engine)
+        self.sessions, self._keys = SessionRepository(engine, longest_pause=longest_pause), ApiKeyRepository(engine)
         self._signing, self._origin, self.cookie = signing, public_origin, cookie
         self._clock, self._monotonic = clock, monotonic
         self._known: dict[str, _Known] = {}
@@ -101,7 +101,7 @@ class Authentication:
         """Whether a person's session holds, for connections that stay open."""
         if principal.session_id is None:
             return False
-        standing = await run_in_threadpool(self._sessions.by_id, principal.session_id, self._clock())
+        standing = await run_in_threadpool(self.sessions.by_id, principal.session_id, self._clock())
         return standing is not None and standing.role == principal.role
 
     def forget(self) -> None:
@@ -158,7 +158,7 @@ class Authentication:
             return None
         digest = tokens.hash_of(cookie)
         return await self._remembered(
-            f"cookie {digest}", lambda: _person(self._sessions.by_cookie(digest, self._clock()))
+            f"cookie {digest}", lambda: _person(self.sessions.by_cookie(digest, self._clock()))
         )
 
     def _ask_key(self, key_hash: str) -> Principal | None:
@@ -166,7 +166,7 @@ class Authentication:
         return None if key is None else _service(key)
 
     def _ask_session(self, token: tokens.AccessToken) -> Principal | None:
-        person = _person(self._sessions.by_id(token.session_id, self._clock()))
+        person = _person(self.sessions.by_id(token.session_id, self._clock()))
         return person if person is not None and person.user_id == token.user_id else None
 
     def _believed(self, name: str) -> _Known | None:

@@ -24,7 +24,7 @@ from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.settings import AuthSettings
 from clearfacts_assets.storage.audit import Actor
 from clearfacts_assets.storage.keyring import Keyring
-from clearfacts_assets.storage.sessions import RefreshRefused, RefreshReused, SessionRepository
+from clearfacts_assets.storage.sessions import RefreshRefused, RefreshReused
 from clearfacts_assets.storage.users import UserRecord, UserRepository
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,8 @@ class Logins:
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._users, self._sessions = UserRepository(engine), SessionRepository(engine)
+        # The same sessions for both: what one takes for over, the other could not end.
+        self._users, self._sessions = UserRepository(engine), authentication.sessions
         self.signing, self._authentication, self._clock = signing, authentication, clock
         self.limits = LoginLimits(known)
         self._access_life = timedelta(minutes=known.access_minutes)
@@ -85,7 +86,6 @@ class Logins:
             now=now,
         )
         await self.end_cookie(connection, connection.cookies.get(self._authentication.cookie.name, ""))
-        await run_in_threadpool(self._sessions.forget_expired, now)
         return cookie
 
     async def refresh(self, connection: HTTPConnection, refresh_token: str) -> Tokens:
@@ -133,7 +133,7 @@ class Logins:
             # The name is not logged: people type their password into the wrong field.
             logger.warning("a login from %s was refused", address)
             raise ApiError(ErrorCode.INVALID_CREDENTIALS)
-        await run_in_threadpool(self.limits.was_right, username)
+        await run_in_threadpool(self.limits.was_right, username, address)
         if better is not None and known_hash is not None:
             await run_in_threadpool(self._users.renew_hash, user.id, known_hash, better)
         return user

@@ -1,7 +1,7 @@
 """How often somebody may be wrong: wrong passwords are counted by account and by address.
 
 A try counts before its password is looked at, so that many at once do not slip through; a right password takes its
-account's tries back. Errors: ApiError RATE_LIMITED, with Retry-After.
+account's tries back, and of its address's tries this one. Errors: ApiError RATE_LIMITED, with Retry-After.
 """
 
 from __future__ import annotations
@@ -61,8 +61,9 @@ class LoginLimits:
                     ErrorCode.RATE_LIMITED, f"Too many tries. Wait {wait} seconds.", headers={"Retry-After": str(wait)}
                 )
 
-    def was_right(self, account: str) -> None:
-        """The account's tries count no longer; those of the address do."""
+    def was_right(self, account: str, address: str) -> None:
+        """The account's tries count no longer. Of the address's this one does not: the others may have been wrong."""
+        self._asked(partial(_taken_back, limit=self._address, who=_network(address)))
         self._asked(lambda limiter: limiter.clear(self._account, _account(account)))
 
     def answers(self) -> str:
@@ -108,6 +109,20 @@ def _counted(limiter: MovingWindowRateLimiter, *, limit: RateLimitItemPerSecond,
     return max(1, ceil(limiter.get_window_stats(limit, who).reset_time - time.time()))
 
 
+def _taken_back(limiter: MovingWindowRateLimiter, *, limit: RateLimitItemPerSecond, who: str) -> None:
+    """Drop the newest try, which ``limits`` has no call for: both stores keep a list of tries, the newest first."""
+    store: Any = limiter.storage
+    key = limit.key_for(who)
+    if isinstance(store, MemoryStorage):
+        with store.locks[key]:
+            del store.events.get(key, [])[:1]
+        return
+    try:
+        store.get_connection().lpop(store.prefixed_key(key))
+    except store.base_exceptions as fault:
+        raise StorageError(fault) from fault
+
+
 def _account(name: str) -> str:
     # Hashed: of any length, with any characters; a password typed into the wrong field is not kept either.
     return hash_of(name.strip().lower())
@@ -118,6 +133,8 @@ def _network(address: str) -> str:
         parsed = ip_address(address)
     except ValueError:
         return hash_of(address)
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped  # how a socket of both kinds shows callers of IPv4; all of them share one /64
     if isinstance(parsed, IPv6Address):
         return hash_of(str(ip_network((parsed, IPV6_NETWORK), strict=False)))
     return hash_of(str(parsed))
