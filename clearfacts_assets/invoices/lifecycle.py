@@ -98,6 +98,7 @@ _EVENT_OF = {Verdict.DELIVERED: Event.CONFIRMED, Verdict.RESEND: Event.RESENT, V
 BY_A_PERSON = frozenset(_EVENT_OF.values())
 WAITS_FOR_A_PERSON = frozenset({State.HELD, State.PARKED})
 FINAL = frozenset({State.DELIVERED, State.WAIVED})
+MAY_BE_ACCEPTED = frozenset({State.SENDING, State.UNKNOWN})
 
 
 class ForbiddenTransition(Exception):
@@ -106,6 +107,14 @@ class ForbiddenTransition(Exception):
     def __init__(self, state: State | None, event: Event) -> None:
         super().__init__(f"a delivery that is {state.value if state else 'new'} cannot be {event.value}")
         self.state, self.event = state, event
+
+
+class AnotherVersionIsOpen(ForbiddenTransition):
+    """Another version of the same invoice may be accepted at this moment: this one is not sent beside it."""
+
+    def __init__(self, revision: int, state: State) -> None:
+        super().__init__(state, Event.RESENT)
+        self.args = (f"revision {revision} of it is {state} and may be accepted: decide when that is settled",)
 
 
 def before(event: Event) -> frozenset[State]:

@@ -5,47 +5,34 @@ Every method is one transaction, retried when it collides with another one. Leas
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import reduce
-from operator import itemgetter
 from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, Table, bindparam, func, insert, or_, select, update
 
 from clearfacts_assets.invoices.lifecycle import Event, State, after, before
-from clearfacts_assets.invoices.model import InvoiceKey
 from clearfacts_assets.invoices.ports import Candidate, DeliveryRecord, Force, Registration, Settlement
-from clearfacts_assets.storage.audit import Actor
-from clearfacts_assets.storage.database import commit_to_disk, database_now, insert_into, read, reading, write
+from clearfacts_assets.storage.database import commit_to_disk, database_now, read, reading, write
 from clearfacts_assets.storage.delivery_rows import (
     attempt_of,
-    audit,
-    first_event,
     hold,
-    new_record,
     record_of,
     release,
-    resent,
-    values_of,
 )
-from clearfacts_assets.storage.tables import Delivery, DeliveryAttempt, InvoiceRow
+from clearfacts_assets.storage.registration import Raced, Registrar
+from clearfacts_assets.storage.tables import Delivery, DeliveryAttempt
 
 SETTLE_PATIENCE_SECONDS = 60.0  # an answer that cannot be written costs a person's time: try longer than elsewhere
 REGISTER_ROUNDS = 20  # each lost one means that somebody else registered something
 CHARGED = frozenset({Event.NOT_SENT, Event.LOST})
 IN_DOUBT = "an earlier call got no answer that settles it, and may have been accepted all the same"
-FORCEABLE = frozenset({State.DELIVERED, State.REJECTED, State.WAIVED})
 
 _deliveries = cast(Table, Delivery.__table__)
 _attempts = cast(Table, DeliveryAttempt.__table__)
-
-
-class _Raced(Exception):
-    """Somebody else registered the same key at the same time: look again."""
 
 
 class SqlDeliveryLedger:
@@ -66,12 +53,12 @@ class SqlDeliveryLedger:
             return []
 
         def work(connection: Connection) -> list[Registration]:
-            return _Registrar(connection, self._now(connection), force).register(destination, candidates)
+            return Registrar(connection, self._now(connection), force).register(destination, candidates)
 
         for _ in range(REGISTER_ROUNDS):
             try:
                 return write(self._engine, work, repeatable=True)
-            except _Raced:
+            except Raced:
                 continue
         raise RuntimeError(f"run {run_id} lost {REGISTER_ROUNDS} races for the same keys")
 
@@ -189,88 +176,6 @@ class SqlDeliveryLedger:
 
     def _now(self, connection: Connection) -> datetime:
         return self._clock() if self._clock else database_now(connection)
-
-
-class _Registrar:
-    """One transaction's view of the keys of one batch."""
-
-    def __init__(self, connection: Connection, now: datetime, force: Force | None) -> None:
-        self._connection, self._now, self._force = connection, now, force
-
-    def register(self, destination: str, candidates: Sequence[Candidate]) -> list[Registration]:
-        keys = [InvoiceKey.of(candidate.invoice, destination) for candidate in candidates]
-        known = self._known(sorted({key.digest for key in keys}))
-        answers, new = [], []
-        for candidate, key in zip(candidates, keys, strict=True):
-            revisions = known[key.digest]
-            same = [record for record in revisions if record.content_sha256 == candidate.content_sha256]
-            if same:
-                answers.append(Registration(candidate.row_id, same[-1], None))
-                continue
-            event = first_event(revisions)
-            record = new_record(key, candidate.content_sha256, revisions, event, self._now)
-            revisions.append(record)
-            new.append(record)
-            answers.append(Registration(candidate.row_id, record, event))
-        self._insert(new)
-        if self._force is not None:
-            answers = self._resend(answers, self._force)
-        self._link(answers)
-        return answers
-
-    def _known(self, digests: Sequence[str]) -> defaultdict[str, list[DeliveryRecord]]:
-        query = select(_deliveries).where(_deliveries.c.key_digest.in_(digests)).order_by(_deliveries.c.revision)
-        if self._force is not None:
-            query = query.with_for_update()
-        known: defaultdict[str, list[DeliveryRecord]] = defaultdict(list)
-        for row in self._connection.execute(query).mappings():
-            known[row["key_digest"]].append(record_of(row))
-        return known
-
-    def _insert(self, records: Sequence[DeliveryRecord]) -> None:
-        if not records:
-            return
-        values = sorted((values_of(record) for record in records), key=itemgetter("key_digest"))  # the same for all
-        statement = insert_into(self._connection, _deliveries).on_conflict_do_nothing().returning(_deliveries.c.id)
-        if len(self._connection.execute(statement, values).all()) < len(records):
-            raise _Raced
-
-    def _resend(self, answers: Sequence[Registration], force: Force) -> list[Registration]:
-        chosen = {answer.delivery.id: answer.delivery for answer in answers if answer.delivery.state in FORCEABLE}
-        again: dict[UUID, DeliveryRecord] = {}
-        for delivery in chosen.values():
-            changed = (
-                self._connection.execute(
-                    update(_deliveries)
-                    .where(
-                        _deliveries.c.id == delivery.id,
-                        _deliveries.c.state == delivery.state,
-                        or_(_deliveries.c.forced_by.is_(None), _deliveries.c.forced_by != force.request),
-                    )
-                    .values(resent(delivery, force.reason, self._now) | {"forced_by": force.request})
-                    .returning(*_deliveries.c)
-                )
-                .mappings()
-                .one_or_none()
-            )
-            if changed is None:
-                continue
-            again[delivery.id] = record_of(changed)
-            audit(self._connection, delivery, Event.RESENT, Actor(force.actor), force.reason, self._now)
-        return [
-            Registration(answer.row_id, again[answer.delivery.id], Event.RESENT)
-            if answer.delivery.id in again
-            else answer
-            for answer in answers
-        ]
-
-    def _link(self, answers: Sequence[Registration]) -> None:
-        self._connection.execute(
-            update(cast(Table, InvoiceRow.__table__))
-            .where(InvoiceRow.id == bindparam("row"))
-            .values(delivery_id=bindparam("delivery")),
-            [{"row": answer.row_id, "delivery": answer.delivery.id} for answer in answers],
-        )
 
 
 def _settle(connection: Connection, settlements: Sequence[Settlement], now: datetime) -> dict[UUID, DeliveryRecord]:

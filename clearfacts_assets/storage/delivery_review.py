@@ -12,7 +12,16 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, Table, select, update
 
 from clearfacts_assets.invoices.inquiries import DocumentState
-from clearfacts_assets.invoices.lifecycle import Event, ForbiddenTransition, State, Verdict, after, before
+from clearfacts_assets.invoices.lifecycle import (
+    MAY_BE_ACCEPTED,
+    AnotherVersionIsOpen,
+    Event,
+    ForbiddenTransition,
+    State,
+    Verdict,
+    after,
+    before,
+)
 from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets.invoices.ports import DeliveryRecord
 from clearfacts_assets.storage.audit import Actor
@@ -21,6 +30,8 @@ from clearfacts_assets.storage.delivered_documents import document_of
 from clearfacts_assets.storage.delivery_rows import audit, record_of, resent
 from clearfacts_assets.storage.paging import NEWEST_FIRST, Page, Span, page_of, page_size
 from clearfacts_assets.storage.tables import AuditLog, Delivery, DeliveryAttempt, InvoiceRow, Job
+
+UNSENT = frozenset({State.READY, State.WAITING, State.HELD})  # versions that never leave once another one is resent
 
 _deliveries = cast(Table, Delivery.__table__)
 
@@ -150,7 +161,7 @@ class DeliveryReview:
         it leaves with the next run that meets it, under a new idempotency key; older versions of it that have not
         left never will. ``waive``: it will not be sent, the rows that waited for it are failed. Raises
         DeliveryNotFound; ForbiddenTransition where the life cycle knows no such edge, as while it is being sent;
-        ValueError without a reason or an actor.
+        AnotherVersionIsOpen where another version may be accepted just now; ValueError without a reason or an actor.
         """
         who = Actor(actor) if isinstance(actor, str) else actor
         if not reason.strip() or not who.name.strip():
@@ -160,9 +171,12 @@ class DeliveryReview:
             record = _read(connection, delivery_id, lock=True)
             _apply(connection, record, verdict.event, who, reason, now)
             if verdict is Verdict.RESEND:
-                for older in _unsent_versions(connection, record):
-                    why = f"revision {record.revision} is sent instead: {reason}"
-                    _apply(connection, older, Event.DISMISSED, who, why, now)
+                why = f"revision {record.revision} is sent instead: {reason}"
+                for other in _other_versions(connection, record):
+                    if other.state in MAY_BE_ACCEPTED:
+                        raise AnotherVersionIsOpen(other.revision, other.state)
+                    if other.state in UNSENT:
+                        _apply(connection, other, Event.DISMISSED, who, why, now)
             return _read(connection, delivery_id)
 
         return write(self._engine, work)
@@ -176,14 +190,12 @@ def _read(connection: Connection, delivery_id: UUID, *, lock: bool = False) -> D
     return record_of(row)
 
 
-def _unsent_versions(connection: Connection, record: DeliveryRecord) -> list[DeliveryRecord]:
+def _other_versions(connection: Connection, record: DeliveryRecord) -> list[DeliveryRecord]:
+    # All of them are locked, whatever their state: none can be claimed or settled while this is decided.
     query = (
         select(_deliveries)
-        .where(
-            _deliveries.c.key_digest == record.key.digest,
-            _deliveries.c.id != record.id,
-            _deliveries.c.state.in_([State.READY, State.WAITING, State.HELD]),
-        )
+        .where(_deliveries.c.key_digest == record.key.digest, _deliveries.c.id != record.id)
+        .order_by(_deliveries.c.revision)
         .with_for_update()
     )
     return [record_of(row) for row in connection.execute(query).mappings()]

@@ -13,7 +13,14 @@ from typer.testing import CliRunner
 
 from clearfacts_assets import settings
 from clearfacts_assets.cli.deliveries import app
-from clearfacts_assets.invoices.lifecycle import TRANSITIONS, Event, ForbiddenTransition, State, Verdict
+from clearfacts_assets.invoices.lifecycle import (
+    TRANSITIONS,
+    AnotherVersionIsOpen,
+    Event,
+    ForbiddenTransition,
+    State,
+    Verdict,
+)
 from clearfacts_assets.invoices.ports import DeliveryRecord, Settlement
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
@@ -129,6 +136,20 @@ def test_resending_a_changed_version_drops_the_older_one_that_never_left(desk: D
     desk.resolve(held, Verdict.RESEND)
     states = desk.ledger.states([old.id, held.id])
     assert (states[old.id].state, states[held.id].state) == (State.WAIVED, State.READY)
+
+
+@pytest.mark.parametrize("state", [State.SENDING, State.UNKNOWN])
+def test_a_version_is_not_resent_while_another_one_may_be_accepted(desk: Desk, state: State) -> None:
+    old = desk.delivery("F-1", state)
+    held = desk.delivery("F-1", State.READY, "<changed/>")
+    with pytest.raises(AnotherVersionIsOpen):
+        desk.resolve(held, Verdict.RESEND)
+    states = desk.ledger.states([old.id, held.id])
+    assert (states[old.id], states[held.id]) == (old, held)
+    way = (Event.NOT_SENT,) if state is State.SENDING else (Event.NOT_FOUND,)
+    desk.ledger.settle([Settlement(old.id, old.fence, way)])
+    desk.resolve(held, Verdict.RESEND)
+    assert desk.ledger.states([old.id])[old.id].state is State.WAIVED
 
 
 @pytest.mark.parametrize(("reason", "actor"), [("", "me"), ("  ", "me"), ("because", " ")])

@@ -9,13 +9,16 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, text
 
-from clearfacts_assets.invoices.lifecycle import Event, State
+from clearfacts_assets.invoices.lifecycle import Event, State, Verdict, before
 from clearfacts_assets.invoices.ports import Candidate, DeliveryRecord, Force, Registration, Settlement
+from clearfacts_assets.storage import registration
 from clearfacts_assets.storage.database import open_engine, reading
 from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
+from clearfacts_assets.storage.delivery_review import DeliveryReview
 from clearfacts_assets.storage.tables import AuditLog, Delivery, DeliveryAttempt
+from clearfacts_assets_tests.fixtures.databases import PostgresServer
 from clearfacts_assets_tests.fixtures.parcels import candidate, candidates
 
 RUN, OTHER_RUN = uuid4(), uuid4()
@@ -223,18 +226,18 @@ def test_a_late_refusal_changes_nothing(ledger: SqlDeliveryLedger) -> None:
 def test_a_forced_job_sends_again_what_was_settled_and_only_once(
     ledger: SqlDeliveryLedger, engine: Engine, event: Event
 ) -> None:
-    before = in_state(ledger, candidate("F-1"), event)
+    was = in_state(ledger, candidate("F-1"), event)
     wish = Force("an.operator", "the accountant lost it", "request-1")
     (answer,) = register(ledger, candidate("F-1"), force=wish)
     assert (answer.event, answer.delivery.state, answer.delivery.generation) == (Event.RESENT, State.READY, 2)
-    assert answer.delivery.idempotency_key != before.idempotency_key
+    assert answer.delivery.idempotency_key != was.idempotency_key
     (record,) = ledger.claim(RUN, [answer.delivery.id], 60)
     settle(ledger, record, Event.ACCEPTED)
     (retried,) = register(ledger, candidate("F-1"), force=wish)
     assert (retried.event, retried.delivery.state) == (None, State.DELIVERED)
     with reading(engine) as connection:
         (entry,) = connection.execute(select(AuditLog.__table__)).all()
-    assert (entry.action, entry.resource_id) == ("delivery.resent", str(before.id))
+    assert (entry.action, entry.resource_id) == ("delivery.resent", str(was.id))
     assert (entry.details["actor"], entry.details["reason"]) == ("an.operator", "the accountant lost it")
 
 
@@ -245,6 +248,50 @@ def test_force_moves_nothing_that_is_open(ledger: SqlDeliveryLedger, events) -> 
         record = settle(ledger, record, *events)
     (answer,) = register(ledger, candidate("F-1"), force=Force("an.operator", "now", "request-1"))
     assert (answer.event, answer.delivery) == (None, record)
+
+
+@pytest.mark.parametrize("events", [(), (Event.LOST,), (Event.NOT_SENT,), (Event.RELEASED,)])
+def test_force_sends_no_version_beside_another_one_that_may_leave(ledger: SqlDeliveryLedger, events) -> None:
+    old = in_state(ledger, candidate("F-1"), Event.REFUSED)
+    corrected = claimed(ledger, candidate("F-1", "<corrected/>"))
+    if events:
+        settle(ledger, corrected, *events)
+    (answer,) = register(ledger, candidate("F-1"), force=Force("an.operator", "now", "request-1"))
+    assert (answer.event, answer.delivery) == (None, old)
+
+
+def test_a_correction_and_a_resend_at_the_same_moment_do_not_both_leave(
+    postgres_server: PostgresServer, migrated_template: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person resends a refused version between the look for its number and the entry of the corrected one."""
+    engine = open_engine(postgres_server.fresh(migrated_template))
+    ledger, review = SqlDeliveryLedger(engine), DeliveryReview(engine)
+    refused = in_state(ledger, candidate("F-1"), Event.REFUSED)
+    person = threading.Thread(
+        target=lambda: review.resolve(
+            refused.id, Verdict.RESEND, reason="a mistake", actor="an.operator", now=datetime.now(UTC)
+        )
+    )
+    first_event = registration.first_event
+
+    def meanwhile(revisions: Sequence[DeliveryRecord]) -> Event:
+        person.start()
+        while person.is_alive() and not waits_for_a_lock(engine):
+            pass
+        return first_event(revisions)
+
+    monkeypatch.setattr(registration, "first_event", meanwhile)
+    (corrected,) = register(ledger, candidate("F-1", "<corrected/>"))
+    person.join(60)
+    states = ledger.states([refused.id, corrected.delivery.id])
+    leaving = [one.revision for one in states.values() if one.state in before(Event.CLAIMED)]
+    assert leaving == [1], "the person's wish comes last: it dismisses the correction, which has not left"
+    engine.dispose()
+
+
+def waits_for_a_lock(engine: Engine) -> bool:
+    with reading(engine) as connection:
+        return bool(connection.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar_one())
 
 
 def test_two_runs_never_hold_the_same_delivery(migrated_url: str) -> None:

@@ -169,7 +169,7 @@ def resolve_delivery(
     except DeliveryNotFound as error:
         raise ApiError(ErrorCode.DELIVERY_NOT_FOUND, f"There is no delivery {delivery_id}.") from error
     except ForbiddenTransition as error:
-        message = f"This delivery is {error.state}; it cannot be resolved as {resolution.verdict}."
+        message = f"It cannot be resolved as {resolution.verdict}: {error}."
         raise ApiError(ErrorCode.DELIVERY_NOT_RESOLVABLE, message, details={"state": str(error.state)}) from error
     return Success(data=_view(_detail(review, delivery_id)))
 
