@@ -82,15 +82,15 @@ class ClearfactsResource(dg.ConfigurableResource[None]):
     concurrency: int
 
     @contextmanager
-    def open(self) -> Iterator[Destination]:
-        """A client for one run, closed at its end."""
-        limits = in_force().destination
+    def open(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Destination]:
+        """A client for one run, closed at its end. It waits no longer to repeat a question once it ``should_stop``."""
+        limits, patience = in_force().destination, in_force().delivery.patience
         known = configuration.load().destination
         _refuse_another("destination.base_url", self.base_url, _address(known.base_url))
         _refuse_another("destination.login_url", self.login_url, _address(known.login_url))
         make: Callable[..., Destination] = ClearfactsRest
         if self.transport == "graphql":
-            make = partial(ClearfactsGraphql, login_url=self.login_url)
+            make = partial(ClearfactsGraphql, login_url=self.login_url, patience=patience, should_stop=should_stop)
         destination = make(
             self.base_url,
             limits.token.get_secret_value(),

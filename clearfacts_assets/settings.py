@@ -83,7 +83,9 @@ class DeliverySettings(_Section):
     concurrency: int = Field(8, ge=1, le=64, description="calls to the destination under way at once")
     lease: Seconds = Field(120, description="seconds after which a claim without an answer counts as unknown")
     attempts: Attempts = Field(5, description="tries that may end in 'not sent' before a person is asked")
-    patience: Seconds = Field(60, description="most seconds that a run waits for deliveries that are due later")
+    patience: Seconds = Field(
+        60, description="most seconds that a run waits for deliveries that are due later, or to repeat a question"
+    )
     unknowns_in_a_row: int = Field(3, ge=1, le=100, description="unknown outcomes in a row that stop the delivery")
     follow_days: int = Field(
         90, ge=1, le=3650, description="days after its delivery for which Clearfacts is asked about an unpaid document"

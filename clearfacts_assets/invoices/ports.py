@@ -9,7 +9,8 @@ Errors that an adapter may raise::
       SourceDenied              it refuses our credentials (401, 403)
       SourceProtocolError       it answered something that its contract does not allow
       InvoiceNotFound           no invoice with this id
-    DestinationError            only from ``check``: sending never raises for what the other side did
+    DestinationError            only from questions: sending never raises for what the other side did
+      DestinationDenied         it refuses our credentials (401, 403), or they lack a right
 """
 
 from __future__ import annotations
@@ -48,6 +49,10 @@ class InvoiceNotFound(SourceError):
 
 class DestinationError(Exception):
     """The destination cannot be used now. The message says what, where and what to do."""
+
+
+class DestinationDenied(DestinationError):
+    """The destination refuses our credentials, or they do not allow this question."""
 
 
 class InvoiceSource(Protocol):

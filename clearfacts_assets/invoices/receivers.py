@@ -19,6 +19,7 @@ from clearfacts_assets.invoices.ports import (
     Candidate,
     DeliveryLedger,
     DeliveryRecord,
+    DestinationDenied,
     DestinationError,
     NamesAdministrations,
     Registration,
@@ -95,7 +96,8 @@ class ReceiverCheck:
         try:
             missing = self.directory.missing(numbers, self.destination, fresh=self.fresh, since=self.since)
         except DestinationError as error:
-            self.trouble = f"the receivers could not be checked: {error} ({HOW_IT_IS_ASKED})"
+            how = f" ({HOW_IT_IS_ASKED})" if isinstance(error, DestinationDenied) else ""
+            self.trouble = f"the receivers could not be checked: {error}{how}"
             stop(self.trouble)
             return answers
         known = [one.id for one, number in concerned.values() if company_number(number) not in missing]

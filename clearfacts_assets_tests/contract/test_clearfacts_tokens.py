@@ -312,7 +312,7 @@ def test_what_a_login_says_instead(status: int, body: Any, says: str, caplog: py
 def test_a_login_that_does_not_answer_is_waited_for_so_long() -> None:
     with (
         WireServer([lambda line: line.until_gone()]) as server,
-        pytest.raises(DestinationError, match="1 s at most.*the refresh token may be used up") as raised,
+        pytest.raises(DestinationError, match=r"1 s at most.*the refresh token may be used up") as raised,
     ):
         refreshed(client(server.url), "canary-refresh", connect_timeout=5, deadline=1)
     assert "document" not in str(raised.value)

@@ -160,6 +160,15 @@ def test_on_a_bad_day_nothing_is_lost_and_it_is_asked_again(
     assert payment_states(quick_pipeline) == {"UNPAID": RIGHT}
 
 
+def test_a_busy_clearfacts_is_asked_again_and_tells_of_every_document(quick_pipeline: Pipeline) -> None:
+    quick_pipeline.run()
+    quick_pipeline.configure(DELIVERY__PATIENCE=20, DELIVERY__CONCURRENCY=1)
+    quick_pipeline.simulator.fault("clearfacts", "status", status=429, retry_after=0, times=3, match=ASKING)
+    run = quick_pipeline.follow_up()
+    assert figures(run)["answered"] == RIGHT
+    assert run.checks["every_question_was_answered"]
+
+
 def test_what_was_known_before_a_bad_day_stays_known(quick_pipeline: Pipeline) -> None:
     quick_pipeline.configure(**SOON)
     quick_pipeline.run()

@@ -58,29 +58,39 @@ def test_a_person_who_sends_it_all_the_same_gets_clearfacts_own_answer(quick_pip
 
 
 @pytest.mark.parametrize(
-    ("kind", "options", "says"),
+    ("kind", "options", "says", "rights"),
     [
-        ("status", {"status": 503}, "HTTP 503"),
-        ("status", {"status": 403}, "renew destination.token"),
-        ("down", {}, "no whole answer"),
-        ("graphql_errors", {"message": "scope read_administrations required"}, "read_administrations required"),
+        ("status", {"status": 503}, "HTTP 503", False),
+        ("status", {"status": 429, "retry_after": 30}, "HTTP 429", False),
+        ("status", {"status": 403}, "renew destination.token", True),
+        ("down", {}, "no whole answer", False),
+        ("graphql_errors", {"message": "scope read_administrations required"}, "read_administrations required", True),
+        ("graphql_errors", {"message": "Internal server error"}, "Internal server error", False),
     ],
 )
 def test_when_clearfacts_cannot_be_asked_nothing_is_sent_and_nothing_is_held(
-    quick_pipeline: Pipeline, kind: str, options: dict[str, Any], says: str
+    quick_pipeline: Pipeline, kind: str, options: dict[str, Any], says: str, rights: bool
 ) -> None:
+    """Only where rights are missing is it said how to do without them."""
     quick_pipeline.simulator.fault("clearfacts", kind, match=ASKING, **options)
     run = quick_pipeline.run()
     assert run.job.status == "failed"
     assert run.message.startswith("Delivery stopped: the receivers could not be checked: ")
     assert says in run.message
-    assert "destination.check_receivers=false sends without asking" in run.message
+    assert ("destination.check_receivers=false sends without asking" in run.message) is rights
     assert quick_pipeline.states() == {State.READY: RIGHT}
     assert quick_pipeline.simulator.accepted() == []
     quick_pipeline.simulator.clear_faults()
     again = quick_pipeline.run()
     assert (again.job.status, again.counts.sent) == ("completed", RIGHT)
     quick_pipeline.check_all_delivered()
+
+
+def test_a_busy_clearfacts_is_asked_again_for_its_administrations(quick_pipeline: Pipeline) -> None:
+    quick_pipeline.configure(DELIVERY__PATIENCE=20)
+    quick_pipeline.simulator.fault("clearfacts", "status", status=429, retry_after=0, times=2, match=ASKING)
+    run = quick_pipeline.run()
+    assert (run.job.status, run.counts.sent) == ("completed", RIGHT)
 
 
 def test_two_days_ask_once_for_the_administrations(quick_pipeline: Pipeline) -> None:

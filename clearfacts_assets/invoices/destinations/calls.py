@@ -17,13 +17,23 @@ from typing import Any
 import httpx
 
 from clearfacts_assets.invoices.destinations.token import Renew, Token, never
-from clearfacts_assets.invoices.ports import Denied, DestinationError, NotSent, Outcome, Refused, Unknown
+from clearfacts_assets.invoices.ports import (
+    Denied,
+    DestinationDenied,
+    DestinationError,
+    NotSent,
+    Outcome,
+    Refused,
+    Unknown,
+)
 from clearfacts_assets.outgoing.body import BodyMalformed, BodyTooLarge, read_body
 from clearfacts_assets.outgoing.client import bounded, open_client
 from clearfacts_assets.outgoing.evidence import Secrets, parse_json
 from clearfacts_assets.outgoing.headers import bearer, retry_after
 
 RESPONSE_BYTES = 4 * 2**20  # most bytes of one answer, unpacked
+PAUSES = (1.0, 2.0, 4.0, 8.0)  # seconds before a question is asked again, where nobody asks for others
+STOP_SECONDS = 0.2  # between two looks whether to stop while a question waits
 LOOK_UP = "look the document up in Clearfacts"
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
@@ -165,14 +175,28 @@ class Calls:
             wait=retry_after(response, self._now(), self._longest_wait),
         )
 
-    def answered(self, request: httpx.Request) -> Answer:
-        """Send what is only a question. Raises DestinationError where there is no answer, or our token is refused."""
-        answer = self.ask(request)
+    def answered(
+        self, request: httpx.Request, *, patience: float = 0, should_stop: Callable[[], bool] = lambda: False
+    ) -> Answer:
+        """Send what is only a question. Raises DestinationError where there is no answer, or our token is refused.
+
+        A question may be repeated: after a 429, a 5xx or no answer it is asked again, as late as Retry-After asks,
+        else after PAUSES; no more once that would take longer than ``patience`` seconds in all, or we have to stop.
+        """
+        ends = time.monotonic() + patience
+        for pause in PAUSES:
+            answer = self.ask(request)
+            asked = answer.wait if isinstance(answer, Answer) else None
+            until = time.monotonic() + (pause if asked is None else asked)
+            if not _passes(answer) or until > ends or not _waited(until, should_stop):
+                break
+        else:
+            answer = self.ask(request)
         if not isinstance(answer, Answer):
             raise DestinationError(answer.reason)
         if self._denied(answer):
             told = f"{answer.address} refuses our token with HTTP {answer.status}"
-            raise DestinationError(f"{told}: {answer.what_to_renew}")
+            raise DestinationDenied(f"{told}: {answer.what_to_renew}")
         return answer
 
     def close(self) -> None:
@@ -198,6 +222,21 @@ class Calls:
 def document_uuid(value: Any) -> str | None:
     """The value as a document's id, if it is a UUID in its usual form."""
     return value.lower() if isinstance(value, str) and _UUID.fullmatch(value) else None
+
+
+def _passes(answer: Answer | NotSent | Unknown) -> bool:
+    """Whether the same question may be answered later."""
+    return not isinstance(answer, Answer) or answer.status == 429 or answer.status >= 500
+
+
+def _waited(until: float, should_stop: Callable[[], bool]) -> bool:
+    """Wait until then, by ``time.monotonic``; False if we have to stop before."""
+    while not should_stop():
+        left = until - time.monotonic()
+        if left <= 0:
+            return True
+        time.sleep(min(left, STOP_SECONDS))
+    return False
 
 
 def _place(request: httpx.Request) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from clearfacts_assets.invoices.ports import (
     Accepted,
     Administration,
     Denied,
+    DestinationDenied,
     DestinationError,
     FiledDocument,
     Outcome,
@@ -45,6 +46,7 @@ ANYTHING = "query anything { __typename }"
 MOST_PAGES = 1000  # of administrations
 
 _NOT_FOUND = re.compile(r"\bdocument\b.*\bnot found\b|\bunknown document\b", re.IGNORECASE)
+_RIGHTS = re.compile(r"\b(scope|permission|access denied|not allowed|forbidden|unauthori[sz]ed)\b", re.IGNORECASE)
 _MESSAGE_CHARACTERS = 500  # of an error's message that are read and shown
 
 
@@ -104,11 +106,14 @@ class ClearfactsGraphql:
         connections: int = 8,
         renew: Renew = never,
         known_errors: Sequence[ErrorMeaning] = KNOWN_ERRORS,
+        patience: float = 0,
+        should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Times in seconds. Raises ValueError for an address or a token that cannot be used."""
+        """Times in seconds; a question is asked again for ``patience`` in all, until ``should_stop``. Raises ValueError for an address or a token that cannot be used."""
         self._address = plain_address(base_url) + "/graphql"
         self._userinfo = plain_address(login_url) + "/oauth2-server/userinfo"
         self._known_errors = tuple(known_errors)
+        self._patience, self._should_stop = patience, should_stop
         self._calls = Calls(
             token,
             connect_timeout=connect_timeout,
@@ -188,7 +193,7 @@ class ClearfactsGraphql:
         name = user.get("username") or user.get("sub")
         if not isinstance(name, str):
             raise DestinationError(f"{answer.address} answered HTTP {answer.status} and names no user: check login_url")
-        spoken = self._post(ANYTHING)
+        spoken = self._calls.answered(self._calls.request("POST", self._address, json={"query": ANYTHING}))
         if not isinstance(spoken.json, dict) or not {"data", "errors"} & spoken.json.keys():
             raise DestinationError(f"{spoken.address} answered HTTP {spoken.status} and no GraphQL: check base_url")
         return f"{self._address} answers; the token is that of {self._calls.secrets.excerpt(name, 100)}"
@@ -231,11 +236,13 @@ class ClearfactsGraphql:
         if errors or not isinstance(data, dict):
             told = "; ".join(_error(error)[1] for error in errors) if isinstance(errors, list) else "no data"
             told = self._calls.secrets.excerpt(told, _MESSAGE_CHARACTERS)
-            raise DestinationError(f"{answer.address} answered HTTP {answer.status}: {told}")
+            kind = DestinationDenied if _RIGHTS.search(told) else DestinationError
+            raise kind(f"{answer.address} answered HTTP {answer.status}: {told}")
         return data
 
     def _post(self, query: str) -> Answer:
-        return self._calls.answered(self._calls.request("POST", self._address, json={"query": query}))
+        request = self._calls.request("POST", self._address, json={"query": query})
+        return self._calls.answered(request, patience=self._patience, should_stop=self._should_stop)
 
 
 def _only_not_found(answer: Answer) -> bool:
