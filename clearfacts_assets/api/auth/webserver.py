@@ -8,41 +8,33 @@ before Dagster sees it, over HTTP and over websockets.
 from __future__ import annotations
 
 from asyncio import Task
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from dagster._core.workspace.context import IWorkspaceProcessContext, WorkspaceRequestContext
 from dagster_webserver.webserver import DagsterWebserver
-from graphql import (
-    DocumentNode,
-    FieldNode,
-    FragmentDefinitionNode,
-    FragmentSpreadNode,
-    GraphQLError,
-    GraphQLFormattedError,
-    InlineFragmentNode,
-    OperationDefinitionNode,
-    OperationType,
-    SelectionSetNode,
-    parse,
-)
-from sqlalchemy import Engine
+from graphql import GraphQLError, GraphQLFormattedError, OperationType
+from sqlalchemy import Connection, Engine
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Scope
 from starlette.websockets import WebSocket
 
+from clearfacts_assets.api.auth.changes import Change, changes, kept, kinds, parsed
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.auth.principal import Principal
 from clearfacts_assets.api.auth.templates import part
 from clearfacts_assets.storage.audit import record
 from clearfacts_assets.storage.database import write
+from clearfacts_assets.storage.types import storable
 
 SCOPE_KEY = "clearfacts.principal"
-MOST_TOKENS = 20_000  # of a GraphQL document; Dagster's own longest has under 5,000
+MOST_CHANGES = 100  # of one GraphQL document, each with its entry in the audit log; Dagster's own have one
 UNIMPORTANT = frozenset({"logTelemetry", "setNuxSeen"})  # mutations that change nothing of ours
-LONGEST_VALUE = 2000  # characters of a mutation's variable in the audit log
+LONGEST_ACTION = 100  # characters, as the table has it
+LONGEST_RESOURCE = 255
 READ_ONLY = "Your role may look at this, not change it."
 
 
@@ -81,14 +73,15 @@ class Webserver(DagsterWebserver[IWorkspaceProcessContext[Any], WorkspaceRequest
     ) -> JSONResponse:
         principal = principal_of(request.scope)
         try:
-            changes = mutations(query)
+            document = parsed(query)
         except GraphQLError as error:
             return _refusal(error.message, 400)
-        if changes and not principal.may(Permission.DAGSTER_WRITE):
+        if OperationType.MUTATION in kinds(document) and not principal.may(Permission.DAGSTER_WRITE):
             return _refusal(READ_ONLY, 403)
-        for name in changes:
-            if name not in UNIMPORTANT:
-                self._audit(principal, name, variables)
+        asked = [one for one in changes(document, operation_name, variables) if one.name not in UNIMPORTANT]
+        if len(asked) > MOST_CHANGES:
+            return _refusal(f"Ask for at most {MOST_CHANGES} changes at once.", 400)
+        self._audit(principal, asked)
         return super().graphql_execution_thread(request, query, variables, operation_name)
 
     async def execute_graphql_subscription(
@@ -100,7 +93,7 @@ class Webserver(DagsterWebserver[IWorkspaceProcessContext[Any], WorkspaceRequest
         operation_name: str | None,
     ) -> tuple[Task[Any] | None, GraphQLFormattedError | None]:
         try:
-            subscribes = all(kind is OperationType.SUBSCRIPTION for kind in operations(query))
+            subscribes = kinds(parsed(query)) <= {OperationType.SUBSCRIPTION}
         except GraphQLError as error:
             return None, error.formatted
         if not subscribes:
@@ -113,66 +106,56 @@ class Webserver(DagsterWebserver[IWorkspaceProcessContext[Any], WorkspaceRequest
         principal = principal_of(request.scope)
         badge = part("badge", name=principal.name, role=principal.role.value)
         html = bytes(page.body).decode().replace("</body>", f"{badge}</body>", 1)
-        kept = {name: value for name, value in page.headers.items() if name != "content-length"}
-        return HTMLResponse(html, headers=kept)
+        headers = {name: value for name, value in page.headers.items() if name != "content-length"}
+        return HTMLResponse(html, headers=headers)
 
-    def _audit(self, principal: Principal, mutation: str, variables: dict[str, Any] | None) -> None:
+    async def report_asset_materialization_endpoint(self, request: Request) -> JSONResponse:
+        return await self._reported(request, super().report_asset_materialization_endpoint)
+
+    async def report_asset_check_endpoint(self, request: Request) -> JSONResponse:
+        return await self._reported(request, super().report_asset_check_endpoint)
+
+    async def report_asset_observation_endpoint(self, request: Request) -> JSONResponse:
+        return await self._reported(request, super().report_asset_observation_endpoint)
+
+    async def _reported(self, request: Request, endpoint: Callable[[Request], Awaitable[JSONResponse]]) -> JSONResponse:
+        """Dagster's endpoint for what somebody says of an asset: a change like a mutation, though by another way."""
+        try:
+            body = await request.json() if await request.body() else {}
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            return JSONResponse({"error": "The body is not a JSON object."}, status_code=400)
+        path, query = request.url.path, dict(request.query_params)
+        arguments = kept({"path": path, "query": query, "body": body})
+        change = Change(path.split("/")[1], request.path_params["asset_key"] or None, arguments)
+        await run_in_threadpool(self._audit, principal_of(request.scope), [change])
+        return await endpoint(request)
+
+    def _audit(self, principal: Principal, asked: Sequence[Change]) -> None:
         """Written before it is done: what was asked for is known even where doing it fails half-way."""
-        asked = {name: _short(value) for name, value in (variables or {}).items()}
-        write(
-            self._engine,
-            lambda connection: record(
-                connection,
-                actor=principal.actor,
-                action=f"dagster.{mutation}"[:100],
-                resource_type="dagster",
-                resource_id=None,
-                after=asked,
-                now=datetime.now(UTC),
-            ),
-        )
+        if not asked:
+            return
+
+        def work(connection: Connection) -> None:
+            for change in asked:
+                record(
+                    connection,
+                    actor=principal.actor,
+                    action=f"dagster.{change.name}"[:LONGEST_ACTION],
+                    resource_type="dagster",
+                    resource_id=storable(change.of)[:LONGEST_RESOURCE] if change.of else None,
+                    after=change.arguments,
+                    now=datetime.now(UTC),
+                )
+
+        write(self._engine, work)
 
 
 def principal_of(scope: Scope) -> Principal:
     """Whom the door let in. Raises KeyError where there was no door."""
     principal: Principal = scope[SCOPE_KEY]
     return principal
-
-
-def operations(query: str) -> list[OperationType]:
-    """The kinds of all operations of a GraphQL document. Raises GraphQLError for what is none."""
-    return [one.operation for one in _parsed(query).definitions if isinstance(one, OperationDefinitionNode)]
-
-
-def mutations(query: str) -> list[str]:
-    """The fields of all mutations of a GraphQL document, whichever of them would be executed. Raises GraphQLError."""
-    document = _parsed(query)
-    fragments = {one.name.value: one for one in document.definitions if isinstance(one, FragmentDefinitionNode)}
-    return [
-        name
-        for one in document.definitions
-        if isinstance(one, OperationDefinitionNode) and one.operation is OperationType.MUTATION
-        for name in _fields(one.selection_set, fragments, set())
-    ]
-
-
-def _fields(chosen: SelectionSetNode, fragments: dict[str, FragmentDefinitionNode], seen: set[str]) -> Iterator[str]:
-    for selection in chosen.selections:
-        if isinstance(selection, FieldNode):
-            yield selection.name.value
-        elif isinstance(selection, InlineFragmentNode):
-            yield from _fields(selection.selection_set, fragments, seen)
-        elif isinstance(selection, FragmentSpreadNode) and selection.name.value not in seen:
-            seen.add(selection.name.value)
-            if fragment := fragments.get(selection.name.value):
-                yield from _fields(fragment.selection_set, fragments, seen)
-
-
-def _parsed(query: str) -> DocumentNode:
-    try:
-        return parse(query, no_location=True, max_tokens=MOST_TOKENS)
-    except RecursionError:
-        raise GraphQLError("This document is nested too deeply.") from None
 
 
 def _is_request(asked: Any) -> bool:
@@ -186,11 +169,3 @@ def _is_request(asked: Any) -> bool:
 
 def _refusal(message: str, status: int) -> JSONResponse:
     return JSONResponse({"data": None, "errors": [{"message": message}]}, status_code=status)
-
-
-def _short(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _short(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_short(item) for item in value]
-    return value[:LONGEST_VALUE] if isinstance(value, str) else value
