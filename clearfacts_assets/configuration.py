@@ -69,8 +69,11 @@ def default_of(key: str, known: Settings) -> Any:
     return None if isinstance(value, SecretStr) else value
 
 
-def as_json(key: str, value: Any) -> str:
-    """The value as it is stored, after a strict look at its type and limits. Raises KeyError, BadValue."""
+def as_json(key: str, value: Any, beside: Settings) -> str:
+    """The value as it is stored, after a strict look at its type and limits, and whether it fits ``beside`` the others.
+
+    Raises KeyError, BadValue.
+    """
     field = field_of(key)
     # The field's limits stand beside its type.
     kind: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
@@ -81,7 +84,10 @@ def as_json(key: str, value: Any) -> str:
     plain = checked.get_secret_value() if isinstance(checked, SecretStr) else checked
     if isinstance(plain, str) and not plain.isprintable():
         raise BadValue("it holds characters that cannot be printed")
-    return json.dumps(plain)
+    stored = json.dumps(plain)
+    if contradiction := over(beside, {key: stored}).contradiction:
+        raise BadValue(contradiction)
+    return stored
 
 
 def over(known: Settings, changed: Mapping[str, str]) -> Settings:
@@ -95,6 +101,18 @@ def over(known: Settings, changed: Mapping[str, str]) -> Settings:
     return known.model_copy(
         update={section: getattr(known, section).model_copy(update=values) for section, values in sections.items()}
     )
+
+
+def _usable(known: Settings, changed: Mapping[str, str]) -> dict[str, str]:
+    """What may be in force: what no longer keeps its limits, or does not fit the other settings, is passed over."""
+    usable: dict[str, str] = {}
+    for key, value in changed.items():
+        try:
+            if key in CHANGEABLE:
+                usable[key] = as_json(key, json.loads(value), over(known, usable))
+        except ValueError as error:  # BadValue, or no JSON
+            logger.error("the changed setting %s is passed over: %s", key, error)
+    return usable
 
 
 def repository(engine: Engine, known: Settings) -> ConfigurationRepository:
@@ -136,7 +154,7 @@ class _Changes:
         with self._lock:
             if anew or time.monotonic() - self._read_at >= FRESH_SECONDS:
                 try:
-                    self._values = dict(repository(self._engine, known).values())
+                    self._values = _usable(known, repository(self._engine, known).values())
                 except OperationalError as fault:
                     if anew or self._read_at == float("-inf"):
                         raise

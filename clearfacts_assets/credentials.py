@@ -84,9 +84,12 @@ class Renewal:
     def _keep(self, tokens: Tokens) -> None:
         """Both or none: with the old ones nothing more can be had."""
         news = {"destination.refresh_token": tokens.refresh, "destination.token": tokens.access}
-        configuration.repository(self._engine, settings.load()).set_all(
+        known = settings.load()
+        configuration.repository(self._engine, known).set_all(
             [
-                NewValue(key, configuration.as_json(key, value), True, configuration.field_of(key).description or "")
+                NewValue(
+                    key, configuration.as_json(key, value, known), True, configuration.field_of(key).description or ""
+                )
                 for key, value in news.items()
                 if value is not None
             ],

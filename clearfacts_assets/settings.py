@@ -203,11 +203,18 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = Field("text", description="text for people, json for machines")
 
     @model_validator(mode="after")
-    def _lease_outlasts_a_call(self) -> Settings:
+    def _fits_together(self) -> Settings:
+        if self.contradiction:
+            raise ValueError(self.contradiction)
+        return self
+
+    @property
+    def contradiction(self) -> str:
+        """Why these values cannot hold together, also after some were changed; empty where they can."""
         # A call begins only in the first half of its lease, so that no other run takes it over meanwhile.
         if self.delivery.lease < 2 * self.destination.deadline:
-            raise ValueError("delivery.lease must be at least twice destination.deadline")
-        return self
+            return "delivery.lease must be at least twice destination.deadline"
+        return ""
 
     @property
     def business_database_url(self) -> str:

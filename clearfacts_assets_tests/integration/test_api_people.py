@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -9,7 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from clearfacts_assets import configuration
+from clearfacts_assets import configuration, settings
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.storage import audit
 from clearfacts_assets.storage.configuration import ConfigurationRepository
@@ -146,6 +147,32 @@ def test_a_value_of_another_type_or_beyond_its_limits_is_refused(quick_api: Runn
     assert error(quick_api.client("admin").put(path, json={"value": value})) == (422, "VALIDATION_ERROR")
 
 
+def test_a_value_that_does_not_fit_the_other_settings_is_refused(quick_api: RunningApi) -> None:
+    admin, path = quick_api.client("admin"), "/api/v1/configuration/destination.deadline"
+    longest = configuration.in_force().delivery.lease / 2
+    answer = admin.put(path, json={"value": longest + 1})
+    assert error(answer) == (422, "VALIDATION_ERROR")
+    assert "delivery.lease must be at least twice destination.deadline" in answer.json()["error"]["message"]
+    assert admin.put(path, json={"value": longest}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("destination.deadline", "86400"), ("delivery.attempts", "21"), ("delivery.attempts", "many")]
+)
+def test_a_stored_value_that_does_not_fit_never_comes_into_force(
+    api: RunningApi, caplog: pytest.LogCaptureFixture, key: str, value: str
+) -> None:
+    """The lease was made shorter, a limit narrower, or somebody wrote into the table."""
+    before, known = configuration.in_force(), settings.load()
+    table = configuration.repository(api.engine, known)
+    table.set(key, value, secret=False, description="", actor=TEST, now=datetime.now(UTC))
+    table.set("source.attempts", "7", secret=False, description="", actor=TEST, now=datetime.now(UTC))
+    now = configuration.in_force(anew=True)
+    assert (now.destination, now.delivery) == (before.destination, before.delivery)
+    assert now.source.attempts == 7
+    assert f"the changed setting {key} is passed over" in caplog.text
+
+
 def test_a_secret_cannot_smuggle_a_header(quick_api: RunningApi) -> None:
     path = "/api/v1/configuration/slack.token"
     answer = quick_api.client("admin").put(path, json={"value": f"{CANARY}\r\nX-Evil: 1"})
@@ -179,8 +206,6 @@ def test_a_secret_is_encrypted_used_and_never_shown_again(
 
 
 def test_secrets_are_encrypted_anew_after_a_rotation(api: RunningApi) -> None:
-    from datetime import UTC, datetime, timedelta
-
     known = api.app.state.access.known
     api.client("admin").put("/api/v1/configuration/slack.token", json={"value": CANARY})
     ring, now = configuration.encryption_keys(known), datetime.now(UTC)

@@ -52,7 +52,7 @@ def change(pipeline: Pipeline, key: str, value: str) -> None:
     """As an admin does through the API."""
     configuration.repository(pipeline.engine, settings.load()).set(
         key,
-        configuration.as_json(key, value),
+        configuration.as_json(key, value, settings.load()),
         secret=True,
         description="",
         actor=Actor("an admin"),

@@ -73,7 +73,7 @@ def set_configuration(key: str, body: NewValue, admin: Writes, door: Door) -> Su
     """In force within seconds, without a restart; a run that has begun keeps what it began with."""
     key = _existing(key)
     try:
-        value = configuration.as_json(key, body.value)
+        value = configuration.as_json(key, body.value, configuration.in_force())
     except configuration.BadValue as error:
         fields = [{"field": "body.value", "problem": str(error)}]
         raise ApiError(ErrorCode.VALIDATION_ERROR, f"body.value: {error}", details={"fields": fields}) from None
