@@ -50,16 +50,28 @@ ALIVE = (
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the job is to do. ``retry_of`` is the first job of a chain of retries."""
+    """What the job is to do. ``retry_of`` is the first job of a chain of retries; a wish that is not ``dated`` named no
+    day, and got that of its moment."""
 
     partition_key: str
     invoice_ids: tuple[str, ...] = ()
     force_processing: bool = False
     retry_of: str | None = None
+    dated: bool = True
 
     @property
     def digest(self) -> str:
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        """Of the request as it was sent: sent again after midnight, it is still the same one."""
+        return self._digest(self.partition_key if self.dated else None)
+
+    def is_known_by(self, digest: str) -> bool:
+        """Whether a job with this digest was asked for by the same request."""
+        # Jobs of before 2026-11-22 have the day in it also where none was named.
+        return digest in (self.digest, self._digest(self.partition_key))
+
+    def _digest(self, day: str | None) -> str:
+        sent = {name: value for name, value in asdict(self).items() if name != "dated"} | {"partition_key": day}
+        return hashlib.sha256(json.dumps(sent, sort_keys=True).encode()).hexdigest()
 
     def run_config(self) -> dict[str, Any]:
         """What the assets are told."""
@@ -247,7 +259,7 @@ def _again(job_id: UUID, known: KnownJob) -> Started:
 
 
 def _same(known: KnownJob, wish: Wish) -> KnownJob:
-    if known.details["request"]["sha256"] != wish.digest:
+    if not wish.is_known_by(known.details["request"]["sha256"]):
         raise ApiError(ErrorCode.IDEMPOTENCY_KEY_REUSED)
     return known
 

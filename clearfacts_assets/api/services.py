@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,7 @@ class Services:
     watch: JobWatch
     metrics: Metrics
     readers: ThreadPoolExecutor
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     @classmethod
     def over(cls, workspace: IWorkspaceProcessContext[Any], engine: Engine, known: Settings) -> Services:

@@ -80,7 +80,7 @@ def process_invoices(
 
     While a job of the same day is waiting or running, the answer is 409 and names it.
     """
-    day = request.date or datetime.now(ZONE).date().isoformat()
+    day = request.date or served.clock().astimezone(ZONE).date().isoformat()
     if not DAYS.has_partition_key(day):
         problem = f"days go from {DAYS.start:%Y-%m-%d} to today"
         fields = [{"field": "body.date", "problem": problem}]
@@ -88,7 +88,8 @@ def process_invoices(
             ErrorCode.VALIDATION_ERROR, f"{day} is no day to process: {problem}.", details={"fields": fields}
         )
     chosen = tuple(dict.fromkeys(request.invoice_ids or ()))
-    wish = Wish(day, invoice_ids=chosen, force_processing=request.force_processing)
+    dated = request.date is not None
+    wish = Wish(day, invoice_ids=chosen, force_processing=request.force_processing, dated=dated)
     return accepted(served, wish, caller.actor, key, response)
 
 
