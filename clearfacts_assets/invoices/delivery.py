@@ -236,9 +236,8 @@ class _Run:
         chosen = [self.ready.popleft() for _ in range(min(free, len(self.ready)))]
         self.reached("claiming")
         claimed_at = self.monotonic()
-        claims = self.ledger.claim(
-            self.run_id, [errand.delivery.id for errand in chosen], self.pace.lease, self.correlation_id
-        )
+        ids, transport = [errand.delivery.id for errand in chosen], self.destination.transport
+        claims = self.ledger.claim(self.run_id, ids, self.pace.lease, transport, self.correlation_id)
         self.reached("claimed")
         claimed = {delivery.id: delivery for delivery in claims}
         for errand in chosen:

@@ -65,6 +65,7 @@ TRANSITIONS: dict[tuple[State | None, Event], State] = {
     (State.UNKNOWN, Event.NOT_FOUND): State.WAITING,
     (State.UNKNOWN, Event.GIVEN_UP): State.PARKED,
     (State.WAITING, Event.GIVEN_UP): State.PARKED,
+    (State.READY, Event.GIVEN_UP): State.PARKED,
     (State.WAITING, Event.FOUND): State.DELIVERED,
     (State.PARKED, Event.FOUND): State.DELIVERED,
     (State.READY, Event.DISMISSED): State.WAIVED,

@@ -97,6 +97,7 @@ def settle_unknown(
     ledger: DeliveryLedger, destination: Destination, pace: Pace, invoice_type: str, correlation_id: str
 ) -> None:
     """Find out, or give to a person, what earlier runs left open at this destination."""
+    ledger.park_foreign(destination.name, destination.transport)
     while found := ledger.unknown(destination.name, UNKNOWN_AT_ONCE):
         for delivery in found:
             answer: Accepted | Unknown | None = None

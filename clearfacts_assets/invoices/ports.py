@@ -161,6 +161,7 @@ class Destination(Protocol):
     """Where invoices go. Implementations are safe to call from several threads."""
 
     name: str  # part of the business key: clearfacts
+    transport: str  # by which it is spoken to; what was sent by another one, it cannot be asked about
     honours_idempotency_key: bool  # the same key sent twice is accepted once
     can_look_up: bool
 
@@ -321,9 +322,12 @@ class DeliveryLedger(Protocol):
         ...
 
     def claim(
-        self, run_id: UUID, delivery_ids: Sequence[UUID], lease: float, correlation_id: str = ""
+        self, run_id: UUID, delivery_ids: Sequence[UUID], lease: float, transport: str, correlation_id: str = ""
     ) -> list[DeliveryRecord]:
-        """Take those that are due and free, for ``lease`` seconds, each with a recorded attempt; then committed."""
+        """Take those that are due and free, for ``lease`` seconds, each with a recorded attempt; then committed.
+
+        What may have been accepted by another transport is not free.
+        """
         ...
 
     def settle(self, settlements: Sequence[Settlement]) -> dict[UUID, DeliveryRecord]:
@@ -336,6 +340,13 @@ class DeliveryLedger(Protocol):
 
     def expire(self, dead_run_ids: Collection[UUID] = ()) -> int:
         """Make UNKNOWN what is SENDING under an expired lease or for a run known to be dead. Returns how many."""
+        ...
+
+    def park_foreign(self, destination: str, transport: str) -> int:
+        """Make PARKED what may have been accepted by another transport. Returns how many.
+
+        Neither does this one's look-up prove anything about it, nor does the other one's idempotency key protect it.
+        """
         ...
 
     def unknown(self, destination: str, limit: int) -> list[DeliveryRecord]:

@@ -12,7 +12,20 @@ from functools import reduce
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, Table, bindparam, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Table,
+    bindparam,
+    exists,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    update,
+)
 
 from clearfacts_assets.invoices.lifecycle import Event, State, after, before
 from clearfacts_assets.invoices.ports import Candidate, DeliveryRecord, Force, Registration, Settlement
@@ -73,7 +86,7 @@ class SqlDeliveryLedger:
         return self.states(delivery_ids)
 
     def claim(
-        self, run_id: UUID, delivery_ids: Sequence[UUID], lease: float, correlation_id: str = ""
+        self, run_id: UUID, delivery_ids: Sequence[UUID], lease: float, transport: str, correlation_id: str = ""
     ) -> list[DeliveryRecord]:
         if not delivery_ids:
             return []
@@ -87,6 +100,7 @@ class SqlDeliveryLedger:
                     _deliveries.c.id.in_(delivery_ids),
                     _deliveries.c.state.in_(before(Event.CLAIMED)),
                     or_(_deliveries.c.not_before.is_(None), _deliveries.c.not_before <= now),
+                    not_(_doubted_elsewhere(transport)),
                 )
                 .with_for_update(skip_locked=True)
             )
@@ -105,7 +119,8 @@ class SqlDeliveryLedger:
             )
             records = [record_of(row) for row in claimed.mappings()]
             if records:
-                connection.execute(insert(_attempts), [attempt_of(record, correlation_id, now) for record in records])
+                attempts = [attempt_of(record, transport, correlation_id, now) for record in records]
+                connection.execute(insert(_attempts), attempts)
             return records
 
         return write(self._engine, work)
@@ -145,6 +160,28 @@ class SqlDeliveryLedger:
                 [_ended(row.id, row.fence, Event.LOST, reason, None, now) for row in lost],
             )
             return len(lost)
+
+        return write(self._engine, work, repeatable=True)
+
+    def park_foreign(self, destination: str, transport: str) -> int:
+        reason = f"it may have been accepted by another transport than {transport}, which cannot tell"
+
+        def work(connection: Connection) -> int:
+            parked = connection.execute(
+                update(_deliveries)
+                .where(
+                    _deliveries.c.state.in_(before(Event.GIVEN_UP)),
+                    _deliveries.c.destination == destination,
+                    _doubted_elsewhere(transport),
+                )
+                .values(
+                    state=after(State.UNKNOWN, Event.GIVEN_UP),
+                    not_before=None,
+                    reason=reason,
+                    updated_at=self._now(connection),
+                )
+            )
+            return parked.rowcount
 
         return write(self._engine, work, repeatable=True)
 
@@ -218,6 +255,16 @@ def _doubted(connection: Connection, settlements: Sequence[Settlement]) -> set[t
         _attempts.c.delivery_id.in_(refused), _attempts.c.outcome == Event.LOST
     )
     return {(row.delivery_id, row.generation) for row in connection.execute(query)}
+
+
+def _doubted_elsewhere(transport: str) -> ColumnElement[bool]:
+    """Whether an attempt under the delivery's idempotency key got no answer by another transport, or one not noted."""
+    return exists().where(
+        _attempts.c.delivery_id == _deliveries.c.id,
+        _attempts.c.generation == _deliveries.c.generation,
+        _attempts.c.outcome == Event.LOST,
+        _attempts.c.transport.is_distinct_from(transport),
+    )
 
 
 _CHANGEABLE = ("state", "attempts", "reason", "document_id", "delivered_at", "not_before", "lease_until", "updated_at")

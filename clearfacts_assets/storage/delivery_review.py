@@ -56,6 +56,7 @@ class Attempt:
     response: dict[str, Any] | None
     content_sha256: str
     correlation_id: str | None
+    transport: str | None
 
 
 @dataclass(frozen=True, slots=True)

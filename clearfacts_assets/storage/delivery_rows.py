@@ -60,7 +60,7 @@ def new_record(
     )
 
 
-def attempt_of(record: DeliveryRecord, correlation_id: str, now: datetime) -> dict[str, Any]:
+def attempt_of(record: DeliveryRecord, transport: str, correlation_id: str, now: datetime) -> dict[str, Any]:
     """The row of the attempt that a claim begins."""
     return {
         "id": uuid4(),
@@ -70,6 +70,7 @@ def attempt_of(record: DeliveryRecord, correlation_id: str, now: datetime) -> di
         "run_id": record.run_id,
         "content_sha256": record.content_sha256,
         "correlation_id": correlation_id or None,
+        "transport": transport,
         "started_at": now,
     }
 

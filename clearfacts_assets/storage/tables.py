@@ -300,6 +300,7 @@ class DeliveryAttempt(Base):
     run_id: Mapped[uuid.UUID | None]
     content_sha256: Mapped[str] = mapped_column(String(64))
     correlation_id: Mapped[str | None] = mapped_column(Words)
+    transport: Mapped[str | None] = mapped_column(String(20))  # by which it left; NULL where it was not noted yet
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
     outcome: Mapped[str | None] = mapped_column(String(20))  # the lifecycle event it ended in

@@ -10,15 +10,18 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from clearfacts_assets.invoices.lifecycle import Event, Verdict
 from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets.invoices.outcomes import Pace
 from clearfacts_assets.invoices.ports import (
     Accepted,
     Parcel,
+    Settlement,
     Unknown,
 )
 from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
-from clearfacts_assets_tests.fixtures.parcels import Acceptor, candidate, candidates, for_number
+from clearfacts_assets.storage.delivery_review import DeliveryReview
+from clearfacts_assets_tests.fixtures.parcels import TRANSPORT, Acceptor, candidate, candidates, for_number
 from clearfacts_assets_tests.fixtures.runs import Runs, statuses
 
 SENT, FAILED, DUPLICATE, PENDING = (
@@ -61,7 +64,7 @@ def test_unknown_is_settled_where_the_destination_can_tell(
 def claimed_by_a_dead_run(run: Runs, numbers: Sequence[str], lease: float = 3600) -> UUID:
     dead = uuid4()
     answers = run.ledger.register(dead, "clearfacts", [candidate(number) for number in numbers])
-    run.ledger.claim(dead, [answer.delivery.id for answer in answers], lease)
+    run.ledger.claim(dead, [answer.delivery.id for answer in answers], lease, TRANSPORT)
     return dead
 
 
@@ -100,6 +103,37 @@ def test_a_failing_look_up_leaves_the_delivery_unknown_until_it_works(run: Runs)
     assert statuses(run(candidates(2), Blind(can_look_up=True), dead_run_ids=[dead]))["F-00001"] is PENDING
     assert run.states() == {"F-00000": "delivered", "F-00001": "unknown"}
     assert statuses(run(candidates(2), Acceptor(can_look_up=True)))["F-00001"] is SENT
+
+
+@pytest.mark.parametrize("can_tell", [True, False])
+@pytest.mark.parametrize(
+    "then", [(), (Event.NOT_FOUND,), (Event.NOT_FOUND, Event.DENIED)], ids=["unknown", "waiting", "ready"]
+)
+def test_what_another_transport_may_have_accepted_is_neither_looked_up_nor_sent(
+    run: Runs, *, can_tell: bool, then: Sequence[Event]
+) -> None:
+    """Its idempotency key was unknown over there: that nothing is found under it proves nothing."""
+    dead = claimed_by_a_dead_run(run, ["F-00001"])
+    run.ledger.expire([dead])
+    (record,) = run.ledger.unknown("clearfacts", 10)
+    for event in then:
+        if event is Event.DENIED:
+            (record,) = run.ledger.claim(uuid4(), [record.id], 60, TRANSPORT)
+        run.ledger.settle([Settlement(record.id, record.fence, (event,))])
+    other = Acceptor(honours_idempotency_key=can_tell, can_look_up=can_tell, transport="another")
+    assert statuses(run(candidates(3), other)) == {"F-00000": SENT, "F-00001": PENDING, "F-00002": SENT}
+    assert run.states()["F-00001"] == "parked"
+    DeliveryReview(run.engine).resolve(
+        record.id, Verdict.RESEND, reason="it is not there", actor="an.operator", now=datetime.now(UTC)
+    )
+    assert statuses(run(candidates(3), other))["F-00001"] is SENT
+
+
+def test_what_was_provably_not_sent_leaves_by_another_transport(run: Runs) -> None:
+    (answer,) = run.ledger.register(uuid4(), "clearfacts", [candidate("F-1")])
+    (claim,) = run.ledger.claim(uuid4(), [answer.delivery.id], 60, TRANSPORT)
+    run.ledger.settle([Settlement(claim.id, claim.fence, (Event.NOT_SENT,))])
+    assert statuses(run([candidate("F-1")], Acceptor(transport="another"))) == {"F-1": SENT}
 
 
 def test_what_a_living_run_is_sending_is_waited_for_and_then_left_to_it(run: Runs) -> None:

@@ -26,7 +26,7 @@ from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.delivery_review import DeliveryNotFound, DeliveryReview
 from clearfacts_assets.storage.tables import InvoiceRow, Job
-from clearfacts_assets_tests.fixtures.parcels import candidate
+from clearfacts_assets_tests.fixtures.parcels import TRANSPORT, candidate
 
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 
@@ -72,7 +72,7 @@ class Desk:
             return self.delivery(number, state, "<changed/>")
         if way is None:
             return answer.delivery
-        (claim,) = self.ledger.claim(self.job, [answer.delivery.id], 3600)
+        (claim,) = self.ledger.claim(self.job, [answer.delivery.id], 3600, TRANSPORT)
         if not way:
             return claim
         return self.ledger.settle([Settlement(claim.id, claim.fence, way, "as it happened")])[claim.id]

@@ -18,6 +18,7 @@ from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.tables import Alert
 from clearfacts_assets.storage.waiting import days_due
+from clearfacts_assets_tests.fixtures.parcels import TRANSPORT
 from clearfacts_assets_tests.fixtures.pipeline import DAY, Pipeline
 
 NOW = datetime.now(UTC)
@@ -152,9 +153,9 @@ def test_what_a_killed_run_was_sending_is_due_when_its_lease_is_over(pipeline: P
     assert set(pipeline.states()) == {State.WAITING, State.READY}
     ready = [one.id for one in pipeline.deliveries.list(states=[State.READY], limit=1000).items]
     ledger = SqlDeliveryLedger(pipeline.engine)
-    left = len(ready) - len(ledger.claim(uuid4(), ready[:2], lease=30))
+    left = len(ready) - len(ledger.claim(uuid4(), ready[:2], 30, TRANSPORT))
     assert days_due(pipeline.engine) == {DAY: left}
-    ledger.claim(uuid4(), ready[2:3], lease=-1)
+    ledger.claim(uuid4(), ready[2:3], -1, TRANSPORT)
     assert days_due(pipeline.engine) == {DAY: left}
 
 

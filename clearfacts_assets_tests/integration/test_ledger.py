@@ -19,7 +19,7 @@ from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.delivery_review import DeliveryReview
 from clearfacts_assets.storage.tables import AuditLog, Delivery, DeliveryAttempt
 from clearfacts_assets_tests.fixtures.databases import PostgresServer
-from clearfacts_assets_tests.fixtures.parcels import candidate, candidates
+from clearfacts_assets_tests.fixtures.parcels import TRANSPORT, candidate, candidates
 
 RUN, OTHER_RUN = uuid4(), uuid4()
 
@@ -51,7 +51,7 @@ def register(ledger: SqlDeliveryLedger, *some: Candidate, force: Force | None = 
 
 def claimed(ledger: SqlDeliveryLedger, one: Candidate, lease: float = 60) -> DeliveryRecord:
     (answer,) = register(ledger, one)
-    (record,) = ledger.claim(RUN, [answer.delivery.id], lease)
+    (record,) = ledger.claim(RUN, [answer.delivery.id], lease, TRANSPORT)
     return record
 
 
@@ -116,10 +116,10 @@ def test_the_same_number_from_two_suppliers_is_two_invoices(ledger: SqlDeliveryL
 
 def test_a_claim_is_exclusive_and_leaves_an_attempt(ledger: SqlDeliveryLedger, engine: Engine, clock: Clock) -> None:
     (answer,) = register(ledger, candidate("F-1"))
-    (record,) = ledger.claim(RUN, [answer.delivery.id], 60, "c-1")
+    (record,) = ledger.claim(RUN, [answer.delivery.id], 60, TRANSPORT, "c-1")
     assert (record.state, record.fence, record.run_id) == (State.SENDING, 1, RUN)
     assert record.lease_until == clock.now + timedelta(seconds=60)
-    assert ledger.claim(OTHER_RUN, [answer.delivery.id], 60) == []
+    assert ledger.claim(OTHER_RUN, [answer.delivery.id], 60, TRANSPORT) == []
     (attempt,) = attempts(engine)
     assert (attempt.fence, attempt.run_id, attempt.correlation_id, attempt.outcome) == (1, RUN, "c-1", None)
 
@@ -130,15 +130,15 @@ def test_a_claim_is_exclusive_and_leaves_an_attempt(ledger: SqlDeliveryLedger, e
 )
 def test_only_ready_and_due_deliveries_can_be_claimed(ledger: SqlDeliveryLedger, events) -> None:
     record = in_state(ledger, candidate("F-1"), *events)
-    assert ledger.claim(OTHER_RUN, [record.id], 60) == []
+    assert ledger.claim(OTHER_RUN, [record.id], 60, TRANSPORT) == []
 
 
 def test_a_waiting_delivery_is_claimed_when_it_is_due(ledger: SqlDeliveryLedger, clock: Clock) -> None:
     record = settle(ledger, claimed(ledger, candidate("F-1")), Event.NOT_SENT, delay=30.0, reason="429")
     assert (record.state, record.attempts) == (State.WAITING, 1)
-    assert ledger.claim(RUN, [record.id], 60) == []
+    assert ledger.claim(RUN, [record.id], 60, TRANSPORT) == []
     clock.pass_by(30)
-    (again,) = ledger.claim(RUN, [record.id], 60)
+    (again,) = ledger.claim(RUN, [record.id], 60, TRANSPORT)
     assert (again.fence, again.not_before) == (2, None)
 
 
@@ -173,7 +173,7 @@ def test_settlements_follow_the_life_cycle(
 def test_a_settlement_of_an_older_claim_changes_nothing(ledger: SqlDeliveryLedger, engine: Engine) -> None:
     old = claimed(ledger, candidate("F-1"))
     settle(ledger, old, Event.RELEASED)
-    (new,) = ledger.claim(OTHER_RUN, [old.id], 60)
+    (new,) = ledger.claim(OTHER_RUN, [old.id], 60, TRANSPORT)
     assert settle(ledger, old, Event.ACCEPTED) == new
     assert [attempt.outcome for attempt in attempts(engine)] == ["released", None]
 
@@ -222,6 +222,14 @@ def test_a_late_refusal_changes_nothing(ledger: SqlDeliveryLedger) -> None:
     assert settle(ledger, record, Event.REFUSED).state is State.UNKNOWN
 
 
+@pytest.mark.parametrize("events", [(Event.LOST, Event.NOT_FOUND), (Event.NOT_SENT,)])
+def test_what_one_transport_may_have_accepted_is_not_claimed_for_another(ledger: SqlDeliveryLedger, events) -> None:
+    record = in_state(ledger, candidate("F-1"), *events)
+    assert record.state is State.WAITING
+    elsewhere = ledger.claim(OTHER_RUN, [record.id], 60, "another")
+    assert len(elsewhere) == (0 if Event.LOST in events else 1)
+
+
 @pytest.mark.parametrize("event", [Event.ACCEPTED, Event.REFUSED])
 def test_a_forced_job_sends_again_what_was_settled_and_only_once(
     ledger: SqlDeliveryLedger, engine: Engine, event: Event
@@ -231,7 +239,7 @@ def test_a_forced_job_sends_again_what_was_settled_and_only_once(
     (answer,) = register(ledger, candidate("F-1"), force=wish)
     assert (answer.event, answer.delivery.state, answer.delivery.generation) == (Event.RESENT, State.READY, 2)
     assert answer.delivery.idempotency_key != was.idempotency_key
-    (record,) = ledger.claim(RUN, [answer.delivery.id], 60)
+    (record,) = ledger.claim(RUN, [answer.delivery.id], 60, TRANSPORT)
     settle(ledger, record, Event.ACCEPTED)
     (retried,) = register(ledger, candidate("F-1"), force=wish)
     assert (retried.event, retried.delivery.state) == (None, State.DELIVERED)
@@ -306,7 +314,9 @@ def test_two_runs_never_hold_the_same_delivery(migrated_url: str) -> None:
         start.wait()
         order = ids[shift:] + ids[:shift]
         for index in range(0, 100, 7):
-            taken.extend((record.id, record.fence) for record in ledger.claim(uuid4(), order[index : index + 7], 60))
+            taken.extend(
+                (record.id, record.fence) for record in ledger.claim(uuid4(), order[index : index + 7], 60, TRANSPORT)
+            )
 
     threads = [threading.Thread(target=take, args=(shift * 13,)) for shift in range(8)]
     for thread in threads:
@@ -353,7 +363,7 @@ def test_leases_run_by_the_databases_clock(engine: Engine) -> None:
 
 def test_nothing_to_do_is_no_transaction(ledger: SqlDeliveryLedger) -> None:
     assert register(ledger) == []
-    assert ledger.claim(RUN, [], 60) == []
+    assert ledger.claim(RUN, [], 60, TRANSPORT) == []
     assert ledger.settle([]) == {}
-    assert ledger.claim(RUN, [uuid4()], 60) == []
+    assert ledger.claim(RUN, [uuid4()], 60, TRANSPORT) == []
     assert ledger.settle([Settlement(uuid4(), 1, (Event.ACCEPTED,))]) == {}

@@ -18,7 +18,7 @@ from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.delivery_review import DeliveryReview
 from clearfacts_assets.storage.tables import Delivery
-from clearfacts_assets_tests.fixtures.parcels import Acceptor, candidate, candidates
+from clearfacts_assets_tests.fixtures.parcels import TRANSPORT, Acceptor, candidate, candidates
 from clearfacts_assets_tests.fixtures.runs import Runs, statuses
 
 SENT, PENDING, DUPLICATE = InvoiceStatus.SENT, InvoiceStatus.PENDING, InvoiceStatus.DUPLICATE
@@ -231,7 +231,7 @@ def test_an_account_that_is_down_does_not_matter_while_its_answer_is_fresh_and_a
 def test_another_run_that_has_claimed_it_is_not_disturbed(engine: Engine) -> None:
     ledger, living = SqlDeliveryLedger(engine), uuid4()
     (known,) = ledger.register(living, "clearfacts", [strange("S-1")])
-    (claimed,) = ledger.claim(living, [known.delivery.id], 60)
+    (claimed,) = ledger.claim(living, [known.delivery.id], 60, TRANSPORT)
     assert ledger.hold({claimed.id: "why"}) == {claimed.id: claimed}
     assert ledger.release([claimed.id]) == {claimed.id: claimed}
     assert claimed.state is State.SENDING

@@ -17,7 +17,7 @@ from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices import InvoiceRepository
 from clearfacts_assets.storage.jobs import JobRepository
 from clearfacts_assets.storage.tables import InvoiceRow
-from clearfacts_assets_tests.fixtures.parcels import candidate
+from clearfacts_assets_tests.fixtures.parcels import TRANSPORT, candidate
 from clearfacts_assets_tests.fixtures.pipeline import DAY, Pipeline
 
 NOW = datetime.now(UTC)
@@ -102,6 +102,6 @@ def in_doubt(engine: Engine, job_id: UUID, numbers: Sequence[str]) -> Sequence[D
             values = {"id": one.row_id, "invoice_id": one.invoice_id, "created_at": NOW, "updated_at": NOW}
             connection.execute(insert(InvoiceRow).values(job_id=job_id, **values))
     answers = ledger.register(job_id, "clearfacts", some)
-    records = ledger.claim(job_id, [answer.delivery.id for answer in answers], 60)
+    records = ledger.claim(job_id, [answer.delivery.id for answer in answers], 60, TRANSPORT)
     ledger.expire([job_id])
     return records

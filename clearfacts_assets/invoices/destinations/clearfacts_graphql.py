@@ -90,7 +90,7 @@ KNOWN_ERRORS: tuple[ErrorMeaning, ...] = (
 class ClearfactsGraphql:
     """A Destination over the GraphQL API."""
 
-    name = "clearfacts"
+    name, transport = "clearfacts", "graphql"
     honours_idempotency_key = False
     can_look_up = False
 
@@ -109,7 +109,10 @@ class ClearfactsGraphql:
         patience: float = 0,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Times in seconds; a question is asked again for ``patience`` in all, until ``should_stop``. Raises ValueError for an address or a token that cannot be used."""
+        """Times in seconds; a question is asked again for ``patience`` in all, until ``should_stop``.
+
+        Raises ValueError for an address or a token that cannot be used.
+        """
         self._address = plain_address(base_url) + "/graphql"
         self._userinfo = plain_address(login_url) + "/oauth2-server/userinfo"
         self._known_errors = tuple(known_errors)

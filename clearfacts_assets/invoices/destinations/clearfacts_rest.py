@@ -32,7 +32,7 @@ CHECK_KEY = "connection-check"  # an idempotency key that no delivery has
 class ClearfactsRest:
     """A Destination over the REST contract."""
 
-    name = "clearfacts"
+    name, transport = "clearfacts", "rest"
     honours_idempotency_key = True
     can_look_up = True
 
