@@ -8,6 +8,7 @@ import dagster as dg
 from dagster._core.workspace.context import IWorkspaceProcessContext
 from dagster._daemon.controller import get_daemon_statuses
 from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from clearfacts_assets.health.probes import Health, ask
 from clearfacts_assets.health.systems import database_answers
@@ -40,13 +41,16 @@ def _code_is_loaded(workspace: IWorkspaceProcessContext[Any]) -> str:
 
 
 def _daemon_lives(instance: dg.DagsterInstance) -> str:
-    statuses = get_daemon_statuses(
-        instance,
-        instance.get_required_daemon_types(),
-        ignore_errors=True,
-        heartbeat_interval_seconds=0,
-        heartbeat_tolerance_seconds=HEARTBEAT_SECONDS,
-    )
+    try:
+        statuses = get_daemon_statuses(
+            instance,
+            instance.get_required_daemon_types(),
+            ignore_errors=True,
+            heartbeat_interval_seconds=0,
+            heartbeat_tolerance_seconds=HEARTBEAT_SECONDS,
+        )
+    except (OperationalError, ProgrammingError) as error:
+        raise NotReady(f"Dagster's database does not answer: {error.orig}") from error  # without the statement
     silent = sorted(name for name, status in statuses.items() if not status.healthy)
     if silent:
         raise NotReady(f"no heartbeat for {HEARTBEAT_SECONDS:.0f} s from {', '.join(silent)}: is the daemon running?")

@@ -6,17 +6,21 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from sqlalchemy import Engine, select, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from clearfacts_assets.configuration import in_force
 from clearfacts_assets.health.probes import nightly_run
 from clearfacts_assets.notifications.slack import Slack
 from clearfacts_assets.resources import ClearfactsResource, SlackResource, SourceResource
-from clearfacts_assets.storage.database import reading
+from clearfacts_assets.storage.database import in_words, reading
 from clearfacts_assets.storage.jobs import JobRepository
 
 SYSTEMS = ("java_backend", "clearfacts", "slack", "database", "nightly_run")
 OUTSIDE = SYSTEMS[:3]  # those that belong to others
+
+
+class DatabaseAway(Exception):
+    """Our database does not answer."""
 
 
 class NotAsked(Exception):
@@ -40,14 +44,17 @@ def _apart(question: Callable[[], str]) -> str:
     """Tell an outage of our database, where settings and jobs are, from one of the system that is asked."""
     try:
         return question()
-    except OperationalError as error:
-        raise NotAsked("not asked: our database does not answer, see the system database") from error
+    except (OperationalError, ProgrammingError) as error:
+        raise NotAsked(f"not asked: {in_words(error)}") from error
 
 
 def database_answers(engine: Engine) -> str:
-    """Good news if our database answers; raises what it raises."""
-    with reading(engine) as connection:
-        connection.execute(select(text("1")))
+    """Good news if our database answers. Raises DatabaseAway, in words that every role may see."""
+    try:
+        with reading(engine) as connection:
+            connection.execute(select(text("1")))
+    except (OperationalError, ProgrammingError) as error:
+        raise DatabaseAway(in_words(error)) from error
     return f"{engine.dialect.name} answers"
 
 
