@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import Engine, Table, and_, func, or_, select
+from sqlalchemy import Engine, Table, and_, exists, func, not_, or_, select, tuple_
+from sqlalchemy.orm import aliased
 
 from clearfacts_assets.invoices.lifecycle import WAITS_FOR_A_PERSON, Event, State, before
 from clearfacts_assets.invoices.model import Decision, InvoiceStatus
@@ -67,10 +68,10 @@ def days_due(engine: Engine) -> dict[str, int]:
     """Days of which a run has something to do now, with the number of invoices.
 
     A delivery that is ready, or waits and is due; one in doubt that the next run looks up or gives to a person; an
-    accepted row that the day's newest job never came to. What is parked or held is a person's, and never due.
+    accepted row that its job never came to, if it is the day's newest of its invoice. What is parked or held is a
+    person's, and never due.
     """
-    newest = select(Job.partition_key, func.max(Job.created_at).label("created_at")).group_by(Job.partition_key)
-    newest_jobs = newest.subquery()
+    newer, its_job = aliased(InvoiceRow), aliased(Job)
     with reading(engine) as connection:
         now = database_now(connection)
         may_leave = and_(
@@ -79,16 +80,18 @@ def days_due(engine: Engine) -> dict[str, int]:
         )
         run_died = and_(_deliveries.c.state == State.SENDING, _deliveries.c.lease_until < now)
         in_doubt = or_(_deliveries.c.state == State.UNKNOWN, run_died)
-        never_met = and_(
-            InvoiceRow.delivery_id.is_(None),
-            InvoiceRow.decision == Decision.ACCEPT,
-            Job.created_at == newest_jobs.c.created_at,
+        age = [tuple_(func.coalesce(row.source_updated_at, now), row.created_at) for row in (newer, InvoiceRow)]
+        superseded = exists().where(
+            newer.invoice_id == InvoiceRow.invoice_id,
+            its_job.id == newer.job_id,
+            its_job.partition_key == Job.partition_key,
+            age[0] > age[1],  # the order in which InvoiceRepository.carry_over chooses
         )
+        never_met = and_(InvoiceRow.delivery_id.is_(None), InvoiceRow.decision == Decision.ACCEPT, not_(superseded))
         query = (
             select(Job.partition_key, func.count(InvoiceRow.invoice_id.distinct()))
             .select_from(InvoiceRow)
             .join(Job, Job.id == InvoiceRow.job_id)
-            .join(newest_jobs, newest_jobs.c.partition_key == Job.partition_key)
             .outerjoin(_deliveries, _deliveries.c.id == InvoiceRow.delivery_id)
             .where(InvoiceRow.status == InvoiceStatus.PENDING, or_(may_leave, in_doubt, never_met))
             .group_by(Job.partition_key)

@@ -159,6 +159,19 @@ def test_what_a_killed_run_was_sending_is_due_when_its_lease_is_over(pipeline: P
     assert days_due(pipeline.engine) == {DAY: left}
 
 
+def test_a_run_for_one_invoice_does_not_hide_the_others_of_a_run_that_died_before_it_met_them(
+    pipeline: Pipeline,
+) -> None:
+    died = pipeline.run(assets=["raw_invoices", "validated_invoices"])
+    accepted = [name for name, row in died.rows.items() if row.status == "pending"]
+    assert days_due(pipeline.engine) == {DAY: len(accepted)}
+    pipeline.run(job="manual_trigger", config={"invoice_ids": accepted[:1]})
+    assert days_due(pipeline.engine) == {DAY: len(accepted) - 1}
+    pipeline.run(job="delivery_of_what_is_due")
+    assert days_due(pipeline.engine) == {}
+    pipeline.check_all_delivered()
+
+
 def test_a_day_is_started_once_while_its_run_is_under_way(quick_pipeline: Pipeline) -> None:
     outage(quick_pipeline)
     job = quick_pipeline.jobs.begin(
