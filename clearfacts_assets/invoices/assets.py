@@ -290,7 +290,8 @@ def job_metrics(context: dg.AssetExecutionContext, database: DatabaseResource) -
 def adopt_rows(book: JobBook, rows: InvoiceRepository, needed: str) -> None:
     """Where this run does not contain the asset before this one, work on what the partition's earlier runs left."""
     if needed not in book.chosen_assets:
-        rows.carry_over(book.job.id, book.job.partition_key, now=_now(), validated=needed != "raw_invoices")
+        carried = rows.carry_over(book.job.id, book.job.partition_key, now=_now(), validated=needed != "raw_invoices")
+        book.note(carried_over=carried)
 
 
 def remembering(names: dict[UUID, str], batches: Iterable[list[Candidate]]) -> Iterator[list[Candidate]]:

@@ -36,6 +36,7 @@ class Retrieval:
 
     pages: int = 0
     rows: int = 0
+    invoices: int = 0  # different ones among the rows: so many have to be in the job at its end
     bytes: int = 0
     new: int = 0
     repeated: int = 0  # the same row again, on another page
@@ -86,7 +87,7 @@ def retrieve_chosen(
 
 
 def _take(pages: Iterator[list[SourceDocument]], store: Store, progress: Callable[[Retrieval], None]) -> Retrieval:
-    retrieval = Retrieval()
+    retrieval, seen = Retrieval(), set[str]()
     while True:
         try:
             page = next(pages, None)
@@ -98,4 +99,7 @@ def _take(pages: Iterator[list[SourceDocument]], store: Store, progress: Callabl
         if page is None:
             return retrieval
         retrieval.add(page, store(page))
+        # Counted apart from the store, whose own count a commit of which nobody hears would make wrong.
+        seen.update(document.invoice_id for document in page)
+        retrieval.invoices = len(seen)
         progress(retrieval)

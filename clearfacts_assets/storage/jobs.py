@@ -276,6 +276,11 @@ class JobRepository:
         with reading(self._engine) as connection:
             return JobCounts(*connection.execute(_OF_JOB, {"job_id": job_id}).one())
 
+    def rows(self, job_id: UUID) -> int:
+        """How many rows the job has, whatever stands in them."""
+        with reading(self._engine) as connection:
+            return connection.scalar(select(func.count()).select_from(_rows).where(_rows.c.job_id == job_id)) or 0
+
     def errors(
         self, job_id: UUID, limit: int = 100, statuses: Sequence[str] = (InvoiceStatus.FAILED,)
     ) -> Sequence[JobError]:

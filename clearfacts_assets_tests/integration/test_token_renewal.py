@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from threading import Barrier
-from typing import Any
 
-import psycopg
 import pytest
-from sqlalchemy import Engine, event, select, text
+from sqlalchemy import select, text
 
 from clearfacts_assets import configuration, settings
 from clearfacts_assets.credentials import Renewal
@@ -20,6 +18,7 @@ from clearfacts_assets.simulator.tokens import CLIENT_ID, CLIENT_SECRET, REFRESH
 from clearfacts_assets.storage.audit import Actor
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.tables import AuditLog, ConfigurationEntry, Delivery, DeliveryAttempt, Job
+from clearfacts_assets_tests.fixtures.databases import lose_a_commit
 from clearfacts_assets_tests.fixtures.pipeline import Pipeline
 
 RIGHT = 11  # of the day's 12 invoices one is broken
@@ -179,38 +178,12 @@ def test_many_processes_that_are_refused_at_once_renew_once(expiring: Pipeline) 
     assert expiring.simulator.tokens() == {"renewals": 1, "refused": 0}
 
 
-def lose_the_commit(engine: Engine, patch: pytest.MonkeyPatch, *, happens: bool) -> list[str]:
-    """The connection is lost while new tokens are committed: before that happens, or before anybody hears of it.
-
-    Returns what was lost, as it comes.
-    """
-    commit, writing, lost = engine.dialect.do_commit, list[str](), list[str]()
-
-    @event.listens_for(engine, "after_cursor_execute")
-    def remember(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if statement.startswith("INSERT INTO configuration"):
-            writing.append(statement)
-
-    def and_lose(connection: Any) -> None:
-        if not writing or lost:
-            commit(connection)
-            return
-        lost.append(writing[0])
-        if happens:
-            commit(connection)
-        connection.dbapi_connection.close()
-        raise psycopg.OperationalError("server closed the connection unexpectedly")
-
-    patch.setattr(engine.dialect, "do_commit", and_lose)
-    return lost
-
-
 @pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("happens", [True, False], ids=["commit unheard", "commit lost"])
 def test_a_connection_that_is_lost_while_the_new_tokens_are_kept_loses_no_token(
     expiring: Pipeline, monkeypatch: pytest.MonkeyPatch, happens: bool
 ) -> None:
-    lost = lose_the_commit(expiring.engine, monkeypatch, happens=happens)
+    lost = lose_a_commit(expiring.engine, monkeypatch, of="configuration", happens=happens)
     renew = renewal(expiring)
     assert renew(expiring.simulator.clearfacts_token) == "simulated-access-token-1"
     assert len(lost) == 1
