@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -14,7 +15,10 @@ from clearfacts_assets.cli.console import fail, instant, out, print_json, print_
 from clearfacts_assets.cli.users import terminal
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
     from clearfacts_assets.storage.api_keys import ApiKeyRepository
+    from clearfacts_assets.storage.keyring import Key
 
 app = typer.Typer(help="Keys that sign access tokens and encrypt configuration.", no_args_is_help=True)
 api_keys = typer.Typer(help="API keys, with which services show who they are.", no_args_is_help=True)
@@ -53,15 +57,18 @@ def rotate(purpose: Annotated[Purpose, typer.Argument(help="signing or encryptio
     from clearfacts_assets.storage.database import open_engine
 
     known, now = ready(), datetime.now(UTC)
+    engine = open_engine(known.business_database_url)
     if purpose is Purpose.SIGNING:
-        key = configuration.signing_keys(known).rotate(now=now, overlap=OVERLAP)
+        key = _rotated(engine, purpose, lambda: configuration.signing_keys(known).rotate(now=now, overlap=OVERLAP), now)
         out.print(f"New access tokens are signed with key {key.name}.", highlight=False)
         return
     keyring = configuration.encryption_keys(known)
-    if not keyring.from_setting:
+    if keyring.from_setting:
+        _rotated(engine, purpose, lambda: keyring.newest, now)
+    else:
         # No key is dropped before everything was encrypted with the new one.
-        keyring.rotate(now=now, overlap=timedelta.max)
-    repository = configuration.repository(open_engine(known.business_database_url), known)
+        _rotated(engine, purpose, lambda: keyring.rotate(now=now, overlap=timedelta.max), now)
+    repository = configuration.repository(engine, known)
     count = repository.encrypt_anew(actor=terminal(), now=now)
     if not keyring.from_setting:
         keyring.keep_newest()
@@ -144,6 +151,27 @@ def list_api_keys(
         whole=("name", "good until"),
     )
     print_more(page.next_cursor)
+
+
+def _rotated(engine: Engine, purpose: Purpose, rotate: Callable[[], Key], now: datetime) -> Key:
+    """The new key, with its entry in the audit log: without a database that takes the entry nothing is rotated."""
+    from clearfacts_assets.storage.audit import record
+    from clearfacts_assets.storage.database import write
+
+    def work(connection: Connection) -> Key:
+        key = rotate()
+        record(
+            connection,
+            actor=terminal(),
+            action="key.rotated",
+            resource_type="key",
+            resource_id=key.name,
+            after={"purpose": purpose.value},
+            now=now,
+        )
+        return key
+
+    return write(engine, work)
 
 
 def _open() -> ApiKeyRepository:

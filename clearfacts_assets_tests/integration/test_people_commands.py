@@ -47,6 +47,34 @@ def test_keys_of_services_and_of_ours(command: Command) -> None:
     assert parse(typed(command, "keys", "generate").stdout.strip(), "signing")
 
 
+def test_a_rotation_is_audited_by_the_new_keys_name(command: Command) -> None:
+    for purpose in ("signing", "encryption"):
+        typed(command, "keys", "rotate", purpose)
+    newest = {one["purpose"]: one["name"] for one in reversed(command.json("keys", "list"))}
+    entries = [one for one in audit.entries(command.engine()).items if one.action == "key.rotated"]
+    assert {one.details["after"]["purpose"]: one.resource_id for one in entries} == newest
+    assert all(one.details["actor"].endswith("(command line)") for one in entries)
+    secrets = [one["secret"] for file in (command.home / "keys").glob("*.json") for one in json.loads(file.read_text())]
+    assert len(secrets) == 3  # two that sign, one that encrypts
+    assert not any(secret in str(entries) for secret in secrets)
+
+
+def test_keys_of_a_setting_are_audited_when_they_come_into_use(command: Command) -> None:
+    key = typed(command, "keys", "generate").stdout.strip()
+    command.environment["CLEARFACTS_AUTH__ENCRYPTION_KEYS"] = key
+    typed(command, "keys", "rotate", "encryption")
+    (entry,) = audit.entries(command.engine()).items
+    assert (entry.action, entry.resource_id) == ("key.rotated", key.partition(":")[0])
+
+
+def test_without_a_database_for_the_entry_no_key_is_rotated(command: Command) -> None:
+    before = command.json("keys", "list")
+    command.environment["CLEARFACTS_DATABASE_URL"] = f"sqlite:///{command.home / 'nowhere' / 'clearfacts.db'}"
+    for purpose in ("signing", "encryption"):
+        typed(command, "keys", "rotate", purpose, code=1)
+    assert command.json("keys", "list") == before
+
+
 def test_the_audit_log_is_listed_and_verified(command: Command) -> None:
     typed(command, "api-keys", "add", "erp", "--scope", "jobs:read")
     (entry,) = command.json("audit", "list")["entries"]
