@@ -84,7 +84,7 @@ def deliver(
     """
     ledger.expire(dead_run_ids)
     pace = pace or Pace()
-    settle_unknown(ledger, destination, pace, invoice_type, correlation_id)
+    settle_unknown(ledger, destination, pace, invoice_type, correlation_id, should_stop)
     run = _Run(
         ledger=ledger,
         destination=destination,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -94,15 +94,28 @@ def judged_after_look_up(
 
 
 def settle_unknown(
-    ledger: DeliveryLedger, destination: Destination, pace: Pace, invoice_type: str, correlation_id: str
+    ledger: DeliveryLedger,
+    destination: Destination,
+    pace: Pace,
+    invoice_type: str,
+    correlation_id: str,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Find out, or give to a person, what earlier runs left open at this destination."""
+    """Find out, or give to a person, what earlier runs left open at this destination.
+
+    Ends early when told to stop, and after ``pace.unknowns_in_a_row`` look-ups in a row without an answer: the rest
+    stays unknown for the next run.
+    """
     ledger.park_foreign(destination.name, destination.transport)
+    unanswered = 0  # in a row
     while found := ledger.unknown(destination.name, UNKNOWN_AT_ONCE):
         for delivery in found:
             answer: Accepted | Unknown | None = None
             if destination.can_look_up:
+                if should_stop() or unanswered >= pace.unknowns_in_a_row:
+                    return
                 answer = destination.look_up(inquiry_about(delivery, invoice_type, correlation_id))
+                unanswered = unanswered + 1 if isinstance(answer, Unknown) else 0
             settlement = judged_after_look_up(answer, delivery, destination, pace)
             if settlement is None:
                 return  # the look-up itself fails: they stay unknown until it works again

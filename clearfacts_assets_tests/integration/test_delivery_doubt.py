@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -93,13 +94,43 @@ def test_what_a_dead_run_was_sending_is_settled_where_the_destination_can_tell(
     assert found["F-00001"] is (DUPLICATE if arrived and look_up else SENT)
 
 
+class Blind(Acceptor):
+    """A destination that never answers a look-up; it counts them."""
+
+    looked_up = 0
+
+    def look_up(self, parcel: Parcel) -> Accepted | Unknown | None:
+        self.looked_up += 1
+        return Unknown("503")
+
+
+@pytest.mark.parametrize("key", [True, False])
+def test_an_outage_of_look_ups_ends_them(run: Runs, *, key: bool) -> None:
+    dead = claimed_by_a_dead_run(run, [f"F-{number}" for number in range(12)])
+    destination = Blind(honours_idempotency_key=key, can_look_up=True)
+    run([], destination, dead_run_ids=[dead], pace=Pace(unknowns_in_a_row=3))
+    assert destination.looked_up == (3 if key else 1)
+    left = Counter(run.states().values())
+    assert left == ({"waiting": 3, "unknown": 9} if key else {"unknown": 12})
+
+
+@pytest.mark.parametrize("told_after", [0, 5])
+def test_a_run_that_is_told_to_stop_looks_nothing_more_up(run: Runs, told_after: int) -> None:
+    dead = claimed_by_a_dead_run(run, [f"F-{number}" for number in range(12)])
+    asked: list[str] = []
+
+    class Empty(Acceptor):
+        def look_up(self, parcel: Parcel) -> Accepted | Unknown | None:
+            asked.append(parcel.key.number)
+            return None
+
+    run([], Empty(can_look_up=True), dead_run_ids=[dead], should_stop=lambda: len(asked) >= told_after)
+    assert len(asked) == told_after
+    assert Counter(run.states().values())["unknown"] == 12 - told_after
+
+
 def test_a_failing_look_up_leaves_the_delivery_unknown_until_it_works(run: Runs) -> None:
     dead = claimed_by_a_dead_run(run, ["F-00001"])
-
-    class Blind(Acceptor):
-        def look_up(self, parcel: Parcel) -> Accepted | Unknown | None:
-            return Unknown("503")
-
     assert statuses(run(candidates(2), Blind(can_look_up=True), dead_run_ids=[dead]))["F-00001"] is PENDING
     assert run.states() == {"F-00000": "delivered", "F-00001": "unknown"}
     assert statuses(run(candidates(2), Acceptor(can_look_up=True)))["F-00001"] is SENT
