@@ -37,8 +37,8 @@ ACTOR = Actor("token renewal")
 class Renewal:
     """``renew`` of a client of Clearfacts, with our settings and our database behind it."""
 
-    def __init__(self, engine: Engine, login_url: str) -> None:
-        self._engine, self._login_url = engine, login_url
+    def __init__(self, engine: Engine, login_url: str, correlation_id: str = "") -> None:
+        self._engine, self._login_url, self._correlation_id = engine, login_url, correlation_id
 
     def __call__(self, refused: str) -> str | None:
         """Another token than the one that was refused, or None where there is none. Raises DestinationError."""
@@ -71,6 +71,7 @@ class Renewal:
             known.refresh_token.get_secret_value(),
             connect_timeout=known.connect_timeout,
             deadline=DEADLINE_SECONDS,
+            correlation_id=self._correlation_id,
         )
         try:
             self._keep(tokens)

@@ -82,7 +82,7 @@ class ClearfactsResource(dg.ConfigurableResource[None]):
     concurrency: int
 
     @contextmanager
-    def open(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Destination]:
+    def open(self, correlation_id: str = "", should_stop: Callable[[], bool] = lambda: False) -> Iterator[Destination]:
         """A client for one run, closed at its end. It waits no longer to repeat a question once it ``should_stop``."""
         limits, patience = in_force().destination, in_force().delivery.patience
         known = configuration.load().destination
@@ -98,7 +98,8 @@ class ClearfactsResource(dg.ConfigurableResource[None]):
             deadline=limits.deadline,
             longest_wait=limits.longest_wait,
             connections=self.concurrency,
-            renew=Renewal(_engine(configuration.load().business_database_url), self.login_url),
+            renew=Renewal(_engine(configuration.load().business_database_url), self.login_url, correlation_id),
+            correlation_id=correlation_id,
         )
         try:
             yield destination

@@ -28,12 +28,15 @@ class NotAsked(Exception):
 
 
 def questions(
-    engine: Engine, source: SourceResource, clearfacts: ClearfactsResource, slack: SlackResource
+    engine: Engine, source: SourceResource, clearfacts: ClearfactsResource, slack: SlackResource, correlation_id: str
 ) -> dict[str, Callable[[], str]]:
-    """For each of SYSTEMS, the call that returns good news in words or raises the bad news."""
+    """For each of SYSTEMS, the call that returns good news in words or raises the bad news.
+
+    Calls to the ERP and to Clearfacts carry the correlation id.
+    """
     return {
-        "java_backend": lambda: _apart(lambda: _source(source)),
-        "clearfacts": lambda: _apart(lambda: _clearfacts(clearfacts)),
+        "java_backend": lambda: _apart(lambda: _source(source, correlation_id)),
+        "clearfacts": lambda: _apart(lambda: _clearfacts(clearfacts, correlation_id)),
         "slack": lambda: _apart(lambda: _slack(slack)),
         "database": lambda: database_answers(engine),
         "nightly_run": lambda: _apart(lambda: _nightly_run(engine)),
@@ -58,13 +61,13 @@ def database_answers(engine: Engine) -> str:
     return f"{engine.dialect.name} answers"
 
 
-def _source(source: SourceResource) -> str:
-    with source.open() as erp:
+def _source(source: SourceResource, correlation_id: str) -> str:
+    with source.open(correlation_id) as erp:
         return erp.check()
 
 
-def _clearfacts(clearfacts: ClearfactsResource) -> str:
-    with clearfacts.open() as destination:
+def _clearfacts(clearfacts: ClearfactsResource, correlation_id: str) -> str:
+    with clearfacts.open(correlation_id) as destination:
         return destination.check()
 
 

@@ -194,7 +194,10 @@ def processed_invoices(
     started = time.monotonic()
     with job_of(context, engine) as book:
         # What is under way when Dagster is told to stop (SIGTERM, Ctrl-C, *Terminate*) is finished and written down.
-        with clearfacts.open(check_captured_interrupt) as destination, capture_interrupts():
+        with (
+            clearfacts.open(book.job.correlation_id, check_captured_interrupt) as destination,
+            capture_interrupts(),
+        ):
             adopt_rows(book, rows, "validated_invoices")
             names: dict[UUID, str] = {}
             for results in delivery.deliver(

@@ -12,6 +12,7 @@ import dagster as dg
 
 from clearfacts_assets.configuration import in_force
 from clearfacts_assets.invoices.assets import BATCH, GROUP, OWNERS
+from clearfacts_assets.invoices.automation import CORRELATION_TAG
 from clearfacts_assets.invoices.inquiries import DocumentStatus, DueDocument, Reply, inquire
 from clearfacts_assets.invoices.metadata import LONGEST_TABLE, table
 from clearfacts_assets.invoices.ports import TellsOfDocuments
@@ -52,7 +53,7 @@ def delivered_documents(
     """
     known, now = in_force().delivery, datetime.now(UTC)
     documents = DeliveredDocuments(database.engine())
-    with clearfacts.open() as destination:
+    with clearfacts.open(context.run.tags.get(CORRELATION_TAG, context.run.run_id)) as destination:
         if not isinstance(destination, TellsOfDocuments):
             yield _nothing_to_ask(clearfacts.transport)
             return

@@ -110,7 +110,7 @@ class Simulator:
 
     async def _ask(self, target: str, system: _System, call: Call, wire: Wire) -> None:
         call.operation = system.operation(call)
-        self.control.calls[f"{target}.{call.operation or 'unknown'}"] += 1
+        self.control.count(f"{target}.{call.operation or 'unknown'}", call)
         if self.control.latency:
             await asyncio.sleep(self.control.latency)
         fault = self._faults.striking(target, call)

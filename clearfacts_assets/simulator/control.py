@@ -33,6 +33,7 @@ class Control:
         make: Callable[..., Generator],
     ) -> None:
         self.calls: Counter[str] = Counter()
+        self.correlation_ids: dict[str, str] = {}  # of the last call of each operation
         self.connections = 0
         self.latency = 0.0
         self._erp, self._office, self._slack, self._faults, self._make = erp, office, slack, faults, make
@@ -56,6 +57,11 @@ class Control:
             ("POST", "/reset"): self._reset,
         }
 
+    def count(self, operation: str, call: Call) -> None:
+        """Remember that it was called, and under which correlation id."""
+        self.calls[operation] += 1
+        self.correlation_ids[operation] = call.headers.get("x-correlation-id", "")
+
     def handle(self, call: Call) -> Answer:
         door = self._doors.get((call.method, call.path))
         if door is None:
@@ -77,7 +83,8 @@ class Control:
         return json_answer({"accepted": [asdict(document) for document in page], "total": total, "next": following})
 
     def _calls(self, call: Call) -> Answer:
-        return json_answer({"calls": dict(self.calls), "connections": self.connections})
+        told = {"calls": dict(self.calls), "correlation_ids": self.correlation_ids, "connections": self.connections}
+        return json_answer(told)
 
     def _add_fault(self, call: Call) -> Answer:
         return json_answer(self._faults.add(call.json()).as_json(), 201)
@@ -133,6 +140,7 @@ class Control:
         self._tokens.clear()
         self._faults.clear()
         self.calls.clear()
+        self.correlation_ids.clear()
         self.connections = 0
         return _NOTHING
 

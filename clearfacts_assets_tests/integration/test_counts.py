@@ -61,7 +61,9 @@ def test_a_page_that_is_stored_again_is_no_loss(
 
 
 def test_a_run_that_was_killed_before_it_could_note_what_came_is_not_accused(pipeline: Pipeline) -> None:
-    job = pipeline.jobs.begin(uuid4(), job_type="daily", partition_key=DAY, correlation_id=None, details={}, now=NOW)
+    job = pipeline.jobs.begin(
+        uuid4(), job_type="scheduled", partition_key=DAY, correlation_id=None, details={}, now=NOW
+    )
     pipeline.invoices.store(job.id, [SourceDocument("A-1", NOW, b"<a/>")], now=NOW)
     found = counts_are_conserved(pipeline.jobs, job.id)
     assert found.passed

@@ -27,7 +27,7 @@ def test_a_system_that_could_not_be_asked_is_not_said_to_be_down(
     monkeypatch.setenv("CLEARFACTS_SOURCE__BASE_URL", "http://127.0.0.1:9")
     settings.load.cache_clear()
     known = resources.from_settings()
-    ways = questions(open_engine(url), known["source"], known["clearfacts"], known["slack"])  # type: ignore[arg-type]
+    ways = questions(open_engine(url), known["source"], known["clearfacts"], known["slack"], "")  # type: ignore[arg-type]
     verdicts = {system: ask(system, ways[system]) for system in SYSTEMS}
     settings.load.cache_clear()
     assert not any(verdict.healthy for verdict in verdicts.values())
@@ -46,7 +46,7 @@ def tells_statements(message: str) -> bool:
 def test_a_database_without_tables_is_told_without_the_statement(database_url: str) -> None:
     known = resources.from_settings()
     engine = open_engine(database_url)
-    ways = questions(engine, known["source"], known["clearfacts"], known["slack"])  # type: ignore[arg-type]
+    ways = questions(engine, known["source"], known["clearfacts"], known["slack"], "")  # type: ignore[arg-type]
     verdict = ask("nightly_run", ways["nightly_run"])
     engine.dispose()
     assert not verdict.healthy

@@ -13,6 +13,7 @@ from clearfacts_assets.api.auth.access import Access, access
 from clearfacts_assets.api.auth.dependencies import Principal, require
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.auth.rate_limits import LoginLimits
+from clearfacts_assets.api.correlation import correlation_id
 from clearfacts_assets.api.documented import errors
 from clearfacts_assets.api.envelope import Success, now
 from clearfacts_assets.api.reading import waits
@@ -130,7 +131,13 @@ def try_connection(
 ) -> Success[ConnectionResult]:
     """Asks the system now, with the settings in force and within their time limits. Changes nothing."""
     known = resources.from_settings()
-    asked = questions(served.engine, known["source"], known["clearfacts"], known["slack"])  # type: ignore[arg-type]
+    asked = questions(
+        served.engine,
+        known["source"],  # type: ignore[arg-type]
+        known["clearfacts"],  # type: ignore[arg-type]
+        known["slack"],  # type: ignore[arg-type]
+        correlation_id(),
+    )
     verdict = ask(test.system, asked[test.system])
     return Success(
         data=ConnectionResult(

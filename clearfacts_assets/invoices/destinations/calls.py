@@ -29,7 +29,7 @@ from clearfacts_assets.invoices.ports import (
 from clearfacts_assets.outgoing.body import BodyMalformed, BodyTooLarge, read_body
 from clearfacts_assets.outgoing.client import bounded, open_client
 from clearfacts_assets.outgoing.evidence import Secrets, parse_json
-from clearfacts_assets.outgoing.headers import bearer, retry_after
+from clearfacts_assets.outgoing.headers import bearer, correlation, retry_after
 
 RESPONSE_BYTES = 4 * 2**20  # most bytes of one answer, unpacked
 PAUSES = (1.0, 2.0, 4.0, 8.0)  # seconds before a question is asked again, where nobody asks for others
@@ -103,14 +103,18 @@ class Calls:
         longest_wait: float,
         connections: int,
         renew: Renew = never,
+        correlation_id: str = "",
         denied: Callable[[Answer], bool] = denied_by_status,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """``denied`` says of an answer that it refuses our token, and so that nothing was accepted."""
+        """``denied`` says of an answer that it refuses our token, and so that nothing was accepted.
+
+        All calls carry the correlation id, but for requests that have one of their own.
+        """
         self._token, self._denied = Token(token, renew), denied
         self._deadline, self._longest_wait, self._now = deadline, longest_wait, now
         self._client = open_client(connections=connections, connect_timeout=connect_timeout, deadline=deadline)
-        self._client.headers["Accept-Encoding"] = "gzip"
+        self._client.headers.update({"Accept-Encoding": "gzip", **correlation(correlation_id)})
 
     @property
     def secrets(self) -> Secrets:

@@ -105,6 +105,7 @@ class ClearfactsGraphql:
         longest_wait: float = 300,
         connections: int = 8,
         renew: Renew = never,
+        correlation_id: str = "",
         known_errors: Sequence[ErrorMeaning] = KNOWN_ERRORS,
         patience: float = 0,
         should_stop: Callable[[], bool] = lambda: False,
@@ -124,6 +125,7 @@ class ClearfactsGraphql:
             longest_wait=longest_wait,
             connections=connections,
             renew=renew,
+            correlation_id=correlation_id,
             denied=self._denied,
         )
 

@@ -46,6 +46,7 @@ class ClearfactsRest:
         longest_wait: float = 300,
         connections: int = 8,
         renew: Renew = never,
+        correlation_id: str = "",
     ) -> None:
         """Times in seconds. Raises ValueError for an address or a token that cannot be used."""
         self._address = plain_address(base_url) + "/invoices"
@@ -56,6 +57,7 @@ class ClearfactsRest:
             longest_wait=longest_wait,
             connections=connections,
             renew=renew,
+            correlation_id=correlation_id,
         )
 
     def send(self, parcel: Parcel) -> Outcome:

@@ -38,9 +38,18 @@ class Tokens:
     refresh: str | None = field(repr=False)
 
 
-def refreshed(client: Client, refresh_token: str, *, connect_timeout: float, deadline: float) -> Tokens:
+def refreshed(
+    client: Client, refresh_token: str, *, connect_timeout: float, deadline: float, correlation_id: str = ""
+) -> Tokens:
     """One call, never repeated: a refresh token may be good for one use. Times in seconds. Raises DestinationError."""
-    calls = Calls("", connect_timeout=connect_timeout, deadline=deadline, longest_wait=0, connections=1)
+    calls = Calls(
+        "",
+        connect_timeout=connect_timeout,
+        deadline=deadline,
+        longest_wait=0,
+        connections=1,
+        correlation_id=correlation_id,
+    )
     form = {
         "grant_type": "refresh_token",
         "refresh_token": refresh_token,
