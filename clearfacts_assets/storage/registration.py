@@ -67,7 +67,8 @@ class Registrar:
             .order_by(_deliveries.c.key_digest, _deliveries.c.revision)
         )
         if lock:
-            query = query.with_for_update()
+            # Then read anew: a version that somebody entered while we waited for the lock is not in this answer.
+            self._connection.execute(query.with_for_update())
         for row in self._connection.execute(query).mappings():
             known[row["key_digest"]].append(record_of(row))
         return known

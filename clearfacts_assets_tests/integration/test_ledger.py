@@ -268,18 +268,30 @@ def test_force_sends_no_version_beside_another_one_that_may_leave(ledger: SqlDel
     assert (answer.event, answer.delivery) == (None, old)
 
 
+@pytest.mark.parametrize(("forced", "leaves"), [(False, 1), (True, 2)], ids=["resolved", "forced"])
 def test_a_correction_and_a_resend_at_the_same_moment_do_not_both_leave(
-    postgres_server: PostgresServer, migrated_template: str, monkeypatch: pytest.MonkeyPatch
+    postgres_server: PostgresServer,
+    migrated_template: str,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    forced: bool,
+    leaves: int,
 ) -> None:
-    """A person resends a refused version between the look for its number and the entry of the corrected one."""
+    """A person resends a refused version between the look for its number and the entry of the corrected one.
+
+    The person's wish comes last: a verdict dismisses the correction, which has not left; a forced job leaves it alone.
+    """
     engine = open_engine(postgres_server.fresh(migrated_template))
     ledger, review = SqlDeliveryLedger(engine), DeliveryReview(engine)
     refused = in_state(ledger, candidate("F-1"), Event.REFUSED)
-    person = threading.Thread(
-        target=lambda: review.resolve(
-            refused.id, Verdict.RESEND, reason="a mistake", actor="an.operator", now=datetime.now(UTC)
-        )
-    )
+
+    def resend() -> None:
+        if forced:
+            register(ledger, candidate("F-1"), force=Force("an.operator", "a mistake", "request-1"))
+        else:
+            review.resolve(refused.id, Verdict.RESEND, reason="a mistake", actor="an.operator", now=datetime.now(UTC))
+
+    person = threading.Thread(target=resend)
     first_event = registration.first_event
 
     def meanwhile(revisions: Sequence[DeliveryRecord]) -> Event:
@@ -293,7 +305,7 @@ def test_a_correction_and_a_resend_at_the_same_moment_do_not_both_leave(
     person.join(60)
     states = ledger.states([refused.id, corrected.delivery.id])
     leaving = [one.revision for one in states.values() if one.state in before(Event.CLAIMED)]
-    assert leaving == [1], "the person's wish comes last: it dismisses the correction, which has not left"
+    assert leaving == [leaves]
     engine.dispose()
 
 
