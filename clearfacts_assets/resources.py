@@ -20,7 +20,8 @@ from sqlalchemy import Engine
 from clearfacts_assets import settings as configuration
 from clearfacts_assets.configuration import in_force
 from clearfacts_assets.credentials import Renewal
-from clearfacts_assets.invoices.destinations.clearfacts_graphql import ClearfactsGraphql
+from clearfacts_assets.invoices.destinations.calls import Meaning
+from clearfacts_assets.invoices.destinations.clearfacts_graphql import KNOWN_ERRORS, ClearfactsGraphql, ErrorMeaning
 from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRest
 from clearfacts_assets.invoices.ports import DeliveryLedger, Destination, InvoiceSource, NamesAdministrations
 from clearfacts_assets.invoices.receivers import Admit, Directory, ReceiverCheck, everything
@@ -90,7 +91,13 @@ class ClearfactsResource(dg.ConfigurableResource[None]):
         _refuse_another("destination.login_url", self.login_url, _address(known.login_url))
         make: Callable[..., Destination] = ClearfactsRest
         if self.transport == "graphql":
-            make = partial(ClearfactsGraphql, login_url=self.login_url, patience=patience, should_stop=should_stop)
+            make = partial(
+                ClearfactsGraphql,
+                login_url=self.login_url,
+                known_errors=(*map(_meaning, known.known_errors), *KNOWN_ERRORS),
+                patience=patience,
+                should_stop=should_stop,
+            )
         destination = make(
             self.base_url,
             limits.token.get_secret_value(),
@@ -113,6 +120,10 @@ class ClearfactsResource(dg.ConfigurableResource[None]):
             return everything
         directory = _directory(self.base_url)
         return ReceiverCheck(ledger, destination, directory, self.invoice_type, known.receivers_fresh).admit
+
+
+def _meaning(known: configuration.KnownError) -> ErrorMeaning:
+    return ErrorMeaning(Meaning[known.outcome.upper()], code=known.code, words=known.words)
 
 
 @lru_cache(maxsize=4)

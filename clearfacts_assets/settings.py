@@ -8,6 +8,7 @@ default below. ``clearfacts settings`` lists them all with where each value came
 from __future__ import annotations
 
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -47,6 +48,24 @@ class SourceSettings(_Section):
     document_bytes: int = Field(20 * 2**20, ge=2**10, description="most bytes of one document")
 
 
+class KnownError(_Section):
+    """What an error of Clearfacts' GraphQL API means, recognised by its code or by words in its message."""
+
+    code: str = Field("", description="of the error, exactly")
+    words: str = Field("", description="a regular expression, in any case, anywhere in the message")
+    outcome: Literal["refused", "not_sent", "denied", "unknown"] = Field(description="see docs/clearfacts-outcomes.md")
+
+    @model_validator(mode="after")
+    def _recognises_something(self) -> KnownError:
+        if bool(self.code) == bool(self.words):
+            raise ValueError("an error is known by its code or by words in its message: give one of them")
+        try:
+            re.compile(self.words)
+        except re.error as error:
+            raise ValueError(f"words are a regular expression: {error}") from None
+        return self
+
+
 class DestinationSettings(_Section):
     """Clearfacts."""
 
@@ -75,6 +94,9 @@ class DestinationSettings(_Section):
     connect_timeout: Seconds = Field(5, description="seconds to connect")
     deadline: Seconds = Field(30, description="seconds for one whole call, however slowly it drips")
     longest_wait: Seconds = Field(300, description="most seconds that a Retry-After may ask for")
+    known_errors: tuple[KnownError, ...] = Field(
+        (), description="errors of graphql beside those that are known: see docs/clearfacts-outcomes.md"
+    )
 
 
 class DeliverySettings(_Section):

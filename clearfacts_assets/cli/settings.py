@@ -141,7 +141,7 @@ def _default(field: FieldInfo) -> str:
 def _shown(value: object) -> str:
     if isinstance(value, SecretStr):
         return "(set)" if value.get_secret_value() else ""
-    if value is None:
+    if value is None or value == ():
         return ""
     return str(value)
 

@@ -256,3 +256,20 @@ def test_one_poisonous_answer_stops_nobody_else(pipeline: Pipeline, transport: s
     assert pipeline.decide() == 1
     assert pipeline.run().counts.sent == 1
     pipeline.check_all_delivered()
+
+
+@pytest.mark.parametrize(
+    ("known", "state"),
+    [
+        ("[]", State.PARKED),
+        ('[{"words": "year is (already )?closed", "outcome": "refused"}]', State.REJECTED),
+        ('[{"code": "CLOSED", "outcome": "refused"}]', State.REJECTED),
+        ('[{"code": "OTHER", "outcome": "refused"}]', State.PARKED),
+    ],
+)
+def test_an_error_that_the_settings_know_is_no_doubt(quick_pipeline: Pipeline, known: str, state: State) -> None:
+    quick_pipeline.configure(DESTINATION__TRANSPORT="graphql", DESTINATION__KNOWN_ERRORS=known)
+    options = {"message": "This year is already closed", "extensions": {"code": "CLOSED"}}
+    quick_pipeline.simulator.fault("clearfacts", "graphql_errors", times=1, match={"operation": "upload"}, **options)
+    quick_pipeline.run()
+    assert quick_pipeline.states()[state] == 1

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from clearfacts_assets.cli import settings as command
@@ -80,6 +81,21 @@ def test_no_form_shows_a_secret(app: typer.Typer, monkeypatch: pytest.MonkeyPatc
     shown = printed(app, *form)
     assert CANARY not in shown
     assert form == ["--markdown"] or "(set)" in shown
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        '[{"outcome": "refused"}]',
+        '[{"code": "A", "words": "b", "outcome": "refused"}]',
+        '[{"words": "(", "outcome": "refused"}]',
+        '[{"code": "A", "outcome": "accepted"}]',
+    ],
+)
+def test_a_known_error_that_means_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    monkeypatch.setenv("CLEARFACTS_DESTINATION__KNOWN_ERRORS", wrong)
+    with pytest.raises(ValidationError, match=r"destination\.known_errors"):
+        Settings()
 
 
 def test_the_table_names_value_and_origin(app: typer.Typer) -> None:
