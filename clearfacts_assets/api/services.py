@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -28,6 +30,7 @@ from clearfacts_assets.telemetry.metrics import Metrics
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY = 2.0  # seconds for which what Dagster said of unfinished jobs is believed
+LOOKERS = 2  # threads: one looks, the other finds that somebody does
 
 
 @dataclass(slots=True)
@@ -43,12 +46,16 @@ class JobWatch:
     _next: float = float("-inf")
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    @property
+    def is_due(self) -> bool:
+        return self.monotonic() >= self._next
+
     def look(self, *, at_once: bool = False) -> bool:
         """Compare with Dagster if that is due; returns whether it was.
 
         Dagster's own faults are logged: what we know is still worth reading.
         """
-        if not at_once and self.monotonic() < self._next:
+        if not at_once and not self.is_due:
             return False
         if not self._lock.acquire(blocking=at_once):
             return False  # somebody else is looking
@@ -73,6 +80,7 @@ class Services:
     watch: JobWatch
     metrics: Metrics
     readers: ThreadPoolExecutor
+    lookers: ThreadPoolExecutor
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     @classmethod
@@ -86,6 +94,7 @@ class Services:
             launching=Launching(workspace, engine),
             watch=JobWatch(instance, engine),
             readers=readers_of(engine),
+            lookers=ThreadPoolExecutor(LOOKERS, thread_name_prefix="looker"),
             metrics=Metrics(
                 disk=known.home if known.home.exists() else Path("/"),
                 suppliers=[
@@ -105,3 +114,14 @@ async def services(request: Request) -> Services:
     """The application's services."""
     found: Services = request.app.state.services
     return found
+
+
+async def watched(request: Request) -> Services:
+    """The same for routes that tell of jobs: those of dead runs are closed before they are read.
+
+    Dagster may be slow. Whoever made us look waits for it, and no reader: on SQLite there is one for everybody.
+    """
+    served = await services(request)
+    if served.watch.is_due:
+        await asyncio.get_running_loop().run_in_executor(served.lookers, copy_context().run, served.watch.look)
+    return served

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -314,3 +316,34 @@ def test_a_readers_look_closes_the_jobs_of_dead_runs_at_most_every_two_seconds(q
     assert asked == [str(job_id)] * 2
     with quick_api.engine.begin() as connection:
         connection.execute(update(Job).values(status="completed"))
+
+
+@pytest.mark.parametrize("path", ["/jobs", "/jobs/{job_id}", "/invoices/status/{job_id}"])
+def test_while_dagster_is_slow_only_who_made_us_look_waits_for_it(quick_api: RunningApi, path: str) -> None:
+    asked, goes_on, job_id = threading.Event(), threading.Event(), uuid4()
+    inner = quick_api.instance
+
+    class Slow:
+        def get_run_by_id(self, run_id: str) -> Any:
+            asked.set()
+            assert goes_on.wait(60)
+            return inner.get_run_by_id(run_id)
+
+    with quick_api.engine.begin() as connection:
+        connection.execute(
+            insert(Job).values(id=job_id, job_type="manual", status="running", created_at=BEGIN, updated_at=BEGIN)
+        )
+    watch = quick_api.app.state.services.watch
+    watch.instance, watch._next = Slow(), float("-inf")
+    client, first = quick_api.client("user"), quick_api.client("reviewer")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(get, first, path.format(job_id=job_id))
+        assert asked.wait(30)
+        try:
+            assert get(client, "/invoices/history")["items"] == []
+            assert get(client, f"/jobs/{job_id}")["status"] == "running"  # as far as anybody knows
+            assert not waiting.done()
+        finally:
+            goes_on.set()
+        told = waiting.result(30)
+    assert (told["items"][0] if path == "/jobs" else told)["status"] == "failed"

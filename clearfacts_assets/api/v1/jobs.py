@@ -16,7 +16,7 @@ from clearfacts_assets.api.envelope import Listed, Success
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.launching import Wish
 from clearfacts_assets.api.reading import reads, waits
-from clearfacts_assets.api.services import Services, services
+from clearfacts_assets.api.services import Services, services, watched
 from clearfacts_assets.api.v1.lists import Day, ListQuery
 from clearfacts_assets.api.v1.processing import IdempotencyKey, JobAccepted, accepted
 from clearfacts_assets.storage.jobs import UNFINISHED, JobCounts, JobLine, JobRecord, JobRepository, seconds_between
@@ -30,6 +30,7 @@ JobStatus = Literal["pending", "running", "completed", "failed"]
 Reads = Annotated[Principal, Depends(require(Permission.JOBS_READ))]
 Retries = Annotated[Principal, Depends(require(Permission.JOBS_RETRY))]
 Served = Annotated[Services, Depends(services)]
+Watched = Annotated[Services, Depends(watched)]
 
 
 class JobResults(BaseModel):
@@ -88,9 +89,8 @@ class JobsQuery(ListQuery):
 
 @router.get("", responses=errors(ErrorCode.INVALID_CURSOR), summary="Jobs, newest first")
 @reads
-def list_jobs(query: Annotated[JobsQuery, Query()], _: Reads, served: Served) -> Success[Listed[JobSummary]]:
+def list_jobs(query: Annotated[JobsQuery, Query()], _: Reads, served: Watched) -> Success[Listed[JobSummary]]:
     """A page of jobs with their counts. A job that failed as a whole says why in `error_message`."""
-    served.watch.look()
     page = JobRepository(served.engine).lines(
         status=query.status,
         job_type=query.job_type,
@@ -105,12 +105,9 @@ def list_jobs(query: Annotated[JobsQuery, Query()], _: Reads, served: Served) ->
 
 @router.get("/{job_id}", responses=errors(ErrorCode.JOB_NOT_FOUND), summary="One job and what it came to")
 @reads
-def get_job(job_id: UUID, _: Reads, served: Served) -> Success[JobResult]:
+def get_job(job_id: UUID, _: Reads, served: Watched) -> Success[JobResult]:
     """True also when the run, or Dagster's daemon, died: an unfinished job is compared with Dagster first."""
-    jobs = JobRepository(served.engine)
-    result = jobs.result(job_id, MOST_ERRORS)
-    if result is not None and result.status in UNFINISHED and served.watch.look():
-        result = jobs.result(job_id, MOST_ERRORS)
+    result = JobRepository(served.engine).result(job_id, MOST_ERRORS)
     if result is None:
         raise ApiError(ErrorCode.JOB_NOT_FOUND, f"There is no job {job_id}.")
     return Success(data=result_of(result))
@@ -133,6 +130,7 @@ def retry_job(
     job_id: UUID, caller: Retries, served: Served, response: Response, key: IdempotencyKey = None
 ) -> Success[JobAccepted]:
     """A new job of the same day, with the same choice of invoices. What was delivered is not sent again."""
+    served.watch.look()
     job, jobs = found(job_id, served)
     if job.status in UNFINISHED:
         raise ApiError(ErrorCode.JOB_NOT_RETRYABLE, f"Job {job_id} is {job.status}: wait for its end.")
@@ -151,11 +149,9 @@ def retry_job(
 
 
 def found(job_id: UUID, served: Services) -> tuple[JobRecord, JobRepository]:
-    """The job as it truly stands. Raises ApiError."""
+    """The job. Raises ApiError."""
     jobs = JobRepository(served.engine)
     job = jobs.get(job_id)
-    if job is not None and job.status in UNFINISHED and served.watch.look():
-        job = jobs.get(job_id)
     if job is None:
         raise ApiError(ErrorCode.JOB_NOT_FOUND, f"There is no job {job_id}.")
     return job, jobs
