@@ -98,10 +98,12 @@ def written(plans: Mapping[str, Plan]) -> str:
 
 
 def _left(engine: Engine, plan: Plan, day: str, job: str, count: int, now: datetime) -> Plan:
-    """The day is left to a person, who is told; unless its last run has yet to begin."""
-    if plan.left is None and plan.job == job and now < plan.at:
-        return plan
+    """The day is left to a person, who is told; FIRST_WAIT after its last run, so that what waits is due by then."""
     if plan.left is None:
+        if plan.job != job:
+            return Plan(plan.runs, now + FIRST_WAIT, job)
+        if now < plan.at:
+            return plan
         tell_of_day_left(engine, in_force(), day, job, count, plan.runs, now=now)
     return replace(plan, job=job, left=count)
 

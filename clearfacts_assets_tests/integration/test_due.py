@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -91,10 +92,15 @@ def test_what_six_runs_did_not_send_is_told_once_and_turns_the_check_yellow(pipe
     due = days_due(pipeline.engine)[DAY]
     tend(pipeline.instance, pipeline.engine, resources.slack())
     told = len(pipeline.told())
-    last = looked(pipeline, Plan(MOST_RUNS, NOW, "the job before"))
+    over = looked(pipeline, Plan(MOST_RUNS, NOW, "the job before"))
+    patient = Plan(MOST_RUNS, NOW + FIRST_WAIT, newest_job(pipeline))
+    assert planned(over.cursor) == {DAY: patient}, "what waits shall be due, too"
+    assert planned(looked(pipeline, patient).cursor) == {DAY: patient}
+    assert alerts_told(pipeline) == []
+    last = looked(pipeline, patient, NOW + FIRST_WAIT)
     assert days(last) == []
     assert "left to a person" in str(last.skip_reason)
-    assert planned(last.cursor) == {DAY: Plan(MOST_RUNS, NOW, newest_job(pipeline), due)}
+    assert planned(last.cursor) == {DAY: replace(patient, left=due)}
     again = looked(pipeline, planned(last.cursor)[DAY], NOW + timedelta(hours=1))
     assert planned(again.cursor) == planned(last.cursor)
     tend(pipeline.instance, pipeline.engine, resources.slack())
@@ -124,7 +130,7 @@ def test_a_day_is_not_left_before_its_last_run_is_over(quick_pipeline: Pipeline)
 @pytest.mark.parametrize("acts", ["resends", "runs the day"])
 def test_a_day_that_was_left_is_tried_anew_once_a_person_has_acted(pipeline: Pipeline, acts: str) -> None:
     outage(pipeline)
-    left = planned(looked(pipeline, Plan(MOST_RUNS, NOW)).cursor)[DAY]
+    left = planned(looked(pipeline, Plan(MOST_RUNS, NOW, newest_job(pipeline))).cursor)[DAY]
     assert left.left is not None
     if acts == "resends":
         assert pipeline.decide() > 0
