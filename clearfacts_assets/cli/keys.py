@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from clearfacts_assets.storage.api_keys import ApiKeyRepository
-    from clearfacts_assets.storage.keyring import Key
+    from clearfacts_assets.storage.keyring import Key, Keyring
 
 app = typer.Typer(help="Keys that sign access tokens and encrypt configuration.", no_args_is_help=True)
 api_keys = typer.Typer(help="API keys, with which services show who they are.", no_args_is_help=True)
@@ -54,20 +53,20 @@ def rotate(purpose: Annotated[Purpose, typer.Argument(help="signing or encryptio
     """
     from clearfacts_assets import configuration
     from clearfacts_assets.cli.start import ready
-    from clearfacts_assets.storage.database import open_engine
+    from clearfacts_assets.storage.database import open_engine, write
 
     known, now = ready(), datetime.now(UTC)
     engine = open_engine(known.business_database_url)
     if purpose is Purpose.SIGNING:
-        key = _rotated(engine, purpose, lambda: configuration.signing_keys(known).rotate(now=now, overlap=OVERLAP), now)
+        key = _rotated(engine, purpose, configuration.signing_keys(known), OVERLAP, now)
         out.print(f"New access tokens are signed with key {key.name}.", highlight=False)
         return
     keyring = configuration.encryption_keys(known)
     if keyring.from_setting:
-        _rotated(engine, purpose, lambda: keyring.newest, now)
+        write(engine, lambda connection: _record(connection, purpose, keyring.newest, now))
     else:
         # No key is dropped before everything was encrypted with the new one.
-        _rotated(engine, purpose, lambda: keyring.rotate(now=now, overlap=timedelta.max), now)
+        _rotated(engine, purpose, keyring, timedelta.max, now)
     repository = configuration.repository(engine, known)
     count = repository.encrypt_anew(actor=terminal(), now=now)
     if not keyring.from_setting:
@@ -153,25 +152,33 @@ def list_api_keys(
     print_more(page.next_cursor)
 
 
-def _rotated(engine: Engine, purpose: Purpose, rotate: Callable[[], Key], now: datetime) -> Key:
-    """The new key, with its entry in the audit log: without a database that takes the entry nothing is rotated."""
-    from clearfacts_assets.storage.audit import record
+def _rotated(engine: Engine, purpose: Purpose, ring: Keyring, overlap: timedelta, now: datetime) -> Key:
+    """The new key, with its entry in the audit log: where the database does not take the entry, nothing is rotated."""
     from clearfacts_assets.storage.database import write
+    from clearfacts_assets.storage.keyring import generate
+
+    fresh = generate(now)
 
     def work(connection: Connection) -> Key:
-        key = rotate()
-        record(
-            connection,
-            actor=terminal(),
-            action="key.rotated",
-            resource_type="key",
-            resource_id=key.name,
-            after={"purpose": purpose.value},
-            now=now,
-        )
-        return key
+        _record(connection, purpose, fresh, now)
+        # Last, since no rollback undoes it; when the transaction is repeated, it is the same key again.
+        return ring.rotate(now=now, overlap=overlap, fresh=fresh)
 
     return write(engine, work)
+
+
+def _record(connection: Connection, purpose: Purpose, key: Key, now: datetime) -> None:
+    from clearfacts_assets.storage.audit import record
+
+    record(
+        connection,
+        actor=terminal(),
+        action="key.rotated",
+        resource_type="key",
+        resource_id=key.name,
+        after={"purpose": purpose.value},
+        now=now,
+    )
 
 
 def _open() -> ApiKeyRepository:

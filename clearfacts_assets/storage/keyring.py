@@ -81,13 +81,17 @@ class Keyring:
     def named(self, name: str) -> Key | None:
         return next((key for key in self.all() if key.name == name), None)
 
-    def rotate(self, *, now: datetime, overlap: timedelta) -> Key:
-        """Put a new key first and drop those that were replaced longer ago than ``overlap``; returns the new one."""
+    def rotate(self, *, now: datetime, overlap: timedelta, fresh: Key | None = None) -> Key:
+        """Put a new key first and drop those that were replaced longer ago than ``overlap``; returns the new one.
+
+        With the same ``fresh`` key it may be done again. Raises KeyringError for keys of a setting.
+        """
         if self._given:
             raise KeyringError(
                 f"the {self._purpose} keys come from a setting: put a new one (`clearfacts keys generate`) before them"
             )
-        fresh, kept = generate(now), list(self.all())
+        fresh = fresh or generate(now)
+        kept = [key for key in self.all() if key.name != fresh.name]
         # A key is replaced when the one before it in the list was made.
         replaced_at = [fresh.made_at, *(key.made_at for key in kept)]
         oldest = datetime.min.replace(tzinfo=UTC) if overlap == timedelta.max else now - overlap

@@ -5,11 +5,26 @@ from __future__ import annotations
 import json
 import subprocess
 
+from sqlalchemy import text
+
 from clearfacts_assets.storage import audit
+from clearfacts_assets.storage.database import open_engine
 from clearfacts_assets.storage.keyring import parse
 from clearfacts_assets_tests.fixtures.command import COMMAND, SECONDS, Command
+from clearfacts_assets_tests.fixtures.databases import PostgresServer
 
 PASSWORD = "plum tractor violet"
+# A sequence is not rolled back. A deferred trigger speaks when the transaction is committed.
+FIRST_COMMIT_COLLIDES = """
+CREATE SEQUENCE commits;
+CREATE FUNCTION collide() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF nextval('commits') = 1 THEN RAISE EXCEPTION USING ERRCODE = '40001', MESSAGE = 'collided'; END IF;
+  RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER collide AFTER INSERT ON audit_logs DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW EXECUTE FUNCTION collide();
+"""
 
 
 def typed(command: Command, *arguments: str, line: str = "", code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -73,6 +88,33 @@ def test_without_a_database_for_the_entry_no_key_is_rotated(command: Command) ->
     for purpose in ("signing", "encryption"):
         typed(command, "keys", "rotate", purpose, code=1)
     assert command.json("keys", "list") == before
+
+
+def test_where_the_entry_is_refused_no_key_is_rotated(command: Command) -> None:
+    before = command.json("keys", "list")
+    with command.engine().begin() as connection:
+        connection.execute(
+            text("CREATE TRIGGER full BEFORE INSERT ON audit_logs BEGIN SELECT RAISE(ABORT, 'full'); END")
+        )
+    for purpose in ("signing", "encryption"):
+        typed(command, "keys", "rotate", purpose, code=1)
+    assert command.json("keys", "list") == before
+
+
+def test_a_rotation_whose_transaction_is_repeated_makes_one_key(
+    command: Command, postgres_server: PostgresServer, migrated_template: str
+) -> None:
+    command.environment["CLEARFACTS_DATABASE_URL"] = url = postgres_server.fresh(migrated_template)
+    before = command.json("keys", "list")
+    engine = open_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text(FIRST_COMMIT_COLLIDES))
+    typed(command, "keys", "rotate", "signing")
+    (entry,) = audit.entries(engine).items
+    engine.dispose()
+    after = command.json("keys", "list")
+    assert [one["name"] for one in after if one not in before] == [entry.resource_id]
+    assert all(one in after for one in before)
 
 
 def test_the_audit_log_is_listed_and_verified(command: Command) -> None:
