@@ -91,6 +91,7 @@ def raw_invoices(
             invoice_ids=config.invoice_ids,
             force_processing=config.force_processing,
             retrieval=asdict(retrieval),
+            whole_day=not (config.invoice_ids or retrieval.stopped),
         )
         if retrieval.stopped:
             pages = "1 page" if retrieval.pages == 1 else f"{retrieval.pages} pages"

@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, Row, Select, Table, bindparam, func, select, update
+from sqlalchemy import Connection, Engine, Row, Select, Table, bindparam, func, or_, select, update
 
 from clearfacts_assets.invoices.lifecycle import FINAL, State
 from clearfacts_assets.invoices.model import Decision, InvoiceStatus, Report, SourceDocument
@@ -28,6 +28,7 @@ from clearfacts_assets.storage.invoice_rows import (
     replaces,
     verdict_of,
 )
+from clearfacts_assets.storage.jobs import whole_day_came_again
 from clearfacts_assets.storage.paging import NEWEST_FIRST, Listing, Page, Span, page_of, page_size
 from clearfacts_assets.storage.tables import Delivery, InvoiceRow, Job
 
@@ -222,7 +223,8 @@ class InvoiceRepository:
         """Copy the partition's newest rows of earlier jobs into a job that retrieves nothing itself.
 
         With ``validated``, decisions and reports come along; otherwise the rows wait for validation. Rows that were
-        sent are pending again, and the ledger knows them. Returns the number of rows copied.
+        sent are pending again, and the ledger knows them. What the ledger never met and the ERP withdrew stays behind.
+        Returns the number of rows copied.
         """
         ranked = (
             select(
@@ -236,7 +238,11 @@ class InvoiceRepository:
                 .label("place"),
             )
             .join(Job, Job.id == _rows.c.job_id)
-            .where(Job.partition_key == partition_key, Job.id != job_id)
+            .where(
+                Job.partition_key == partition_key,
+                Job.id != job_id,
+                or_(_rows.c.delivery_id.is_not(None), ~whole_day_came_again()),
+            )
             .subquery()
         )
         with reading(self._engine) as connection:

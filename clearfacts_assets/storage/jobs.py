@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, Table, bindparam, exists, func, select, update
+from sqlalchemy.orm import aliased
 
 from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets.storage.database import insert_into, reading, write
@@ -332,6 +333,19 @@ _RESULT = select(_jobs.c.id, _jobs.c.status, _jobs.c.started_at, _jobs.c.complet
 )
 _OF_JOB = select(*_counts(bindparam("job_id", type_=_jobs.c.id.type)))
 _ONE = select(*_jobs.c).where(_jobs.c.id == bindparam("job_id"))
+
+
+def whole_day_came_again() -> ColumnElement[bool]:
+    """Whether the ERP gave the whole day once more after the job of the enclosing question.
+
+    What that job knew, no later one met and the ERP did not give again, was withdrawn or is another day's.
+    """
+    later = aliased(Job)
+    return exists().where(
+        later.partition_key == Job.partition_key,
+        later.created_at > Job.created_at,
+        later.details["whole_day"].as_boolean(),
+    )
 
 
 def seconds_between(start: datetime | None, end: datetime | None) -> float | None:

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import Connection, Table, bindparam, or_, select, update
+from sqlalchemy import Connection, Table, bindparam, exists, select, update
 
 from clearfacts_assets.invoices.lifecycle import WAITS_FOR_A_PERSON, Event, State
 from clearfacts_assets.invoices.model import InvoiceKey
-from clearfacts_assets.invoices.ports import Candidate, DeliveryRecord, Force, Registration
+from clearfacts_assets.invoices.ports import HELD_FOR_RECEIVER, Candidate, DeliveryRecord, Force, Registration
 from clearfacts_assets.storage.audit import Actor
 from clearfacts_assets.storage.database import insert_into
 from clearfacts_assets.storage.delivery_rows import audit, first_event, new_record, record_of, resent, values_of
 from clearfacts_assets.storage.tables import Delivery, InvoiceRow
 
-FORCEABLE = frozenset({State.DELIVERED, State.REJECTED, State.WAIVED})
-STANDING = FORCEABLE | WAITS_FOR_A_PERSON  # no run may send these, nor be sending them
+FORCEABLE = (State.DELIVERED, State.REJECTED, State.WAIVED)  # of a number's versions only the first kind there is
+STANDING = WAITS_FOR_A_PERSON.union(FORCEABLE)  # no run is sending these
 
 _deliveries = cast(Table, Delivery.__table__)
 
@@ -87,18 +87,21 @@ class Registrar:
         chosen = {
             answer.delivery.id: answer.delivery
             for answer in answers
-            if all(version.state in STANDING for version in known[answer.delivery.key.digest])
-            and answer.delivery.state in FORCEABLE
+            if answer.delivery.state is _forceable(known[answer.delivery.key.digest])
         }
+        version = _deliveries.alias()
         again: dict[UUID, DeliveryRecord] = {}
-        for delivery in chosen.values():
+        for delivery in sorted(chosen.values(), key=attrgetter("revision"), reverse=True):
             changed = (
                 self._connection.execute(
                     update(_deliveries)
                     .where(
                         _deliveries.c.id == delivery.id,
                         _deliveries.c.state == delivery.state,
-                        or_(_deliveries.c.forced_by.is_(None), _deliveries.c.forced_by != force.request),
+                        # One version of a number for each request, though it comes more than once, in other batches.
+                        ~exists().where(
+                            version.c.key_digest == _deliveries.c.key_digest, version.c.forced_by == force.request
+                        ),
                     )
                     .values(resent(delivery, force.reason, self._now) | {"forced_by": force.request})
                     .returning(*_deliveries.c)
@@ -124,6 +127,14 @@ class Registrar:
             .values(delivery_id=bindparam("delivery")),
             [{"row": answer.row_id, "delivery": answer.delivery.id} for answer in answers],
         )
+
+
+def _forceable(versions: Sequence[DeliveryRecord]) -> State | None:
+    """The state of those versions of a number that may be sent again; None while a run may send any of them."""
+    if any(version.state not in STANDING or version.held_for == HELD_FOR_RECEIVER for version in versions):
+        return None
+    states = {version.state for version in versions}
+    return next((state for state in FORCEABLE if state in states), None)
 
 
 def _changed(

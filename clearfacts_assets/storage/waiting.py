@@ -16,7 +16,7 @@ from clearfacts_assets.invoices.model import Decision, InvoiceStatus
 from clearfacts_assets.invoices.ports import DeliveryRecord
 from clearfacts_assets.storage.database import database_now, reading
 from clearfacts_assets.storage.delivery_rows import record_of
-from clearfacts_assets.storage.jobs import FINISHED
+from clearfacts_assets.storage.jobs import FINISHED, whole_day_came_again
 from clearfacts_assets.storage.tables import Delivery, InvoiceRow, Job
 
 REASONS = 50  # kinds of reason that are counted
@@ -68,8 +68,8 @@ def days_due(engine: Engine) -> dict[str, int]:
     """Days of which a run has something to do now, with the number of invoices.
 
     A delivery that is ready, or waits and is due; one in doubt that the next run looks up or gives to a person; an
-    accepted row that its job never came to, if it is the day's newest of its invoice. What is parked or held is a
-    person's, and never due.
+    accepted row that its job never came to, if it is the day's newest of its invoice and the ERP still had it when it
+    gave the whole day last. What is parked or held is a person's, and never due.
     """
     newer, its_job = aliased(InvoiceRow), aliased(Job)
     with reading(engine) as connection:
@@ -87,7 +87,12 @@ def days_due(engine: Engine) -> dict[str, int]:
             its_job.partition_key == Job.partition_key,
             age[0] > age[1],  # the order in which InvoiceRepository.carry_over chooses
         )
-        never_met = and_(InvoiceRow.delivery_id.is_(None), InvoiceRow.decision == Decision.ACCEPT, not_(superseded))
+        never_met = and_(
+            InvoiceRow.delivery_id.is_(None),
+            InvoiceRow.decision == Decision.ACCEPT,
+            not_(superseded),
+            not_(whole_day_came_again()),
+        )
         query = (
             select(Job.partition_key, func.count(InvoiceRow.invoice_id.distinct()))
             .select_from(InvoiceRow)

@@ -178,6 +178,17 @@ def test_a_run_for_one_invoice_does_not_hide_the_others_of_a_run_that_died_befor
     pipeline.check_all_delivered()
 
 
+def test_what_the_erp_withdrew_before_any_run_met_it_is_not_sent(pipeline: Pipeline) -> None:
+    died = pipeline.run(assets=["raw_invoices", "validated_invoices"])
+    accepted = sum(row.status == "pending" for row in died.rows.values())
+    pipeline.simulator.reset(per_day=0)
+    pipeline.run(assets=["raw_invoices"])
+    assert accepted
+    assert days_due(pipeline.engine) == {}
+    assert pipeline.run(job="delivery_of_what_is_due").counts.total == 0
+    assert pipeline.simulator.accepted() == []
+
+
 def test_a_day_is_started_once_while_its_run_is_under_way(quick_pipeline: Pipeline) -> None:
     outage(quick_pipeline)
     job = quick_pipeline.jobs.begin(
