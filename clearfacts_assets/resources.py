@@ -85,7 +85,10 @@ class ClearfactsResource(dg.ConfigurableResource[None]):
     @contextmanager
     def open(self, correlation_id: str = "", should_stop: Callable[[], bool] = lambda: False) -> Iterator[Destination]:
         """A client for one run, closed at its end. It waits no longer to repeat a question once it ``should_stop``."""
-        limits, patience = in_force().destination, in_force().delivery.patience
+        limits, delivery = in_force().destination, in_force().delivery
+        # Whoever asks may have calls under way, and settles them only afterwards. So a whole question, at most this and
+        # one deadline, takes half a lease: the calls have the other half.
+        patience = max(0.0, min(delivery.patience, delivery.lease / 2 - limits.deadline))
         known = configuration.load().destination
         _refuse_another("destination.base_url", self.base_url, _address(known.base_url))
         _refuse_another("destination.login_url", self.login_url, _address(known.login_url))

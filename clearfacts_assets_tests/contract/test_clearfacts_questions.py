@@ -5,17 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import count
 from typing import Any
 
 import pytest
 
 from clearfacts_assets.invoices.destinations import calls
-from clearfacts_assets.invoices.destinations.calls import PAUSES
-from clearfacts_assets.invoices.destinations.clearfacts_graphql import ClearfactsGraphql
+from clearfacts_assets.invoices.destinations.calls import PAUSES, Patience
+from clearfacts_assets.invoices.destinations.clearfacts_graphql import MOST_PAGES, ClearfactsGraphql
 from clearfacts_assets.invoices.ports import DestinationDenied, DestinationError, Unknown
 from clearfacts_assets_tests.fixtures.destinations import DestinationAt
 from clearfacts_assets_tests.fixtures.simulated_parcels import parcel
-from clearfacts_assets_tests.fixtures.wire import Script, WireServer, answering
+from clearfacts_assets_tests.fixtures.wire import Line, Script, WireServer, answer, answering
 
 DOCUMENT_ID = "1b4e28ba-2fa1-41d2-883f-0016d3cca427"
 PATIENCE = 60.0
@@ -80,6 +81,52 @@ def test_a_wait_that_is_longer_than_our_patience_is_not_begun(connect: Ask) -> N
     with pytest.raises(DestinationError, match="HTTP 429"):
         destination.administrations()
     assert len(server.requests) == 1
+
+
+def listing(*numbers: str) -> Script:
+    return answering(200, {"data": {"administrations": [{"name": "A", "companyNumber": one} for one in numbers]}})
+
+
+def test_all_pages_of_the_administrations_share_one_patience(connect: Ask) -> None:
+    server, destination = connect(busy(1), listing("0123456749"), busy(1), patience=1.5)
+    with pytest.raises(DestinationError, match="HTTP 429"):
+        destination.administrations()
+    assert len(server.requests) == 3
+
+
+def test_slow_administrations_end_with_the_question_and_not_with_the_list(connect: Ask) -> None:
+    numbers = count(1)
+
+    def slow(line: Line) -> None:
+        line.read()
+        line.server.closing.wait(0.05)
+        line.send(answer(200, {"data": {"administrations": [{"name": "A", "companyNumber": f"{next(numbers):010}"}]}}))
+
+    server, destination = connect(slow, deadline=1, patience=0)
+    with pytest.raises(DestinationError):
+        destination.administrations()
+    assert len(server.requests) < MOST_PAGES
+
+
+def test_all_questions_share_one_patience_and_are_then_asked_once(connect: Ask) -> None:
+    server, destination = connect(busy(1), gone, busy(1), patience=1.5)
+    assert destination.document(DOCUMENT_ID) is None
+    for asked in (3, 4):
+        with pytest.raises(DestinationError, match="HTTP 429"):
+            destination.document(DOCUMENT_ID)
+        assert len(server.requests) == asked
+
+
+def test_questions_that_wait_at_the_same_time_use_patience_once() -> None:
+    now = [100.0]
+    patience = Patience(10, monotonic=lambda: now[0])
+    assert patience.take(108)
+    assert patience.take(108)
+    assert patience.take(109)
+    assert not patience.take(111)
+    now[0] = 200
+    assert not patience.take(202)
+    assert patience.take(200.5)
 
 
 def test_an_absurd_wait_is_capped(connect: Ask) -> None:

@@ -93,6 +93,14 @@ def test_a_busy_clearfacts_is_asked_again_for_its_administrations(quick_pipeline
     assert (run.job.status, run.counts.sent) == ("completed", RIGHT)
 
 
+def test_a_question_takes_no_longer_than_calls_under_way_have_of_their_lease(quick_pipeline: Pipeline) -> None:
+    quick_pipeline.configure(DELIVERY__PATIENCE=600, DESTINATION__DEADLINE=5, DELIVERY__LEASE=10)
+    quick_pipeline.simulator.fault("clearfacts", "status", status=429, retry_after=1, times=1, match=ASKING)
+    run = quick_pipeline.run()
+    assert run.job.status == "failed"
+    assert "HTTP 429" in run.message
+
+
 def test_two_days_ask_once_for_the_administrations(quick_pipeline: Pipeline) -> None:
     assert quick_pipeline.run("2026-11-18").counts.sent == RIGHT
     asked = quick_pipeline.simulator.calls()["clearfacts.administrations"]

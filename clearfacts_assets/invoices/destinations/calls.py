@@ -7,6 +7,7 @@ may.
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -91,6 +92,40 @@ def denied_by_status(answer: Answer) -> bool:
     return STATUSES.get(answer.status) is Meaning.DENIED
 
 
+class Patience:
+    """Seconds that may be waited in all until questions are asked again. Who waits at the same time counts once."""
+
+    def __init__(
+        self,
+        seconds: float,
+        should_stop: Callable[[], bool] = lambda: False,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.seconds, self._should_stop, self._monotonic = seconds, should_stop, monotonic
+        self._left, self._taken_until, self._lock = seconds, float("-inf"), threading.Lock()
+
+    def take(self, until: float) -> bool:
+        """Take what a wait until then, by the monotonic clock, costs; nothing, and False, where it is too long."""
+        with self._lock:
+            cost = max(0.0, until - max(self._taken_until, self._monotonic()))
+            if cost >= self._left:
+                return False
+            self._left -= cost
+            self._taken_until = max(self._taken_until, until)
+            return True
+
+    def wait(self, until: float) -> bool:
+        """Wait until then; False, at once or before, where that is too long or we have to stop."""
+        if self._should_stop() or not self.take(until):
+            return False
+        while not self._should_stop():
+            left = until - self._monotonic()
+            if left <= 0:
+                return True
+            time.sleep(min(left, STOP_SECONDS))
+        return False
+
+
 class Calls:
     """A pooled client for one destination; safe for as many threads as it has connections."""
 
@@ -127,15 +162,18 @@ class Calls:
         request.read()
         return request
 
-    def ask(self, request: httpx.Request) -> Answer | NotSent | Unknown:
+    def ask(self, request: httpx.Request, ends: float = float("inf")) -> Answer | NotSent | Unknown:
         """Send once. NotSent where provably nothing left, Unknown where something did and no whole answer came.
 
         Where the answer refuses our token, nothing was accepted: it is sent once more if there is another token, and
-        time left before the one deadline of both.
+        time left before the one deadline of both, which is never later than ``ends`` by the monotonic clock.
         """
-        ends = time.monotonic() + self._deadline
+        now = time.monotonic()
+        ends = min(ends, now + self._deadline)
+        if now >= ends:
+            return NotSent(f"{_place(request)}: the time for it was used up, nothing left")
         refused = self._token.value
-        answer = self._once(request, refused, self._deadline)
+        answer = self._once(request, refused, ends - now)
         if not isinstance(answer, Answer) or not self._denied(answer):
             return answer
         try:
@@ -179,23 +217,23 @@ class Calls:
             wait=retry_after(response, self._now(), self._longest_wait),
         )
 
-    def answered(
-        self, request: httpx.Request, *, patience: float = 0, should_stop: Callable[[], bool] = lambda: False
-    ) -> Answer:
+    def answered(self, request: httpx.Request, patience: Patience | None = None, ends: float = float("inf")) -> Answer:
         """Send what is only a question. Raises DestinationError where there is no answer, or our token is refused.
 
         A question may be repeated: after a 429, a 5xx or no answer it is asked again, as late as Retry-After asks,
-        else after PAUSES; no more once that would take longer than ``patience`` seconds in all, or we have to stop.
+        else after PAUSES; no more where ``patience`` does not last, or that would be after ``ends``. No call outlives
+        ``ends``, by the monotonic clock.
         """
-        ends = time.monotonic() + patience
         for pause in PAUSES:
-            answer = self.ask(request)
+            answer = self.ask(request, ends)
+            if patience is None or not _passes(answer):
+                break
             asked = answer.wait if isinstance(answer, Answer) else None
             until = time.monotonic() + (pause if asked is None else asked)
-            if not _passes(answer) or until > ends or not _waited(until, should_stop):
+            if until >= ends or not patience.wait(until):
                 break
         else:
-            answer = self.ask(request)
+            answer = self.ask(request, ends)
         if not isinstance(answer, Answer):
             raise DestinationError(answer.reason)
         if self._denied(answer):
@@ -231,16 +269,6 @@ def document_uuid(value: Any) -> str | None:
 def _passes(answer: Answer | NotSent | Unknown) -> bool:
     """Whether the same question may be answered later."""
     return not isinstance(answer, Answer) or answer.status == 429 or answer.status >= 500
-
-
-def _waited(until: float, should_stop: Callable[[], bool]) -> bool:
-    """Wait until then, by ``time.monotonic``; False if we have to stop before."""
-    while not should_stop():
-        left = until - time.monotonic()
-        if left <= 0:
-            return True
-        time.sleep(min(left, STOP_SECONDS))
-    return False
 
 
 def _place(request: httpx.Request) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from clearfacts_assets.invoices.destinations.calls import (
     Answer,
     Calls,
     Meaning,
+    Patience,
     denied_by_status,
     document_uuid,
 )
@@ -110,14 +112,15 @@ class ClearfactsGraphql:
         patience: float = 0,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Times in seconds; a question is asked again for ``patience`` in all, until ``should_stop``.
+        """Times in seconds. All questions together wait for ``patience`` at most to be asked again, until
+        ``should_stop``; none takes longer than ``patience`` and ``deadline`` together.
 
         Raises ValueError for an address or a token that cannot be used.
         """
         self._address = plain_address(base_url) + "/graphql"
         self._userinfo = plain_address(login_url) + "/oauth2-server/userinfo"
         self._known_errors = tuple(known_errors)
-        self._patience, self._should_stop = patience, should_stop
+        self._patience, self._longest_question = Patience(patience, should_stop), patience + deadline
         self._calls = Calls(
             token,
             connect_timeout=connect_timeout,
@@ -156,12 +159,14 @@ class ClearfactsGraphql:
     def administrations(self) -> list[Administration]:
         """The files (companies) that our token may see, all of them. Raises DestinationError.
 
-        How many Clearfacts names at once is not documented, so it is asked on until nothing new comes.
+        How many Clearfacts names at once is not documented, so it is asked on until nothing new comes. All that is one
+        question: whoever asks may have deliveries under way, whose leases do not wait.
         """
+        ends = self._ends()
         found: dict[str, Administration] = {}
         offset = 0
         for _ in range(MOST_PAGES):
-            rows = self._administrations(offset)
+            rows = self._administrations(offset, ends)
             new = {one.company_number: one for one in rows if one.company_number not in found}
             if not new:
                 return list(found.values())
@@ -169,8 +174,8 @@ class ClearfactsGraphql:
             offset += len(rows)
         raise DestinationError(f"{self._address} names administrations without end")
 
-    def _administrations(self, offset: int) -> list[Administration]:
-        answer = self._post(ADMINISTRATIONS.format(f"(offset: {offset})" if offset else ""))
+    def _administrations(self, offset: int, ends: float) -> list[Administration]:
+        answer = self._post(ADMINISTRATIONS.format(f"(offset: {offset})" if offset else ""), ends)
         rows = self._data(answer).get("administrations")
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise DestinationError(f"{answer.address} answered the query for administrations without a list of them")
@@ -181,7 +186,7 @@ class ClearfactsGraphql:
         identifier = document_uuid(document_id)
         if identifier is None:
             return None
-        answer = self._post(DOCUMENT.format(identifier))
+        answer = self._post(DOCUMENT.format(identifier), self._ends())
         if _only_not_found(answer):
             return None
         found = self._data(answer).get("document")
@@ -245,9 +250,14 @@ class ClearfactsGraphql:
             raise kind(f"{answer.address} answered HTTP {answer.status}: {told}")
         return data
 
-    def _post(self, query: str) -> Answer:
-        request = self._calls.request("POST", self._address, json={"query": query})
-        return self._calls.answered(request, patience=self._patience, should_stop=self._should_stop)
+    def _ends(self) -> float:
+        """When a question that begins now has to be over, by the monotonic clock."""
+        return time.monotonic() + self._longest_question
+
+    def _post(self, query: str, ends: float) -> Answer:
+        return self._calls.answered(
+            self._calls.request("POST", self._address, json={"query": query}), self._patience, ends
+        )
 
 
 def _only_not_found(answer: Answer) -> bool:
