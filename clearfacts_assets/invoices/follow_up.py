@@ -4,6 +4,7 @@
 """
 
 import re
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -53,7 +54,8 @@ def delivered_documents(
     """
     known, now = in_force().delivery, datetime.now(UTC)
     documents = DeliveredDocuments(database.engine())
-    with clearfacts.open(context.run.tags.get(CORRELATION_TAG, context.run.run_id)) as destination:
+    correlation_id, over = context.run.tags.get(CORRELATION_TAG, context.run.run_id), threading.Event()
+    with clearfacts.open(correlation_id, over.is_set) as destination:
         if not isinstance(destination, TellsOfDocuments):
             yield _nothing_to_ask(clearfacts.transport)
             return
@@ -62,7 +64,11 @@ def delivered_documents(
         )
         changes, problems, answered, first = list[Reply](), Counter[str](), 0, 0
         for replies in inquire(
-            _batches(due), destination, concurrency=known.concurrency, give_up_after=known.unknowns_in_a_row
+            _batches(due),
+            destination,
+            concurrency=known.concurrency,
+            give_up_after=known.unknowns_in_a_row,
+            over=over,
         ):
             documents.record(replies, now=datetime.now(UTC))
             problems.update(reply.problem for reply in replies if reply.problem)

@@ -102,25 +102,35 @@ def _facts_of(known: DocumentState) -> tuple[DocumentStatus | None, str | None, 
 
 
 def inquire(
-    batches: Iterable[Sequence[DueDocument]], destination: TellsOfDocuments, *, concurrency: int, give_up_after: int
+    batches: Iterable[Sequence[DueDocument]],
+    destination: TellsOfDocuments,
+    *,
+    concurrency: int,
+    give_up_after: int,
+    over: threading.Event,
 ) -> Iterator[list[Reply]]:
     """Ask about all documents, ``concurrency`` at once; yields the replies of one batch after the other.
 
     After ``give_up_after`` questions in a row without an answer nothing more is asked: the rest stays as it is, and is
-    not among the replies.
+    not among the replies. ``over`` is set as soon as no answer is wanted any more, however it ends: a destination that
+    waits to ask again should stop then, for its threads are waited for.
     """
-    inquiry = _Inquiry(destination, give_up_after)
+    inquiry = _Inquiry(destination, give_up_after, over)
     with ThreadPoolExecutor(concurrency, thread_name_prefix="inquiry") as pool:
-        for batch in batches:
-            yield [reply for reply in pool.map(inquiry.ask, batch) if reply is not None]
-            if inquiry.given_up:
-                return
+        try:
+            for batch in batches:
+                yield [reply for reply in pool.map(inquiry.ask, batch) if reply is not None]
+                if inquiry.given_up:
+                    return
+        finally:
+            over.set()
 
 
 @dataclass(slots=True)
 class _Inquiry:
     destination: TellsOfDocuments
     give_up_after: int
+    over: threading.Event
     unanswered: int = 0  # in a row
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -129,7 +139,7 @@ class _Inquiry:
         return self.unanswered >= self.give_up_after
 
     def ask(self, document: DueDocument) -> Reply | None:
-        if self.given_up:
+        if self.given_up or self.over.is_set():
             return None
         try:
             reply = Reply(document, self.destination.document(document.document_id))

@@ -52,7 +52,7 @@ class Archive:
 def replies(archive: Archive, count: int, size: int = 5, concurrency: int = 1, give_up_after: int = 3) -> list[Reply]:
     all_due = [due(number) for number in range(count)]
     batches = [all_due[start : start + size] for start in range(0, count, size)]
-    found = inquire(batches, archive, concurrency=concurrency, give_up_after=give_up_after)
+    found = inquire(batches, archive, concurrency=concurrency, give_up_after=give_up_after, over=threading.Event())
     return [reply for batch in found for reply in batch]
 
 
@@ -96,6 +96,24 @@ def test_too_many_in_a_row_end_the_inquiry_and_the_rest_is_left_alone() -> None:
     found = replies(archive, 100)
     assert [reply.document.number for reply in found] == [f"F-{number}" for number in range(7)]
     assert len(archive.asked) == 7
+
+
+def test_an_interrupted_inquiry_does_not_wait_for_questions_that_wait_themselves() -> None:
+    over, waits, told = threading.Event(), threading.Event(), list[bool]()
+
+    def answer(number: int) -> FiledDocument:
+        if number == 0:
+            waits.wait(10)
+            raise KeyboardInterrupt
+        waits.set()
+        told.append(over.wait(10))
+        raise DestinationError("HTTP 429")
+
+    batches = [[due(number) for number in range(9)]]
+    with pytest.raises(KeyboardInterrupt):
+        list(inquire(batches, Archive(answer), concurrency=2, give_up_after=3, over=over))
+    assert told
+    assert all(told)
 
 
 def test_an_answer_in_between_begins_the_row_anew() -> None:
