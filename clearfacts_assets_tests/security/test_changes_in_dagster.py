@@ -93,6 +93,9 @@ def test_mutations_are_found_in_fragments_that_name_each_other() -> None:
         ("mutation($a: A) { x(a: $a) }", {"a": [{"env": {"api_key": CANARY}}]}),
         ("mutation($a: A) { x(a: $a) }", {"a": f"ops:\n  load:\n    config:\n      password: {CANARY}\n"}),
         ("mutation($a: A) { x(a: {b: $a}) }", {"a": json.dumps({"ops": {"access_token": CANARY}})}),
+        (f'mutation {{ x(tags: [{{key: "api_token", value: "{CANARY}"}}]) }}', {}),
+        ("mutation($a: A, $b: B) { x(a: {name: $a, value: [$b]}) }", {"a": "DB_PASSWORD", "b": CANARY}),
+        ("mutation($a: A) { x(a: $a) }", {"a": f"host=db password={CANARY}"}),
         (f'mutation {{ x(a: {{secret: "{"x" * LONGEST_VALUE}{CANARY}"}}) }}', {}),
     ],
 )
@@ -147,6 +150,32 @@ def test_a_report_that_is_no_object_is_400(quick_api: RunningApi, body: str) -> 
     answer = quick_api.client("operator").post(f"/{REPORTS[0]}/x", content=body, headers=headers)
     assert answer.status_code == 400
     assert told(quick_api) == []
+
+
+DEEP = '{"query": "mutation($a: A) { x(a: $a) }", "variables": {"a": ' + "[" * 900 + "]" * 900 + "}}"
+
+
+@pytest.mark.parametrize("path", ["graphql", *(f"{kind}/x" for kind in REPORTS)])
+def test_what_is_nested_too_deeply_is_400(quick_api: RunningApi, path: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    assert quick_api.client("operator").post(f"/{path}", content=DEEP, headers=headers).status_code == 400
+    assert told(quick_api) == []
+
+
+@pytest.mark.parametrize("kind", ["query", "mutation"])
+def test_a_document_whose_fragments_are_nested_too_deeply_is_400(quick_api: RunningApi, kind: str) -> None:
+    chain = (f"fragment F{number} on T {{ ...F{number + 1} }}" for number in range(2000))
+    assert ask(quick_api, f"{kind} {{ ...F0 }} {' '.join(chain)}") == 400
+    assert told(quick_api) == []
+
+
+@pytest.mark.parametrize("variables", ["{}", "[1]", "[" * 900 + "]" * 900, "1" * 5000], ids=len)
+def test_a_query_in_the_address_is_refused(quick_api: RunningApi, variables: str) -> None:
+    params = {"query": "mutation($run: String) { setNuxSeen }", "variables": variables}
+    client, headers = quick_api.client("operator"), {"Content-Type": "Application/JSON"}
+    assert client.get("/graphql", params=params).status_code == 405
+    body = json.dumps({"query": "{ version }"})
+    assert client.post("/graphql", params=params, content=body, headers=headers).status_code == 400
 
 
 def test_dagster_has_no_other_way_to_change_something(quick_api: RunningApi) -> None:

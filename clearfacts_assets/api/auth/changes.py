@@ -111,13 +111,16 @@ def _change(field: FieldNode, values: dict[str, Any]) -> Change:
 def _open(value: Any) -> Any:
     """What may be read of it by everybody who may read the audit log."""
     if isinstance(value, Mapping):
-        return {
-            name: HIDDEN if item is not None and names_a_secret(name) else _open(item) for name, item in value.items()
-        }
+        secret = {name for name in value if names_a_secret(name)}
+        # A tag or a variable of the environment is a pair: {"key": "api_token", "value": "..."}.
+        if any(isinstance(value.get(name), str) and names_a_secret(value[name]) for name in ("key", "name")):
+            secret.add("value")
+        return {name: HIDDEN if item is not None and name in secret else _open(item) for name, item in value.items()}
     if isinstance(value, list):
         return [_open(item) for item in value]
-    # A run's configuration comes as YAML or JSON too. It is not taken apart: it is hidden where it names a secret.
-    if isinstance(value, str) and ":" in value and any(map(names_a_secret, _WORD.findall(value))):
+    # A run's configuration comes as YAML or JSON too, or as name=value. It is not taken apart: it is hidden where it
+    # names a secret.
+    if isinstance(value, str) and (":" in value or "=" in value) and any(map(names_a_secret, _WORD.findall(value))):
         return HIDDEN
     return value
 
