@@ -268,30 +268,6 @@ def test_force_sends_no_version_beside_another_one_that_may_leave(ledger: SqlDel
     assert (answer.event, answer.delivery) == (None, old)
 
 
-@pytest.mark.parametrize("together", [True, False], ids=["in one batch", "in two"])
-@pytest.mark.parametrize(("verdict", "leaves"), [(Verdict.WAIVE, 1), (Verdict.DELIVERED, 2)])
-def test_force_sends_one_version_of_a_number_and_never_a_waived_one_beside_a_delivered_one(
-    ledger: SqlDeliveryLedger, engine: Engine, verdict: Verdict, leaves: int, *, together: bool
-) -> None:
-    first, second = candidate("F-1"), candidate("F-1", "<changed/>")
-    in_state(ledger, first, Event.ACCEPTED)
-    (held,) = register(ledger, second)
-    DeliveryReview(engine).resolve(held.delivery.id, verdict, reason="a twin", actor="a person", now=datetime.now(UTC))
-    force = Force("an.operator", "again", "request-1")
-    batches = [[first, second]] if together else [[second], [first]]
-    answers = [answer for batch in batches for answer in register(ledger, *batch, force=force)]
-    assert [answer.delivery.revision for answer in answers if answer.event is Event.RESENT] == [leaves]
-
-
-def test_force_sends_no_version_beside_one_that_waits_for_its_receiver(ledger: SqlDeliveryLedger) -> None:
-    """Any run may send that one, as soon as Clearfacts knows the receiver."""
-    in_state(ledger, candidate("F-1"), Event.REFUSED)
-    (corrected,) = register(ledger, candidate("F-1", "<corrected/>"))
-    ledger.hold({corrected.delivery.id: "no such administration"})
-    (answer,) = register(ledger, candidate("F-1"), force=Force("an.operator", "now", "request-1"))
-    assert (answer.event, answer.delivery.state) == (None, State.REJECTED)
-
-
 @pytest.mark.parametrize(("forced", "leaves"), [(False, 1), (True, 2)], ids=["resolved", "forced"])
 def test_a_correction_and_a_resend_at_the_same_moment_do_not_both_leave(
     postgres_server: PostgresServer,
