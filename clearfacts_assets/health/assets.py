@@ -10,7 +10,7 @@ from clearfacts_assets import settings
 from clearfacts_assets.configuration import in_force
 from clearfacts_assets.health.probes import Health, ask
 from clearfacts_assets.health.systems import SYSTEMS, questions
-from clearfacts_assets.invoices.automation import CORRELATION_TAG
+from clearfacts_assets.invoices.automation import correlation_of
 from clearfacts_assets.invoices.metadata import table
 from clearfacts_assets.notifications.alerts import tell_at_once_of_database, tell_of_health, tell_of_recovery
 from clearfacts_assets.resources import ClearfactsResource, DatabaseResource, SlackResource, SourceResource
@@ -37,7 +37,7 @@ def service_health(
     """
     engine = database.engine()
     now = datetime.now(UTC)
-    asked = questions(engine, source, clearfacts, slack, context.run.tags.get(CORRELATION_TAG, context.run.run_id))
+    asked = questions(engine, source, clearfacts, slack, correlation_of(context.run))
     verdicts = [ask(system, question) for system, question in asked.items()]
     fallen = _tell(context.instance, engine, verdicts, now)
     yield dg.MaterializeResult(

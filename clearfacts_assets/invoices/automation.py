@@ -19,6 +19,12 @@ PIPELINE = ("raw_invoices", "validated_invoices", "processed_invoices", "job_met
 CORRELATION_TAG = "clearfacts/correlation_id"
 TRIGGERED_BY_TAG = "clearfacts/triggered_by"
 
+
+def correlation_of(run: dg.DagsterRun) -> str:
+    """The id under which the run calls others: that of whoever asked for it, else its own."""
+    return run.tags.get(CORRELATION_TAG, run.run_id)
+
+
 daily_processing = dg.define_asset_job(
     "daily_processing",
     selection=dg.AssetSelection.assets(*PIPELINE),

@@ -13,7 +13,7 @@ import dagster as dg
 
 from clearfacts_assets.configuration import in_force
 from clearfacts_assets.invoices.assets import BATCH, GROUP, OWNERS
-from clearfacts_assets.invoices.automation import CORRELATION_TAG
+from clearfacts_assets.invoices.automation import correlation_of
 from clearfacts_assets.invoices.inquiries import DocumentStatus, DueDocument, Reply, inquire
 from clearfacts_assets.invoices.metadata import LONGEST_TABLE, table
 from clearfacts_assets.invoices.ports import TellsOfDocuments
@@ -54,7 +54,7 @@ def delivered_documents(
     """
     known, now = in_force().delivery, datetime.now(UTC)
     documents = DeliveredDocuments(database.engine())
-    correlation_id, over = context.run.tags.get(CORRELATION_TAG, context.run.run_id), threading.Event()
+    correlation_id, over = correlation_of(context.run), threading.Event()
     with clearfacts.open(correlation_id, over.is_set) as destination:
         if not isinstance(destination, TellsOfDocuments):
             yield _nothing_to_ask(clearfacts.transport)

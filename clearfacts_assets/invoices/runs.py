@@ -19,7 +19,7 @@ import psutil
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from clearfacts_assets.invoices.automation import CORRELATION_TAG, PIPELINE, TRIGGERED_BY_TAG
+from clearfacts_assets.invoices.automation import PIPELINE, TRIGGERED_BY_TAG, correlation_of
 from clearfacts_assets.storage.database import in_words
 from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices import InvoiceRepository
@@ -58,7 +58,7 @@ class JobBook:
         self.job = JobRun(
             id=UUID(run.run_id),
             partition_key=context.partition_key,
-            correlation_id=run.tags.get(CORRELATION_TAG, run.run_id),
+            correlation_id=correlation_of(run),
             triggered_by=run.tags.get(TRIGGERED_BY_TAG) or run.tags.get(SCHEDULE_TAG) or "dagster",
             details={},
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,10 +47,8 @@ class Change:
 
 def parsed(query: str) -> DocumentNode:
     """Raises GraphQLError for what is no document."""
-    try:
+    with _of_some_depth():
         return parse(query, no_location=True, max_tokens=MOST_TOKENS)
-    except RecursionError:
-        raise GraphQLError("This document is nested too deeply.") from None
 
 
 def kinds(document: DocumentNode) -> set[OperationType]:
@@ -58,23 +57,32 @@ def kinds(document: DocumentNode) -> set[OperationType]:
 
 
 def changes(document: DocumentNode, operation_name: str | None, variables: Mapping[str, Any] | None) -> list[Change]:
-    """The fields of the mutation that is executed; empty where none is."""
+    """The fields of the mutation that is executed; empty where none is. Raises GraphQLError."""
     operation = get_operation_ast(document, operation_name)
     if operation is None or operation.operation is not OperationType.MUTATION:
         return []
     fragments = {one.name.value: one for one in document.definitions if isinstance(one, FragmentDefinitionNode)}
-    values = _values(operation, variables or {})
-    return [
-        _change(field, values)
-        for field in _fields(operation.selection_set, fragments, set())
-        if not field.name.value.startswith("__")  # what every type has, and changes nothing
-    ]
+    with _of_some_depth():  # fragments may name each other in a long row
+        values = _values(operation, variables or {})
+        return [
+            _change(field, values)
+            for field in _fields(operation.selection_set, fragments, set())
+            if not field.name.value.startswith("__")  # what every type has, and changes nothing
+        ]
 
 
 def kept(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments without secrets, each cut where it is long: then it is the beginning of its JSON."""
     some = list(_open(arguments).items())[:MOST_ARGUMENTS]
     return {name[:LONGEST_NAME]: _cut(value) for name, value in some}
+
+
+@contextmanager
+def _of_some_depth() -> Iterator[None]:
+    try:
+        yield
+    except RecursionError:
+        raise GraphQLError("This document is nested too deeply.") from None
 
 
 def _fields(

@@ -79,8 +79,6 @@ class Webserver(DagsterWebserver[IWorkspaceProcessContext[Any], WorkspaceRequest
             found = changes(document, operation_name, variables)
         except GraphQLError as error:
             return _refusal(error.message, 400)
-        except RecursionError:  # fragments name each other in a long row
-            return _refusal("This document is nested too deeply.", 400)
         if OperationType.MUTATION in kinds(document) and not principal.may(Permission.DAGSTER_WRITE):
             return _refusal(READ_ONLY, 403)
         asked = [one for one in found if one.name not in UNIMPORTANT]
