@@ -17,8 +17,8 @@ from clearfacts_assets.cli.identifiers import one_id, short
 from clearfacts_assets.invoices.lifecycle import WAITS_FOR_A_PERSON, State, Verdict
 
 if TYPE_CHECKING:
+    from clearfacts_assets.invoices.delivery_model import DeliveryRecord
     from clearfacts_assets.invoices.inquiries import DocumentState
-    from clearfacts_assets.invoices.ports import DeliveryRecord
     from clearfacts_assets.storage.delivery_review import DeliveryDetail, DeliveryReview
 
 app = typer.Typer(help="Deliveries: each invoice's way to Clearfacts, and what waits for a person.")

@@ -137,7 +137,8 @@ def days_asked_for(
 
     Raises typer.BadParameter for what is no day or no partition.
     """
-    from clearfacts_assets.invoices.automation import DAYS, day_before
+    from clearfacts_assets.invoices.automation import DAYS
+    from clearfacts_assets.invoices.days import day_before
 
     now = datetime.now(UTC)
     if day and (first or last):

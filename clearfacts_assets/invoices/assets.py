@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import TypeVar
 from uuid import UUID
@@ -20,12 +21,14 @@ from dagster._utils.interrupts import capture_interrupts, check_captured_interru
 from clearfacts_assets import settings
 from clearfacts_assets.configuration import in_force
 from clearfacts_assets.invoices import delivery
-from clearfacts_assets.invoices.automation import DAYS, window_of
+from clearfacts_assets.invoices.automation import DAYS
 from clearfacts_assets.invoices.checks import COUNTS_ARE_CONSERVED, counts_are_conserved
+from clearfacts_assets.invoices.days import home_day, window_of
+from clearfacts_assets.invoices.delivery_model import Candidate, Force
 from clearfacts_assets.invoices.metadata import links, table
 from clearfacts_assets.invoices.model import Decision, InvoiceStatus, SourceDocument
 from clearfacts_assets.invoices.outcomes import Pace
-from clearfacts_assets.invoices.ports import Candidate, Force, SourceError
+from clearfacts_assets.invoices.ports import SourceError
 from clearfacts_assets.invoices.retrieval import Retrieval, Stored, retrieve_chosen, retrieve_window
 from clearfacts_assets.invoices.runs import JobBook, JobRun, dead_runs, job_of
 from clearfacts_assets.invoices.validation import report_as_json
@@ -34,6 +37,7 @@ from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices import InvoiceRepository
 from clearfacts_assets.storage.jobs import JobRepository
 from clearfacts_assets.storage.reasons import reasons_of
+from clearfacts_assets.storage.takeover import Takeover
 
 BATCH = 200  # rows written in one transaction
 WHAT_IS_LEFT = "What was not sent keeps its place: materialize the partition again to send it."
@@ -93,6 +97,9 @@ def raw_invoices(
             retrieval=asdict(retrieval),
             whole_day=not (config.invoice_ids or retrieval.stopped),
         )
+        Takeover(engine).close_left(book.job.id, book.job.partition_key, now=_now())
+        if not (config.invoice_ids or retrieval.stopped):
+            SqlDeliveryLedger(engine).withdraw(book.job.id, book.job.partition_key)
         if retrieval.stopped:
             pages = "1 page" if retrieval.pages == 1 else f"{retrieval.pages} pages"
             book.note_problem(f"The ERP gave only {pages}. {retrieval.stopped}")
@@ -130,7 +137,7 @@ def validated_invoices(
     refused: list[tuple[str, str, str]] = []
     started = time.monotonic()
     with job_of(context, engine) as book:
-        adopt_rows(book, rows, "raw_invoices")
+        take_over(book, Takeover(engine), "raw_invoices")
         documents = (
             ((row.id, row.invoice_id), row.content)
             for batch in rows.batches_to_validate(book.job.id, BATCH)
@@ -199,10 +206,10 @@ def processed_invoices(
             clearfacts.open(book.job.correlation_id, check_captured_interrupt) as destination,
             capture_interrupts(),
         ):
-            adopt_rows(book, rows, "validated_invoices")
+            take_over(book, Takeover(engine), "validated_invoices")
             names: dict[UUID, str] = {}
             for results in delivery.deliver(
-                remembering(names, rows.batches_to_deliver(book.job.id, BATCH)),
+                remembering(names, rows.batches_to_deliver(book.job.id, BATCH, partial(_home_day, book.job))),
                 ledger=ledger,
                 destination=destination,
                 run_id=book.job.id,
@@ -291,11 +298,28 @@ def job_metrics(context: dg.AssetExecutionContext, database: DatabaseResource) -
         )
 
 
-def adopt_rows(book: JobBook, rows: InvoiceRepository, needed: str) -> None:
-    """Where this run does not contain the asset before this one, work on what the partition's earlier runs left."""
+def take_over(book: JobBook, takeover: Takeover, needed: str) -> None:
+    """Where this run does not contain the asset before this one, work on what the partition's earlier runs left.
+
+    What the ledger has to send of the day comes along in any run of the whole day.
+    """
+    job, delivers = book.job, needed == "validated_invoices"
+    taken = 0
     if needed not in book.chosen_assets:
-        carried = rows.carry_over(book.job.id, book.job.partition_key, now=_now(), validated=needed != "raw_invoices")
-        book.note(carried_over=carried)
+        if book.takes_only_what_is_due:
+            taken += takeover.unfinished(job.id, job.partition_key, now=_now())
+        elif job.parent is not None:
+            taken += takeover.job(job.id, job.partition_key, job.parent, now=_now(), validated=delivers)
+        else:
+            taken += takeover.day(job.id, job.partition_key, now=_now(), validated=delivers)
+    if delivers and not job.details.get("invoice_ids"):
+        taken += takeover.due(job.id, job.partition_key, now=_now())
+    if taken or needed not in book.chosen_assets:
+        book.note(carried_over=taken + job.details.get("carried_over", 0))
+
+
+def _home_day(job: JobRun, changed: datetime | None) -> str:
+    return home_day(changed, job.partition_key, _now())
 
 
 def remembering(names: dict[UUID, str], batches: Iterable[list[Candidate]]) -> Iterator[list[Candidate]]:
@@ -309,9 +333,7 @@ def force_of(job: JobRun, config: DeliveryRequest) -> Force | None:
     """The wish to send again: asked of this asset, or of raw_invoices in the same run."""
     if not (config.force_processing or job.details.get("force_processing")):
         return None
-    # A job that is run again asks for the same thing: what the first one sent is not sent a second time.
-    first = str(job.details.get("retry_of") or job.id)
-    return Force(actor=job.triggered_by, reason=f"force_processing in job {first}", request=first)
+    return Force(actor=job.triggered_by, reason=f"force_processing in job {job.wish}", request=job.wish)
 
 
 def pace_from(known: settings.DeliverySettings) -> Pace:

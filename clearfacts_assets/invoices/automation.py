@@ -1,19 +1,15 @@
 """When things run: the partitions, the jobs over the assets, and the nightly schedule."""
 
-from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo
-
 import dagster as dg
 
-from clearfacts_assets.invoices.model import Window
+from clearfacts_assets.invoices.days import FIRST_DAY, ZONE, day_before
 
-ZONE = ZoneInfo("Europe/Brussels")
 NIGHTLY_HOUR = 2
 FOLLOW_UP_HOUR = 6
 
 # The start is a literal for good: moving it would re-number partitions and break backfills. One more day than is
 # complete, so that a person can run today's partition by hand.
-DAYS = dg.DailyPartitionsDefinition(start_date="2026-01-01", timezone=ZONE.key, end_offset=1)
+DAYS = dg.DailyPartitionsDefinition(start_date=FIRST_DAY.isoformat(), timezone=ZONE.key, end_offset=1)
 
 PIPELINE = ("raw_invoices", "validated_invoices", "processed_invoices", "job_metrics")
 CORRELATION_TAG = "clearfacts/correlation_id"
@@ -30,10 +26,11 @@ daily_processing = dg.define_asset_job(
     selection=dg.AssetSelection.assets(*PIPELINE),
     description="What the ERP created or changed on one day: retrieved, validated, delivered and measured.",
 )
+DELIVERY_OF_WHAT_IS_DUE = "delivery_of_what_is_due"
 delivery_of_what_is_due = dg.define_asset_job(
-    "delivery_of_what_is_due",
-    selection=dg.AssetSelection.assets(*PIPELINE[-2:]),
-    description="What earlier runs of a day left to be sent: delivered and measured, without asking the ERP again.",
+    DELIVERY_OF_WHAT_IS_DUE,
+    selection=dg.AssetSelection.assets(*PIPELINE[1:]),
+    description="What earlier runs of a day left: validated, delivered and measured, without asking the ERP again.",
 )
 manual_trigger = dg.define_asset_job(
     "manual_trigger",
@@ -54,20 +51,6 @@ document_follow_up = dg.define_asset_job(
     selection=dg.AssetSelection.assets("delivered_documents"),
     description="Asks Clearfacts what became of the documents that it has.",
 )
-
-
-def window_of(partition_key: str) -> Window:
-    """The UTC window of one day in Brussels, half open: 23 or 25 hours long in the nights when the clock changes."""
-    day = date.fromisoformat(partition_key)
-    midnight = datetime(day.year, day.month, day.day, tzinfo=ZONE)
-    following = day + timedelta(days=1)
-    next_midnight = datetime(following.year, following.month, following.day, tzinfo=ZONE)
-    return Window(midnight.astimezone(UTC), next_midnight.astimezone(UTC))
-
-
-def day_before(moment: datetime) -> str:
-    """The partition key of the last day that was complete in Brussels at this moment."""
-    return (moment.astimezone(ZONE).date() - timedelta(days=1)).isoformat()
 
 
 @dg.schedule(

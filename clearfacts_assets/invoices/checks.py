@@ -42,7 +42,9 @@ def counts_are_conserved(jobs: JobRepository, job_id: UUID) -> dg.AssetCheckResu
     counts, rows, job = jobs.counts(job_id), jobs.rows(job_id), jobs.get(job_id)
     details = job.details if job else {}
     # Unknown where a job was killed before it could note it, or only measured.
-    came: int | None = details.get("retrieval", {}).get("invoices", details.get("carried_over"))
+    came: int | None = None
+    if "retrieval" in details or "carried_over" in details:
+        came = details.get("retrieval", {}).get("invoices", 0) + details.get("carried_over", 0)
     return dg.AssetCheckResult(
         check_name=COUNTS_ARE_CONSERVED.name,
         passed=rows == counts.total and came in (rows, None),

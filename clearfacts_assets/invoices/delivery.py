@@ -9,33 +9,28 @@ from __future__ import annotations
 
 import heapq
 import logging
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from itertools import count
 from uuid import UUID
 
+from clearfacts_assets.invoices.delivery_model import (
+    Candidate,
+    Claim,
+    DeliveryRecord,
+    DeliveryResult,
+    Force,
+    Settlement,
+)
 from clearfacts_assets.invoices.lifecycle import Event, State
 from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets.invoices.outcomes import Pace, judged, judged_after_look_up, result_of, settle_unknown
+from clearfacts_assets.invoices.pacing import Pacing
 from clearfacts_assets.invoices.parcels import PURCHASE, parcel_of
-from clearfacts_assets.invoices.ports import (
-    Accepted,
-    Candidate,
-    DeliveryLedger,
-    DeliveryRecord,
-    DeliveryResult,
-    Denied,
-    Destination,
-    Force,
-    NotSent,
-    Outcome,
-    Settlement,
-    Unknown,
-)
+from clearfacts_assets.invoices.ports import Accepted, DeliveryLedger, Destination, Outcome, Unknown
 from clearfacts_assets.invoices.receivers import Admit, everything
 
 logger = logging.getLogger(__name__)
@@ -100,6 +95,7 @@ def deliver(
         sleep=sleep,
         reached=reached,
         pool=ThreadPoolExecutor(pace.concurrency, thread_name_prefix="delivery"),
+        pacing=Pacing(pace, monotonic),
     )
     try:
         yield from run.work(iter(batches))
@@ -125,18 +121,12 @@ class _Run:
     sleep: Callable[[float], None]
     reached: Callable[[str], None]
     pool: ThreadPoolExecutor
+    pacing: Pacing
     ready: deque[_Errand] = field(default_factory=deque)
     waiting: list[tuple[float, int, _Errand]] = field(default_factory=list)  # a heap, by when they are due
     flying: dict[Future[Outcome | None], _Errand] = field(default_factory=dict)
     mine: dict[UUID, _Errand] = field(default_factory=dict)  # all errands not yet finished, by delivery
     results: list[DeliveryResult] = field(default_factory=list)
-    window: int = 1  # calls at once that the destination has earned: one more for each answer, one after trouble
-    unknowns: int = 0  # in a row
-    setbacks: int = 0  # in a row, those at the same time counted as one
-    hold_until: float = 0.0  # no call before it
-    waited: float = 0.0  # seconds in which nothing was under way
-    faltering: threading.Event = field(default_factory=threading.Event)  # trouble that the caller's thread has not seen
-    trouble: str = ""  # the last answer that accepted and refused nothing
     stopped: str = ""  # why nothing more is claimed
     ended: bool = False
     next_results: float = 0.0
@@ -152,8 +142,7 @@ class _Run:
                 self._take_on(batch or ())
                 told_to_stop = self._look_for_stop()
             self._wake_up()
-            self._settle(self._land())
-            self._launch()
+            self._exchange(self._land())
             if self.stopped:
                 self._leave_the_rest()
             over = not self.mine and (exhausted or told_to_stop)
@@ -170,7 +159,7 @@ class _Run:
         self.ended = True
         self._stop("the run ended early")
         self.pool.shutdown(wait=True, cancel_futures=True)
-        self._settle([(future, self.flying.pop(future)) for future in list(self.flying)])
+        self._exchange([(future, self.flying.pop(future)) for future in list(self.flying)])
 
     def _look_for_stop(self) -> bool:
         if told := self.should_stop():
@@ -227,42 +216,59 @@ class _Run:
         while self.waiting and self.waiting[0][0] <= now:
             self.ready.append(heapq.heappop(self.waiting)[2])
 
-    def _launch(self) -> None:
-        """Claim as many as there are free calls, in one transaction, and send them."""
-        free = self.window + self._ahead() - len(self.flying)
-        held = self.stopped or self.faltering.is_set() or self.monotonic() < self.hold_until
-        if held or free <= 0 or not self.ready:
+    def _exchange(self, landed: Sequence[tuple[Future[Outcome | None], _Errand]]) -> None:
+        """Write down what came of the calls that ended and claim as many as are free then, in one transaction."""
+        judgements = [self._judge(future, errand) for future, errand in landed]
+        settlements = [settlement for settlement in judgements if settlement is not None]
+        chosen = self._choose()
+        if not landed and not chosen:
             return
-        chosen = [self.ready.popleft() for _ in range(min(free, len(self.ready)))]
-        self.reached("claiming")
+        if settlements:
+            self.reached("settling")
+        if chosen:
+            self.reached("claiming")
+        ids = [errand.delivery.id for errand in chosen]
+        claim = Claim(self.run_id, ids, self.pace.lease, self.destination.transport, self.correlation_id)
         claimed_at = self.monotonic()
-        ids, transport = [errand.delivery.id for errand in chosen], self.destination.transport
-        claims = self.ledger.claim(self.run_id, ids, self.pace.lease, transport, self.correlation_id)
-        self.reached("claimed")
-        claimed = {delivery.id: delivery for delivery in claims}
+        try:
+            settled, claims = self.ledger.exchange(settlements, claim)
+        except Exception:
+            for settlement in settlements:
+                logger.error("could not be written down, keep this as evidence: %s", settlement)
+            raise
+        if settlements:
+            self.reached("settled")
+        if chosen:
+            self.reached("claimed")
+        self._launch(chosen, {delivery.id: delivery for delivery in claims}, claimed_at)
+        for (_, errand), judgement in zip(landed, judgements, strict=True):
+            errand.delivery = settled.get(errand.delivery.id, errand.delivery)
+            self._go_on(errand, judgement)
+
+    def _choose(self) -> list[_Errand]:
+        """As many of those that may leave as there are free calls."""
+        free = 0 if self.stopped else self.pacing.free(len(self.flying))
+        return [self.ready.popleft() for _ in range(min(free, len(self.ready)))]
+
+    def _launch(self, chosen: Sequence[_Errand], claimed: Mapping[UUID, DeliveryRecord], claimed_at: float) -> None:
         for errand in chosen:
             if errand.delivery.id in claimed:
                 errand.delivery = claimed[errand.delivery.id]
                 self.flying[self.pool.submit(self._send, errand, claimed_at)] = errand
         self._look_at([errand for errand in chosen if errand.delivery.id not in claimed])
 
-    def _ahead(self) -> int:
-        """Claims beyond the calls under way, so that none waits for the ledger; none while there is trouble."""
-        return self.pace.concurrency // 2 if self.window == self.pace.concurrency else 0
-
     def _send(self, errand: _Errand, claimed_at: float) -> Outcome | None:
         """Send; None if nothing was: there is trouble ahead, or this process slept so long that others may act now."""
         parcel = parcel_of(errand.candidate, errand.delivery, self.invoice_type, self.correlation_id)
         self.reached("sending")
-        if self.faltering.is_set() or self.monotonic() - claimed_at > self.pace.lease / 2:
+        if self.pacing.faltering.is_set() or self.monotonic() - claimed_at > self.pace.lease / 2:
             return None
         try:
             outcome = self.destination.send(parcel)
         except Exception as error:
             logger.exception("the destination's client failed on delivery %s", errand.delivery.id)
             outcome = Unknown(f"the client failed ({type(error).__name__}): acceptance cannot be excluded")
-        if isinstance(outcome, NotSent | Unknown | Denied):
-            self.faltering.set()
+        self.pacing.notice(outcome)
         self.reached("answered")
         return outcome
 
@@ -301,43 +307,11 @@ class _Run:
         """Let the pace follow what the destination answers."""
         if outcome is None:
             return
-        if isinstance(outcome, Denied):
-            self._stop(f"Clearfacts refuses our credentials: {outcome.reason}")
-            return
-        if not isinstance(outcome, NotSent | Unknown):
-            self.window, self.unknowns, self.setbacks = min(self.window + 1, self.pace.concurrency), 0, 0
-            return
-        now, self.trouble = self.monotonic(), outcome.reason
-        self.faltering.clear()
-        if now >= self.hold_until:
-            self.setbacks += 1
-        asked = outcome.retry_after if isinstance(outcome, NotSent) else None
-        pause = asked if asked is not None else self.pace.pause_after(self.setbacks - 1)
-        self.window, self.hold_until = 1, max(self.hold_until, now + pause)
-        self._hold_back()
-        if isinstance(outcome, Unknown):
-            self.unknowns += 1
-            if self.unknowns >= self.pace.unknowns_in_a_row:
-                row = "one answer" if self.unknowns == 1 else f"{self.unknowns} answers in a row"
-                self._stop(f"nothing was settled by {row}, the last one: {outcome.reason}")
-
-    def _settle(self, landed: Sequence[tuple[Future[Outcome | None], _Errand]]) -> None:
-        """Write down what happened, in one transaction, and go on with each accordingly."""
-        if not landed:
-            return
-        judgements = [self._judge(future, errand) for future, errand in landed]
-        settlements = [settlement for settlement in judgements if settlement is not None]
-        self.reached("settling")
-        try:
-            settled = self.ledger.settle(settlements)
-        except Exception:
-            for settlement in settlements:
-                logger.error("could not be written down, keep this as evidence: %s", settlement)
-            raise
-        self.reached("settled")
-        for (_, errand), judgement in zip(landed, judgements, strict=True):
-            errand.delivery = settled.get(errand.delivery.id, errand.delivery)
-            self._go_on(errand, judgement)
+        trouble, stop = self.pacing.learn(outcome)
+        if trouble:
+            self._hold_back()
+        if stop:
+            self._stop(stop)
 
     def _judge(self, future: Future[Outcome | None], errand: _Errand) -> Settlement | None:
         outcome = None if future.cancelled() else future.result()
@@ -362,9 +336,14 @@ class _Run:
             delay = settlement.delay if settlement is not None and ours else None
             self._come_back(errand, POLL_SECONDS if delay is None else delay)
             return
-        sent = ours and delivery.state is State.DELIVERED
-        response = settlement.response if settlement else {}
-        self._finish(errand, result_of(errand.candidate.row_id, delivery, sent=sent, response=response))
+        row_id, response = errand.candidate.row_id, settlement.response if settlement else {}
+        refusal = settlement if settlement and ours and settlement.events[0] is Event.REFUSED else None
+        if refusal is not None and delivery.state is State.DELIVERED:  # from before; what this job tried was refused
+            result = DeliveryResult(row_id, InvoiceStatus.FAILED, delivery.id, refusal.reason, response)
+        else:
+            sent = ours and delivery.state is State.DELIVERED
+            result = result_of(row_id, delivery, sent=sent, response=response)
+        self._finish(errand, result)
 
     def _finish(self, errand: _Errand, result: DeliveryResult) -> None:
         self.mine.pop(errand.delivery.id, None)
@@ -386,14 +365,10 @@ class _Run:
 
     def _wait(self) -> None:
         """Nothing is under way: sleep until something is due, unless that is later than this run has patience for."""
-        now = self.monotonic()
-        due = [self.waiting[0][0]] if self.waiting and not self.ready else []
-        pause = max([*due, self.hold_until, now]) - now
-        if self.waited + pause > self.pace.patience:
-            why = f": {self.trouble}" if self.trouble else ""
-            self._stop(f"Clearfacts is to be tried again in {pause:.0f} s, longer than this run waits{why}")
-            return
-        if pause > 0:
+        pause, too_long = self.pacing.pause(self.waiting[0][0] if self.waiting and not self.ready else None)
+        if too_long:
+            self._stop(too_long)
+        elif pause > 0:
             pause = min(pause, POLL_SECONDS)
-            self.waited += pause
+            self.pacing.waited += pause
             self.sleep(pause)

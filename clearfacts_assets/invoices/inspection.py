@@ -172,14 +172,20 @@ def _bounded(found: list[Finding]) -> list[Finding]:
 
 
 def failed(content: bytes, rule: str, message: str, duration: float) -> Report:
-    """The report of a document that could not be inspected at all."""
+    """The report of a document that could not be inspected: a person decides, if at least its head can be read."""
+    findings = [Finding(rule, DOCUMENT_LAYER, Severity.ERROR, message)]
+    try:
+        invoice, decision = read_invoice(parse(content).root), Decision.HOLD
+    except Unreadable as unreadable:
+        invoice, decision = None, Decision.REJECT
+        findings.append(_finding(unreadable))
     return Report(
         sha256=hashlib.sha256(content).hexdigest(),
         size=len(content),
         profile=Profile.UNKNOWN.value,
-        invoice=None,
-        decision=Decision.HOLD,
-        findings=(Finding(rule, DOCUMENT_LAYER, Severity.ERROR, message),),
+        invoice=invoice,
+        decision=decision,
+        findings=tuple(findings),
         versions=(),
         duration=duration,
     )

@@ -7,20 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from clearfacts_assets.invoices.delivery_model import DeliveryRecord, DeliveryResult, Settlement
 from clearfacts_assets.invoices.lifecycle import Event, State
 from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets.invoices.parcels import inquiry_about
 from clearfacts_assets.invoices.ports import (
     Accepted,
     DeliveryLedger,
-    DeliveryRecord,
-    DeliveryResult,
     Denied,
     Destination,
     NotSent,
     Outcome,
     Refused,
-    Settlement,
     Unknown,
 )
 
@@ -61,7 +59,7 @@ def judged(outcome: Outcome, delivery: DeliveryRecord, destination: Destination,
         return _settlement(delivery, Event.LOST, reason=outcome.reason, response=outcome.response)
     if destination.honours_idempotency_key:
         delay = pace.pause_after(delivery.attempts)
-        return _again(delivery, (Event.LOST, Event.NOT_FOUND), outcome.reason, outcome.response, delay, pace)
+        return _again(delivery, (Event.LOST, Event.REPEATABLE), outcome.reason, outcome.response, delay, pace)
     reason = f"it may have been accepted, and Clearfacts cannot be asked: {outcome.reason}"
     return _settlement(delivery, Event.LOST, Event.GIVEN_UP, reason=reason, response=outcome.response)
 
@@ -81,12 +79,11 @@ def judged_after_look_up(
     proved_absent = destination.can_look_up and answer is None
     if proved_absent or destination.honours_idempotency_key:
         reason = "the destination does not have it" if proved_absent else "safe to try again: same idempotency key"
+        event = Event.NOT_FOUND if proved_absent else Event.REPEATABLE
         delay = pace.pause_after(max(delivery.attempts - 1, 0))
         if delivery.attempts >= pace.attempts:
-            return _settlement(
-                delivery, Event.NOT_FOUND, Event.GIVEN_UP, reason=f"given up: {delivery.reason or reason}"
-            )
-        return _settlement(delivery, Event.NOT_FOUND, reason=reason, delay=delay)
+            return _settlement(delivery, event, Event.GIVEN_UP, reason=f"given up: {delivery.reason or reason}")
+        return _settlement(delivery, event, reason=reason, delay=delay)
     if destination.can_look_up:
         return None
     reason = f"it may have been accepted, and Clearfacts cannot be asked: {delivery.reason or 'no answer'}"
@@ -147,29 +144,43 @@ def _settlement(
     return Settlement(delivery.id, delivery.fence, events, reason, response or {}, document_id, delay)
 
 
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a delivery's state means for invoice rows."""
+
+    waited: InvoiceStatus  # a row that waited for it
+    met: InvoiceStatus  # a row that meets it later
+    words: str  # {when}: the moment of it; {run}: who claimed it last
+
+
+_PENDING, _FAILED, _DUPLICATE = InvoiceStatus.PENDING, InvoiceStatus.FAILED, InvoiceStatus.DUPLICATE
+
+# The one place that says so. The row of the job that got a version delivered is sent; that is for the job to know.
+MEANING: dict[State, Meaning] = {
+    State.READY: Meaning(_PENDING, _PENDING, "not sent yet"),
+    State.WAITING: Meaning(_PENDING, _PENDING, "to be tried again"),
+    State.SENDING: Meaning(_PENDING, _PENDING, "run {run} is sending it"),
+    State.UNKNOWN: Meaning(_PENDING, _PENDING, "it may have been accepted; it is looked up again in the next run"),
+    State.HELD: Meaning(_PENDING, _PENDING, "held for a person"),
+    State.PARKED: Meaning(_PENDING, _PENDING, "parked for a person"),
+    State.REJECTED: Meaning(_FAILED, _FAILED, ""),
+    State.DELIVERED: Meaning(_DUPLICATE, _DUPLICATE, "delivered before, on {when}"),
+    State.WAIVED: Meaning(_FAILED, _DUPLICATE, "a person decided on {when} not to send it"),
+    State.SUPERSEDED: Meaning(_DUPLICATE, _DUPLICATE, ""),
+    State.WITHDRAWN: Meaning(_FAILED, _FAILED, ""),
+}
+
+
 def result_of(
     row_id: UUID, delivery: DeliveryRecord, *, sent: bool = False, response: Mapping[str, Any] | None = None
 ) -> DeliveryResult:
     """What a delivery's state means for an invoice row; ``sent`` if this run got it accepted."""
     if sent:
         return DeliveryResult(row_id, InvoiceStatus.SENT, delivery.id, response=response or {})
-    status, message = _MEANING[delivery.state]
-    message = message.format(
+    meaning = MEANING[delivery.state]
+    message = meaning.words.format(
         when=f"{delivery.delivered_at or delivery.updated_at:%Y-%m-%d %H:%M} UTC", run=delivery.run_id
     )
     if delivery.reason and delivery.state is not State.DELIVERED:
         message = f"{message}: {delivery.reason}" if message else delivery.reason
-    return DeliveryResult(row_id, status, delivery.id, message, response or {})
-
-
-_MEANING: dict[State, tuple[InvoiceStatus, str]] = {
-    State.READY: (InvoiceStatus.PENDING, "not sent yet"),
-    State.WAITING: (InvoiceStatus.PENDING, "to be tried again"),
-    State.SENDING: (InvoiceStatus.PENDING, "run {run} is sending it"),
-    State.UNKNOWN: (InvoiceStatus.PENDING, "it may have been accepted; it is looked up again in the next run"),
-    State.HELD: (InvoiceStatus.PENDING, "held for a person"),
-    State.PARKED: (InvoiceStatus.PENDING, "parked for a person"),
-    State.REJECTED: (InvoiceStatus.FAILED, ""),
-    State.DELIVERED: (InvoiceStatus.DUPLICATE, "delivered before, on {when}"),
-    State.WAIVED: (InvoiceStatus.DUPLICATE, "a person decided on {when} not to send it"),
-}
+    return DeliveryResult(row_id, meaning.met, delivery.id, message, response or {})

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from clearfacts_assets.invoices.delivery_model import Candidate, DeliveryRecord
 from clearfacts_assets.invoices.model import DocumentType, Invoice, Party
-from clearfacts_assets.invoices.ports import Candidate, DeliveryRecord, Parcel
+from clearfacts_assets.invoices.ports import Parcel
 
 PURCHASE, SALE = "PURCHASE", "SALE"  # Clearfacts' InvoiceTypeArgument
 DIGEST_IN_NAME = 16  # hexadecimal digits of the key's digest in a file name

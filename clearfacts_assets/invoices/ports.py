@@ -17,14 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
 
 from lxml import etree
 
-from clearfacts_assets.invoices.lifecycle import Event, State
-from clearfacts_assets.invoices.model import Finding, Invoice, InvoiceKey, InvoiceStatus, SourceDocument, Window
+from clearfacts_assets.invoices.delivery_model import Candidate, Claim, DeliveryRecord, Force, Registration, Settlement
+from clearfacts_assets.invoices.model import Finding, InvoiceKey, SourceDocument, Window
 
 
 class SourceError(Exception):
@@ -216,90 +215,6 @@ class TellsOfDocuments(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """An accepted document of a job, to be delivered unless the ledger says otherwise."""
-
-    row_id: UUID  # the job's invoice row
-    invoice_id: str  # the source's id
-    invoice: Invoice
-    content: bytes  # UTF-8
-    content_sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryResult:
-    """What became of one candidate in this run; ``message`` says why, wherever it was not sent."""
-
-    row_id: UUID
-    status: InvoiceStatus
-    delivery_id: UUID | None = None
-    message: str = ""
-    response: Mapping[str, Any] = field(default_factory=dict)
-
-
-HELD_FOR_RECEIVER = "receiver"
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryRecord:
-    """A delivery as the ledger has it."""
-
-    id: UUID
-    key: InvoiceKey
-    revision: int  # 1, or higher where the same key came with other content
-    content_sha256: str
-    state: State
-    generation: int  # higher after every resend by a person
-    attempts: int  # charged ones of this generation
-    fence: int
-    run_id: UUID | None  # who claimed it last
-    lease_until: datetime | None
-    not_before: datetime | None
-    document_id: str | None
-    reason: str | None
-    created_at: datetime
-    updated_at: datetime
-    delivered_at: datetime | None
-    held_for: str | None = None  # HELD_FOR_RECEIVER; None for what is held for its content
-
-    @property
-    def idempotency_key(self) -> str:
-        """The same for every automatic attempt; another one only after a person's decision."""
-        return f"{self.key.digest}-r{self.revision}g{self.generation}"
-
-
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """What the ledger said to a candidate."""
-
-    row_id: UUID
-    delivery: DeliveryRecord
-    event: Event | None  # REGISTERED, CHANGED, CORRECTED or RESENT where it changed something; None: it was known
-
-
-@dataclass(frozen=True, slots=True)
-class Force:
-    """A person's wish to send again what was settled; obeyed once for each delivery and ``request``."""
-
-    actor: str
-    reason: str
-    request: str  # what the wish is part of: a retry of the same forced job must not send a third time
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """What is to be written of one attempt, or of one that nobody could settle before."""
-
-    delivery_id: UUID
-    fence: int  # of the claim it belongs to; a settlement of an older claim is refused
-    events: tuple[Event, ...]  # in order; the first one is the attempt's outcome
-    reason: str = ""
-    response: Mapping[str, Any] = field(default_factory=dict)
-    document_id: str | None = None
-    delay: float | None = None  # seconds until a waiting delivery is due
-
-
 class DeliveryLedger(Protocol):
     """The one truth of what has been delivered. Every change goes along an edge of the life cycle, in a transaction."""
 
@@ -308,8 +223,8 @@ class DeliveryLedger(Protocol):
     ) -> list[Registration]:
         """Find or make the delivery of each candidate, one answer each, in their order.
 
-        A new key is READY. A known key with known content is what it is. With other content it is a new revision:
-        HELD, or READY where all before it were refused.
+        Notes that the source shows it under the candidate's id, and no longer what it showed there before. Where it
+        stands then follows from all versions of the invoice (decisions.py).
         """
         ...
 
@@ -333,9 +248,20 @@ class DeliveryLedger(Protocol):
     def settle(self, settlements: Sequence[Settlement]) -> dict[UUID, DeliveryRecord]:
         """Write what happened. Returns the deliveries as they are then.
 
-        A settlement whose claim is not the last one any more changes nothing. But an acceptance that arrives after
-        its lease has expired is taken as proof, as long as nobody has claimed the delivery since.
+        A settlement whose claim is not the last one any more changes nothing. But an acceptance is always taken as
+        proof, however late it comes.
         """
+        ...
+
+    def exchange(
+        self, settlements: Sequence[Settlement], claim: Claim | None
+    ) -> tuple[dict[UUID, DeliveryRecord], list[DeliveryRecord]]:
+        """Settle, then claim, in one transaction."""
+        ...
+
+    def withdraw(self, run_id: UUID, day: str) -> int:
+        """The source has given the whole day to this run: what it showed there before and did not give now, it does
+        not have any more. Returns how many ids those are."""
         ...
 
     def expire(self, dead_run_ids: Collection[UUID] = ()) -> int:

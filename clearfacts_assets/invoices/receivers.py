@@ -12,18 +12,10 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
+from clearfacts_assets.invoices.delivery_model import HELD_FOR_RECEIVER, Candidate, DeliveryRecord, Registration
 from clearfacts_assets.invoices.lifecycle import Event, State, before
 from clearfacts_assets.invoices.parcels import PURCHASE, administration, company_number
-from clearfacts_assets.invoices.ports import (
-    HELD_FOR_RECEIVER,
-    Candidate,
-    DeliveryLedger,
-    DeliveryRecord,
-    DestinationDenied,
-    DestinationError,
-    NamesAdministrations,
-    Registration,
-)
+from clearfacts_assets.invoices.ports import DeliveryLedger, DestinationDenied, DestinationError, NamesAdministrations
 
 # What may go on of what was registered, in the same order; the function it is given stops the run, for a reason.
 Admit = Callable[[Sequence[Candidate], Sequence[Registration], Callable[[str], None]], Sequence[Registration]]

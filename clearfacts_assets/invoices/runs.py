@@ -19,7 +19,12 @@ import psutil
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from clearfacts_assets.invoices.automation import PIPELINE, TRIGGERED_BY_TAG, correlation_of
+from clearfacts_assets.invoices.automation import (
+    DELIVERY_OF_WHAT_IS_DUE,
+    PIPELINE,
+    TRIGGERED_BY_TAG,
+    correlation_of,
+)
 from clearfacts_assets.storage.database import in_words
 from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices import InvoiceRepository
@@ -28,6 +33,7 @@ from clearfacts_assets.storage.jobs import FINISHED, JobRepository
 _CLOCK_TOLERANCE = 5  # seconds by which one process's start time may differ when the system's clock is corrected
 SCHEDULE_TAG = "dagster/schedule_name"
 LAUNCH_SECONDS = 60  # after which a job that Dagster knows nothing of, or has only noted, was never launched
+RUN_IT_ALL = "(This run does not do that part again: re-execute all of it, or materialize the partition.)"
 STOPPED = "The run was told to stop before it was done: materialize the partition again."
 _ENDED_BADLY = {dg.DagsterRunStatus.FAILURE: "failed", dg.DagsterRunStatus.CANCELED: "was stopped by a person"}
 
@@ -40,12 +46,14 @@ class JobRun:
     partition_key: str
     correlation_id: str
     triggered_by: str  # a person's name, api, cli, nightly, or dagster for what was started in its UI
+    wish: str  # under which this job may send what was settled: the same through retries and re-executions
     details: dict[str, Any]  # what earlier assets of this run noted
+    parent: UUID | None = None  # the job that this one re-executes in part
 
     @property
     def problems(self) -> list[str]:
         """What went wrong without stopping the run; it fails at its end because of them."""
-        return [str(problem) for problem in self.details.get("problems", [])]
+        return [str(problem["text"]) for problem in self.details.get("problems", [])]
 
 
 class JobBook:
@@ -60,6 +68,7 @@ class JobBook:
             partition_key=context.partition_key,
             correlation_id=correlation_of(run),
             triggered_by=run.tags.get(TRIGGERED_BY_TAG) or run.tags.get(SCHEDULE_TAG) or "dagster",
+            wish=run.root_run_id or run.run_id,
             details={},
         )
 
@@ -74,14 +83,38 @@ class JobBook:
             now=_now(),
         )
         self.job.details = record.details
+        self.job.wish = self._wish()
         self._started = record.started_at or _now()
+        self._inherit()
         return self.job
+
+    def _wish(self) -> str:
+        """Whoever runs a job again wishes what its first run wished: what that sent is not sent a second time."""
+        root = self._jobs.get(UUID(self.job.wish)) if self.job.wish != str(self.job.id) else None
+        details = root.details if root else self.job.details
+        return str(details.get("retry_of") or self.job.wish)
+
+    def _inherit(self) -> None:
+        """Of the run that this one re-executes in part: its choice, and what went wrong where it is not run again."""
+        parent_id = self._context.run.parent_run_id
+        parent = self._jobs.get(UUID(parent_id)) if parent_id and PIPELINE[0] not in self.chosen_assets else None
+        if parent is None:
+            return
+        self.job.parent = parent.id
+        if "inherited_from" not in self.job.details:
+            problems = [
+                {**problem, "text": f"{problem['text'].removesuffix(RUN_IT_ALL).strip()} {RUN_IT_ALL}"}
+                for problem in parent.details.get("problems", [])
+                if problem["asset"] not in self.chosen_assets
+            ]
+            chosen = {name: parent.details[name] for name in ("invoice_ids",) if name in parent.details}
+            self.note(problems=problems, inherited_from=str(parent.id), **chosen)
 
     def measured(self) -> UUID:
         """The job that job_metrics measures: this one, or the day's newest that saw invoices where it runs alone."""
         if self.chosen_assets.intersection(PIPELINE) != {PIPELINE[-1]}:
             return self.job.id
-        return self._jobs.newest_with_invoices(self.job.partition_key) or self.job.id
+        return self.job.parent or self._jobs.newest_with_invoices(self.job.partition_key) or self.job.id
 
     def seconds_of(self, job_id: UUID) -> float:
         """How long the job took, or has been running until now."""
@@ -95,7 +128,8 @@ class JobBook:
         self._jobs.update_details(self.job.id, details, now=_now())
 
     def note_problem(self, problem: str) -> None:
-        self.note(problems=[*self.job.problems, problem])
+        known = self.job.details.get("problems", [])
+        self.note(problems=[*known, {"asset": self._context.asset_key.path[-1], "text": problem}])
 
     def close(self) -> None:
         """Close the row if this asset is the run's last. Raises Failure when there were problems on the way."""
@@ -111,8 +145,15 @@ class JobBook:
 
     @property
     def chosen_assets(self) -> set[str]:
-        """The assets that this run materializes: all of the pipeline, or what a person selected."""
-        return {key.path[-1] for key in self._context.job_def.asset_layer.selected_asset_keys}
+        """The assets that this run materializes: all of the job, what a person selected, or what is re-executed."""
+        selected = {key.path[-1] for key in self._context.job_def.asset_layer.selected_asset_keys}
+        steps = self._context.run.step_keys_to_execute
+        return selected.intersection(steps) if steps else selected
+
+    @property
+    def takes_only_what_is_due(self) -> bool:
+        """Whether this is the run for what earlier ones left, and not one that a person started for the day."""
+        return self._context.run.job_name == DELIVERY_OF_WHAT_IS_DUE
 
     def _is_last(self) -> bool:
         asset = self._context.asset_key.path[-1]

@@ -90,15 +90,21 @@ def write(
 ) -> T:
     """Do the work in one transaction, again when it collided with another one, for up to ``patience`` seconds.
 
-    A collision (serialization failure, deadlock, busy SQLite file) has changed nothing. A lost connection may hide a
-    commit that happened: only work that is ``repeatable``, harmless when done twice, is done again after one.
+    A collision (serialization failure, deadlock, busy SQLite file) has changed nothing, nor has a connection that is
+    lost before the commit. One that is lost at the commit may hide that it happened: only work that is
+    ``repeatable``, harmless when done twice, is done again after that.
     """
+    committing = False
 
     def attempt() -> T:
+        nonlocal committing
+        committing = False
         with engine.begin() as connection:
-            return work(connection)
+            result = work(connection)
+            committing = True
+        return result
 
-    return _persistently(attempt, repeatable, patience, sleep)
+    return _persistently(attempt, lambda: repeatable or not committing, patience, sleep)
 
 
 def read(
@@ -117,16 +123,18 @@ def read(
         with reading(engine) as connection:
             return work(connection)
 
-    return _persistently(attempt, True, patience, sleep)
+    return _persistently(attempt, lambda: True, patience, sleep)
 
 
-def _persistently(attempt: Callable[[], T], repeatable: bool, patience: float, sleep: Callable[[float], None]) -> T:
+def _persistently(
+    attempt: Callable[[], T], repeatable: Callable[[], bool], patience: float, sleep: Callable[[float], None]
+) -> T:
     started, pause = time.monotonic(), FIRST_PAUSE_SECONDS
     while True:
         try:
             return attempt()
         except DBAPIError as error:
-            passing = collided(error) or (repeatable and (error.connection_invalidated or _unreachable(error)))
+            passing = collided(error) or (repeatable() and (error.connection_invalidated or _unreachable(error)))
             if not passing or time.monotonic() - started + pause > patience:
                 raise
         sleep(pause)

@@ -1,51 +1,56 @@
 """The delivery ledger on SQLite or PostgreSQL: nobody sends without a claim in it, nobody claims what another one has.
 
 Every method is one transaction, retried when it collides with another one. Leases are kept by the database's clock.
+What may be done is decided by the trade (invoices/history.py); here it is loaded, and kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import reduce
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Engine,
-    Table,
-    bindparam,
-    exists,
-    func,
-    insert,
-    not_,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, Engine, Table, bindparam, exists, func, not_, or_, select, update
+from sqlalchemy.exc import DBAPIError
 
-from clearfacts_assets.invoices.lifecycle import Event, State, after, before
-from clearfacts_assets.invoices.ports import Candidate, DeliveryRecord, Force, Registration, Settlement
-from clearfacts_assets.storage.database import commit_to_disk, database_now, read, reading, write
-from clearfacts_assets.storage.delivery_rows import (
-    attempt_of,
-    hold,
-    record_of,
-    release,
+from clearfacts_assets.invoices.batch import Batch
+from clearfacts_assets.invoices.delivery_model import (
+    HELD_FOR_RECEIVER,
+    Barrier,
+    Candidate,
+    Claim,
+    DeliveryRecord,
+    Force,
+    Registration,
+    Settlement,
 )
-from clearfacts_assets.storage.registration import Raced, Registrar
-from clearfacts_assets.storage.tables import Delivery, DeliveryAttempt
+from clearfacts_assets.invoices.history import Attempt
+from clearfacts_assets.invoices.lifecycle import OVER, Event, State, before
+from clearfacts_assets.invoices.model import InvoiceKey
+from clearfacts_assets.storage.audit import Actor
+from clearfacts_assets.storage.database import commit_to_disk, database_now, read, reading, write
+from clearfacts_assets.storage.delivery_rows import attempt_row, audit, record_of
+from clearfacts_assets.storage.histories import (
+    Raced,
+    attempts_of,
+    begin_attempts,
+    complete,
+    load,
+    wishes_of,
+)
+from clearfacts_assets.storage.tables import Delivery, DeliveryAttempt, InvoiceRow, SourceVersion
 
 SETTLE_PATIENCE_SECONDS = 60.0  # an answer that cannot be written costs a person's time: try longer than elsewhere
-REGISTER_ROUNDS = 20  # each lost one means that somebody else registered something
-CHARGED = frozenset({Event.NOT_SENT, Event.LOST})
-IN_DOUBT = "an earlier call got no answer that settles it, and may have been accepted all the same"
+ROUNDS = 20  # each lost one means that somebody else registered something
+WITHDRAWN_AT_ONCE = 200
 
 _deliveries = cast(Table, Delivery.__table__)
 _attempts = cast(Table, DeliveryAttempt.__table__)
+_rows = cast(Table, InvoiceRow.__table__)
+_shown = cast(Table, SourceVersion.__table__)
+
+T = TypeVar("T")
 
 
 class SqlDeliveryLedger:
@@ -64,126 +69,136 @@ class SqlDeliveryLedger:
     ) -> list[Registration]:
         if not candidates:
             return []
+        fresh = [one for one in candidates if one.delivery_id is None]
+        digests = {InvoiceKey.of(one.invoice, destination).digest for one in fresh}
+        source_ids = {one.invoice_id for one in fresh}
+        known = {one.delivery_id for one in candidates if one.delivery_id is not None}
 
         def work(connection: Connection) -> list[Registration]:
-            return Registrar(connection, self._now(connection), force).register(destination, candidates)
+            now = self._now(connection)
+            loaded = load(connection, now, digests=digests, delivery_ids=known, source_ids=source_ids)
+            if force is not None:
+                loaded.batch.wishes = wishes_of(connection, force.request, {*digests, *loaded.batch.histories})
+            answers = loaded.batch.register(destination, candidates, force)
+            loaded.save(connection)
+            if force is not None:
+                _audit_forced(connection, loaded.batch, force, now)
+            _link(connection, answers)
+            return answers
 
-        for _ in range(REGISTER_ROUNDS):
-            try:
-                return write(self._engine, work, repeatable=True)
-            except Raced:
-                continue
-        raise RuntimeError(f"run {run_id} lost {REGISTER_ROUNDS} races for the same keys")
+        return self._unraced(work)
 
     def hold(self, reasons: Mapping[UUID, str]) -> dict[UUID, DeliveryRecord]:
-        if reasons:
-            write(self._engine, lambda to: hold(to, reasons, self._now(to)), repeatable=True)
-        return self.states(list(reasons))
+        barriers = {one: Barrier(HELD_FOR_RECEIVER, reason) for one, reason in reasons.items()}
+        return self._bar(barriers, Event.UNRECOGNISED)
 
     def release(self, delivery_ids: Sequence[UUID]) -> dict[UUID, DeliveryRecord]:
-        if delivery_ids:
-            write(self._engine, lambda to: release(to, delivery_ids, self._now(to)), repeatable=True)
-        return self.states(delivery_ids)
+        return self._bar(dict.fromkeys(delivery_ids), Event.RECOGNISED)
+
+    def _bar(self, barriers: Mapping[UUID, Barrier | None], event: Event) -> dict[UUID, DeliveryRecord]:
+        def work(batch: Batch) -> dict[UUID, DeliveryRecord]:
+            for delivery_id, barrier in barriers.items():
+                history, one = batch.of(delivery_id), batch.version(delivery_id)
+                released = barrier is None and one.held_for == HELD_FOR_RECEIVER
+                if one.state in before(event) and (barrier is not None or released):
+                    history.hold(delivery_id, barrier)
+                    history.review(delivery_id, event)
+            return {delivery_id: batch.version(delivery_id) for delivery_id in barriers}
+
+        return self._change(list(barriers), work) if barriers else {}
 
     def claim(
         self, run_id: UUID, delivery_ids: Sequence[UUID], lease: float, transport: str, correlation_id: str = ""
     ) -> list[DeliveryRecord]:
-        if not delivery_ids:
-            return []
-
-        def work(connection: Connection) -> list[DeliveryRecord]:
-            commit_to_disk(connection)
-            now = self._now(connection)
-            free = (
-                select(_deliveries.c.id)
-                .where(
-                    _deliveries.c.id.in_(delivery_ids),
-                    _deliveries.c.state.in_(before(Event.CLAIMED)),
-                    or_(_deliveries.c.not_before.is_(None), _deliveries.c.not_before <= now),
-                    not_(_doubted_elsewhere(transport)),
-                )
-                .with_for_update(skip_locked=True)
-            )
-            claimed = connection.execute(
-                update(_deliveries)
-                .where(_deliveries.c.id.in_(free))  # locked above: nobody changes them before we do
-                .values(
-                    state=after(State.READY, Event.CLAIMED),
-                    run_id=run_id,
-                    fence=_deliveries.c.fence + 1,
-                    lease_until=now + timedelta(seconds=lease),
-                    not_before=None,
-                    updated_at=now,
-                )
-                .returning(*_deliveries.c)
-            )
-            records = [record_of(row) for row in claimed.mappings()]
-            if records:
-                attempts = [attempt_of(record, transport, correlation_id, now) for record in records]
-                connection.execute(insert(_attempts), attempts)
-            return records
-
-        return write(self._engine, work)
+        return self.exchange((), Claim(run_id, delivery_ids, lease, transport, correlation_id))[1]
 
     def settle(self, settlements: Sequence[Settlement]) -> dict[UUID, DeliveryRecord]:
-        if not settlements:
-            return {}
-        return write(
-            self._engine,
-            lambda connection: _settle(connection, settlements, self._now(connection)),
-            repeatable=True,
-            patience=self._patience,
-        )
+        return self.exchange(settlements, None)[0]
+
+    def exchange(
+        self, settlements: Sequence[Settlement], claim: Claim | None
+    ) -> tuple[dict[UUID, DeliveryRecord], list[DeliveryRecord]]:
+        claiming = claim is not None and bool(claim.delivery_ids)
+        if not settlements and not claiming:
+            return {}, []
+
+        def work(connection: Connection) -> tuple[dict[UUID, DeliveryRecord], list[DeliveryRecord]]:
+            now = self._now(connection)
+            settled = _settle(connection, settlements, now) if settlements else {}
+            claimed = _claim(connection, claim, now) if claim is not None and claiming else []
+            return settled, claimed
+
+        try:
+            # A claim is not made again where nobody heard of its commit: it is in doubt.
+            return write(self._engine, work, repeatable=not claiming, patience=self._patience)
+        except DBAPIError:
+            if settlements and claiming:
+                self.exchange(settlements, None)
+            raise
 
     def expire(self, dead_run_ids: Collection[UUID] = ()) -> int:
-        reason = "the run that was sending it ended without an answer"
+        def find(connection: Connection) -> list[UUID]:
+            over = or_(_deliveries.c.lease_until < self._now(connection), _deliveries.c.run_id.in_(dead_run_ids))
+            return list(connection.scalars(_of_state(State.SENDING).where(over)))
 
         def work(connection: Connection) -> int:
+            delivery_ids = find(connection)
             now = self._now(connection)
-            lost = connection.execute(
-                update(_deliveries)
-                .where(
-                    _deliveries.c.state == State.SENDING,
-                    or_(_deliveries.c.lease_until < now, _deliveries.c.run_id.in_(dead_run_ids)),
-                )
-                .values(
-                    state=after(State.SENDING, Event.LOST),
-                    attempts=_deliveries.c.attempts + 1,
-                    lease_until=None,
-                    reason=reason,
-                    updated_at=now,
-                )
-                .returning(_deliveries.c.id, _deliveries.c.fence)
-            ).all()
-            _complete(
-                connection,
-                [_ended(row.id, row.fence, Event.LOST, reason, None, now) for row in lost],
-            )
-            return len(lost)
+            loaded = load(connection, now, delivery_ids=delivery_ids)
+            ended = []
+            for delivery_id in delivery_ids:
+                one = loaded.batch.version(delivery_id)
+                is_over = one.lease_until is not None and (one.lease_until < now or one.run_id in dead_run_ids)
+                if one.state is State.SENDING and is_over:
+                    said = loaded.batch.of(delivery_id).expire(delivery_id)
+                    ended.append((Attempt(one.id, one.fence, one.generation, Event.LOST), said))
+            loaded.save(connection)
+            complete(connection, ended, now)
+            return len(ended)
 
+        if not read(self._engine, find):
+            return 0
         return write(self._engine, work, repeatable=True)
 
     def park_foreign(self, destination: str, transport: str) -> int:
         reason = f"it may have been accepted by another transport than {transport}, which cannot tell"
+        query = (
+            select(_deliveries.c.id)
+            .where(_deliveries.c.state.in_(before(Event.GIVEN_UP)), _deliveries.c.destination == destination)
+            .where(_doubted_elsewhere(transport))
+        )
 
-        def work(connection: Connection) -> int:
-            parked = connection.execute(
-                update(_deliveries)
-                .where(
-                    _deliveries.c.state.in_(before(Event.GIVEN_UP)),
-                    _deliveries.c.destination == destination,
-                    _doubted_elsewhere(transport),
-                )
-                .values(
-                    state=after(State.UNKNOWN, Event.GIVEN_UP),
-                    not_before=None,
-                    reason=reason,
-                    updated_at=self._now(connection),
-                )
-            )
-            return parked.rowcount
+        def work(batch: Batch) -> int:
+            parked = [one for one in found if batch.version(one).state in before(Event.GIVEN_UP)]
+            for delivery_id in parked:
+                batch.of(delivery_id).give_up(delivery_id, reason)
+            return len(parked)
 
-        return write(self._engine, work, repeatable=True)
+        found = read(self._engine, lambda connection: list(connection.scalars(query)))
+        return self._change(found, work) if found else 0
+
+    def withdraw(self, run_id: UUID, day: str) -> int:
+        gone = ~exists().where(_rows.c.job_id == run_id, _rows.c.invoice_id == _shown.c.source_id)
+        query = (
+            select(_shown.c.id, _shown.c.delivery_id)
+            .join(_deliveries, _deliveries.c.id == _shown.c.delivery_id)
+            .where(_shown.c.day == day, _shown.c.is_current, _shown.c.withdrawn_at.is_(None), gone)
+            .where(_deliveries.c.state.not_in(OVER))
+        )
+        found = dict(read(self._engine, lambda connection: connection.execute(query).tuples().all()))
+        shown_ids = list(found)
+        for start in range(0, len(shown_ids), WITHDRAWN_AT_ONCE):
+            self._withdraw({one: found[one] for one in shown_ids[start : start + WITHDRAWN_AT_ONCE]})
+        return len(found)
+
+    def _withdraw(self, shown: Mapping[UUID, UUID]) -> None:
+        def work(batch: Batch) -> None:
+            for shown_id, delivery_id in shown.items():
+                history = batch.of(delivery_id)
+                history.withdraw([shown_id])
+                history.review()
+
+        self._change(list(shown.values()), work)
 
     def unknown(self, destination: str, limit: int) -> list[DeliveryRecord]:
         query = (
@@ -211,50 +226,79 @@ class SqlDeliveryLedger:
         rows = read(self._engine, lambda connection: connection.execute(query).mappings().all())
         return {row["id"]: record_of(row) for row in rows}
 
+    def _change(self, delivery_ids: Sequence[UUID], work: Callable[[Batch], T]) -> T:
+        """Let histories change, and keep them."""
+
+        def whole(connection: Connection) -> T:
+            loaded = load(connection, self._now(connection), delivery_ids=delivery_ids)
+            result = work(loaded.batch)
+            loaded.save(connection)
+            return result
+
+        return write(self._engine, whole, repeatable=True)
+
+    def _unraced(self, work: Callable[[Connection], T]) -> T:
+        for _ in range(ROUNDS):
+            try:
+                return write(self._engine, work, repeatable=True)
+            except Raced:
+                continue
+        raise RuntimeError(f"{ROUNDS} races for the same invoices were lost")
+
     def _now(self, connection: Connection) -> datetime:
         return self._clock() if self._clock else database_now(connection)
 
 
 def _settle(connection: Connection, settlements: Sequence[Settlement], now: datetime) -> dict[UUID, DeliveryRecord]:
-    rows = connection.execute(
-        select(_deliveries)
-        .where(_deliveries.c.id.in_([settlement.delivery_id for settlement in settlements]))
-        .order_by(_deliveries.c.id)
-        .with_for_update()
-    ).mappings()
-    records = {row["id"]: record_of(row) for row in rows}
-    doubted = _doubted(connection, settlements)
-    changed, ended = [], []
+    loaded = load(connection, now, delivery_ids={one.delivery_id for one in settlements})
+    attempts = attempts_of(connection, settlements)
+    ended: list[tuple[Attempt, Settlement]] = []
     for settlement in settlements:
-        record = records.get(settlement.delivery_id)
-        if record is not None and (record.id, record.generation) in doubted:
-            settlement = replace(settlement, events=(Event.LOST,), reason=f"{settlement.reason}; {IN_DOUBT}")
-        if record is None or record.fence != settlement.fence:
+        attempt = attempts.get((settlement.delivery_id, settlement.fence))
+        if attempt is None:
             continue
-        events = _possible(record.state, settlement)
-        if events is None:
-            continue
-        records[record.id] = settled = _settled(record, settlement, events, now)
-        changed.append({"delivery": record.id, **{f"new_{name}": getattr(settled, name) for name in _CHANGEABLE}})
-        response = dict(settlement.response) or None
-        ended.append(_ended(record.id, record.fence, events[0], settlement.reason, response, now))
-    if changed:
-        connection.execute(
-            update(_deliveries).where(_deliveries.c.id == bindparam("delivery")).values(_CHANGED), changed
+        completed = loaded.batch.of(settlement.delivery_id).settle(settlement, attempt)
+        if completed is not None and completed != attempt:
+            ended.append((completed, settlement))
+            attempts[settlement.delivery_id, settlement.fence] = completed
+    loaded.save(connection)
+    complete(connection, ended, now)
+    known = [one.delivery_id for one in settlements if one.delivery_id in loaded.versions]
+    return {delivery_id: loaded.batch.version(delivery_id) for delivery_id in known}
+
+
+def _claim(connection: Connection, claim: Claim, now: datetime) -> list[DeliveryRecord]:
+    commit_to_disk(connection)
+    free = (
+        select(_deliveries.c.id)
+        .where(
+            _deliveries.c.id.in_(claim.delivery_ids),
+            _deliveries.c.state.in_(before(Event.CLAIMED)),
+            or_(_deliveries.c.not_before.is_(None), _deliveries.c.not_before <= now),
+            not_(_doubted_elsewhere(claim.transport)),
         )
-        _complete(connection, ended)
+        .with_for_update(skip_locked=True)
+    )
+    claimed = connection.execute(
+        update(_deliveries)
+        .where(_deliveries.c.id.in_(free))  # locked above: nobody changes them before we do
+        .values(
+            state=State.SENDING,
+            run_id=claim.run_id,
+            fence=_deliveries.c.fence + 1,
+            lease_until=now + timedelta(seconds=claim.lease),
+            not_before=None,
+            updated_at=now,
+        )
+        .returning(*_deliveries.c)
+    )
+    records = [record_of(row) for row in claimed.mappings()]
+    begin_attempts(connection, [attempt_row(one, claim.transport, claim.correlation_id, now) for one in records])
     return records
 
 
-def _doubted(connection: Connection, settlements: Sequence[Settlement]) -> set[tuple[UUID, int]]:
-    """Refused deliveries of which an earlier call, under the same idempotency key, may have been accepted."""
-    refused = [settlement.delivery_id for settlement in settlements if settlement.events[0] is Event.REFUSED]
-    if not refused:
-        return set()
-    query = select(_attempts.c.delivery_id, _attempts.c.generation).where(
-        _attempts.c.delivery_id.in_(refused), _attempts.c.outcome == Event.LOST
-    )
-    return {(row.delivery_id, row.generation) for row in connection.execute(query)}
+def _of_state(state: State) -> Any:
+    return select(_deliveries.c.id).where(_deliveries.c.state == state)
 
 
 def _doubted_elsewhere(transport: str) -> ColumnElement[bool]:
@@ -263,62 +307,22 @@ def _doubted_elsewhere(transport: str) -> ColumnElement[bool]:
         _attempts.c.delivery_id == _deliveries.c.id,
         _attempts.c.generation == _deliveries.c.generation,
         _attempts.c.outcome == Event.LOST,
+        _attempts.c.proof.is_(None),
         _attempts.c.transport.is_distinct_from(transport),
     )
 
 
-_CHANGEABLE = ("state", "attempts", "reason", "document_id", "delivered_at", "not_before", "lease_until", "updated_at")
-_CHANGED: dict[str, Any] = {name: bindparam(f"new_{name}") for name in _CHANGEABLE}
+def _audit_forced(connection: Connection, batch: Batch, force: Force, now: datetime) -> None:
+    for was, event in batch.forced:
+        became = batch.version(was.id).state
+        audit(connection, was, event, Actor(force.actor), force.reason, now, became=became)
 
 
-def _possible(state: State, settlement: Settlement) -> tuple[Event, ...] | None:
-    """The events as they apply to the state; None where the first one does not."""
-    if state in before(settlement.events[0]):
-        return settlement.events
-    if settlement.events[0] is Event.ACCEPTED and state in before(Event.FOUND):
-        return (Event.FOUND,)
-    return None
+def _link(connection: Connection, answers: Sequence[Registration]) -> None:
+    """Let each row of the job name its delivery."""
+    linked = {answer.row_id: answer.delivery.id for answer in answers}
+    rows = [{"row": row_id, "delivery": delivery_id} for row_id, delivery_id in linked.items()]
+    connection.execute(_LINK, rows)
 
 
-def _settled(record: DeliveryRecord, settlement: Settlement, events: Sequence[Event], now: datetime) -> DeliveryRecord:
-    state = reduce(after, events, record.state)
-    waits = state is State.WAITING and settlement.delay is not None
-    return replace(
-        record,
-        state=state,
-        attempts=record.attempts + (events[0] in CHARGED),
-        reason=settlement.reason or None,
-        document_id=settlement.document_id or record.document_id,
-        delivered_at=now if state is State.DELIVERED else record.delivered_at,
-        not_before=now + timedelta(seconds=settlement.delay or 0) if waits else None,
-        lease_until=None,
-        updated_at=now,
-    )
-
-
-def _ended(
-    delivery_id: UUID, fence: int, outcome: Event, reason: str, response: dict[str, Any] | None, now: datetime
-) -> dict[str, Any]:
-    return {
-        "delivery": delivery_id,
-        "attempt": fence,
-        "new_outcome": outcome,
-        "new_reason": reason or None,
-        "new_response": response,
-        "new_finished_at": now,
-    }
-
-
-def _complete(connection: Connection, ended: Sequence[Mapping[str, Any]]) -> None:
-    """Write how attempts ended, once: what stands there stays."""
-    if ended:
-        connection.execute(
-            update(_attempts)
-            .where(
-                _attempts.c.delivery_id == bindparam("delivery"),
-                _attempts.c.fence == bindparam("attempt"),
-                _attempts.c.outcome.is_(None),
-            )
-            .values({name: bindparam(f"new_{name}") for name in ("outcome", "reason", "response", "finished_at")}),
-            ended,
-        )
+_LINK = update(_rows).where(_rows.c.id == bindparam("row")).values(delivery_id=bindparam("delivery"))

@@ -7,31 +7,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, cast
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, Engine, Table, select, update
+from sqlalchemy import Connection, Engine, Table, select
 
+from clearfacts_assets.invoices.delivery_model import AsSeen, DeliveryRecord
+from clearfacts_assets.invoices.history import Shown
 from clearfacts_assets.invoices.inquiries import DocumentState
-from clearfacts_assets.invoices.lifecycle import (
-    MAY_BE_ACCEPTED,
-    AnotherVersionIsOpen,
-    Event,
-    ForbiddenTransition,
-    State,
-    Verdict,
-    after,
-    before,
-)
-from clearfacts_assets.invoices.model import InvoiceStatus
-from clearfacts_assets.invoices.ports import DeliveryRecord
+from clearfacts_assets.invoices.lifecycle import State, Verdict
 from clearfacts_assets.storage.audit import Actor
 from clearfacts_assets.storage.database import reading, write
 from clearfacts_assets.storage.delivered_documents import document_of
-from clearfacts_assets.storage.delivery_rows import audit, record_of, resent
+from clearfacts_assets.storage.delivery_rows import audit, record_of
+from clearfacts_assets.storage.following import follow_verdicts, sent_by
+from clearfacts_assets.storage.histories import Loaded, load, shown_of, wishes_of
 from clearfacts_assets.storage.paging import NEWEST_FIRST, Page, Span, page_of, page_size
 from clearfacts_assets.storage.tables import AuditLog, Delivery, DeliveryAttempt, InvoiceRow, Job
-
-UNSENT = frozenset({State.READY, State.WAITING, State.HELD})  # versions that never leave once another one is resent
 
 _deliveries = cast(Table, Delivery.__table__)
 
@@ -57,6 +48,9 @@ class Attempt:
     content_sha256: str
     correlation_id: str | None
     transport: str | None
+    proof: str | None  # accepted, where that was said after the outcome had been written
+    proof_response: dict[str, Any] | None
+    proved_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +82,8 @@ class DeliveryDetail:
     decisions: Sequence[Decision]
     seen: Sequence[Seen]
     document: DocumentState | None  # what Clearfacts said of it later; None where it was never asked
+    versions: Sequence[DeliveryRecord]  # of the same invoice, this one among them
+    shown: Sequence[Shown]  # under which of the source's ids the source has shown it
 
 
 class DeliveryReview:
@@ -151,96 +147,76 @@ class DeliveryReview:
                 [Decision(**dict(row)) for row in decisions],
                 [Seen(**dict(row)) for row in seen],
                 document_of(connection, delivery_id),
+                _versions(connection, record),
+                shown_of(connection, [delivery_id]),
             )
 
     def resolve(
-        self, delivery_id: UUID, verdict: Verdict, *, reason: str, actor: Actor | str, now: datetime
+        self,
+        delivery_id: UUID,
+        verdict: Verdict,
+        *,
+        reason: str,
+        actor: Actor | str,
+        now: datetime,
+        seen: AsSeen | None = None,
+        wish: str | None = None,
     ) -> DeliveryRecord:
         """Carry out a person's verdict, in one transaction with its audit entry.
 
         ``delivered``: it has arrived; the row of the job that tried last is sent, others are duplicates. ``resend``:
-        it leaves with the next run that meets it, under a new idempotency key; older versions of it that have not
-        left never will. ``waive``: it will not be sent, the rows that waited for it are failed. Raises
-        DeliveryNotFound; ForbiddenTransition where the life cycle knows no such edge, as while it is being sent;
-        AnotherVersionIsOpen where another version may be accepted just now; ValueError without a reason or an actor.
+        it leaves with the next run of its day, under a new idempotency key; other versions of it that have not left
+        never will. ``send_again``: the same for what is delivered. ``waive``: it will not be sent, the rows that
+        waited for it are failed. ``seen`` is how the person saw it, ``wish`` an id under which this verdict is carried
+        out once: when it comes again, nothing changes.
+
+        Raises DeliveryNotFound; Outdated where it is not as it was seen any more; ForbiddenTransition where the life
+        cycle knows no such edge, as while it is being sent; AnotherVersionIsOpen where another version may be accepted
+        just now; ValueError without a reason or an actor.
         """
         who = Actor(actor) if isinstance(actor, str) else actor
         if not reason.strip() or not who.name.strip():
             raise ValueError("a verdict needs a reason and somebody who gives it")
 
         def work(connection: Connection) -> DeliveryRecord:
-            record = _read(connection, delivery_id, lock=True)
-            _apply(connection, record, verdict.event, who, reason, now)
-            if verdict is Verdict.RESEND:
-                why = f"revision {record.revision} is sent instead: {reason}"
-                for other in _other_versions(connection, record):
-                    if other.state in MAY_BE_ACCEPTED:
-                        raise AnotherVersionIsOpen(other.revision, other.state)
-                    if other.state in UNSENT:
-                        _apply(connection, other, Event.DISMISSED, who, why, now)
-            return _read(connection, delivery_id)
+            loaded = load(connection, now, delivery_ids=[delivery_id])
+            if delivery_id not in loaded.versions:
+                raise DeliveryNotFound(delivery_id)
+            was, digest = loaded.batch.version(delivery_id), loaded.batch.of(delivery_id).key.digest
+            if wish is not None and wishes_of(connection, wish, [digest]):
+                return was
+            name = wish or f"verdict:{uuid4()}"
+            note = f"{verdict.event} by {who.name}: {reason}"
+            loaded.batch.of(delivery_id).judge(delivery_id, verdict, seen=seen, note=note, wish=name)
+            loaded.batch.granted.append((name, digest, delivery_id))
+            loaded.save(connection)
+            _settle_rows(connection, loaded, delivery_id, now)
+            others = {one.id: one.state for one in loaded.changed() if one.id != delivery_id}
+            became = loaded.batch.version(delivery_id)
+            audit(connection, was, verdict.event, who, reason, now, became=became.state, others=others)
+            return became
 
         return write(self._engine, work)
 
 
-def _read(connection: Connection, delivery_id: UUID, *, lock: bool = False) -> DeliveryRecord:
-    query = select(_deliveries).where(_deliveries.c.id == delivery_id)
-    row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
+def _read(connection: Connection, delivery_id: UUID) -> DeliveryRecord:
+    row = connection.execute(select(_deliveries).where(_deliveries.c.id == delivery_id)).mappings().one_or_none()
     if row is None:
         raise DeliveryNotFound(delivery_id)
     return record_of(row)
 
 
-def _other_versions(connection: Connection, record: DeliveryRecord) -> list[DeliveryRecord]:
-    # All of them are locked, whatever their state: none can be claimed or settled while this is decided.
-    query = (
-        select(_deliveries)
-        .where(_deliveries.c.key_digest == record.key.digest, _deliveries.c.id != record.id)
-        .order_by(_deliveries.c.revision)
-        .with_for_update()
-    )
+def _versions(connection: Connection, record: DeliveryRecord) -> list[DeliveryRecord]:
+    query = select(_deliveries).where(_deliveries.c.key_digest == record.key.digest).order_by(_deliveries.c.revision)
     return [record_of(row) for row in connection.execute(query).mappings()]
 
 
-def _apply(
-    connection: Connection, record: DeliveryRecord, event: Event, actor: Actor, reason: str, now: datetime
-) -> None:
-    if record.state not in before(event):
-        raise ForbiddenTransition(record.state, event)
-    note = f"{event} by {actor.name}: {reason}"
-    if event is Event.RESENT:
-        values = resent(record, note, now)
-    else:
-        values = {"state": after(record.state, event), "not_before": None, "reason": note, "updated_at": now}
-        values["held_for"] = None
-    if event is Event.CONFIRMED:
-        values["delivered_at"] = now
-    connection.execute(update(_deliveries).where(_deliveries.c.id == record.id).values(values))
-    audit(connection, record, event, actor, reason, now)
-    _settle_rows(connection, record, event, note, now)
-
-
-def _settle_rows(connection: Connection, record: DeliveryRecord, event: Event, note: str, now: datetime) -> None:
-    """The rows that waited for the delivery follow the verdict."""
-    waiting = update(InvoiceRow).where(InvoiceRow.delivery_id == record.id, InvoiceRow.status == InvoiceStatus.PENDING)
-    if event is Event.RESENT:
-        message = f"leaves with the next run of its day; {note}"
-        connection.execute(waiting.values(error_message=message, updated_at=now))
-        return
-    if event is Event.CONFIRMED:
-        # It was the last job to try that got it there; every other row is one of a delivery that is counted already.
-        first = (
-            select(InvoiceRow.id)
-            .where(
-                InvoiceRow.delivery_id == record.id,
-                InvoiceRow.job_id == record.run_id,
-                InvoiceRow.status == InvoiceStatus.PENDING,
-            )
-            .order_by(InvoiceRow.invoice_id)
-            .limit(1)
-            .scalar_subquery()
-        )
-        sent = {"status": InvoiceStatus.SENT, "error_message": None, "processed_at": now, "updated_at": now}
-        connection.execute(update(InvoiceRow).where(InvoiceRow.id == first).values(sent))
-    status = InvoiceStatus.DUPLICATE if event is Event.CONFIRMED else InvoiceStatus.FAILED
-    connection.execute(waiting.values(status=status, error_message=note, processed_at=now, updated_at=now))
+def _settle_rows(connection: Connection, loaded: Loaded, delivery_id: UUID, now: datetime) -> None:
+    """The rows that waited for the versions follow the verdict."""
+    changed = {one.id: (one.state, one.reason) for one in loaded.changed()}
+    state, reason = changed[delivery_id]
+    if state is State.READY:
+        changed[delivery_id] = state, f"leaves with the next run of its day; {reason}"
+    if state is State.DELIVERED:
+        sent_by(connection, delivery_id, loaded.batch.version(delivery_id).run_id, now)
+    follow_verdicts(connection, changed, now)

@@ -1,66 +1,52 @@
-"""Between a delivery and its rows: what the ledger and people's decisions write."""
+"""Between the ledger's words and its rows: deliveries, attempts, what the source shows, and audited decisions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, Table, update
+from sqlalchemy import Connection
 
-from clearfacts_assets.invoices.lifecycle import Event, State, after, before
+from clearfacts_assets.invoices.delivery_model import DeliveryRecord
+from clearfacts_assets.invoices.history import Attempt, Shown
+from clearfacts_assets.invoices.lifecycle import Event, State
 from clearfacts_assets.invoices.model import DocumentType, InvoiceKey
-from clearfacts_assets.invoices.ports import HELD_FOR_RECEIVER, DeliveryRecord
 from clearfacts_assets.storage.audit import Actor, record
-from clearfacts_assets.storage.tables import Delivery
-
-_deliveries = cast(Table, Delivery.__table__)
 
 KEY = ("destination", "receiver", "supplier", "document_type", "number", "issue_year")
-PLAIN = (
-    *("id", "revision", "content_sha256", "generation", "attempts", "fence", "run_id", "lease_until", "not_before"),
-    *("document_id", "reason", "created_at", "updated_at", "delivered_at", "held_for"),
+PLAIN = tuple(name for name in DeliveryRecord.__dataclass_fields__ if name not in ("key", "state"))
+CHANGEABLE = (
+    "state",
+    *(name for name in PLAIN if name not in ("id", "revision", "content_sha256", "created_at", "fence", "run_id")),
 )
+SHOWN = tuple(Shown.__dataclass_fields__)
 
 
-def first_event(revisions: Sequence[DeliveryRecord]) -> Event:
-    """What brings a key with content that none of its revisions has."""
-    if not revisions:
-        return Event.REGISTERED
-    refused = all(record.state is State.REJECTED for record in revisions)
-    return Event.CORRECTED if refused else Event.CHANGED
+def record_of(row: Mapping[str, Any] | Any) -> DeliveryRecord:
+    """A delivery from its row."""
+    key = {name: row[name] for name in KEY}
+    key["document_type"] = DocumentType(key["document_type"])
+    return DeliveryRecord(key=InvoiceKey(**key), state=State(row["state"]), **{name: row[name] for name in PLAIN})
 
 
-def new_record(
-    key: InvoiceKey, content_sha256: str, revisions: Sequence[DeliveryRecord], event: Event, now: datetime
-) -> DeliveryRecord:
-    """The delivery that a new key, or new content under a known key, begins."""
-    reason = None
-    if event is Event.CHANGED:
-        earlier = revisions[-1]
-        reason = f"this number came before with other content (revision {earlier.revision}, {earlier.state})"
-    return DeliveryRecord(
-        id=uuid4(),
-        key=key,
-        revision=len(revisions) + 1,
-        content_sha256=content_sha256,
-        state=after(None, event),
-        generation=1,
-        attempts=0,
-        fence=0,
-        run_id=None,
-        lease_until=None,
-        not_before=None,
-        document_id=None,
-        reason=reason,
-        created_at=now,
-        updated_at=now,
-        delivered_at=None,
-    )
+def values_of(record: DeliveryRecord) -> dict[str, Any]:
+    """The row of a delivery."""
+    return {
+        **{name: getattr(record, name) for name in PLAIN},
+        **{name: getattr(record.key, name) for name in KEY},
+        "key_digest": record.key.digest,
+        "state": record.state,
+    }
 
 
-def attempt_of(record: DeliveryRecord, transport: str, correlation_id: str, now: datetime) -> dict[str, Any]:
+def changes_of(record: DeliveryRecord) -> dict[str, Any]:
+    """What may change of a delivery, under the names that the ledger's statement binds."""
+    return {"delivery": record.id, **{f"new_{name}": getattr(record, name) for name in CHANGEABLE}}
+
+
+def attempt_row(record: DeliveryRecord, transport: str, correlation_id: str, now: datetime) -> dict[str, Any]:
     """The row of the attempt that a claim begins."""
     return {
         "id": uuid4(),
@@ -75,55 +61,39 @@ def attempt_of(record: DeliveryRecord, transport: str, correlation_id: str, now:
     }
 
 
-def resent(delivery: DeliveryRecord, reason: str, now: datetime) -> dict[str, Any]:
-    """What a person's resend changes: another generation, which may be accepted beside an earlier one."""
-    return {
-        "state": after(delivery.state, Event.RESENT),
-        "generation": delivery.generation + 1,
-        "attempts": 0,
-        "not_before": None,
-        "held_for": None,
-        "document_id": None,
-        "delivered_at": None,
-        "reason": reason,
-        "updated_at": now,
-    }
-
-
-def hold(connection: Connection, reasons: Mapping[UUID, str], now: datetime) -> None:
-    """Hold for their receivers what may be claimed of these."""
-    for reason in sorted(set(reasons.values())):  # one for each receiver
-        delivery_ids = [delivery_id for delivery_id, why in reasons.items() if why == reason]
-        connection.execute(
-            update(_deliveries)
-            .where(_deliveries.c.id.in_(delivery_ids), _deliveries.c.state.in_(before(Event.UNRECOGNISED)))
-            .values(
-                state=after(State.READY, Event.UNRECOGNISED),
-                held_for=HELD_FOR_RECEIVER,
-                reason=reason,
-                not_before=None,
-                updated_at=now,
-            )
-        )
-
-
-def release(connection: Connection, delivery_ids: Sequence[UUID], now: datetime) -> None:
-    """Make ready what is held for its receiver of these."""
-    connection.execute(
-        update(_deliveries)
-        .where(
-            _deliveries.c.id.in_(delivery_ids),
-            _deliveries.c.state.in_(before(Event.RECOGNISED)),
-            _deliveries.c.held_for == HELD_FOR_RECEIVER,
-        )
-        .values(state=after(State.HELD, Event.RECOGNISED), held_for=None, reason=None, updated_at=now)
+def attempt_of(row: Mapping[str, Any] | Any) -> Attempt:
+    """An attempt from its row."""
+    outcome, proof = row["outcome"], row["proof"]
+    return Attempt(
+        row["delivery_id"],
+        row["fence"],
+        row["generation"],
+        Event(outcome) if outcome else None,
+        Event(proof) if proof else None,
     )
 
 
+def shown_from(row: Mapping[str, Any] | Any) -> Shown:
+    """What the source shows, from its row."""
+    return Shown(**{name: row[name] for name in SHOWN})
+
+
+def shown_row(shown: Shown) -> dict[str, Any]:
+    return {name: getattr(shown, name) for name in SHOWN}
+
+
 def audit(
-    connection: Connection, delivery: DeliveryRecord, event: Event, actor: Actor, reason: str, now: datetime
+    connection: Connection,
+    delivery: DeliveryRecord,
+    event: Event,
+    actor: Actor,
+    reason: str,
+    now: datetime,
+    *,
+    became: State,
+    others: Mapping[UUID, str] | None = None,
 ) -> None:
-    """Record a person's decision about a delivery, with what it was before."""
+    """Record a person's decision about a delivery, with what it was before and what became of other versions."""
     then = {
         "number": delivery.key.number,
         "state": delivery.state,
@@ -138,27 +108,7 @@ def audit(
         resource_type="delivery",
         resource_id=str(delivery.id),
         before=then,
-        after={"state": after(delivery.state, event)},
+        after={"state": became, **({"other_versions": dict(others)} if others else {})},
         reason=reason,
         now=now,
-    )
-
-
-def record_of(row: Mapping[str, Any] | Any) -> DeliveryRecord:
-    """A delivery from its row."""
-    key = {name: row[name] for name in KEY}
-    key["document_type"] = DocumentType(key["document_type"])
-    return DeliveryRecord(key=InvoiceKey(**key), state=State(row["state"]), **{name: row[name] for name in PLAIN})
-
-
-def values_of(record: DeliveryRecord) -> dict[str, Any]:
-    """The row of a delivery."""
-    values: dict[str, Any] = {name: getattr(record, name) for name in PLAIN}
-    return (
-        values
-        | {name: getattr(record.key, name) for name in KEY}
-        | {
-            "key_digest": record.key.digest,
-            "state": record.state,
-        }
     )

@@ -7,16 +7,17 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Table, and_, select
+from sqlalchemy import Connection, Row, Table, and_, bindparam, or_, select, update
 
-from clearfacts_assets.invoices.lifecycle import FINAL, State
+from clearfacts_assets.invoices.delivery_model import DeliveryResult
+from clearfacts_assets.invoices.lifecycle import OVER, Event, State
 from clearfacts_assets.invoices.model import InvoiceStatus
-from clearfacts_assets.invoices.ports import DeliveryResult
+from clearfacts_assets.invoices.outcomes import MEANING
 from clearfacts_assets.storage.jobs import FINISHED
 from clearfacts_assets.storage.tables import Delivery, DeliveryAttempt, InvoiceRow, Job
 
-SETTLED = FINAL | {State.REJECTED}
 SETTLES_EARLIER_ROWS = frozenset({InvoiceStatus.SENT, InvoiceStatus.FAILED})
+MAY_HAVE_SENT = (Event.ACCEPTED, Event.LOST)  # outcomes of attempts by which a delivered version got there
 
 _rows = cast(Table, InvoiceRow.__table__)
 _deliveries = cast(Table, Delivery.__table__)
@@ -35,7 +36,7 @@ def jobs_behind(connection: Connection, job_id: UUID) -> list[UUID]:
     behind = {
         row.job_id
         for row in connection.execute(query)
-        if row.state in SETTLED and (row.job_id == job_id or row.status in FINISHED)
+        if row.state in OVER and (row.job_id == job_id or row.status in FINISHED)
     }
     return sorted(behind)
 
@@ -52,12 +53,13 @@ def followed(connection: Connection, job_id: UUID) -> list[DeliveryResult]:
                 DeliveryAttempt.delivery_id == _deliveries.c.id,
                 DeliveryAttempt.fence == _deliveries.c.fence,
                 DeliveryAttempt.run_id == job_id,
+                or_(DeliveryAttempt.outcome.is_(None), DeliveryAttempt.outcome.in_(MAY_HAVE_SENT)),
             ),
         )
         .where(
             _rows.c.job_id == job_id,
             _rows.c.status == InvoiceStatus.PENDING,
-            _deliveries.c.state.in_(SETTLED),
+            _deliveries.c.state.in_(OVER),
         )
         .order_by(_rows.c.invoice_id)
     )
@@ -89,12 +91,52 @@ def waiting_elsewhere(
     return waited
 
 
+def follow_verdicts(connection: Connection, versions: Mapping[UUID, tuple[State, str | None]], now: datetime) -> None:
+    """Settle the rows that waited for versions which a person's verdict has settled, or say why they wait on."""
+    for delivery_id, (state, reason) in versions.items():
+        meaning = MEANING[state]
+        status = meaning.waited
+        processed = None if status is InvoiceStatus.PENDING else now
+        connection.execute(
+            _WAITED,
+            {"which": delivery_id, "became": status, "why": reason, "done": processed, "at": now},
+        )
+
+
+def sent_by(connection: Connection, delivery_id: UUID, job_id: UUID | None, now: datetime) -> None:
+    """It was the last job to try that got it there: its first row is the one that was sent."""
+    first = (
+        select(_rows.c.id)
+        .where(
+            _rows.c.delivery_id == delivery_id,
+            _rows.c.job_id == job_id,
+            _rows.c.status == InvoiceStatus.PENDING,
+        )
+        .order_by(_rows.c.invoice_id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    sent = {"status": InvoiceStatus.SENT, "error_message": None, "processed_at": now, "updated_at": now}
+    connection.execute(update(_rows).where(_rows.c.id == first).values(sent))
+
+
+_WAITED = (
+    update(_rows)
+    .where(_rows.c.delivery_id == bindparam("which"), _rows.c.status == InvoiceStatus.PENDING)
+    .values(
+        status=bindparam("became"),
+        error_message=bindparam("why"),
+        processed_at=bindparam("done"),
+        updated_at=bindparam("at"),
+    )
+)
+
+
 def _followed(row: Row[Any], *, counted: bool) -> DeliveryResult:
     """What a settled delivery means for a row; ``counted`` if another row of the job is the one that was sent."""
-    if row.state == State.REJECTED:
-        return DeliveryResult(row.id, InvoiceStatus.FAILED, row.delivery_id, row.reason or "refused")
-    if row.state == State.WAIVED:
-        return DeliveryResult(row.id, InvoiceStatus.FAILED, row.delivery_id, row.reason or "a person waived it")
-    if row.attempt_id is not None and not counted:
+    state = State(row.state)
+    if state is State.DELIVERED and row.attempt_id is not None and not counted:
         return DeliveryResult(row.id, InvoiceStatus.SENT, row.delivery_id, response=row.response or {})
-    return DeliveryResult(row.id, InvoiceStatus.DUPLICATE, row.delivery_id, "delivered by another row, job or person")
+    meaning = MEANING[state]
+    words = "delivered by another row, job or person" if state is State.DELIVERED else row.reason or meaning.words
+    return DeliveryResult(row.id, meaning.waited, row.delivery_id, words)

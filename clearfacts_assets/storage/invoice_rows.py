@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Row
 
+from clearfacts_assets.invoices.delivery_model import HELD_FOR_VALIDATION, Barrier
 from clearfacts_assets.invoices.lifecycle import State
 from clearfacts_assets.invoices.model import (
     Decision,
@@ -35,6 +36,7 @@ WHY_KNOWN = {
     State.DELIVERED: "this content was delivered before",
     State.WAIVED: "a person decided that this content is not sent",
 }
+LONGEST_ADDITION = 24  # characters of " (revision 12)", and such
 
 
 def newest_of_each(documents: Sequence[SourceDocument]) -> tuple[dict[str, SourceDocument], int]:
@@ -122,6 +124,15 @@ def head_of(invoice: Invoice | None) -> dict[str, Any]:
     }
 
 
+def barrier_of(row: Row[Any]) -> Barrier | None:
+    """What validation put in the way: a person decides."""
+    if row.decision != Decision.HOLD:
+        return None
+    return Barrier(
+        HELD_FOR_VALIDATION, f"validation leaves it to a person: {row.error_message or 'no reason was noted'}"
+    )
+
+
 def invoice_of(row: Row[Any]) -> Invoice:
     """The head as far as a delivery needs it: profile and customization stay in the document."""
     return Invoice(
@@ -137,9 +148,33 @@ def invoice_of(row: Row[Any]) -> Invoice:
     )
 
 
+def row_of_version(
+    row: Mapping[str, Any], job_id: UUID, revision: int, taken: Collection[str], now: datetime
+) -> dict[str, Any]:
+    """The row under which a job sends a version that the ledger has: as the newest row of that version has it."""
+    invoice_id = row["invoice_id"]
+    if invoice_id in taken:  # the job has another version under the same id
+        invoice_id = f"{invoice_id[: LONGEST_INVOICE_ID - LONGEST_ADDITION]} (revision {revision})"
+    return {
+        **row,
+        "id": uuid4(),
+        "job_id": job_id,
+        "invoice_id": invoice_id,
+        "ubl_data": None,
+        "status": InvoiceStatus.PENDING,
+        "decision": Decision.ACCEPT,
+        "error_message": None,
+        "clearfacts_response": None,
+        "processed_at": None,
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
 def copy_of(row: Mapping[str, Any], job_id: UUID, now: datetime, *, validated: bool) -> dict[str, Any]:
     """An earlier job's row as a later job starts with it."""
     copy = {**row, "id": uuid4(), "job_id": job_id, "created_at": now, "updated_at": now, "clearfacts_response": None}
+    copy["ubl_data"] = None  # the document stays where it is, and is found there by its hash
     if row["status"] == InvoiceStatus.DUPLICATE and row["ubl_data"] is None:
         return copy
     refused_before_validation = row["status"] == InvoiceStatus.FAILED and row["report"] is None
@@ -149,7 +184,7 @@ def copy_of(row: Mapping[str, Any], job_id: UUID, now: datetime, *, validated: b
         copy |= dict.fromkeys(VERDICT)
     rejected = copy["decision"] == Decision.REJECT
     return copy | {
-        "delivery_id": None,
+        "delivery_id": row["delivery_id"] if validated else None,
         "status": InvoiceStatus.FAILED if rejected else InvoiceStatus.PENDING,
         "error_message": row["error_message"] if rejected or copy["decision"] == Decision.HOLD else None,
         "processed_at": now if rejected else None,

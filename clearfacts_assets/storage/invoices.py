@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -10,32 +10,53 @@ from operator import attrgetter
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, Row, Select, Table, bindparam, func, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Row,
+    Select,
+    Table,
+    bindparam,
+    func,
+    select,
+    update,
+)
 
+from clearfacts_assets.invoices.delivery_model import Candidate, DeliveryResult
 from clearfacts_assets.invoices.lifecycle import FINAL, State
 from clearfacts_assets.invoices.model import Decision, InvoiceStatus, Report, SourceDocument
-from clearfacts_assets.invoices.ports import Candidate, DeliveryResult
 from clearfacts_assets.storage.database import insert_into, read, reading, write
 from clearfacts_assets.storage.documents import stored
 from clearfacts_assets.storage.following import SETTLES_EARLIER_ROWS, followed, jobs_behind, waiting_elsewhere
 from clearfacts_assets.storage.invoice_rows import (
     HEAD,
     VERDICT,
-    copy_of,
+    barrier_of,
+    bounded_id,
     invoice_of,
     new_row,
     newest_of_each,
     replaces,
     verdict_of,
 )
-from clearfacts_assets.storage.jobs import whole_day_came_again
 from clearfacts_assets.storage.paging import NEWEST_FIRST, Listing, Page, Span, page_of, page_size
-from clearfacts_assets.storage.tables import Delivery, InvoiceRow, Job
+from clearfacts_assets.storage.tables import Delivery, InvoiceRow, Job, SourceVersion
 
 COPIED_AT_ONCE = 200
+TAKEN_AT_ONCE = 200
 
 _rows = cast(Table, InvoiceRow.__table__)
 _deliveries = cast(Table, Delivery.__table__)
+_shown = cast(Table, SourceVersion.__table__)
+_holds = _rows.alias("holds_the_document")
+# A document stands once; rows of later jobs with the same content find it by its hash.
+_CONTENT_OF = func.coalesce(
+    _rows.c.ubl_data,
+    select(_holds.c.ubl_data)
+    .where(_holds.c.content_sha256 == _rows.c.content_sha256, _holds.c.ubl_data.is_not(None))
+    .limit(1)
+    .scalar_subquery(),
+)
 _CONTENT = ("ubl_data", "content_sha256", "source_updated_at", "status", "error_message", "delivery_id")
 
 
@@ -108,8 +129,9 @@ class InvoiceRepository:
         """Keep what a source handed over, in one transaction.
 
         A document with a problem is failed. The same invoice again replaces its row where its content is another one
-        and not older, unless the row is on its way already. With ``skip_delivered``, content that the ledger knows as
-        delivered or waived is a duplicate at once, and is not stored a second time.
+        and not older, unless the row is on its way already. With ``skip_delivered``, what the ledger knows as
+        delivered or waived, and the source still shows under the same id, is a duplicate at once, and is not stored a
+        second time.
         """
         newest, repeated = newest_of_each(documents)
         if not newest:
@@ -117,12 +139,12 @@ class InvoiceRepository:
         incoming = [(document, stored(document.content)) for document in newest.values()]
 
         def work(connection: Connection) -> Stored:
-            settled = self._settled(connection, [text.sha256 for _, text in incoming]) if skip_delivered else {}
+            settled = self._settled(connection, set(newest)) if skip_delivered else {}
             known = _content_of(connection, job_id, list(newest))
             counts = {"new": 0, "repeated": repeated, "replaced": 0, "unusable": 0, "known": 0}
             values = []
             for document, text in incoming:
-                row = new_row(job_id, document, text, settled.get(text.sha256), now)
+                row = new_row(job_id, document, text, settled.get((bounded_id(document.invoice_id), text.sha256)), now)
                 before = known.get(row["invoice_id"])
                 if before is not None and not replaces(row, before):
                     counts["repeated"] += 1
@@ -136,24 +158,27 @@ class InvoiceRepository:
 
         return write(self._engine, work, repeatable=True)
 
-    def _settled(self, connection: Connection, hashes: Sequence[str]) -> dict[str, tuple[UUID, State]]:
-        # By the hash alone: with the states in the question, SQLite walks through all that was ever delivered.
-        query = select(_deliveries.c.content_sha256, _deliveries.c.id, _deliveries.c.state).where(
-            _deliveries.c.content_sha256.in_(set(hashes)), _deliveries.c.destination == self._destination
+    def _settled(
+        self, connection: Connection, source_ids: Collection[str]
+    ) -> dict[tuple[str, str], tuple[UUID, State]]:
+        """What the source showed last under its ids, by id and content, where that is settled for good."""
+        # Without the states in the question: SQLite would walk through all that was ever delivered.
+        query = (
+            select(_shown.c.source_id, _deliveries.c.content_sha256, _deliveries.c.id, _deliveries.c.state)
+            .join(_deliveries, _deliveries.c.id == _shown.c.delivery_id)
+            .where(_shown.c.source_id.in_(source_ids), _shown.c.is_current, _shown.c.withdrawn_at.is_(None))
+            .where(_deliveries.c.destination == self._destination)
         )
-        found = [(row.content_sha256, row.id, State(row.state)) for row in connection.execute(query)]
-        return {sha256: (delivery_id, state) for sha256, delivery_id, state in found if state in FINAL}
+        found = [((row.source_id, row.content_sha256), (row.id, State(row.state))) for row in connection.execute(query)]
+        return {shown: (delivery_id, state) for shown, (delivery_id, state) in found if state in FINAL}
 
     def batches_to_validate(self, job_id: UUID, size: int) -> Iterator[list[DocumentRow]]:
         """The job's rows without a decision, in the order of their ids. Rows may be written between two batches."""
-        query = select(_rows.c.id, _rows.c.invoice_id, _rows.c.ubl_data).where(
-            _rows.c.job_id == job_id,
-            _rows.c.status == InvoiceStatus.PENDING,
-            _rows.c.decision.is_(None),
-            _rows.c.ubl_data.is_not(None),
+        query = select(_rows.c.id, _rows.c.invoice_id, _CONTENT_OF.label("content")).where(
+            _rows.c.job_id == job_id, _rows.c.status == InvoiceStatus.PENDING, _rows.c.decision.is_(None)
         )
         for batch in self._batches(query, size):
-            yield [DocumentRow(row.id, row.invoice_id, row.ubl_data.encode("utf-8")) for row in batch]
+            yield [DocumentRow(row.id, row.invoice_id, row.content.encode("utf-8")) for row in batch if row.content]
 
     def record_reports(
         self, job_id: UUID, reports: Sequence[tuple[UUID, Report, Mapping[str, Any]]], *, now: datetime
@@ -165,20 +190,35 @@ class InvoiceRepository:
         )
         self._update_many(statement, values)
 
-    def batches_to_deliver(self, job_id: UUID, size: int) -> Iterator[list[Candidate]]:
-        """The job's accepted rows that are still pending, in the order of their ids."""
-        query = select(
-            _rows.c.id, _rows.c.invoice_id, _rows.c.ubl_data, _rows.c.content_sha256, *(_rows.c[name] for name in HEAD)
-        ).where(
+    def batches_to_deliver(
+        self, job_id: UUID, size: int, day_of: Callable[[datetime | None], str | None] = lambda moment: None
+    ) -> Iterator[list[Candidate]]:
+        """The job's rows that are still pending and were not rejected, in the order of their ids.
+
+        ``day_of`` says whose day an invoice is that the source changed at a moment.
+        """
+        names = ("id", "invoice_id", "content_sha256", "source_updated_at", "decision", "error_message", "delivery_id")
+        query = select(*(_rows.c[name] for name in (*names, *HEAD)), _CONTENT_OF.label("content")).where(
             _rows.c.job_id == job_id,
             _rows.c.status == InvoiceStatus.PENDING,
-            _rows.c.decision == Decision.ACCEPT,
-            _rows.c.ubl_data.is_not(None),
+            _rows.c.decision.in_((Decision.ACCEPT, Decision.HOLD)),
+            _rows.c.number.is_not(None),
         )
         for batch in self._batches(query, size):
             yield [
-                Candidate(row.id, row.invoice_id, invoice_of(row), row.ubl_data.encode("utf-8"), row.content_sha256)
+                Candidate(
+                    row_id=row.id,
+                    invoice_id=row.invoice_id,
+                    invoice=invoice_of(row),
+                    content=row.content.encode("utf-8"),
+                    content_sha256=row.content_sha256,
+                    updated_at=row.source_updated_at,
+                    day=day_of(row.source_updated_at),
+                    barrier=barrier_of(row),
+                    delivery_id=row.delivery_id,
+                )
                 for row in batch
+                if row.content
             ]
 
     def record_results(self, job_id: UUID, results: Sequence[DeliveryResult], *, now: datetime) -> None:
@@ -219,47 +259,6 @@ class InvoiceRepository:
             self.record_results(behind, results, now=now)
         return sum(len(results) for results in found.values())
 
-    def carry_over(self, job_id: UUID, partition_key: str, *, now: datetime, validated: bool = False) -> int:
-        """Copy the partition's newest rows of earlier jobs into a job that retrieves nothing itself.
-
-        With ``validated``, decisions and reports come along; otherwise the rows wait for validation. Rows that were
-        sent are pending again, and the ledger knows them. What the ledger never met and the ERP withdrew stays behind.
-        Returns the number of rows copied.
-        """
-        ranked = (
-            select(
-                _rows.c.id,
-                _rows.c.invoice_id,
-                func.row_number()
-                .over(
-                    partition_by=_rows.c.invoice_id,
-                    order_by=[func.coalesce(_rows.c.source_updated_at, now).desc(), _rows.c.created_at.desc()],
-                )
-                .label("place"),
-            )
-            .join(Job, Job.id == _rows.c.job_id)
-            .where(
-                Job.partition_key == partition_key,
-                Job.id != job_id,
-                or_(_rows.c.delivery_id.is_not(None), ~whole_day_came_again()),
-            )
-            .subquery()
-        )
-        with reading(self._engine) as connection:
-            newest = list(connection.execute(select(ranked.c.id).where(ranked.c.place == 1)).scalars())
-        for start in range(0, len(newest), COPIED_AT_ONCE):
-            self._copy(job_id, newest[start : start + COPIED_AT_ONCE], now, validated=validated)
-        return len(newest)
-
-    def _copy(self, job_id: UUID, row_ids: Sequence[UUID], now: datetime, *, validated: bool) -> None:
-        def work(connection: Connection) -> None:
-            rows = connection.execute(select(_rows).where(_rows.c.id.in_(row_ids))).mappings()
-            copies = [copy_of(dict(row), job_id, now, validated=validated) for row in rows]
-            if copies:
-                connection.execute(insert_into(connection, _rows).on_conflict_do_nothing(), copies)
-
-        write(self._engine, work, repeatable=True)
-
     def list(
         self,
         *,
@@ -286,8 +285,9 @@ class InvoiceRepository:
             row = connection.execute(query).mappings().one_or_none()
             if row is None:
                 return None
-            more = connection.execute(select(_rows.c.report, _rows.c.ubl_data).where(_rows.c.id == row["id"])).one()
-        return InvoiceDetail(InvoiceRecord(**row), more.report, more.ubl_data)
+            content = select(_rows.c.report, _CONTENT_OF.label("content")).where(_rows.c.id == row["id"])
+            more = connection.execute(content).one()
+        return InvoiceDetail(InvoiceRecord(**row), more.report, more.content)
 
     def amounts_sent(self, job_id: UUID) -> dict[tuple[str, str], Decimal]:
         """What the job delivered, summed exactly by document type and currency."""

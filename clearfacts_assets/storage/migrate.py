@@ -8,7 +8,7 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, Engine, make_url, text
+from sqlalchemy import Connection, Engine, event, make_url, text
 
 from clearfacts_assets.storage.database import open_engine, reading
 
@@ -53,13 +53,25 @@ def configuration(connection: Connection | None = None) -> Config:
 
 def _migrate(url: str, step: Callable[[Config], None]) -> str | None:
     engine = open_engine(url)
+    if engine.dialect.name == "sqlite":
+        # A table that is built anew is dropped first: what refers to it must not be deleted with it.
+        event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA foreign_keys = OFF"))
     try:
         with engine.begin() as connection:
             _lock(connection, engine)
             step(configuration(connection))
+            _check_references(connection)
             return MigrationContext.configure(connection).get_current_revision()
     finally:
         engine.dispose()
+
+
+def _check_references(connection: Connection) -> None:
+    """Raises RuntimeError, and nothing is changed, where a row of SQLite refers to one that is not there any more."""
+    if connection.dialect.name == "sqlite":
+        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+        if broken is not None:
+            raise RuntimeError(f"the migration would leave table {broken[0]} with a reference to nothing: not migrated")
 
 
 def _lock(connection: Connection, engine: Engine) -> None:

@@ -3,65 +3,34 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
-    Boolean,
     CheckConstraint,
-    Date,
     ForeignKey,
     Index,
-    Integer,
-    MetaData,
     String,
     Text,
     UniqueConstraint,
-    Uuid,
     false,
+    text,
     true,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from clearfacts_assets.invoices.lifecycle import State
 from clearfacts_assets.invoices.model import Decision, InvoiceStatus
-from clearfacts_assets.storage.types import ExactDecimal, IpAddress, Json, UtcDateTime, Words
+from clearfacts_assets.storage.base import Base, one_of
+from clearfacts_assets.storage.types import IpAddress, Words
 
 JOB_TYPES = ("scheduled", "manual")
 JOB_STATUSES = ("pending", "running", "completed", "failed")
 SESSION_KINDS = ("browser", "api")
 ALERT_STATES = ("pending", "sent", "given_up")
 DOCUMENT_STATUSES = ("found", "missing")
-
-
-def _one_of(column: str, values: Iterable[str]) -> CheckConstraint:
-    return CheckConstraint(f"{column} IN ({', '.join(repr(str(value)) for value in values)})", name=column)
-
-
-class Base(DeclarativeBase):
-    """All our tables; constraint names are fixed so that migrations can name them on both databases."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map = {
-        datetime: UtcDateTime,
-        uuid.UUID: Uuid,
-        dict[str, Any]: Json,
-        list[Any]: Json,
-        Decimal: ExactDecimal,
-        date: Date,
-        bool: Boolean,
-        int: Integer,
-    }
+_IS_CURRENT = text("is_current")
 
 
 class User(Base):
@@ -84,8 +53,8 @@ class Job(Base):
 
     __tablename__ = "jobs"
     __table_args__ = (
-        _one_of("status", JOB_STATUSES),
-        _one_of("job_type", JOB_TYPES),
+        one_of("status", JOB_STATUSES),
+        one_of("job_type", JOB_TYPES),
         Index(None, "status"),
         Index(None, "created_at", "id"),  # pages of the list
         Index(None, "job_type"),
@@ -113,8 +82,8 @@ class InvoiceRow(Base):
 
     __tablename__ = "invoices"
     __table_args__ = (
-        _one_of("status", InvoiceStatus),
-        _one_of("decision", Decision),
+        one_of("status", InvoiceStatus),
+        one_of("decision", Decision),
         UniqueConstraint("job_id", "invoice_id"),
         Index(None, "job_id", "status"),  # a job's counts
         Index(None, "status"),
@@ -183,7 +152,7 @@ class Session(Base):
 
     __tablename__ = "sessions"
     __table_args__ = (
-        _one_of("kind", SESSION_KINDS),
+        one_of("kind", SESSION_KINDS),
         UniqueConstraint("token_hash"),
         Index(None, "user_id"),
         Index(None, "expires_at"),
@@ -246,14 +215,14 @@ class ConfigurationEntry(Base):
 class Delivery(Base):
     """The one truth of whether a document has been delivered; its states are invoices/lifecycle.py.
 
-    One row per business key and revision. Revision 1 is the invoice; a later one exists only because the same key came
-    with other content: it is held for a person, or ready where the revision before it was refused.
+    One row per business key and revision: a version of an invoice. Where it stands follows from all versions
+    (invoices/decisions.py); the flags are what was noted, ``state`` is what follows from them.
     """
 
     __tablename__ = "deliveries"
     __table_args__ = (
         UniqueConstraint("key_digest", "revision"),
-        _one_of("state", State),
+        one_of("state", State),
         CheckConstraint("state <> 'sending' OR (run_id IS NOT NULL AND lease_until IS NOT NULL)", name="sending"),
         CheckConstraint("state <> 'delivered' OR delivered_at IS NOT NULL", name="delivered"),
         Index(None, "state", "not_before"),
@@ -273,7 +242,6 @@ class Delivery(Base):
     content_sha256: Mapped[str] = mapped_column(String(64))
     state: Mapped[str] = mapped_column(String(20))
     generation: Mapped[int] = mapped_column(default=1)  # part of the idempotency key; +1 when a person resends
-    forced_by: Mapped[str | None] = mapped_column(Words)  # the forced job that resent it last: it does so only once
     attempts: Mapped[int] = mapped_column(default=0)  # charged attempts of this generation
     not_before: Mapped[datetime | None]  # when a waiting delivery is due
     run_id: Mapped[uuid.UUID | None]  # the run that claimed it, while it is sending
@@ -281,14 +249,27 @@ class Delivery(Base):
     lease_until: Mapped[datetime | None]
     document_id: Mapped[str | None] = mapped_column(Words)  # the destination's id
     reason: Mapped[str | None] = mapped_column(Words)  # why it is where it is, for a person
-    held_for: Mapped[str | None] = mapped_column(String(20))  # receiver: held until Clearfacts knows its receiver
+    held_for: Mapped[str | None] = mapped_column(String(20))  # delivery_model.HELD_FOR_...
+    held_because: Mapped[str | None] = mapped_column(Words)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
-    delivered_at: Mapped[datetime | None]
+    delivered_at: Mapped[datetime | None]  # when it was first known to be accepted: never forgotten
+    day: Mapped[str | None] = mapped_column(String(10))  # the partition in which the source showed it last
+    ordered: Mapped[str | None] = mapped_column(String(100))  # the wish by which it is to be sent
+    waived: Mapped[bool] = mapped_column(default=False, server_default=false())
+    replaced: Mapped[bool] = mapped_column(default=False, server_default=false())
+    refused: Mapped[bool] = mapped_column(default=False, server_default=false())
+    in_doubt: Mapped[bool] = mapped_column(default=False, server_default=false())
+    in_doubt_before: Mapped[bool] = mapped_column(default=False, server_default=false())
+    may_repeat: Mapped[bool] = mapped_column(default=False, server_default=false())
+    given_up: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class DeliveryAttempt(Base):
-    """One try at the destination: written before the first byte leaves, completed once, never changed after."""
+    """One try at the destination: written before the first byte leaves, completed once, never changed after.
+
+    What proves an acceptance after that stands beside the outcome.
+    """
 
     __tablename__ = "delivery_attempts"
     __table_args__ = (UniqueConstraint("delivery_id", "fence"), Index(None, "started_at"))
@@ -306,13 +287,54 @@ class DeliveryAttempt(Base):
     outcome: Mapped[str | None] = mapped_column(String(20))  # the lifecycle event it ended in
     reason: Mapped[str | None] = mapped_column(Words)
     response: Mapped[dict[str, Any] | None]
+    proof: Mapped[str | None] = mapped_column(String(20))  # accepted, where that was said after the outcome
+    proof_response: Mapped[dict[str, Any] | None]
+    proved_at: Mapped[datetime | None]
+
+
+class SourceVersion(Base):
+    """Which versions the source has shown under each of its ids, and which one it shows now."""
+
+    __tablename__ = "source_versions"
+    __table_args__ = (
+        UniqueConstraint("source_id", "delivery_id"),
+        Index(
+            "uq_source_versions_current",
+            "source_id",
+            unique=True,
+            sqlite_where=_IS_CURRENT,
+            postgresql_where=_IS_CURRENT,
+        ),
+        Index(None, "delivery_id"),
+        Index(None, "day"),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    source_id: Mapped[str] = mapped_column(Words)  # as invoices.invoice_id
+    delivery_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("deliveries.id", ondelete="CASCADE"))
+    source_updated_at: Mapped[datetime | None]
+    seen_at: Mapped[datetime]
+    day: Mapped[str | None] = mapped_column(String(10))  # the partition in which it came
+    is_current: Mapped[bool] = mapped_column(default=True, server_default=true())
+    withdrawn_at: Mapped[datetime | None]  # since when the source does not have the id any more
+
+
+class DeliveryWish(Base):
+    """That a wish (a forced job with all its retries, a person's click) has had one version of an invoice sent."""
+
+    __tablename__ = "delivery_wishes"
+
+    wish: Mapped[str] = mapped_column(String(100), primary_key=True)
+    key_digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    delivery_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("deliveries.id", ondelete="CASCADE"))
+    created_at: Mapped[datetime]
 
 
 class DeliveredDocument(Base):
     """What the destination said last of a delivered document; one that was never asked about has no row."""
 
     __tablename__ = "delivered_documents"
-    __table_args__ = (_one_of("status", DOCUMENT_STATUSES),)
+    __table_args__ = (one_of("status", DOCUMENT_STATUSES),)
 
     delivery_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True)
     document_id: Mapped[str] = mapped_column(Words)  # that was asked for: another one after a resend
@@ -340,7 +362,7 @@ class Alert(Base):
 
     __tablename__ = "alerts"
     __table_args__ = (
-        _one_of("state", ALERT_STATES),
+        one_of("state", ALERT_STATES),
         Index(None, "state", "not_before"),
         Index(None, "created_at"),
     )

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Engine, Table, and_, exists, func, not_, or_, select, tuple_
+from sqlalchemy import Engine, Select, Table, and_, exists, func, not_, or_, select, tuple_
 from sqlalchemy.orm import aliased
 
+from clearfacts_assets.invoices.delivery_model import DeliveryRecord
 from clearfacts_assets.invoices.lifecycle import WAITS_FOR_A_PERSON, Event, State, before
-from clearfacts_assets.invoices.model import Decision, InvoiceStatus
-from clearfacts_assets.invoices.ports import DeliveryRecord
+from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets.storage.database import database_now, reading
 from clearfacts_assets.storage.delivery_rows import record_of
 from clearfacts_assets.storage.jobs import FINISHED, whole_day_came_again
@@ -21,6 +22,8 @@ from clearfacts_assets.storage.tables import Delivery, InvoiceRow, Job
 
 REASONS = 50  # kinds of reason that are counted
 SHOWN = 50  # deliveries that are named
+
+OPEN = (State.READY, State.WAITING, State.SENDING, State.UNKNOWN)
 
 _deliveries = cast(Table, Delivery.__table__)
 
@@ -67,11 +70,10 @@ def waiting_for_a_person(engine: Engine) -> Waiting:
 def days_due(engine: Engine) -> dict[str, int]:
     """Days of which a run has something to do now, with the number of invoices.
 
-    A delivery that is ready, or waits and is due; one in doubt that the next run looks up or gives to a person; an
-    accepted row that its job never came to, if it is the day's newest of its invoice and the ERP still had it when it
-    gave the whole day last. What is parked or held is a person's, and never due.
+    By the ledger: a version that is ready, or waits and is due; one in doubt that the next run looks up or gives to a
+    person. By the rows: what a run that is over left before the ledger met it, and the ERP has not withdrawn. What is
+    parked or held is a person's, and never due.
     """
-    newer, its_job = aliased(InvoiceRow), aliased(Job)
     with reading(engine) as connection:
         now = database_now(connection)
         may_leave = and_(
@@ -80,28 +82,37 @@ def days_due(engine: Engine) -> dict[str, int]:
         )
         run_died = and_(_deliveries.c.state == State.SENDING, _deliveries.c.lease_until < now)
         in_doubt = or_(_deliveries.c.state == State.UNKNOWN, run_died)
-        age = [tuple_(func.coalesce(row.source_updated_at, now), row.created_at) for row in (newer, InvoiceRow)]
-        superseded = exists().where(
-            newer.invoice_id == InvoiceRow.invoice_id,
-            its_job.id == newer.job_id,
-            its_job.partition_key == Job.partition_key,
-            age[0] > age[1],  # the order in which InvoiceRepository.carry_over chooses
+        is_open = _deliveries.c.state.in_(OPEN)  # so that only these are looked at, however many there are
+        versions = (
+            select(_deliveries.c.day, func.count()).where(is_open, or_(may_leave, in_doubt)).group_by(_deliveries.c.day)
         )
-        never_met = and_(
+        due = Counter({day: count for day, count in connection.execute(versions).tuples() if day is not None})
+        due.update({day: count for day, count in connection.execute(_never_met()).tuples() if day is not None})
+        return dict(due)
+
+
+def _never_met() -> Select[Any]:
+    """Days with rows that the ledger has not met and no later row of the same invoice and day stands for."""
+    newer, its_job = aliased(InvoiceRow), aliased(Job)
+    age = [tuple_(func.coalesce(row.source_updated_at, row.created_at), row.created_at) for row in (newer, InvoiceRow)]
+    superseded = exists().where(
+        newer.invoice_id == InvoiceRow.invoice_id,
+        its_job.id == newer.job_id,
+        its_job.partition_key == Job.partition_key,
+        age[0] > age[1],  # the order in which storage/takeover.py chooses
+    )
+    return (
+        select(Job.partition_key, func.count(InvoiceRow.invoice_id.distinct()))
+        .select_from(InvoiceRow)
+        .join(Job, Job.id == InvoiceRow.job_id)
+        .where(
+            InvoiceRow.status == InvoiceStatus.PENDING,
             InvoiceRow.delivery_id.is_(None),
-            InvoiceRow.decision == Decision.ACCEPT,
             not_(superseded),
             not_(whole_day_came_again()),
         )
-        query = (
-            select(Job.partition_key, func.count(InvoiceRow.invoice_id.distinct()))
-            .select_from(InvoiceRow)
-            .join(Job, Job.id == InvoiceRow.job_id)
-            .outerjoin(_deliveries, _deliveries.c.id == InvoiceRow.delivery_id)
-            .where(InvoiceRow.status == InvoiceStatus.PENDING, or_(may_leave, in_doubt, never_met))
-            .group_by(Job.partition_key)
-        )
-        return {day: count for day, count in connection.execute(query).tuples() if day is not None}
+        .group_by(Job.partition_key)
+    )
 
 
 def newest_jobs_of(engine: Engine, days: Sequence[str]) -> dict[str, tuple[UUID, bool]]:

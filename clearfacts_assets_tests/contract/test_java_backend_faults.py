@@ -10,12 +10,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from clearfacts_assets.invoices.ports import (
-    SourceDenied,
-    SourceError,
-    SourceProtocolError,
-    SourceUnavailable,
-)
+from clearfacts_assets.invoices.ports import SourceDenied, SourceError, SourceProtocolError, SourceUnavailable
 from clearfacts_assets.invoices.sources.java_backend import JavaBackend, _TryAgain, _wait
 from clearfacts_assets_tests.fixtures.backends import DAY, TOKEN, BackendAt, page, read_all, record
 from clearfacts_assets_tests.fixtures.wire import (

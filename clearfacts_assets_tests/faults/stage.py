@@ -11,9 +11,9 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Table, delete, func, select
 
+from clearfacts_assets.invoices.delivery_model import DeliveryRecord
 from clearfacts_assets.invoices.lifecycle import FINAL, State, Verdict
 from clearfacts_assets.invoices.model import InvoiceStatus
-from clearfacts_assets.invoices.ports import DeliveryRecord
 from clearfacts_assets.notifications.alerts import tell_of_forgotten_jobs
 from clearfacts_assets.notifications.outbox import LONGEST_WAIT, dispatch
 from clearfacts_assets.storage.database import open_engine, reading

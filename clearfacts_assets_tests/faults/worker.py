@@ -31,11 +31,12 @@ import psycopg
 from sqlalchemy import Engine
 
 from clearfacts_assets.invoices.delivery import deliver
+from clearfacts_assets.invoices.delivery_model import Force
 from clearfacts_assets.invoices.destinations.clearfacts_graphql import ClearfactsGraphql
 from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRest
 from clearfacts_assets.invoices.model import Decision, Report, SourceDocument, Window
 from clearfacts_assets.invoices.outcomes import Pace
-from clearfacts_assets.invoices.ports import Force, SourceError
+from clearfacts_assets.invoices.ports import SourceError
 from clearfacts_assets.invoices.retrieval import retrieve_window
 from clearfacts_assets.invoices.sources import java_backend
 from clearfacts_assets.invoices.ubl import parse, read_invoice

@@ -9,7 +9,7 @@ import pytest
 
 from clearfacts_assets import resources
 from clearfacts_assets.invoices import alerts
-from clearfacts_assets.invoices.automation import day_before
+from clearfacts_assets.invoices.days import day_before
 from clearfacts_assets_tests.fixtures.databases import PostgresServer
 from clearfacts_assets_tests.fixtures.pipeline import Pipeline
 

@@ -20,7 +20,7 @@ from sqlalchemy import select, update
 from clearfacts_assets import resources
 from clearfacts_assets.api import launching
 from clearfacts_assets.invoices.alerts import tend
-from clearfacts_assets.invoices.automation import ZONE
+from clearfacts_assets.invoices.days import ZONE
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.jobs import JobRepository
 from clearfacts_assets.storage.tables import AuditLog, Job

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from clearfacts_assets.invoices.delivery_model import DeliveryRecord
 from clearfacts_assets.invoices.inquiries import DocumentStatus
 from clearfacts_assets.invoices.lifecycle import State, Verdict
-from clearfacts_assets.invoices.ports import DeliveryRecord
 from clearfacts_assets.simulator.afterwards import LATEST_DAYS, days_until_paid
 from clearfacts_assets.storage.delivered_documents import DeliveredDocuments
 from clearfacts_assets.storage.tables import Delivery

@@ -12,19 +12,11 @@ import pytest
 from sqlalchemy import func, select
 
 from clearfacts_assets.invoices.delivery import deliver
+from clearfacts_assets.invoices.delivery_model import Candidate, Force
 from clearfacts_assets.invoices.lifecycle import Event, State
 from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets.invoices.outcomes import Pace
-from clearfacts_assets.invoices.ports import (
-    Candidate,
-    Denied,
-    Force,
-    NotSent,
-    Outcome,
-    Parcel,
-    Refused,
-    Unknown,
-)
+from clearfacts_assets.invoices.ports import Denied, NotSent, Outcome, Parcel, Refused, Unknown
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.tables import Delivery
@@ -268,8 +260,10 @@ def test_force_sends_again_and_says_so_in_the_key(run: Runs) -> None:
 
 def test_settled_evidence_survives_a_ledger_that_cannot_be_written(run: Runs, caplog: pytest.LogCaptureFixture) -> None:
     class Broken(SqlDeliveryLedger):
-        def settle(self, settlements):
-            raise OSError("disk full")
+        def exchange(self, settlements, claim):
+            if settlements:
+                raise OSError("disk full")
+            return super().exchange(settlements, claim)
 
     with pytest.raises(OSError, match="disk full"):
         list(

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from clearfacts_assets import settings
 from clearfacts_assets.cli.deliveries import app
+from clearfacts_assets.invoices.delivery_model import DeliveryRecord, Settlement
 from clearfacts_assets.invoices.lifecycle import (
     TRANSITIONS,
     AnotherVersionIsOpen,
@@ -21,7 +22,6 @@ from clearfacts_assets.invoices.lifecycle import (
     State,
     Verdict,
 )
-from clearfacts_assets.invoices.ports import DeliveryRecord, Settlement
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.delivery_review import DeliveryNotFound, DeliveryReview
@@ -59,7 +59,7 @@ class Desk:
 
     def delivery(self, number: str, state: State, content: str | None = None) -> DeliveryRecord:
         """A delivery that has come to the state, with a pending row of the job."""
-        one = candidate(number, content)
+        one = candidate(number, content, source_id=f"erp-{number}-{content}")
         with self.engine.begin() as connection:
             connection.execute(
                 insert(InvoiceRow).values(
@@ -94,13 +94,14 @@ def desk(engine: Engine) -> Desk:
 @pytest.mark.parametrize(("state", "verdict"), list(product(WAY_TO, Verdict)))
 def test_a_verdict_follows_the_life_cycle_or_is_refused(desk: Desk, state: State, verdict: Verdict) -> None:
     before = desk.delivery("F-1", state)
-    expected = TRANSITIONS.get((state, verdict.event))
-    if expected is None:
+    ends = TRANSITIONS.get((state, verdict.event))
+    if ends is None:
         with pytest.raises(ForbiddenTransition):
             desk.resolve(before, verdict)
         assert desk.ledger.states([before.id])[before.id] == before
         assert desk.review.get(before.id).decisions == []
         return
+    (expected,) = ends
     decided = desk.resolve(before, verdict)
     assert decided.state is expected
     (decision,) = desk.review.get(before.id).decisions

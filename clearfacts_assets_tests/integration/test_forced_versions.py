@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import Engine
 
+from clearfacts_assets.invoices.delivery_model import Force
 from clearfacts_assets.invoices.lifecycle import Event, State, Verdict
-from clearfacts_assets.invoices.ports import Force
 from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.delivery_review import DeliveryReview
 from clearfacts_assets_tests.fixtures.parcels import candidate
@@ -32,13 +32,13 @@ def test_force_sends_one_version_of_a_number_and_never_a_waived_one_beside_a_del
     force = Force("an.operator", "again", "request-1")
     batches = [[first, second]] if together else [[second], [first]]
     answers = [answer for batch in batches for answer in register(ledger, *batch, force=force)]
-    assert [answer.delivery.revision for answer in answers if answer.event is Event.RESENT] == [leaves]
+    assert [answer.delivery.revision for answer in answers if answer.event is Event.SENT_AGAIN] == [leaves]
 
 
 def test_force_sends_no_version_beside_one_that_waits_for_its_receiver(ledger: SqlDeliveryLedger) -> None:
     """Any run may send that one, as soon as Clearfacts knows the receiver."""
     in_state(ledger, candidate("F-1"), Event.REFUSED)
-    (corrected,) = register(ledger, candidate("F-1", "<corrected/>"))
+    (corrected,) = register(ledger, candidate("F-1", "<corrected/>", source_id="another"))
     ledger.hold({corrected.delivery.id: "no such administration"})
     (answer,) = register(ledger, candidate("F-1"), force=Force("an.operator", "now", "request-1"))
     assert (answer.event, answer.delivery.state) == (None, State.REJECTED)

@@ -11,15 +11,15 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import Engine, select, text
 
+from clearfacts_assets.invoices.delivery_model import Candidate, DeliveryRecord, Force, Registration, Settlement
+from clearfacts_assets.invoices.history import History
 from clearfacts_assets.invoices.lifecycle import Event, State, Verdict, before
-from clearfacts_assets.invoices.ports import Candidate, DeliveryRecord, Force, Registration, Settlement
-from clearfacts_assets.storage import registration
 from clearfacts_assets.storage.database import open_engine, reading
 from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.delivery_review import DeliveryReview
-from clearfacts_assets.storage.tables import AuditLog, Delivery, DeliveryAttempt
+from clearfacts_assets.storage.tables import AuditLog, DeliveryAttempt
 from clearfacts_assets_tests.fixtures.databases import PostgresServer
-from clearfacts_assets_tests.fixtures.parcels import TRANSPORT, candidate, candidates
+from clearfacts_assets_tests.fixtures.parcels import TRANSPORT, candidate
 
 RUN, OTHER_RUN = uuid4(), uuid4()
 
@@ -84,13 +84,31 @@ def test_the_same_key_and_content_is_known(ledger: SqlDeliveryLedger) -> None:
     assert twin.delivery == first.delivery
 
 
-def test_changed_content_under_a_known_key_is_held(ledger: SqlDeliveryLedger) -> None:
-    first, changed = register(ledger, candidate("F-1"), candidate("F-1", "<changed/>"))
+def test_the_same_number_under_two_of_the_sources_ids_is_held_once(ledger: SqlDeliveryLedger) -> None:
+    first, changed = register(ledger, candidate("F-1"), twin := candidate("F-1", "<changed/>", source_id="another"))
+    assert (first.delivery.state, first.delivery.revision) == (State.READY, 1)
     assert (changed.event, changed.delivery.state, changed.delivery.revision) == (Event.CHANGED, State.HELD, 2)
-    assert changed.delivery.reason is not None
-    assert "revision 1, ready" in changed.delivery.reason
-    again, same = register(ledger, candidate("F-1", "<changed/>"), candidate("F-1"))
+    assert changed.delivery.reason == "the ERP has this number under two of its ids, with different content"
+    again, same = register(ledger, replace(twin, row_id=uuid4()), candidate("F-1"))
     assert (again.delivery, same.delivery) == (changed.delivery, first.delivery)
+
+
+def test_a_correction_takes_the_place_of_what_has_not_left(ledger: SqlDeliveryLedger) -> None:
+    (first,) = register(ledger, candidate("F-1"))
+    (changed,) = register(ledger, candidate("F-1", "<changed/>"))
+    assert (changed.event, changed.delivery.state, changed.delivery.revision) == (Event.CHANGED, State.READY, 2)
+    old = ledger.states([first.delivery.id])[first.delivery.id]
+    assert (old.state, old.reason) == (
+        State.SUPERSEDED,
+        "the ERP shows revision 2 of it in its place, and it had not been sent",
+    )
+
+
+def test_a_run_that_is_late_does_not_bring_an_older_version_back(ledger: SqlDeliveryLedger, clock: Clock) -> None:
+    (newer,) = register(ledger, candidate("F-1", "<changed/>", updated_at=clock.now))
+    (older,) = register(ledger, candidate("F-1", updated_at=clock.now - timedelta(hours=1)))
+    assert older.delivery.state is State.SUPERSEDED
+    assert ledger.states([newer.delivery.id])[newer.delivery.id].state is State.READY
 
 
 def test_a_correction_after_a_refusal_is_ready(ledger: SqlDeliveryLedger) -> None:
@@ -99,11 +117,32 @@ def test_a_correction_after_a_refusal_is_ready(ledger: SqlDeliveryLedger) -> Non
     assert (corrected.event, corrected.delivery.state, corrected.delivery.revision) == (Event.CORRECTED, State.READY, 2)
 
 
-@pytest.mark.parametrize("events", [(Event.ACCEPTED,), (Event.LOST, Event.GIVEN_UP), (Event.LOST,), (Event.NOT_SENT,)])
-def test_after_anything_but_refusals_changed_content_is_held(ledger: SqlDeliveryLedger, events) -> None:
-    in_state(ledger, candidate("F-1"), *events)
+@pytest.mark.parametrize("events", [(), (Event.ACCEPTED,), (Event.LOST, Event.GIVEN_UP), (Event.LOST,)])
+def test_beside_what_is_there_or_may_be_changed_content_is_held(ledger: SqlDeliveryLedger, events) -> None:
+    claim = claimed(ledger, candidate("F-1"))
+    if events:
+        settle(ledger, claim, *events, reason="as it happened")
     (changed,) = register(ledger, candidate("F-1", "<changed/>"))
     assert changed.delivery.state is State.HELD
+    assert "revision 1" in str(changed.delivery.reason)
+
+
+@pytest.mark.parametrize(
+    ("event", "old", "new"),
+    [
+        (Event.ACCEPTED, State.DELIVERED, State.HELD),
+        (Event.REFUSED, State.REJECTED, State.READY),
+        (Event.NOT_SENT, State.SUPERSEDED, State.READY),
+        (Event.RELEASED, State.SUPERSEDED, State.READY),
+    ],
+)
+def test_what_comes_of_a_call_decides_about_the_correction_that_came_meanwhile(
+    ledger: SqlDeliveryLedger, event: Event, old: State, new: State
+) -> None:
+    claim = claimed(ledger, candidate("F-1"))
+    (changed,) = register(ledger, candidate("F-1", "<changed/>"))
+    assert settle(ledger, claim, event).state is old
+    assert ledger.states([changed.delivery.id])[changed.delivery.id].state is new
 
 
 def test_the_same_number_from_two_suppliers_is_two_invoices(ledger: SqlDeliveryLedger) -> None:
@@ -174,7 +213,7 @@ def test_a_settlement_of_an_older_claim_changes_nothing(ledger: SqlDeliveryLedge
     old = claimed(ledger, candidate("F-1"))
     settle(ledger, old, Event.RELEASED)
     (new,) = ledger.claim(OTHER_RUN, [old.id], 60, TRANSPORT)
-    assert settle(ledger, old, Event.ACCEPTED) == new
+    assert settle(ledger, old, Event.REFUSED) == new
     assert [attempt.outcome for attempt in attempts(engine)] == ["released", None]
 
 
@@ -213,7 +252,8 @@ def test_an_acceptance_that_comes_late_is_proof(ledger: SqlDeliveryLedger, engin
         settle(ledger, record, *further)
     late = settle(ledger, record, Event.ACCEPTED, document_id="d-9")
     assert (late.state, late.document_id) == (State.DELIVERED, "d-9")
-    assert [attempt.outcome for attempt in attempts(engine)] == ["lost"]  # what was written of the attempt stays
+    (attempt,) = attempts(engine)
+    assert (attempt.outcome, attempt.proof) == ("lost", "accepted")  # what was written of the attempt stays
 
 
 def test_a_late_refusal_changes_nothing(ledger: SqlDeliveryLedger) -> None:
@@ -237,7 +277,8 @@ def test_a_forced_job_sends_again_what_was_settled_and_only_once(
     was = in_state(ledger, candidate("F-1"), event)
     wish = Force("an.operator", "the accountant lost it", "request-1")
     (answer,) = register(ledger, candidate("F-1"), force=wish)
-    assert (answer.event, answer.delivery.state, answer.delivery.generation) == (Event.RESENT, State.READY, 2)
+    again = Event.SENT_AGAIN if event is Event.ACCEPTED else Event.RESENT
+    assert (answer.event, answer.delivery.state, answer.delivery.generation) == (again, State.READY, 2)
     assert answer.delivery.idempotency_key != was.idempotency_key
     (record,) = ledger.claim(RUN, [answer.delivery.id], 60, TRANSPORT)
     settle(ledger, record, Event.ACCEPTED)
@@ -245,7 +286,7 @@ def test_a_forced_job_sends_again_what_was_settled_and_only_once(
     assert (retried.event, retried.delivery.state) == (None, State.DELIVERED)
     with reading(engine) as connection:
         (entry,) = connection.execute(select(AuditLog.__table__)).all()
-    assert (entry.action, entry.resource_id) == ("delivery.resent", str(was.id))
+    assert (entry.action, entry.resource_id) == (f"delivery.{again}", str(was.id))
     assert (entry.details["actor"], entry.details["reason"]) == ("an.operator", "the accountant lost it")
 
 
@@ -261,7 +302,7 @@ def test_force_moves_nothing_that_is_open(ledger: SqlDeliveryLedger, events) -> 
 @pytest.mark.parametrize("events", [(), (Event.LOST,), (Event.NOT_SENT,), (Event.RELEASED,)])
 def test_force_sends_no_version_beside_another_one_that_may_leave(ledger: SqlDeliveryLedger, events) -> None:
     old = in_state(ledger, candidate("F-1"), Event.REFUSED)
-    corrected = claimed(ledger, candidate("F-1", "<corrected/>"))
+    corrected = claimed(ledger, candidate("F-1", "<corrected/>", source_id="another"))
     if events:
         settle(ledger, corrected, *events)
     (answer,) = register(ledger, candidate("F-1"), force=Force("an.operator", "now", "request-1"))
@@ -292,16 +333,16 @@ def test_a_correction_and_a_resend_at_the_same_moment_do_not_both_leave(
             review.resolve(refused.id, Verdict.RESEND, reason="a mistake", actor="an.operator", now=datetime.now(UTC))
 
     person = threading.Thread(target=resend)
-    first_event = registration.first_event
+    add = History.add
 
-    def meanwhile(revisions: Sequence[DeliveryRecord]) -> Event:
+    def meanwhile(history: History, sha256: str, day: str | None) -> tuple[UUID, Event]:
         person.start()
         while person.is_alive() and not waits_for_a_lock(engine):
             pass
-        return first_event(revisions)
+        return add(history, sha256, day)
 
-    monkeypatch.setattr(registration, "first_event", meanwhile)
-    (corrected,) = register(ledger, candidate("F-1", "<corrected/>"))
+    monkeypatch.setattr(History, "add", meanwhile)
+    (corrected,) = register(ledger, candidate("F-1", "<corrected/>", source_id="another"))
     person.join(60)
     states = ledger.states([refused.id, corrected.delivery.id])
     leaving = [one.revision for one in states.values() if one.state in before(Event.CLAIMED)]
@@ -312,57 +353,6 @@ def test_a_correction_and_a_resend_at_the_same_moment_do_not_both_leave(
 def waits_for_a_lock(engine: Engine) -> bool:
     with reading(engine) as connection:
         return bool(connection.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar_one())
-
-
-def test_two_runs_never_hold_the_same_delivery(migrated_url: str) -> None:
-    """Eight threads of four runs claim the same hundred deliveries, a few at a time."""
-    engine = open_engine(migrated_url)
-    ids = [answer.delivery.id for answer in register(SqlDeliveryLedger(engine), *candidates(100))]
-    taken: list[tuple[UUID, int]] = []
-    start = threading.Barrier(8)
-
-    def take(shift: int) -> None:
-        ledger = SqlDeliveryLedger(engine)
-        start.wait()
-        order = ids[shift:] + ids[:shift]
-        for index in range(0, 100, 7):
-            taken.extend(
-                (record.id, record.fence) for record in ledger.claim(uuid4(), order[index : index + 7], 60, TRANSPORT)
-            )
-
-    threads = [threading.Thread(target=take, args=(shift * 13,)) for shift in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert len(taken) == len(set(taken)) == 100
-    assert {fence for _, fence in taken} == {1}
-    engine.dispose()
-
-
-def test_two_runs_register_the_same_keys_once(migrated_url: str) -> None:
-    engine = open_engine(migrated_url)
-    start = threading.Barrier(6)
-    found: list[set[UUID]] = []
-
-    def meet(seed: int) -> None:
-        ledger = SqlDeliveryLedger(engine)
-        some = candidates(60)
-        start.wait()
-        order = some[seed * 10 :] + some[: seed * 10]
-        answers = [answer for index in range(0, 60, 20) for answer in register(ledger, *order[index : index + 20])]
-        found.append({answer.delivery.id for answer in answers})
-
-    threads = [threading.Thread(target=meet, args=(seed,)) for seed in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert len(found) == 6
-    assert len(set.union(*found)) == 60
-    with reading(engine) as connection:
-        assert len(connection.execute(select(Delivery.id)).all()) == 60
-    engine.dispose()
 
 
 def test_leases_run_by_the_databases_clock(engine: Engine) -> None:

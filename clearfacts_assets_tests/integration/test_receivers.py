@@ -10,9 +10,10 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import Engine, select
 
+from clearfacts_assets.invoices.delivery_model import Candidate, Force
 from clearfacts_assets.invoices.lifecycle import State, Verdict
 from clearfacts_assets.invoices.model import InvoiceStatus, Party
-from clearfacts_assets.invoices.ports import Administration, Candidate, DestinationError, Force, NotSent
+from clearfacts_assets.invoices.ports import Administration, DestinationError, NotSent
 from clearfacts_assets.invoices.receivers import Directory, ReceiverCheck
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.deliveries import SqlDeliveryLedger

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import Engine, insert
 
+from clearfacts_assets.invoices.delivery_model import DeliveryResult
 from clearfacts_assets.invoices.lifecycle import FINAL, State
 from clearfacts_assets.invoices.model import (
     Decision,
@@ -22,12 +23,12 @@ from clearfacts_assets.invoices.model import (
     Severity,
     SourceDocument,
 )
-from clearfacts_assets.invoices.ports import DeliveryResult
 from clearfacts_assets.storage.documents import stored
 from clearfacts_assets.storage.invoice_rows import LONGEST_INVOICE_ID
 from clearfacts_assets.storage.invoices import InvoiceRepository, Stored
 from clearfacts_assets.storage.jobs import JobCounts, JobRepository
-from clearfacts_assets.storage.tables import Delivery
+from clearfacts_assets.storage.tables import Delivery, SourceVersion
+from clearfacts_assets.storage.takeover import Takeover
 
 NOW = datetime(2026, 11, 21, 1, 0, tzinfo=UTC)
 DAY = "2026-11-20"
@@ -111,8 +112,8 @@ def test_a_changed_document_is_validated_again(rows: InvoiceRepository, jobs: Jo
     assert [row.content for batch in rows.batches_to_validate(job, 10) for row in batch] == [b"<corrected/>"]
 
 
-def in_ledger(engine: Engine, content: bytes, state: State) -> UUID:
-    """A delivery of the content that has come to the state."""
+def in_ledger(engine: Engine, content: bytes, state: State, source_id: str = "a") -> UUID:
+    """A delivery of the content, which the source shows under the id, that has come to the state."""
     values = {
         "id": uuid4(),
         "key_digest": "0" * 64,
@@ -130,6 +131,8 @@ def in_ledger(engine: Engine, content: bytes, state: State) -> UUID:
     }
     with engine.begin() as connection:
         connection.execute(insert(Delivery), values)
+        shown = {"source_id": source_id, "delivery_id": values["id"], "seen_at": NOW, "source_updated_at": NOW}
+        connection.execute(insert(SourceVersion), shown)
     return values["id"]
 
 
@@ -236,27 +239,28 @@ def test_batches_are_bounded_and_complete_while_rows_change(rows: InvoiceReposit
 
 
 def test_a_job_without_documents_of_its_own_takes_over_the_days_newest(
-    rows: InvoiceRepository, jobs: JobRepository
+    rows: InvoiceRepository, jobs: JobRepository, engine: Engine
 ) -> None:
     first, second, third = (new_job(jobs, minutes) for minutes in range(3))
     rows.store(first, [document("a"), document("b"), document("p", problem="no document")], now=NOW)
     validate(rows, first, Decision.REJECT)
     rows.store(second, [document("b", "<newer/>", minutes=9)], now=NOW + timedelta(minutes=1))
     validate(rows, second)
-    assert rows.carry_over(third, DAY, now=NOW + timedelta(minutes=2)) == 3
-    assert rows.carry_over(third, DAY, now=NOW + timedelta(minutes=2)) == 3
+    takeover = Takeover(engine)
+    assert takeover.day(third, DAY, now=NOW + timedelta(minutes=2)) == 3
+    assert takeover.day(third, DAY, now=NOW + timedelta(minutes=2)) == 3
     assert jobs.counts(third) == JobCounts(failed=1, pending=2)
     waiting = {row.invoice_id: row.content for batch in rows.batches_to_validate(third, 10) for row in batch}
     assert waiting == {"a": "<Invoice>a é</Invoice>".encode(), "b": b"<newer/>"}
 
 
-def test_taking_over_with_verdicts_keeps_them(rows: InvoiceRepository, jobs: JobRepository) -> None:
+def test_taking_over_with_verdicts_keeps_them(rows: InvoiceRepository, jobs: JobRepository, engine: Engine) -> None:
     first, second = new_job(jobs), new_job(jobs, 1)
     rows.store(first, [document("a"), document("b")], now=NOW)
     ((a, b),) = rows.batches_to_validate(first, 10)
     rows.record_reports(first, [(a.id, report(Decision.ACCEPT, invoice()), {})], now=NOW)
     rows.record_reports(first, [(b.id, report(Decision.REJECT), {})], now=NOW)
-    rows.carry_over(second, DAY, now=NOW, validated=True)
+    Takeover(engine).day(second, DAY, now=NOW, validated=True)
     assert jobs.counts(second) == JobCounts(failed=1, pending=1)
     assert [one.invoice_id for batch in rows.batches_to_deliver(second, 10) for one in batch] == ["a"]
 

@@ -17,9 +17,9 @@ from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.reading import reads
 from clearfacts_assets.api.services import Services, services
 from clearfacts_assets.api.v1.lists import ListQuery, Word
+from clearfacts_assets.invoices.delivery_model import DeliveryRecord
 from clearfacts_assets.invoices.inquiries import DocumentState, DocumentStatus
 from clearfacts_assets.invoices.lifecycle import ForbiddenTransition, State, Verdict
-from clearfacts_assets.invoices.ports import DeliveryRecord
 from clearfacts_assets.storage.delivery_review import DeliveryDetail, DeliveryNotFound, DeliveryReview
 
 router = APIRouter(prefix="/deliveries", tags=["deliveries"])

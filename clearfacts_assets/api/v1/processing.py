@@ -18,7 +18,8 @@ from clearfacts_assets.api.launching import Wish
 from clearfacts_assets.api.reading import waits
 from clearfacts_assets.api.services import Services, services
 from clearfacts_assets.api.v1.lists import LONGEST_WORD, Day
-from clearfacts_assets.invoices.automation import DAYS, ZONE
+from clearfacts_assets.invoices.automation import DAYS
+from clearfacts_assets.invoices.days import ZONE
 from clearfacts_assets.storage.audit import Actor
 
 router = APIRouter(prefix="/invoices", tags=["invoices"])

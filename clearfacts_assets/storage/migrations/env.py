@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from alembic import context
 
-from clearfacts_assets.storage.tables import Base
+import clearfacts_assets.storage.tables  # noqa: F401 - so that Base knows them
+from clearfacts_assets.storage.base import Base
 
 connection = context.config.attributes.get("connection")
 if connection is None:
