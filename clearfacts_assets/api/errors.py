@@ -35,6 +35,7 @@ class ErrorCode(StrEnum):
     JOB_RUNNING = "JOB_RUNNING"
     JOB_NOT_RETRYABLE = "JOB_NOT_RETRYABLE"
     DELIVERY_NOT_RESOLVABLE = "DELIVERY_NOT_RESOLVABLE"
+    DELIVERY_CHANGED = "DELIVERY_CHANGED"
     LAST_ADMIN = "LAST_ADMIN"
     PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
     UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
@@ -106,6 +107,9 @@ CATALOGUE: dict[ErrorCode, Meaning] = {
     ),
     ErrorCode.DELIVERY_NOT_RESOLVABLE: Meaning(
         409, "A delivery in this state cannot take this verdict.", "Read the delivery; while it is sent, wait."
+    ),
+    ErrorCode.DELIVERY_CHANGED: Meaning(
+        409, "The delivery is not any more as it was seen.", "Read it again: details say how it is now. Then decide."
     ),
     ErrorCode.LAST_ADMIN: Meaning(409, "Nobody would be left who can add users.", "Make somebody else an admin first."),
     ErrorCode.PAYLOAD_TOO_LARGE: Meaning(

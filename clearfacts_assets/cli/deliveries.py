@@ -17,7 +17,8 @@ from clearfacts_assets.cli.identifiers import one_id, short
 from clearfacts_assets.invoices.lifecycle import WAITS_FOR_A_PERSON, State, Verdict
 
 if TYPE_CHECKING:
-    from clearfacts_assets.invoices.delivery_model import DeliveryRecord
+    from clearfacts_assets.invoices.delivery_model import AsSeen, DeliveryRecord
+    from clearfacts_assets.invoices.history import Shown
     from clearfacts_assets.invoices.inquiries import DocumentState
     from clearfacts_assets.storage.delivery_review import DeliveryDetail, DeliveryReview
 
@@ -74,7 +75,7 @@ def _print_reasons(deliveries: Sequence[DeliveryRecord]) -> None:
     if any(one.state in WAITS_FOR_A_PERSON for one in deliveries):
         out.print(
             "\nLook:    clearfacts deliveries show ID"
-            '\nDecide:  clearfacts deliveries resolve ID --as delivered|resend|waive --reason "..."',
+            '\nDecide:  clearfacts deliveries resolve ID --as delivered|resend|waive --seen parked/1 --reason "..."',
             highlight=False,
             markup=False,
             soft_wrap=True,
@@ -93,6 +94,8 @@ def show(delivery_id: Id, as_json: AsJson = False) -> None:
                 "decisions": [asdict(one) for one in detail.decisions],
                 "seen_in": [asdict(one) for one in detail.seen],
                 "document": asdict(detail.document) if detail.document else None,
+                "versions": [as_result(one) for one in detail.versions],
+                "shown": [asdict(one) for one in detail.shown],
             }
         )
         return
@@ -102,22 +105,32 @@ def show(delivery_id: Id, as_json: AsJson = False) -> None:
 @app.command()
 def resolve(
     delivery_id: Id,
-    verdict: Annotated[Verdict, typer.Option("--as", help="delivered, resend or waive")],
+    verdict: Annotated[Verdict, typer.Option("--as", help="delivered, resend, send_again or waive")],
     reason: Annotated[str, typer.Option(help="why; kept in the audit log with your name")],
+    seen: Annotated[
+        str | None,
+        typer.Option(help="how it was when you looked, as `show` says it: parked/1; refused if that has changed"),
+    ] = None,
     actor: Annotated[str | None, typer.Option(help="who decides; the user of this terminal by default")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Decide about a delivery that waits for a person.
 
-    delivered: Clearfacts has it. resend: send it (again), with the next run of its day. waive: it is not sent.
+    delivered: Clearfacts has it. resend: send it, with the next run of its day. send_again: send once more what is
+    delivered. waive: it is not sent. Exit code 1 where it is not as you saw it any more, or cannot be decided so.
     """
-    from clearfacts_assets.invoices.lifecycle import ForbiddenTransition
+    from clearfacts_assets.invoices.lifecycle import ForbiddenTransition, Outdated
 
+    as_seen = _as_seen(seen)
     review, chosen = _chosen(delivery_id)
     record = _get(review, chosen).record
     try:
         now = datetime.now(UTC)
-        decided = review.resolve(chosen, verdict, reason=reason, actor=actor or getpass.getuser(), now=now)
+        decided = review.resolve(
+            chosen, verdict, reason=reason, actor=actor or getpass.getuser(), now=now, seen=as_seen or _seen_of(record)
+        )
+    except Outdated as outdated:
+        fail(f"nothing was decided: {outdated}. `clearfacts deliveries show {delivery_id}` shows what is known.")
     except ForbiddenTransition as forbidden:
         hint = (
             "it is being sent: wait until its run is over" if record.state is State.SENDING else "see its state above"
@@ -129,10 +142,29 @@ def resolve(
         print_json(as_result(decided))
         return
     say(f"Delivery {decided.id} of invoice {decided.key.number} was {record.state} and is {decided.state} now.")
-    if verdict is Verdict.RESEND:
-        days = sorted({one.partition_key for one in _get(review, chosen).seen if one.partition_key})
-        again = f"clearfacts run --date {days[-1]}" if days else "the next run of its day"
+    if decided.ordered:
+        seen_in = sorted({one.partition_key for one in _get(review, chosen).seen if one.partition_key})
+        day = decided.day or (seen_in[-1] if seen_in else None)
+        again = f"clearfacts run --date {day}" if day else "the next run of its day"
         out.print(f"It leaves with: {again}", highlight=False)
+
+
+def _as_seen(text: str | None) -> AsSeen | None:
+    """``parked/1``: the state and the generation."""
+    from clearfacts_assets.invoices.delivery_model import AsSeen
+
+    if text is None:
+        return None
+    state, _, generation = text.partition("/")
+    if state not in set(State) or not generation.isascii() or not generation.isdigit():
+        fail(f"--seen is what `clearfacts deliveries show` says of it, such as parked/1, and not {text}", code=2)
+    return AsSeen(State(state), int(generation))
+
+
+def _seen_of(record: DeliveryRecord) -> AsSeen:
+    from clearfacts_assets.invoices.delivery_model import AsSeen
+
+    return AsSeen(record.state, record.generation)
 
 
 def as_result(record: DeliveryRecord) -> dict[str, Any]:
@@ -147,7 +179,7 @@ def _print(detail: DeliveryDetail) -> None:
 
     record = detail.record
     facts = {
-        "state": record.state,
+        "state": f"{record.state} (when you decide: --seen {record.state}/{record.generation})",
         "reason": record.reason or "–",
         "document": f"{record.key.document_type} {record.key.number} of {record.key.issue_year}",
         "supplier": record.key.supplier,
@@ -160,10 +192,25 @@ def _print(detail: DeliveryDetail) -> None:
         "delivered": instant(record.delivered_at),
         "at Clearfacts now": _what_became(detail.document),
         "due": instant(record.not_before),
+        "day whose runs send it": record.day or "–",
         "sha256": record.content_sha256,
         "idempotency key": record.idempotency_key,
     }
     print_table(f"Delivery {record.id}", ("", ""), facts.items())
+    if len(detail.versions) > 1:
+        print_table(
+            "Versions of this invoice",
+            ("revision", "delivery", "state", "reason"),
+            [(one.revision, short(one.id), one.state, one.reason) for one in detail.versions],
+            right=("revision",),
+            whole=("delivery", "state"),
+        )
+    print_table(
+        "Shown by the ERP",
+        ("as", "changed", "day", "now"),
+        [(one.source_id, instant(one.source_updated_at), one.day, _shown_now(one)) for one in detail.shown],
+        whole=("changed", "day", "now"),
+    )
     if detail.attempts:
         print_table(
             "Tries",
@@ -171,7 +218,7 @@ def _print(detail: DeliveryDetail) -> None:
             [
                 (
                     instant(one.started_at),
-                    one.outcome or "none yet",
+                    f"{one.outcome or 'none yet'}{f', then proved {one.proof}' if one.proof else ''}",
                     short(one.run_id) if one.run_id else "",
                     one.reason,
                     one.response,
@@ -195,6 +242,12 @@ def _print(detail: DeliveryDetail) -> None:
         [(short(one.job_id), one.partition_key, one.invoice_id, one.status) for one in detail.seen],
         whole=("job", "day", "status"),
     )
+
+
+def _shown_now(shown: Shown) -> str:
+    if shown.withdrawn_at is not None:
+        return f"withdrawn, noticed {instant(shown.withdrawn_at)}"
+    return "yes" if shown.is_current else "no, something else"
 
 
 def _what_became(document: DocumentState | None) -> str:

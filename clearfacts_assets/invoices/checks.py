@@ -12,6 +12,7 @@ from clearfacts_assets.resources import DatabaseResource
 from clearfacts_assets.storage.identifiers import SHORTEST
 from clearfacts_assets.storage.jobs import JobRepository
 from clearfacts_assets.storage.waiting import Waiting, waiting_for_a_person
+from clearfacts_assets.storage.whereabouts import whereabouts
 
 MOST_DAYS = 10  # that are named
 
@@ -81,7 +82,7 @@ def no_delivery_is_unknown(database: DatabaseResource) -> dg.AssetCheckResult:
             "left_behind": sum(left.values()),
             **({"waiting_since": dg.MetadataValue.timestamp(waiting.since)} if waiting.since else {}),
             "look": "clearfacts deliveries show ID",
-            "decide": 'clearfacts deliveries resolve ID --as delivered|resend|waive --reason "..."',
+            "decide": 'clearfacts deliveries resolve ID --as delivered|resend|waive --seen parked/1 --reason "..."',
             "waiting": table(
                 dict.fromkeys(("delivery", "number", "supplier", "state", "since", "reason"), "string"),
                 [
@@ -95,6 +96,29 @@ def no_delivery_is_unknown(database: DatabaseResource) -> dg.AssetCheckResult:
                     )
                     for one in waiting.longest
                 ],
+            ),
+        },
+    )
+
+
+@dg.asset_check(asset="processed_invoices")
+def nothing_is_nowhere(database: DatabaseResource) -> dg.AssetCheckResult:
+    """Over all days, each invoice has an end, or waits for a person, for a time or for a run. Red where one waits for
+    nobody: that is a fault of this program, and the table says of which invoice.
+    """
+    found = whereabouts(database.engine())
+    return dg.AssetCheckResult(
+        passed=not found.for_nobody,
+        description=(
+            f"{_invoices(found.for_nobody, 'waits', 'wait')} for nobody." if found.for_nobody else "Nothing is nowhere."
+        ),
+        metadata={
+            "waits_for_a_person": found.for_a_person,
+            "waits_for_a_time": found.for_a_time,
+            "waits_for_a_run": found.for_a_run,
+            "waits_for_nobody": found.for_nobody,
+            "strays": table(
+                dict.fromkeys(("what", "why"), "string"), [(stray.what, stray.why) for stray in found.strays]
             ),
         },
     )

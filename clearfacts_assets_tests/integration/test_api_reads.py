@@ -253,7 +253,7 @@ def test_a_verdict_is_carried_out_and_audited_with_its_giver(api: RunningApi) ->
     delivery_id, client = write_delivery(api, State.PARKED), api.client("reviewer")
     answer = client.post(
         f"/api/v1/deliveries/{delivery_id}/resolve",
-        json={"verdict": "delivered", "reason": "seen under its file name"},
+        json={"verdict": "delivered", "reason": "seen under its file name", "seen": seen("parked")},
         headers={"X-Correlation-ID": "verdict-1", "User-Agent": "a desk"},
     )
     assert answer.status_code == 200, answer.text
@@ -267,12 +267,16 @@ def test_a_verdict_is_carried_out_and_audited_with_its_giver(api: RunningApi) ->
     assert entry.details["correlation_id"] == "verdict-1"
 
 
-@pytest.mark.parametrize("state", [State.READY, State.REJECTED, State.DELIVERED])
+def seen(state: str, generation: int = 1) -> dict[str, Any]:
+    """A delivery as it was read by whoever decides."""
+    return {"state": state, "generation": generation}
+
+
+@pytest.mark.parametrize("state", [State.UNKNOWN, State.DELIVERED])
 def test_a_verdict_that_the_life_cycle_does_not_know_is_refused(quick_api: RunningApi, state: State) -> None:
     delivery_id = write_delivery(quick_api, state)
-    answer = quick_api.client("reviewer").post(
-        f"/api/v1/deliveries/{delivery_id}/resolve", json={"verdict": "delivered", "reason": "because"}
-    )
+    body = {"verdict": "delivered", "reason": "because", "seen": seen(state)}
+    answer = quick_api.client("reviewer").post(f"/api/v1/deliveries/{delivery_id}/resolve", json=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "DELIVERY_NOT_RESOLVABLE")
     assert answer.json()["error"]["details"]["state"] == state
 
@@ -281,6 +285,9 @@ def test_a_verdict_that_the_life_cycle_does_not_know_is_refused(quick_api: Runni
     "body",
     [
         {"verdict": "delivered"},
+        {"verdict": "delivered", "reason": "because"},
+        {"verdict": "delivered", "reason": "because", "seen": {"state": "parked"}},
+        {"verdict": "delivered", "reason": "because", "seen": {"state": "lost", "generation": 1}},
         {"verdict": "delivered", "reason": " "},
         {"verdict": "sent", "reason": "because"},
         {"verdict": "delivered", "reason": "because", "actor": "somebody else"},
@@ -293,6 +300,32 @@ def test_a_verdict_needs_a_reason_and_nothing_else(quick_api: RunningApi, body: 
     answer = quick_api.client("reviewer").post(f"/api/v1/deliveries/{delivery_id}/resolve", json=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "VALIDATION_ERROR")
     assert get(quick_api.client("user"), f"/deliveries/{delivery_id}")["state"] == "parked"
+
+
+def test_a_verdict_on_what_has_changed_meanwhile_is_refused_with_the_change(api: RunningApi) -> None:
+    delivery_id, client = write_delivery(api, State.PARKED), api.client("reviewer")
+    address = f"/api/v1/deliveries/{delivery_id}/resolve"
+    first = {"verdict": "delivered", "reason": "it is there", "seen": seen("parked")}
+    assert client.post(address, json=first).status_code == 200
+    answer = client.post(address, json={"verdict": "resend", "reason": "an old list", "seen": seen("parked")})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (409, "DELIVERY_CHANGED")
+    assert (error["details"]["state"], error["details"]["generation"]) == ("delivered", 1)
+    again = {"verdict": "resend", "reason": "nevertheless", "seen": seen("delivered")}
+    assert client.post(address, json=again).json()["error"]["code"] == "DELIVERY_NOT_RESOLVABLE"
+    by_name = again | {"verdict": "send_again"}
+    assert client.post(address, json=by_name).json()["data"]["generation"] == 2
+
+
+def test_a_verdict_that_comes_again_under_its_key_changes_nothing(api: RunningApi) -> None:
+    delivery_id, client = write_delivery(api, State.PARKED), api.client("reviewer")
+    body = {"verdict": "resend", "reason": "it is not there", "seen": seen("parked")}
+    address, key = f"/api/v1/deliveries/{delivery_id}/resolve", {"Idempotency-Key": "click-1"}
+    answers = [client.post(address, json=body, headers=key) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert [answer.json()["data"]["generation"] for answer in answers] == [2, 2]
+    assert len(answers[1].json()["data"]["decisions"]) == 1
+    assert client.post(address, json=body).json()["error"]["code"] == "DELIVERY_CHANGED"
 
 
 def test_a_readers_look_closes_the_jobs_of_dead_runs_at_most_every_two_seconds(quick_api: RunningApi) -> None:

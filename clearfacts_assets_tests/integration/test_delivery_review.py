@@ -239,3 +239,17 @@ def test_the_terminal_prints_tables_for_people(terminal: Terminal) -> None:
     parked = terminal.desk.delivery("F-1", State.PARKED)
     assert "parked" in terminal("list")
     assert "as it happened" in terminal("show", parked.id).replace("\n", " ")
+
+
+def test_the_terminal_refuses_what_was_decided_by_an_old_list(terminal: Terminal) -> None:
+    parked = terminal.desk.delivery("F-1", State.PARKED)
+    assert "parked/1" in terminal("show", parked.id)
+    first = ("resolve", parked.id, "--seen", "parked/1", "--reason", "I looked")
+    terminal(*first, "--as", "delivered")
+    refused = terminal(*first, "--as", "resend", code=1).replace("\n", " ")
+    assert "it was parked, generation 1, when you looked, and is delivered now" in refused
+    assert terminal.json("show", parked.id)["state"] == "delivered"
+    terminal("resolve", parked.id, "--as", "resend", "--seen", "long ago", "--reason", "x", code=2)
+    terminal("resolve", parked.id, "--as", "resend", "--seen", "delivered/1", "--reason", "x", code=1)
+    again = terminal("resolve", parked.id, "--as", "send_again", "--seen", "delivered/1", "--reason", "they lost it")
+    assert "was delivered and is ready now" in again.replace("\n", " ")

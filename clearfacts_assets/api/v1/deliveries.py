@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -17,9 +19,10 @@ from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.reading import reads
 from clearfacts_assets.api.services import Services, services
 from clearfacts_assets.api.v1.lists import ListQuery, Word
-from clearfacts_assets.invoices.delivery_model import DeliveryRecord
+from clearfacts_assets.api.v1.processing import IdempotencyKey
+from clearfacts_assets.invoices.delivery_model import AsSeen, DeliveryRecord
 from clearfacts_assets.invoices.inquiries import DocumentState, DocumentStatus
-from clearfacts_assets.invoices.lifecycle import ForbiddenTransition, State, Verdict
+from clearfacts_assets.invoices.lifecycle import ForbiddenTransition, Outdated, State, Verdict
 from clearfacts_assets.storage.delivery_review import DeliveryDetail, DeliveryNotFound, DeliveryReview
 
 router = APIRouter(prefix="/deliveries", tags=["deliveries"])
@@ -45,6 +48,8 @@ class DeliverySummary(BaseModel):
     issue_year: int
     revision: int = Field(description="higher than 1: the same number came with other content")
     generation: int = Field(description="+1 when a person sends it again")
+    held_for: str | None = Field(description="what of its own keeps it, such as receiver or validation")
+    day: str | None = Field(description="the partition whose runs look after it")
     attempts: int
     document_id: str | None = Field(description="Clearfacts' id")
     content_sha256: str
@@ -64,6 +69,28 @@ class AttemptView(BaseModel):
     reason: str | None
     response: dict[str, Any] | None
     correlation_id: str | None
+    proof: str | None = Field(description="accepted, where that came after the outcome had been written down")
+    proved_at: datetime | None
+
+
+class VersionView(BaseModel):
+    """One version of the same invoice."""
+
+    delivery_id: UUID
+    revision: int
+    state: State
+    reason: str | None
+    content_sha256: str
+
+
+class ShownView(BaseModel):
+    """Under which of the ERP's ids the ERP has shown this version."""
+
+    source_id: str
+    source_updated_at: datetime | None
+    day: str | None
+    is_current: bool = Field(description="the ERP showed it last under this id")
+    withdrawn_at: datetime | None = Field(description="since when the ERP does not have the id any more")
 
 
 class DecisionView(BaseModel):
@@ -106,6 +133,8 @@ class DeliveryView(DeliverySummary):
     decisions: list[DecisionView]
     seen_in: list[SeenView]
     document: DocumentView | None = Field(description="what became of it at Clearfacts; null before the first question")
+    versions: list[VersionView] = Field(description="all versions of this invoice, this one among them")
+    shown: list[ShownView]
 
 
 class DeliveriesQuery(ListQuery):
@@ -115,15 +144,36 @@ class DeliveriesQuery(ListQuery):
     number: Word | None = Field(None, description="the invoice's number, BT-1")
 
 
+class SeenAs(BaseModel):
+    """The delivery as it was read by whoever decides."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    state: State
+    generation: int = Field(ge=1, le=2**31 - 1, strict=True)
+
+
 class Resolution(BaseModel):
     """A person's verdict."""
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"examples": [{"verdict": "delivered", "reason": "seen in Clearfacts under its file name"}]},
+        json_schema_extra={
+            "examples": [
+                {
+                    "verdict": "delivered",
+                    "reason": "seen in Clearfacts under its file name",
+                    "seen": {"state": "parked", "generation": 1},
+                }
+            ]
+        },
     )
 
-    verdict: Verdict = Field(description="delivered: Clearfacts has it; resend: with the next run; waive: never")
+    verdict: Verdict = Field(
+        description="delivered: Clearfacts has it; resend: with the next run of its day; send_again: the same for what "
+        "is delivered; waive: never"
+    )
+    seen: SeenAs = Field(description="where that has changed meanwhile, the verdict is refused (409 DELIVERY_CHANGED)")
     reason: str = Field(
         min_length=1, max_length=LONGEST_REASON, pattern=r"\S", strict=True, description="kept in the audit log"
     )
@@ -150,13 +200,16 @@ def get_delivery(delivery_id: UUID, _: Reads, served: Served) -> Success[Deliver
 
 @router.post(
     "/{delivery_id}/resolve",
-    responses=errors(ErrorCode.DELIVERY_NOT_FOUND, ErrorCode.DELIVERY_NOT_RESOLVABLE),
+    responses=errors(ErrorCode.DELIVERY_NOT_FOUND, ErrorCode.DELIVERY_NOT_RESOLVABLE, ErrorCode.DELIVERY_CHANGED),
     summary="Decide about a delivery",
 )
 def resolve_delivery(
-    delivery_id: UUID, resolution: Resolution, caller: Resolves, served: Served
+    delivery_id: UUID, resolution: Resolution, caller: Resolves, served: Served, key: IdempotencyKey = None
 ) -> Success[DeliveryView]:
-    """A person's verdict, written into the audit log with its reason. Not possible while the document is being sent."""
+    """A person's verdict, written into the audit log with its reason. Not possible while the document is being sent.
+
+    With an `Idempotency-Key`, a verdict that comes again under the same key changes nothing.
+    """
     review = DeliveryReview(served.engine)
     try:
         review.resolve(
@@ -165,13 +218,27 @@ def resolve_delivery(
             reason=resolution.reason,
             actor=caller.actor,
             now=datetime.now(UTC),
+            seen=AsSeen(resolution.seen.state, resolution.seen.generation),
+            wish=_wish(caller, delivery_id, key),
         )
     except DeliveryNotFound as error:
         raise ApiError(ErrorCode.DELIVERY_NOT_FOUND, f"There is no delivery {delivery_id}.") from error
+    except Outdated as error:
+        now = review.get(delivery_id).record
+        details = {"state": now.state.value, "generation": now.generation, "reason": now.reason}
+        raise ApiError(ErrorCode.DELIVERY_CHANGED, f"It was not resolved: {error}.", details=details) from error
     except ForbiddenTransition as error:
         message = f"It cannot be resolved as {resolution.verdict}: {error}."
         raise ApiError(ErrorCode.DELIVERY_NOT_RESOLVABLE, message, details={"state": str(error.state)}) from error
     return Success(data=_view(_detail(review, delivery_id)))
+
+
+def _wish(caller: Principal, delivery_id: UUID, key: str | None) -> str | None:
+    """The id under which a caller's verdict is carried out once."""
+    if key is None:
+        return None
+    name = json.dumps([str(caller.actor.user_id), caller.actor.name, str(delivery_id), key])
+    return f"key:{hashlib.sha256(name.encode()).hexdigest()}"
 
 
 def summary_of(record: DeliveryRecord) -> DeliverySummary:
@@ -192,6 +259,17 @@ def _view(detail: DeliveryDetail) -> DeliveryView:
         decisions=[DecisionView.model_validate(one, from_attributes=True) for one in detail.decisions],
         seen_in=[SeenView.model_validate(one, from_attributes=True) for one in detail.seen],
         document=document_view(detail.document),
+        versions=[
+            VersionView(
+                delivery_id=one.id,
+                revision=one.revision,
+                state=one.state,
+                reason=one.reason,
+                content_sha256=one.content_sha256,
+            )
+            for one in detail.versions
+        ],
+        shown=[ShownView.model_validate(one, from_attributes=True) for one in detail.shown],
     )
 
 
