@@ -70,6 +70,7 @@ class SourceResource(dg.ConfigurableResource[None]):
             page_bytes=limits.page_bytes,
             document_bytes=limits.document_bytes,
             correlation_id=correlation_id,
+            network=configuration.load().way_out,
         )
 
 
@@ -110,6 +111,7 @@ class ClearfactsResource(dg.ConfigurableResource[None]):
             connections=self.concurrency,
             renew=Renewal(_engine(configuration.load().business_database_url), self.login_url, correlation_id),
             correlation_id=correlation_id,
+            network=configuration.load().way_out,
         )
         try:
             yield destination
@@ -144,7 +146,8 @@ class SlackResource(DagsterSlackResource):
     def get_client(self) -> WebClient:
         """A client with a timeout; the token comes from the settings."""
         _refuse_another("slack.base_url", self.base_url, str(configuration.load().slack.base_url))
-        return open_client(in_force().slack.token.get_secret_value(), self.base_url)
+        network = configuration.load().way_out
+        return open_client(in_force().slack.token.get_secret_value(), self.base_url, network=network)
 
 
 class ValidationResource(dg.ConfigurableResource[None]):
