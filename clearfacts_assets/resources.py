@@ -30,6 +30,7 @@ from clearfacts_assets.invoices.sources.java_backend import JavaBackend
 from clearfacts_assets.invoices.validation import Validator, validator_from
 from clearfacts_assets.notifications.slack import open_client
 from clearfacts_assets.storage.database import open_engine
+from clearfacts_assets.storage.taken_files import TakenFiles
 
 
 class SourceResource(dg.ConfigurableResource[None]):
@@ -55,7 +56,8 @@ class SourceResource(dg.ConfigurableResource[None]):
             if not self.folder:
                 raise SettingMissing("source.folder", "the folder of dropped UBL files")
             _refuse_another("source.folder", self.folder, _folder(configuration.load()))
-            return Folder(self.folder, document_bytes=limits.document_bytes, page_size=self.page_size)
+            memory = TakenFiles(_engine(configuration.load().business_database_url))
+            return Folder(self.folder, document_bytes=limits.document_bytes, page_size=self.page_size, memory=memory)
         if not self.base_url:
             raise SettingMissing("source.base_url", "the Java backend's address, without /invoices")
         _refuse_another("source.base_url", self.base_url, _address(configuration.load().source.base_url))
