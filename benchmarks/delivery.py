@@ -1,25 +1,32 @@
-"""How fast invoices are delivered, against what latency and connections allow.
+"""How fast invoices are delivered, beside bare httpx that posts the same documents to the same simulator by turns.
 
-``make bench-delivery ARGS="--invoices 2000 --latency-ms 50 --connections 16 --grow"``: a real simulator over HTTP, a
-real ledger in a SQLite file. The ideal is connections / latency; both are of the same run. ``--grow`` adds the cost
-of an invoice at 500, 5,000 and 50,000. Memory is this process' peak. ``--day N`` runs a whole day of N invoices through
-all four assets instead (benchmarks/delivery_day.py); several may be given.
+    make bench-delivery                                       1,000 invoices a turn, 50 ms away, 16 connections
+    make bench-delivery ARGS="--connections 64 --latency-ms 0 --invoices 2000 --turns 7"
+    make bench-delivery ARGS=--grow                           the cost of an invoice at 500, 5,000 and 50,000
+    make bench-delivery ARGS="--day 10000 --day 50000"        whole days through all four assets (delivery_day.py)
+
+A real simulator over HTTP, a real ledger in a SQLite file whose commits reach the disk. Bare httpx has as many threads
+as connections, a client each, and no ledger. Memory is this process' peak.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import resource
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import delivery_day
+import httpx
+from interleaved import Spread, by_turns, ratio
 from sqlalchemy import Engine
 
 from clearfacts_assets.invoices.delivery import deliver
@@ -32,7 +39,7 @@ from clearfacts_assets.storage.database import open_engine
 from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices import InvoiceRepository
 from clearfacts_assets.storage.jobs import JobRepository
-from clearfacts_assets_tests.faults.papers import Paper
+from clearfacts_assets_tests.faults.papers import RECEIVER, Paper
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 
 BATCH = 200
@@ -62,20 +69,55 @@ def batches(count: int, prefix: str) -> Iterator[list[SourceDocument]]:
 def one_pass(engine: Engine, simulator: RunningSimulator, count: int, prefix: str, connections: int) -> Measured:
     """A job over ``count`` invoices: stored, accepted without validation, delivered, recorded."""
     jobs, rows, job_id = JobRepository(engine), InvoiceRepository(engine), uuid4()
+    store, record = written(jobs, rows, job_id, batches(count, prefix))
+    started = time.perf_counter()
+    _deliver(engine, rows, job_id, simulator, connections)
+    delivered = time.perf_counter()
+    counts = jobs.counts(job_id)
+    statuses = Counter({InvoiceStatus.SENT.value: counts.sent, InvoiceStatus.DUPLICATE.value: counts.duplicates})
+    return Measured(count, store, record, delivered - started, statuses)
+
+
+def written(
+    jobs: JobRepository, rows: InvoiceRepository, job_id: UUID, pages: Iterable[list[SourceDocument]]
+) -> tuple[float, float]:
+    """A job whose documents are stored and accepted without validation. Returns the seconds of both."""
     jobs.begin(job_id, job_type="manual", partition_key=None, correlation_id=None, details={}, now=datetime.now(UTC))
     started = time.perf_counter()
-    for page in batches(count, prefix):
+    for page in pages:
         rows.store(job_id, page, now=datetime.now(UTC))
     stored = time.perf_counter()
     for batch in rows.batches_to_validate(job_id, BATCH):
         reports = [(row.id, _accepted(row.content), {}) for row in batch]
         rows.record_reports(job_id, reports, now=datetime.now(UTC))
-    recorded = time.perf_counter()
-    _deliver(engine, rows, job_id, simulator, connections)
-    delivered = time.perf_counter()
-    counts = jobs.counts(job_id)
-    statuses = Counter({InvoiceStatus.SENT.value: counts.sent, InvoiceStatus.DUPLICATE.value: counts.duplicates})
-    return Measured(count, stored - started, recorded - stored, delivered - recorded, statuses)
+    return stored - started, time.perf_counter() - stored
+
+
+def bare(simulator: RunningSimulator, count: int, prefix: str, connections: int) -> float:
+    """Seconds in which httpx alone posts the same documents."""
+    documents = [document for page in batches(count, prefix) for document in page]
+    address = f"{simulator.clearfacts_url}/invoices"
+    headers = {"Authorization": f"Bearer {simulator.clearfacts_token}"}
+    clients = [httpx.Client(headers=headers, timeout=60, verify=False, trust_env=False) for _ in range(connections)]
+
+    def post(number: int) -> None:
+        for one in documents[number::connections]:
+            content = {
+                "administration": RECEIVER,
+                "invoice_type": "PURCHASE",
+                "file_name": f"{one.invoice_id}.xml",
+                "content": base64.b64encode(one.content).decode(),
+            }
+            answer = clients[number].post(address, json=content, headers={"Idempotency-Key": one.invoice_id})
+            assert answer.status_code in (200, 201), answer.text
+
+    with ThreadPoolExecutor(connections) as threads:
+        started = time.perf_counter()
+        list(threads.map(post, range(connections)))
+        seconds = time.perf_counter() - started
+    for client in clients:
+        client.close()
+    return seconds
 
 
 def _deliver(
@@ -114,8 +156,9 @@ def show(title: str, measured: Measured) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--invoices", type=int, default=2000)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--invoices", type=int, default=1000, help="of each turn")
+    parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--latency-ms", type=float, default=50)
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--grow", action="store_true", help="the cost of an invoice at 500, 5,000 and 50,000")
@@ -138,21 +181,50 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def measure(engine: Engine, simulator: RunningSimulator, asked: argparse.Namespace) -> None:
     simulator.reset(latency_ms=asked.latency_ms)
-    first = one_pass(engine, simulator, asked.invoices, "A", asked.connections)
-    show("first pass", first)
-    again = one_pass(engine, simulator, asked.invoices, "A", asked.connections)
-    show("the same day again", again)
-    ideal = asked.connections / (asked.latency_ms / 1000)
-    ratio = asked.invoices / first.deliver / ideal
-    whole = (again.store + again.record + again.deliver) / (first.store + first.record + first.deliver)
-    print(
-        f"ideal {ideal:.0f}/s at {asked.latency_ms:g} ms and {asked.connections} connections: reached {ratio:.2f} of it"
-    )
-    print(f"a rerun of a delivered day costs {whole:.3f} of the first pass")
+    first: list[Measured] = []
+    again: list[Measured] = []
+    numbers = iter(range(10**6))
+
+    def alone() -> float:
+        return bare(simulator, asked.invoices, f"B{next(numbers)}", asked.connections)
+
+    def ours() -> float:
+        prefix = f"A{next(numbers)}"
+        first.append(one_pass(engine, simulator, asked.invoices, prefix, asked.connections))
+        again.append(one_pass(engine, simulator, asked.invoices, prefix, asked.connections))
+        return first[-1].deliver
+
+    seconds = by_turns({"bare httpx": alone, "ours": ours}, asked.turns)
+    show("last pass", first[-1])
+    show("the same day again", again[-1])
+    print(f"{asked.invoices:,} documents a turn, {asked.latency_ms:g} ms away, {asked.connections} connections:")
+    for name, column in seconds.items():
+        print(f"  {name:<12} {Spread.of([asked.invoices / one for one in column]):.0f} a second")
+    print(f"  ours reaches {ratio(seconds['bare httpx'], seconds['ours']):.2f} of bare httpx")
+    reruns = ratio([_whole(one) for one in again[1:]], [_whole(one) for one in first[1:]])
+    print(f"  a rerun of a delivered day costs {reruns:.3f} of the first pass")
     if asked.grow:
-        for count in GROWTH:
-            simulator.reset(latency_ms=0)
-            show("without latency", one_pass(engine, simulator, count, f"G{count}", asked.connections))
+        grow(engine, simulator, asked)
+
+
+def _whole(measured: Measured) -> float:
+    return measured.store + measured.record + measured.deliver
+
+
+def grow(engine: Engine, simulator: RunningSimulator, asked: argparse.Namespace) -> None:
+    simulator.reset(latency_ms=0)
+    numbers = iter(range(10**6))
+
+    def one(count: int) -> float:
+        measured = one_pass(engine, simulator, count, f"G{next(numbers)}", asked.connections)
+        show("without latency", measured)
+        return measured.deliver / count
+
+    seconds = by_turns({f"{count:,}": lambda c=count: one(c) for count in GROWTH}, 3, warm=False)
+    smallest = seconds[f"{GROWTH[0]:,}"]
+    for name, column in seconds.items():
+        each = Spread.of([1000 * one for one in column])
+        print(f"  of {name} invoices, one costs {each:.2f} ms: {ratio(column, smallest):.2f} times one of {GROWTH[0]}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""How fast validation is, beside what one would use instead, in one run on the same documents.
+"""How fast validation is, beside what one would use instead, on the same documents and by turns.
 
-    make bench-validation                 all of it, a few minutes
-    make bench-validation ARGS=--quick    fewer repeats, no memory test
+    make bench-validation                 all of it, ten minutes
+    make bench-validation ARGS=--quick    fewer turns, no memory test
 
-Times are CPU time of one document, the best of several repeats. What runs in worker processes is wall time. Numbers
-depend on the machine; the ratios hardly do.
+Times are CPU time of one document, a JDK's of its whole process; what worker processes do together is told by the clock
+on the wall. All engines take a turn before any takes its next one; ratios are the median of the turns' ratios, with
+quartiles. Numbers depend on the machine; the ratios hardly do.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+from interleaved import Spread, Turn, by_turns, ratio, timed, wall
 from lxml import etree
 from saxonche import PySaxonProcessor
 
@@ -47,32 +49,24 @@ DOCUMENTS = {
     "attachment": document(attachments=(PDF,)),
 }
 REPEATS = {"small": 100, "medium": 10, "large": 1, "attachment": 3}
+JDK_REPEATS = {"small": 3000, "medium": 200, "large": 3}  # its clock ticks ten milliseconds
+TURNS = {"small": 15, "medium": 11, "large": 3, "attachment": 5}
 
 JAVA = """
-import java.io.*; import java.nio.file.*; import javax.xml.validation.*; import javax.xml.transform.stream.*;
-import javax.xml.XMLConstants;
+import java.io.*; import java.lang.management.*; import java.nio.file.*; import java.util.*;
+import javax.xml.XMLConstants; import javax.xml.transform.stream.*; import javax.xml.validation.*;
 public class Xsd { public static void main(String[] a) throws Exception {
   var factory = SchemaFactory.newInstance(XMLConstants.W3C_XML_SCHEMA_NS_URI);
   var schema = factory.newSchema(new File(a[0]));
-  for (int i = 1; i < a.length; i++) {
-    byte[] bytes = Files.readAllBytes(Path.of(a[i])); double best = 1e9;
-    int n = Math.max(1, 4_000_000 / bytes.length);
-    for (int round = 0; round < 12; round++) { long start = System.nanoTime();
-      for (int k = 0; k < n; k++) schema.newValidator().validate(new StreamSource(new ByteArrayInputStream(bytes)));
-      best = Math.min(best, (System.nanoTime() - start) / 1e6 / n); }
-    System.out.println(best); } } }
+  var system = (com.sun.management.OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
+  var asked = new BufferedReader(new InputStreamReader(System.in));
+  for (String line; (line = asked.readLine()) != null; ) {
+    var words = line.split(" ");
+    byte[] bytes = Files.readAllBytes(Path.of(words[0])); int times = Integer.parseInt(words[1]);
+    long start = system.getProcessCpuTime();
+    for (int k = 0; k < times; k++) schema.newValidator().validate(new StreamSource(new ByteArrayInputStream(bytes)));
+    System.out.println((system.getProcessCpuTime() - start) / 1e9 / times); System.out.flush(); } } }
 """
-
-
-def milliseconds(work: Callable[[], object], repeats: int, rounds: int) -> float:
-    """CPU time of one call, the best round."""
-    best = float("inf")
-    for _ in range(rounds):
-        started = time.process_time()
-        for _ in range(repeats):
-            work()
-        best = min(best, (time.process_time() - started) / repeats)
-    return best * 1000
 
 
 def engines() -> dict[str, Callable[[bytes], object]]:
@@ -112,36 +106,51 @@ def engines() -> dict[str, Callable[[bytes], object]]:
 
 
 SLOW = {("XSD, xmlschema", "large"), ("XSD, xmlschema", "attachment")}
+JDK = "XSD, javax.xml.validation"
+
+Figures = dict[str, dict[str, list[float]]]  # by engine and kind of document: seconds of each turn
 
 
-def measure(rounds: int) -> dict[str, dict[str, float]]:
-    figures: dict[str, dict[str, float]] = {}
-    for name, engine in engines().items():
-        figures[name] = {}
+def measure(quick: bool) -> Figures:
+    figures: Figures = {}
+    known = engines()
+    with java() as jdk:
         for kind, content in DOCUMENTS.items():
-            engine(content)
-            few = 1 if (name, kind) in SLOW else rounds
-            figures[name][kind] = milliseconds(lambda e=engine, c=content: e(c), REPEATS[kind], few)
-    java = java_milliseconds()
-    if java:
-        figures["XSD, javax.xml.validation"] = java
+            works: dict[str, Turn] = {
+                name: timed(lambda e=engine, c=content: e(c), repeats=REPEATS[kind])
+                for name, engine in known.items()
+                if not (quick and (name, kind) in SLOW)
+            }
+            if jdk is not None and kind != "attachment":
+                works[JDK] = lambda k=kind: jdk(k)
+            for name, seconds in by_turns(works, 3 if quick else TURNS[kind]).items():
+                figures.setdefault(name, {})[kind] = seconds
     return figures
 
 
-def java_milliseconds() -> dict[str, float]:
-    """Xerces in a warm JDK, wall time; nothing where there is no JDK."""
+@contextmanager
+def java() -> Iterator[Callable[[str], float] | None]:
+    """Xerces in a JDK that was warmed: seconds of CPU for one document of a kind. None where there is no JDK."""
     if not shutil.which("java"):
-        return {}
+        yield None
+        return
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "Xsd.java").write_text(JAVA)
-        kinds = [kind for kind in DOCUMENTS if kind != "attachment"]
-        for kind in kinds:
-            (Path(folder) / kind).write_bytes(DOCUMENTS[kind])
-        command = ["java", f"{folder}/Xsd.java", str(INVOICE_XSD), *(f"{folder}/{kind}" for kind in kinds)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        return {}
-    return dict(zip(kinds, map(float, done.stdout.split()), strict=True))
+        for kind, content in DOCUMENTS.items():
+            (Path(folder) / kind).write_bytes(content)
+        command = ["java", f"{folder}/Xsd.java", str(INVOICE_XSD)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+
+            def ask(kind: str, times: int = 0) -> float:
+                process.stdin.write(f"{folder}/{kind} {times or JDK_REPEATS[kind]}\n")
+                process.stdin.flush()
+                return float(process.stdout.readline())
+
+            ask("small", 8000)  # by then it is compiled
+            yield ask
+            process.stdin.close()
 
 
 def day(count: int = 1000) -> list[bytes]:
@@ -156,18 +165,30 @@ def day(count: int = 1000) -> list[bytes]:
     return made
 
 
-def throughput(documents: list[bytes], workers: int, **options: object) -> dict[str, float]:
-    """With warm workers: documents a second of wall time, and for each second of the workers' CPU; memory; accepted."""
-    with Validator(workers=workers, options=RuleOptions(**options)) as validator:  # type: ignore[arg-type]
-        list(validator.validate_many((n, documents[n % len(documents)]) for n in range(400)))
-        processes = [psutil.Process(pid) for pid in validator.worker_pids]
-        before, started = sum(map(cpu, processes)), time.perf_counter()
-        accepted = sum(
-            report.decision is Decision.ACCEPT for _, report in validator.validate_many(enumerate(documents))
-        )
-        seconds, used = time.perf_counter() - started, sum(map(cpu, processes)) - before
-        memory = max(process.memory_info().rss for process in processes) / MEBIBYTE
-    return {"wall": len(documents) / seconds, "core": len(documents) / used, "memory": memory, "accepted": accepted}
+def throughput(title: str, documents: list[bytes], turns: int, **options: object) -> str:
+    """One worker and two, both warm, by turns: documents a second of wall time, and of the workers' CPU; memory."""
+    rules = RuleOptions(**options)  # type: ignore[arg-type]
+    with Validator(workers=1, options=rules) as one, Validator(workers=2, options=rules) as two:
+        core, accepted = [], 0
+        for validator in (one, two):
+            list(validator.validate_many(enumerate(documents[:100])))  # they start when they are needed
+
+        def validate(validator: Validator) -> None:
+            nonlocal accepted
+            processes = [psutil.Process(pid) for pid in validator.worker_pids]
+            before = sum(map(cpu, processes))
+            reports = validator.validate_many(enumerate(documents))
+            accepted = sum(report.decision is Decision.ACCEPT for _, report in reports)
+            if validator is one:
+                core.append(len(documents) / (sum(map(cpu, processes)) - before))
+
+        works = {name: timed(lambda v=v: validate(v), clock=wall) for name, v in (("one", one), ("two", two))}
+        seconds = by_turns(works, turns)
+        pids = (*one.worker_pids, *two.worker_pids)
+        memory = max(psutil.Process(pid).memory_info().rss for pid in pids) / MEBIBYTE
+    clock = [Spread.of([len(documents) / each for each in column]) for column in seconds.values()]
+    cells = (*(f"{each:,.0f}" for each in (*clock, Spread.of(core[1:]))), f"{ratio(*seconds.values()):.2f}")
+    return f"{title:28}" + "".join(f"{cell:>22}" for cell in cells) + f"{memory:8,.0f} MiB   ({accepted} accepted)"
 
 
 def cpu(process: psutil.Process) -> float:
@@ -208,55 +229,55 @@ def large_memory(content: bytes) -> tuple[float, float]:
     return memory, seconds
 
 
-def table(figures: dict[str, dict[str, float]]) -> Iterator[str]:
-    yield f"{'ms of CPU a document':32}" + "".join(f"{kind:>14}" for kind in DOCUMENTS)
-    yield f"{'bytes':32}" + "".join(f"{len(content):14,}" for content in DOCUMENTS.values())
+def table(figures: Figures) -> Iterator[str]:
+    yield f"{'ms of CPU a document':32}" + "".join(f"{kind:>26}" for kind in DOCUMENTS)
+    yield f"{'bytes':32}" + "".join(f"{len(content):26,}" for content in DOCUMENTS.values())
     for name, row in figures.items():
-        cells = (f"{row[kind]:14,.3f}" if kind in row else f"{'–':>14}" for kind in DOCUMENTS)
-        yield f"{name:32}" + "".join(cells)
+        spreads = {kind: Spread.of([1000 * one for one in seconds]) for kind, seconds in row.items()}
+        cells = (f"{spreads[kind]:.4g}" if kind in spreads else "-" for kind in DOCUMENTS)
+        yield f"{name:32}" + "".join(f"{cell:>26}" for cell in cells)
 
 
-def ratios(figures: dict[str, dict[str, float]]) -> Iterator[str]:
-    for title, one, other in (
-        ("XSD, ours : bare lxml", "XSD, bare lxml", "XSD, ours"),
-        ("XSD, ours : xmlschema", "XSD, xmlschema", "XSD, ours"),
-        ("XSD, ours : javax.xml.validation", "XSD, javax.xml.validation", "XSD, ours"),
-        ("EN 16931, ours : as shipped", "EN 16931, saxonche as shipped", "EN 16931, ours"),
-        ("pipeline : saxonche as shipped", "EN 16931, saxonche as shipped", "pipeline"),
-        ("pipeline : without proofs", "pipeline without proofs", "pipeline"),
+def ratios(figures: Figures) -> Iterator[str]:
+    yield "what ours takes of the CPU time of the other one"
+    for title, ours, other in (
+        ("XSD : bare lxml", "XSD, ours", "XSD, bare lxml"),
+        ("XSD : xmlschema", "XSD, ours", "XSD, xmlschema"),
+        ("XSD : javax.xml.validation", "XSD, ours", JDK),
+        ("EN 16931 : as shipped", "EN 16931, ours", "EN 16931, saxonche as shipped"),
+        ("all : saxonche as shipped", "pipeline", "EN 16931, saxonche as shipped"),
+        ("all : without proofs", "pipeline", "pipeline without proofs"),
+        ("all : XSD, bare lxml", "pipeline", "XSD, bare lxml"),
     ):
-        if one in figures:
-            cells = (
-                f"{figures[one][k] / figures[other][k]:13.2f}x" if k in figures[one] else f"{'–':>14}"
-                for k in DOCUMENTS
-            )
-            yield f"{title:32}" + "".join(cells)
-    yield f"{'pipeline, documents/s and core':32}" + "".join(
-        f"{1000 / figures['pipeline'][k]:14,.0f}" for k in DOCUMENTS
-    )
+        pairs = {
+            kind: (figures[ours][kind], figures[other][kind])
+            for kind in DOCUMENTS
+            if kind in figures.get(other, {}) and kind in figures[ours]
+        }
+        cells = (f"{ratio(*pairs[kind]):.2f}" if kind in pairs else "-" for kind in DOCUMENTS)
+        yield f"{title:32}" + "".join(f"{cell:>26}" for cell in cells)
+    each = (Spread.of([1 / one for one in figures["pipeline"][kind]]) for kind in DOCUMENTS)
+    yield f"{'all, documents/s and core':32}" + "".join(f"{f'{one:,.0f}':>26}" for one in each)
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--quick", action="store_true", help="fewer repeats, no memory test")
+    arguments.add_argument("--quick", action="store_true", help="fewer turns, no memory test")
     quick = arguments.parse_args().quick
     load = os.getloadavg()[0]
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, load {load:.1f} at the start\n")
-    figures = measure(2 if quick else 6)
+    figures = measure(quick)
     print("\n".join(table(figures)), "\n")
     print("\n".join(ratios(figures)), "\n")
     documents = day()
-    heads = ("1 worker", "2 workers", "ratio", "a core-second", "MiB a worker")
-    print(f"{'worker processes, documents/s':32}" + "".join(f"{head:>15}" for head in heads))
+    heads = ("1 worker", "2 workers", "1, a core-second", "two : one")
+    print(f"{'worker processes, docs/s':28}" + "".join(f"{head:>22}" for head in heads))
     for title, these, options in (
-        ("small x 2,000", [DOCUMENTS["small"]] * 2000, {}),
+        ("small x 1,000", [DOCUMENTS["small"]] * 1000, {}),
         ("mixed day of 1,000", documents, {}),
         ("mixed day without proofs", documents, {"proofs": False}),
     ):
-        one, two = (throughput(these, workers, **options) for workers in (1, 2))
-        ratio, memory = two["wall"] / one["wall"], max(one["memory"], two["memory"])
-        cells = f"{one['wall']:15,.0f}{two['wall']:15,.0f}{ratio:14.2f}x{one['core']:15,.0f}{memory:15,.0f}"
-        print(f"{title:32}{cells}   ({one['accepted']:.0f} accepted)")
+        print(throughput(title, these, 2 if quick else 5, **options), flush=True)
     if not quick:
         print(f"\na worker after 10,000 documents of the mixed day: {memory_after(10_000):,.0f} MiB")
         broken = DOCUMENTS["large"].replace(b'unitCode="C62"', b'unitCode="QQQ"')

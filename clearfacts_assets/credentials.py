@@ -72,6 +72,7 @@ class Renewal:
             connect_timeout=known.connect_timeout,
             deadline=DEADLINE_SECONDS,
             correlation_id=self._correlation_id,
+            network=settings.load().way_out,
         )
         try:
             self._keep(tokens)

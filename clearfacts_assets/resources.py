@@ -30,6 +30,7 @@ from clearfacts_assets.invoices.sources.java_backend import JavaBackend
 from clearfacts_assets.invoices.validation import Validator, validator_from
 from clearfacts_assets.notifications.slack import open_client
 from clearfacts_assets.storage.database import open_engine
+from clearfacts_assets.storage.taken_files import TakenFiles
 
 
 class SourceResource(dg.ConfigurableResource[None]):
@@ -55,7 +56,8 @@ class SourceResource(dg.ConfigurableResource[None]):
             if not self.folder:
                 raise SettingMissing("source.folder", "the folder of dropped UBL files")
             _refuse_another("source.folder", self.folder, _folder(configuration.load()))
-            return Folder(self.folder, document_bytes=limits.document_bytes, page_size=self.page_size)
+            memory = TakenFiles(_engine(configuration.load().business_database_url))
+            return Folder(self.folder, document_bytes=limits.document_bytes, page_size=self.page_size, memory=memory)
         if not self.base_url:
             raise SettingMissing("source.base_url", "the Java backend's address, without /invoices")
         _refuse_another("source.base_url", self.base_url, _address(configuration.load().source.base_url))
@@ -70,6 +72,7 @@ class SourceResource(dg.ConfigurableResource[None]):
             page_bytes=limits.page_bytes,
             document_bytes=limits.document_bytes,
             correlation_id=correlation_id,
+            network=configuration.load().way_out,
         )
 
 
@@ -110,6 +113,7 @@ class ClearfactsResource(dg.ConfigurableResource[None]):
             connections=self.concurrency,
             renew=Renewal(_engine(configuration.load().business_database_url), self.login_url, correlation_id),
             correlation_id=correlation_id,
+            network=configuration.load().way_out,
         )
         try:
             yield destination
@@ -144,7 +148,8 @@ class SlackResource(DagsterSlackResource):
     def get_client(self) -> WebClient:
         """A client with a timeout; the token comes from the settings."""
         _refuse_another("slack.base_url", self.base_url, str(configuration.load().slack.base_url))
-        return open_client(in_force().slack.token.get_secret_value(), self.base_url)
+        network = configuration.load().way_out
+        return open_client(in_force().slack.token.get_secret_value(), self.base_url, network=network)
 
 
 class ValidationResource(dg.ConfigurableResource[None]):

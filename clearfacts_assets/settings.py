@@ -13,8 +13,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+
+from clearfacts_assets.outgoing.network import DIRECTLY, Network, Proxy
 
 CONFIG_VARIABLE = "CLEARFACTS_CONFIG"
 _PROJECT = Path(__file__).resolve().parents[1]
@@ -141,6 +143,31 @@ class ValidationSettings(_Section):
     )
 
 
+class NetworkSettings(_Section):
+    """The way out, for all calls to outside systems. See docs/operating.md."""
+
+    proxy: SecretStr = Field(
+        SecretStr(""),
+        description="http://user:password@host:port for all calls, or direct for none; "
+        "else what HTTPS_PROXY, HTTP_PROXY and ALL_PROXY say",
+    )
+    no_proxy: str | None = Field(
+        None, description="hosts, domains, addresses or networks, with commas, called directly; else what NO_PROXY says"
+    )
+    ca_file: Path | None = Field(
+        None,
+        description="certificates (PEM) of private authorities, believed beside the usual ones; SSL_CERT_FILE and "
+        "SSL_CERT_DIR replace the usual ones",
+    )
+
+    @field_validator("proxy")
+    @classmethod
+    def _is_a_proxy(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() not in ("", DIRECTLY):
+            Proxy.read(value.get_secret_value(), "network.proxy")
+        return value
+
+
 class SlackSettings(_Section):
     """Alerts. Without a token, alerts stay in the outbox table and in the log."""
 
@@ -204,7 +231,12 @@ class Settings(BaseSettings):
     """All settings of this process."""
 
     model_config = SettingsConfigDict(
-        env_prefix="CLEARFACTS_", env_nested_delimiter="__", extra="forbid", frozen=True, env_ignore_empty=True
+        env_prefix="CLEARFACTS_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        env_ignore_empty=True,
+        hide_input_in_errors=True,  # it may be a secret
     )
 
     home: Path = Field(
@@ -218,6 +250,7 @@ class Settings(BaseSettings):
     destination: DestinationSettings = DestinationSettings()
     delivery: DeliverySettings = DeliverySettings()
     validation: ValidationSettings = ValidationSettings()
+    network: NetworkSettings = NetworkSettings()
     slack: SlackSettings = SlackSettings()
     serve: ServeSettings = ServeSettings()
     auth: AuthSettings = AuthSettings()
@@ -237,6 +270,33 @@ class Settings(BaseSettings):
         if self.delivery.lease < 2 * self.destination.deadline:
             return "delivery.lease must be at least twice destination.deadline"
         return ""
+
+    @property
+    def way_out(self) -> Network:
+        """How calls to outside systems leave: ``network``, and what it leaves open from the usual variables.
+
+        Raises NetworkUnusable for a variable that names no proxy that can be used.
+        """
+        file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+        return Network(
+            http=self._proxy_of("http_proxy"),
+            https=self._proxy_of("https_proxy"),
+            no_proxy=_usual("no_proxy")[1] if self.network.no_proxy is None else self.network.no_proxy,
+            ca_file=self.network.ca_file,
+            usual_ca_file=Path(file) if file else None,
+            usual_ca_folder=Path(folder) if folder else None,
+        )
+
+    def _proxy_of(self, variable: str) -> Proxy | None:
+        chosen = self.network.proxy.get_secret_value()
+        if chosen == DIRECTLY:
+            return None
+        if chosen:
+            return Proxy.read(chosen, "network.proxy")
+        for name, value in (_usual(variable), _usual("all_proxy")):
+            if value:
+                return Proxy.read(value, name)
+        return None
 
     @property
     def business_database_url(self) -> str:
@@ -265,6 +325,12 @@ class Settings(BaseSettings):
         if not Path(file).is_file():
             raise FileNotFoundError(f"{CONFIG_VARIABLE} names {file!r}, which is not a file")
         return (init_settings, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=file))
+
+
+def _usual(variable: str) -> tuple[str, str]:
+    """Name and value of a variable that is written in small or in capital letters; the small ones win, as for curl."""
+    name = variable if variable in os.environ else variable.upper()
+    return name, os.environ.get(name, "").strip()
 
 
 @lru_cache(maxsize=1)

@@ -113,7 +113,7 @@ def _process_one_day(address: str, day: str, password: str) -> bool:
     from clearfacts_assets.storage.database import open_engine
 
     engine = open_engine(settings.load().business_database_url)
-    with httpx.Client(base_url=address, timeout=30) as client:
+    with httpx.Client(base_url=address, timeout=30, trust_env=False) as client:
         _wait_for(client)
         client.auth = PasswordLogin(address, ACCOUNT, password)
         gateway = DagsterGateway(client)

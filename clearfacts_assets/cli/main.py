@@ -12,6 +12,7 @@ import typer
 from clearfacts_assets.cli import audit, database, deliveries, invoices, jobs, keys, users
 from clearfacts_assets.cli.daemon import daemon
 from clearfacts_assets.cli.demo import demo
+from clearfacts_assets.cli.health import health
 from clearfacts_assets.cli.run import run
 from clearfacts_assets.cli.serve import serve
 from clearfacts_assets.cli.settings import settings
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(run)
 app.command()(validate)
+app.command()(health)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(invoices.app, name="invoices")
 app.add_typer(deliveries.app, name="deliveries")

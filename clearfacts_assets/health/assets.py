@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from clearfacts_assets import settings
 from clearfacts_assets.configuration import in_force
 from clearfacts_assets.health.probes import Health, ask
-from clearfacts_assets.health.systems import SYSTEMS, questions
+from clearfacts_assets.health.systems import SYSTEMS, questions, ways
 from clearfacts_assets.invoices.automation import correlation_of
 from clearfacts_assets.invoices.metadata import table
 from clearfacts_assets.notifications.alerts import tell_at_once_of_database, tell_of_health, tell_of_recovery
@@ -38,15 +38,16 @@ def service_health(
     engine = database.engine()
     now = datetime.now(UTC)
     asked = questions(engine, source, clearfacts, slack, correlation_of(context.run))
-    verdicts = [ask(system, question) for system, question in asked.items()]
+    way = ways(settings.load())
+    verdicts = [ask(system, question, way.get(system, "")) for system, question in asked.items()]
     fallen = _tell(context.instance, engine, verdicts, now)
     yield dg.MaterializeResult(
         metadata={
             "healthy": sum(verdict.healthy for verdict in verdicts),
             "down": sum(not verdict.healthy for verdict in verdicts),
             "systems": table(
-                {"system": "string", "healthy": "bool", "latency_s": "float", "message": "string"},
-                [(verdict.system, verdict.healthy, verdict.latency, verdict.message) for verdict in verdicts],
+                {"system": "string", "healthy": "bool", "latency_s": "float", "message": "string", "way": "string"},
+                [(one.system, one.healthy, one.latency, one.message, one.way) for one in verdicts],
             ),
             **{f"{verdict.system}_seconds": verdict.latency for verdict in verdicts},
             **fallen,
@@ -83,5 +84,5 @@ def _as_check(verdict: Health) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=f"{verdict.system}_answers",
         passed=verdict.healthy,
-        metadata={"message": verdict.message, "seconds": verdict.latency},
+        metadata={"message": verdict.message, "seconds": verdict.latency, "way": verdict.way},
     )

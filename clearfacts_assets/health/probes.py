@@ -20,16 +20,17 @@ class Health:
     healthy: bool
     message: str
     latency: float
+    way: str = ""  # by which it is called: "direct", "through proxy http://proxy:3128"; empty where it is not called
 
 
-def ask(system: str, question: Callable[[], str]) -> Health:
+def ask(system: str, question: Callable[[], str], way: str = "") -> Health:
     """The verdict on one system: what ``question`` returns is good news, whatever it raises is bad news."""
     started = time.perf_counter()
     try:
         message, healthy = question(), True
     except Exception as error:  # noqa: BLE001 - a probe reports every fault, it never spreads one
         message, healthy = f"{error or type(error).__name__}", False
-    return Health(system, healthy, message, round(time.perf_counter() - started, 4))
+    return Health(system, healthy, message, round(time.perf_counter() - started, 4), way)
 
 
 def day_that_must_be_done(now: datetime) -> str:

@@ -29,6 +29,7 @@ class Report:
     latency: float | None  # seconds
     checked_at: datetime | None
     last_success_at: datetime | None
+    way: str = ""  # by which it was called
 
 
 def newest(instance: dg.DagsterInstance) -> list[Report]:
@@ -49,6 +50,7 @@ def _report(instance: dg.DagsterInstance, system: str) -> Report:
         latency=said.get("seconds"),
         checked_at=_moment_of(last),
         last_success_at=None if success is None else _moment_of(success),
+        way=str(said.get("way") or ""),
     )
 
 

@@ -11,7 +11,9 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from clearfacts_assets.configuration import in_force
 from clearfacts_assets.health.probes import nightly_run
 from clearfacts_assets.notifications.slack import Slack
+from clearfacts_assets.outgoing.network import NetworkUnusable
 from clearfacts_assets.resources import ClearfactsResource, SlackResource, SourceResource
+from clearfacts_assets.settings import Settings
 from clearfacts_assets.storage.database import in_words, reading
 from clearfacts_assets.storage.jobs import JobRepository
 
@@ -40,6 +42,21 @@ def questions(
         "slack": lambda: _apart(lambda: _slack(slack)),
         "database": lambda: database_answers(engine),
         "nightly_run": lambda: _apart(lambda: _nightly_run(engine)),
+    }
+
+
+def ways(known: Settings) -> dict[str, str]:
+    """By which way each of OUTSIDE is called: ``direct``, ``through proxy http://proxy:3128``, or why by none."""
+    try:
+        network = known.way_out
+    except NetworkUnusable as error:
+        return dict.fromkeys(OUTSIDE, str(error))
+    source, clearfacts = known.source, known.destination
+    upload, login = network.way_to(str(clearfacts.base_url)), network.way_to(str(clearfacts.login_url))
+    return {
+        "java_backend": network.way_to(str(source.base_url)) if source.kind == "java_backend" else "",
+        "clearfacts": upload if upload == login else f"{upload}; login {login}",
+        "slack": network.way_to(str(known.slack.base_url)),
     }
 
 

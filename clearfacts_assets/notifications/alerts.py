@@ -133,7 +133,7 @@ def dispatch_alerts(engine: Engine, send: Send) -> DispatchCount:
 
 
 def _tell_at_once(known: Settings, message: messages.Message) -> None:
-    client = open_client(known.slack.token.get_secret_value(), str(known.slack.base_url))
+    client = open_client(known.slack.token.get_secret_value(), str(known.slack.base_url), network=known.way_out)
     Slack(client).send(known.slack.channel, message)
 
 

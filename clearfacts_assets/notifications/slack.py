@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from http.client import HTTPException
 from typing import Any
+from urllib.request import Request
 
+import httpx
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.client import WebClient
 from slack_sdk.web.slack_response import SlackResponse
 
 from clearfacts_assets.notifications.outbox import NotTold
+from clearfacts_assets.outgoing.body import BodyMalformed, BodyTooLarge, read_body
+from clearfacts_assets.outgoing.client import bounded
+from clearfacts_assets.outgoing.client import open_client as open_http_client
 from clearfacts_assets.outgoing.evidence import Secrets
 from clearfacts_assets.outgoing.headers import bearer
+from clearfacts_assets.outgoing.network import DIRECT, Network
 
-TIMEOUT = 10  # seconds
+TIMEOUT = 10  # seconds, for one whole call
+RESPONSE_BYTES = 2**20  # most bytes of one answer
 
 # Slack's error codes that are about one message or its channel; any other one would meet the next message too.
 ABOUT_ONE_MESSAGE = frozenset(
@@ -39,12 +45,34 @@ ABOUT_ONE_MESSAGE = frozenset(
 )
 
 
-def open_client(token: str, base_url: str, timeout: int = TIMEOUT) -> WebClient:
+def open_client(token: str, base_url: str, timeout: int = TIMEOUT, network: Network = DIRECT) -> WebClient:
     """A client that tries once and logs no answers. Raises ValueError, without telling the token, for a bad one."""
     bearer(token)
     logger = logging.getLogger(f"{__name__}.sdk")
     logger.setLevel(logging.CRITICAL)  # at DEBUG slack_sdk logs whole answers, and its errors are raised anyway
-    return WebClient(token.strip(), base_url=base_url, timeout=timeout, retry_handlers=[], logger=logger)
+    return _Client(token.strip(), base_url=base_url, timeout=timeout, logger=logger, network=network)
+
+
+class _Client(WebClient):
+    """slack_sdk, whose requests leave as all others of ours do: its own client asks the environment for the way."""
+
+    def __init__(self, token: str, *, network: Network, **options: Any) -> None:
+        super().__init__(token, retry_handlers=[], **options)
+        self.proxy = None
+        self.network = network
+
+    def _perform_urllib_http_request_internal(self, url: str, req: Request) -> dict[str, Any]:
+        content, headers = req.data, dict(req.header_items())
+        opened = open_http_client(
+            connections=1, connect_timeout=self.timeout, deadline=self.timeout, network=self.network
+        )
+        with (
+            opened as client,
+            bounded(self.timeout),
+            client.stream(req.get_method(), url, content=content, headers=headers) as response,  # type: ignore[arg-type]
+        ):
+            body = read_body(response, RESPONSE_BYTES).decode("utf-8", "replace")
+            return {"status": response.status_code, "headers": response.headers, "body": body}
 
 
 class Slack:
@@ -52,7 +80,8 @@ class Slack:
 
     def __init__(self, client: WebClient) -> None:
         self._client = client
-        self._secrets = Secrets(client.token or "")
+        network = client.network if isinstance(client, _Client) else DIRECT
+        self._secrets = Secrets(client.token or "", *network.secrets)
 
     def send(self, channel: str, message: Mapping[str, Any]) -> None:
         """Post one message, once. Raises NotTold."""
@@ -76,7 +105,7 @@ class Slack:
             answer = self._client.api_call(method, json=content or None)
         except SlackApiError as error:
             raise self._refusal(place, error) from None
-        except (SlackClientError, OSError, HTTPException, ValueError) as error:
+        except (SlackClientError, httpx.TransportError, BodyMalformed, BodyTooLarge, ValueError) as error:
             raise NotTold(f"{place}: {type(error).__name__}: {self._secrets.excerpt(str(error), 300)}") from None
         return answer.data if isinstance(answer.data, dict) else {}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -20,10 +21,17 @@ from typing import Any
 import httpcore
 import httpx
 
+from clearfacts_assets.outgoing.evidence import Secrets
+from clearfacts_assets.outgoing.network import DIRECT, Network, NetworkUnusable, Proxy
+
 # Idle connections are dropped before the other side drops them (5 s is the shortest default of the common servers): a
 # request that meets a closing connection is one of which nobody knows what became.
 IDLE_SECONDS = 4.0
 USER_AGENT = "clearfacts-assets"
+PIECE = 64 * 2**10  # bytes written at once where the deadline is only looked at in between
+PROXY_AUTHENTICATION_REQUIRED = 407
+
+_ON_THE_WAY = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpcore.ProxyError)
 
 
 @dataclass(slots=True)
@@ -53,71 +61,141 @@ def bounded(seconds: float) -> Iterator[Call]:
         _current.reset(token)
 
 
-def open_client(*, connections: int, connect_timeout: float, deadline: float) -> httpx.Client:
+def open_client(
+    *, connections: int, connect_timeout: float, deadline: float, network: Network = DIRECT
+) -> httpx.Client:
     """A client for several threads with a pool of so many connections. Redirects are answers, never followed.
 
-    Environment variables for proxies are not read; ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` are.
+    Calls leave as ``network`` says; environment variables are not read. Raises NetworkUnusable.
     """
     # They log whole addresses and headers, and a server may quote our token in them.
     for library in ("httpx", "httpcore"):
         logging.getLogger(library).setLevel(logging.WARNING)
     return httpx.Client(
-        transport=_BoundedTransport(connections),
+        transport=_BoundedTransport(connections, network),
         timeout=httpx.Timeout(deadline, connect=connect_timeout),
         headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
         follow_redirects=False,
+        trust_env=False,
     )
 
 
+def believed(network: Network) -> ssl.SSLContext:
+    """By whose certificates another side is believed to be itself. Raises NetworkUnusable."""
+    name, file = "SSL_CERT_FILE", network.usual_ca_file
+    try:
+        if file is None and network.usual_ca_folder is None:
+            context = httpx.create_ssl_context(trust_env=False)
+        else:
+            context = ssl.create_default_context(cafile=file, capath=network.usual_ca_folder)
+        name, file = "network.ca_file", network.ca_file
+        if file is not None:
+            context.load_verify_locations(cafile=file)
+    except OSError as error:  # ssl.SSLError is one
+        told = "it holds no certificate (PEM)" if isinstance(error, ssl.SSLError) else error.strerror
+        raise NetworkUnusable(f"{name} names {file}, which cannot be used: {told}") from None
+    return context
+
+
 class _BoundedTransport(httpx.HTTPTransport):
-    def __init__(self, connections: int) -> None:
-        context = httpx.create_ssl_context()
-        super().__init__(verify=context)
+    def __init__(self, connections: int, network: Network) -> None:
+        context = believed(network)
+        super().__init__(verify=context, trust_env=False)
         # httpx has no parameter for the network backend; its pool is replaced by one that has ours.
-        self._pool = _Connections(context, connections)  # type: ignore[assignment]
+        self._pool = _Connections(context, connections, network)  # type: ignore[assignment]
 
 
 class _Connections:
-    """So many pools of one connection each, each in one thread's hands from the request to the end of its answer.
+    """So many lines of one connection each, each in one thread's hands from the request to the end of its answer.
 
     httpcore's own sharing takes a connection whose answer has just come for one that the server closed, and closes it
     under the thread that reads: an accepted call whose answer is lost.
     """
 
-    def __init__(self, context: ssl.SSLContext, connections: int) -> None:
-        self._all = [
-            httpcore.ConnectionPool(
-                ssl_context=context, max_connections=1, keepalive_expiry=IDLE_SECONDS, network_backend=_Backend()
-            )
-            for _ in range(connections)
-        ]
-        self._free: queue.LifoQueue[httpcore.ConnectionPool] = queue.LifoQueue()
-        for pool in self._all:
-            self._free.put(pool)
+    def __init__(self, context: ssl.SSLContext, connections: int, network: Network) -> None:
+        self._network, self._secrets = network, Secrets(*network.secrets)
+        self._all = [_Line(context) for _ in range(connections)]
+        self._free: queue.LifoQueue[_Line] = queue.LifoQueue()
+        for line in self._all:
+            self._free.put(line)
 
     def handle_request(self, request: httpcore.Request) -> httpcore.Response:
+        proxy = self._network.proxy_for(bytes(request.url).decode("ascii"))
+        tunnel = proxy is not None and request.url.scheme == b"https"
         allowed = request.extensions.get("timeout", {}).get("pool")
         try:
-            pool = self._free.get(timeout=_left(allowed, httpcore.PoolTimeout))
+            line = self._free.get(timeout=_left(allowed, httpcore.PoolTimeout))
         except queue.Empty:
             raise httpcore.PoolTimeout("all connections are in use") from None
         try:
-            response = pool.handle_request(request)
-        except BaseException:
-            self._free.put(pool)
-            raise
-        response.stream = _Answer(response.stream, lambda: self._free.put(pool))
+            response = line.pool(proxy, tunnel=tunnel).handle_request(request)
+            if proxy is not None and not tunnel and response.status == PROXY_AUTHENTICATION_REQUIRED:
+                response.close()
+                if (call := _current.get()) is not None:
+                    call.handed_over = False  # it was for the proxy, which passes on nothing before it knows us
+                raise httpcore.ProxyError("it asks who we are (HTTP 407)")
+        except BaseException as error:
+            self._free.put(line)
+            if proxy is None or not isinstance(error, _ON_THE_WAY):
+                raise
+            raise type(error)(self._told(error, proxy)) from None
+        response.stream = _Answer(response.stream, lambda: self._free.put(line))
         return response
 
+    def _told(self, error: Exception, proxy: Proxy) -> str:
+        """What went wrong on the way through a proxy, which may well be what is wrong."""
+        said = self._secrets.remove(str(error))
+        remedy = ""
+        if isinstance(error, httpcore.ProxyError):
+            known = "its user and password" if "407" in said else "whether it lets us through, and network.no_proxy"
+            remedy = f"; the proxy opened no way: check network.proxy or the proxy's variable, {known}"
+        return f"{said}, {proxy}{remedy}".removeprefix(", ")
+
     def close(self) -> None:
-        for pool in self._all:
-            pool.close()
+        for line in self._all:
+            line.close()
 
     def __enter__(self) -> _Connections:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class _Line:
+    """What one call at a time goes by: a pool of one connection for each way that was needed."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        self.pools: dict[tuple[Proxy | None, bool], httpcore.ConnectionPool] = {}
+
+    def pool(self, proxy: Proxy | None, *, tunnel: bool) -> httpcore.ConnectionPool:
+        """``tunnel``: whether the proxy is asked to CONNECT, or else to pass the request on."""
+        way = (proxy, tunnel)
+        if way not in self.pools:
+            self.pools[way] = self._open(*way)
+        return self.pools[way]
+
+    def _open(self, proxy: Proxy | None, tunnel: bool) -> httpcore.ConnectionPool:
+        options: dict[str, Any] = {
+            "ssl_context": self._context,
+            "max_connections": 1,
+            "keepalive_expiry": IDLE_SECONDS,
+        }
+        if proxy is None:
+            return httpcore.ConnectionPool(**options, network_backend=_Backend())
+        by_tls = proxy.scheme == "https"
+        return httpcore.HTTPProxy(
+            proxy.address,
+            proxy_auth=(proxy.user.encode(), proxy.password.encode()) if proxy.user or proxy.password else None,
+            proxy_ssl_context=self._context if by_tls else None,
+            network_backend=_Backend(before=1 + by_tls if tunnel else 0),
+            **options,
+        )
+
+    def close(self) -> None:
+        for pool in self.pools.values():
+            pool.close()
 
 
 class _Answer:
@@ -140,8 +218,10 @@ class _Answer:
 
 
 class _Backend(httpcore.NetworkBackend):
-    def __init__(self) -> None:
-        self._inner = httpcore.SyncBackend()
+    """``before``: how often TLS begins on a connection until what is written is the request, and not for the proxy."""
+
+    def __init__(self, before: int = 0) -> None:
+        self._inner, self._before = httpcore.SyncBackend(), before
 
     def connect_tcp(
         self,
@@ -152,15 +232,16 @@ class _Backend(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         left = _left(timeout, httpcore.ConnectTimeout)
-        return _Stream(self._inner.connect_tcp(host, port, left, local_address, socket_options))
+        return _Stream(self._inner.connect_tcp(host, port, left, local_address, socket_options), self._before)
 
     def sleep(self, seconds: float) -> None:
         self._inner.sleep(seconds)
 
 
 class _Stream(httpcore.NetworkStream):
-    def __init__(self, inner: httpcore.NetworkStream) -> None:
-        self._inner = inner
+    def __init__(self, inner: httpcore.NetworkStream, before: int, by_tls: bool = False, nested: bool = False) -> None:
+        self._inner, self._before = inner, before
+        self._by_tls, self._nested = by_tls, nested  # nested: TLS to the other side, within TLS to the proxy
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         return self._inner.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
@@ -169,16 +250,19 @@ class _Stream(httpcore.NetworkStream):
         # Not the inner stream's write: it allows the whole timeout anew for every piece that the network takes.
         sock, call, rest = self._inner.get_extra_info("socket"), _current.get(), memoryview(buffer)
         while rest:
-            sock.settimeout(_left(timeout, httpcore.WriteTimeout))
-            try:
-                taken = sock.send(rest)
-            except TimeoutError as error:
-                raise httpcore.WriteTimeout(str(error)) from error
-            except OSError as error:
-                raise httpcore.WriteError(str(error)) from error
-            if call:
-                call.handed_over = True
+            left = _left(timeout, httpcore.WriteTimeout)
+            if self._nested:  # its socket is the proxy's
+                taken = min(len(rest), PIECE)
+                self._note(call)
+                self._inner.write(bytes(rest[:taken]), left)
+            else:
+                taken = _sent(sock, rest, left)
+                self._note(call)
             rest = rest[taken:]
+
+    def _note(self, call: Call | None) -> None:
+        if call and not self._before:
+            call.handed_over = True
 
     def close(self) -> None:
         self._inner.close()
@@ -186,10 +270,23 @@ class _Stream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        return _Stream(self._inner.start_tls(ssl_context, server_hostname, _left(timeout, httpcore.ConnectTimeout)))
+        left = _left(timeout, httpcore.ConnectTimeout)
+        inner = self._inner.start_tls(ssl_context, server_hostname, left)
+        return _Stream(inner, max(0, self._before - 1), by_tls=True, nested=self._by_tls)
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)
+
+
+def _sent(sock: socket.socket, content: memoryview, seconds: float | None) -> int:
+    """How many bytes the network took at once."""
+    sock.settimeout(seconds)
+    try:
+        return sock.send(content)
+    except TimeoutError as error:
+        raise httpcore.WriteTimeout(str(error)) from error
+    except OSError as error:
+        raise httpcore.WriteError(str(error)) from error
 
 
 def _left(timeout: float | None, passed: type[httpcore.TimeoutException]) -> float | None:

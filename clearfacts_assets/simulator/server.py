@@ -31,6 +31,7 @@ def environment(url: str) -> dict[str, str]:
         "CLEARFACTS_DESTINATION__TOKEN": CLEARFACTS_TOKEN,
         "CLEARFACTS_SLACK__BASE_URL": f"{url}/slack/api/",
         "CLEARFACTS_SLACK__TOKEN": SLACK_TOKEN,
+        "CLEARFACTS_NETWORK__PROXY": "direct",  # no proxy knows this machine's own addresses
     }
 
 

@@ -153,7 +153,8 @@ def test_a_call_that_ends_badly_gives_its_connection_back(
 
 
 def pooled_streams(destination: Destination) -> list[Any]:
-    pools = destination._calls._client._transport._pool._all  # type: ignore[attr-defined]
+    lines = destination._calls._client._transport._pool._all  # type: ignore[attr-defined]
+    pools = [pool for line in lines for pool in line.pools.values()]
     return [connection._connection._network_stream for pool in pools for connection in pool.connections]
 
 

@@ -32,6 +32,18 @@ def touch(path: Path, changed: datetime) -> None:
     os.utime(path, ns=(nanoseconds, nanoseconds), follow_symlinks=False)
 
 
+def arrival(path: Path) -> datetime:
+    return datetime.fromtimestamp(0, tz=UTC) + timedelta(microseconds=path.stat().st_ctime_ns // 1000)
+
+
+def after(path: Path) -> datetime:
+    """A moment of the file system's own clock after the path's last change: its ticks are some milliseconds."""
+    with TemporaryDirectory(dir=path.parent.parent) as folder:
+        while arrival(Path(folder)) <= arrival(path):
+            os.utime(folder)
+        return arrival(Path(folder))
+
+
 def read_all(folder: Folder) -> list[SourceDocument]:
     return [document for page in folder.pages(DAY) for document in page]
 
@@ -64,15 +76,17 @@ def as_nobody() -> Iterator[None]:
         os.seteuid(0)
 
 
-def test_files_of_the_window_come_oldest_first_in_pages(inbox: Path) -> None:
-    drop(inbox / "b.xml", changed=NOON)
-    drop(inbox / "sub" / "a.XML", b"older", NOON - timedelta(hours=1))
+def test_files_of_the_window_come_in_pages_the_one_first_that_came_first(inbox: Path) -> None:
+    drop(inbox / "sub" / "a.XML", b"first", NOON)
+    after(inbox / "sub" / "a.XML")
+    drop(inbox / "b.xml", changed=NOON - timedelta(hours=1))
+    after(inbox / "b.xml")
     drop(inbox / "a.xml", changed=NOON)
     for other in ("c.pdf", "xml", "d.xml.part", ".hidden.xml", ".trash/e.xml"):
         drop(inbox / other)
     pages = list(Folder(inbox, page_size=2).pages(DAY))
-    assert [[document.invoice_id for document in page] for page in pages] == [["sub/a.XML", "a.xml"], ["b.xml"]]
-    assert pages[0][0] == SourceDocument("sub/a.XML", NOON - timedelta(hours=1), b"older")
+    assert [[document.invoice_id for document in page] for page in pages] == [["sub/a.XML", "b.xml"], ["a.xml"]]
+    assert pages[0][0] == SourceDocument("sub/a.XML", arrival(inbox / "sub" / "a.XML"), b"first")
 
 
 def test_the_window_is_half_open_to_the_microsecond(inbox: Path) -> None:
@@ -206,8 +220,11 @@ def test_a_name_that_cannot_be_an_id_is_a_problem_under_a_stable_one(inbox: Path
 
 
 def test_one_file_by_its_path(inbox: Path) -> None:
-    drop(inbox / "sub" / "a.xml", b"content", NOON)
-    assert Folder(inbox).one("sub/a.xml") == SourceDocument("sub/a.xml", NOON, b"content")
+    path = drop(inbox / "sub" / "a.xml", b"content", NOON)
+    assert Folder(inbox).one("sub/a.xml") == SourceDocument("sub/a.xml", arrival(path), b"content")
+    ahead = arrival(path) + timedelta(days=1)
+    touch(path, ahead)
+    assert Folder(inbox).one("sub/a.xml") == SourceDocument("sub/a.xml", ahead, b"content")
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,9 @@ def test_health_as_the_monitoring_found_it_last(beating: RunningApi, simulator: 
     assert data["status"] == "degraded"
     assert (systems["java_backend"]["status"], systems["clearfacts"]["status"]) == ("healthy", "unhealthy")
     assert systems["java_backend"]["latency_seconds"] > 0
+    assert {name: one["way"] for name, one in systems.items()} == dict.fromkeys(systems) | dict.fromkeys(
+        ("java_backend", "clearfacts", "slack"), "direct"
+    )
     down = systems["clearfacts"]
     assert datetime.fromisoformat(down["last_success_at"]) < datetime.fromisoformat(down["checked_at"])
 
@@ -133,7 +136,7 @@ def test_a_connection_is_tried_now(quick_api: RunningApi, simulator: RunningSimu
 
     def tried(system: str) -> dict[str, object]:
         data = client.post("/api/v1/admin/test-connection", json={"system": system}).raise_for_status().json()["data"]
-        assert list(data) == ["system", "healthy", "message", "latency_seconds"]
+        assert list(data) == ["system", "healthy", "message", "latency_seconds", "way"]
         return dict(data)
 
     assert [tried(system)["healthy"] for system in ("java_backend", "clearfacts", "slack", "database")] == [True] * 4

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
 
-from clearfacts_assets import resources
+from clearfacts_assets import resources, settings
 from clearfacts_assets.api.auth.access import Access, access
 from clearfacts_assets.api.auth.dependencies import Principal, require
 from clearfacts_assets.api.auth.permissions import Permission
@@ -20,12 +20,13 @@ from clearfacts_assets.api.reading import waits
 from clearfacts_assets.api.services import Services, services
 from clearfacts_assets.health import readiness, reports
 from clearfacts_assets.health.probes import ask
-from clearfacts_assets.health.systems import questions
+from clearfacts_assets.health.systems import questions, ways
 
 router = APIRouter(prefix="/admin", tags=["admin"])
 
 Served = Annotated[Services, Depends(services)]
 Door = Annotated[Access, Depends(access)]
+WAY = "`direct`, or `through proxy http://proxy:3128`; null where nothing is called"
 System = Literal["java_backend", "clearfacts", "slack", "database"]
 
 
@@ -38,6 +39,7 @@ class SystemHealth(BaseModel):
     latency_seconds: float | None
     checked_at: datetime | None
     last_success_at: datetime | None = Field(description="null if it never answered, as far as Dagster remembers")
+    way: str | None = Field(None, description=WAY)
 
 
 class HealthView(BaseModel):
@@ -62,6 +64,7 @@ class ConnectionResult(BaseModel):
     healthy: bool
     message: str
     latency_seconds: float
+    way: str | None = Field(None, description=WAY)
 
 
 class MetricSample(BaseModel):
@@ -138,10 +141,14 @@ def try_connection(
         known["slack"],  # type: ignore[arg-type]
         correlation_id(),
     )
-    verdict = ask(test.system, asked[test.system])
+    verdict = ask(test.system, asked[test.system], ways(settings.load()).get(test.system, ""))
     return Success(
         data=ConnectionResult(
-            system=test.system, healthy=verdict.healthy, message=verdict.message, latency_seconds=verdict.latency
+            system=test.system,
+            healthy=verdict.healthy,
+            message=verdict.message,
+            latency_seconds=verdict.latency,
+            way=verdict.way or None,
         )
     )
 
@@ -168,6 +175,7 @@ def _of_report(report: reports.Report) -> SystemHealth:
         latency_seconds=report.latency,
         checked_at=report.checked_at,
         last_success_at=report.last_success_at,
+        way=report.way or None,
     )
 
 

@@ -31,6 +31,7 @@ from clearfacts_assets.outgoing.body import BodyMalformed, BodyTooLarge, read_bo
 from clearfacts_assets.outgoing.client import bounded, open_client
 from clearfacts_assets.outgoing.evidence import Secrets, parse_json
 from clearfacts_assets.outgoing.headers import bearer, correlation, retry_after
+from clearfacts_assets.outgoing.network import DIRECT, Network
 
 RESPONSE_BYTES = 4 * 2**20  # most bytes of one answer, unpacked
 PAUSES = (1.0, 2.0, 4.0, 8.0)  # seconds before a question is asked again, where nobody asks for others
@@ -139,6 +140,7 @@ class Calls:
         connections: int,
         renew: Renew = never,
         correlation_id: str = "",
+        network: Network = DIRECT,
         denied: Callable[[Answer], bool] = denied_by_status,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -146,14 +148,16 @@ class Calls:
 
         All calls carry the correlation id, but for requests that have one of their own.
         """
-        self._token, self._denied = Token(token, renew), denied
+        self._token, self._denied = Token(token, renew, network.secrets), denied
         self._deadline, self._longest_wait, self._now = deadline, longest_wait, now
-        self._client = open_client(connections=connections, connect_timeout=connect_timeout, deadline=deadline)
+        self._client = open_client(
+            connections=connections, connect_timeout=connect_timeout, deadline=deadline, network=network
+        )
         self._client.headers.update({"Accept-Encoding": "gzip", **correlation(correlation_id)})
 
     @property
     def secrets(self) -> Secrets:
-        """Every token that calls have carried so far."""
+        """Every token that calls have carried so far, and what a proxy is told."""
         return self._token.secrets
 
     def request(self, method: str, address: str, **content: Any) -> httpx.Request:

@@ -35,6 +35,7 @@ from clearfacts_assets.invoices.ports import (
     Unknown,
 )
 from clearfacts_assets.outgoing.headers import correlation, plain_address
+from clearfacts_assets.outgoing.network import DIRECT, Network
 
 UPLOAD = (
     "mutation upload($vatNumber: String!, $fileName: String!, $invoiceType: InvoiceTypeArgument!) "
@@ -108,6 +109,7 @@ class ClearfactsGraphql:
         connections: int = 8,
         renew: Renew = never,
         correlation_id: str = "",
+        network: Network = DIRECT,
         known_errors: Sequence[ErrorMeaning] = KNOWN_ERRORS,
         patience: float = 0,
         should_stop: Callable[[], bool] = lambda: False,
@@ -115,7 +117,7 @@ class ClearfactsGraphql:
         """Times in seconds. All questions together wait for ``patience`` at most to be asked again, until
         ``should_stop``; none takes longer than ``patience`` and ``deadline`` together.
 
-        Raises ValueError for an address or a token that cannot be used.
+        Raises ValueError for an address, a token or a network that cannot be used.
         """
         self._address = plain_address(base_url) + "/graphql"
         self._userinfo = plain_address(login_url) + "/oauth2-server/userinfo"
@@ -129,6 +131,7 @@ class ClearfactsGraphql:
             connections=connections,
             renew=renew,
             correlation_id=correlation_id,
+            network=network,
             denied=self._denied,
         )
 

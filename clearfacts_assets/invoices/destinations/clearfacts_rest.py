@@ -9,6 +9,7 @@ from clearfacts_assets.invoices.destinations.calls import STATUSES, Answer, Call
 from clearfacts_assets.invoices.destinations.token import Renew, never
 from clearfacts_assets.invoices.ports import Accepted, DestinationError, Outcome, Parcel, Unknown
 from clearfacts_assets.outgoing.headers import correlation, plain_address
+from clearfacts_assets.outgoing.network import DIRECT, Network
 
 # What a status means for a document that was posted. REFUSED needs an error as documented, {"error": {"code",
 # "message"}}; without it (a proxy's HTML, say) it is UNKNOWN, as is every status that does not stand here. 409 is not
@@ -47,8 +48,9 @@ class ClearfactsRest:
         connections: int = 8,
         renew: Renew = never,
         correlation_id: str = "",
+        network: Network = DIRECT,
     ) -> None:
-        """Times in seconds. Raises ValueError for an address or a token that cannot be used."""
+        """Times in seconds. Raises ValueError for an address, a token or a network that cannot be used."""
         self._address = plain_address(base_url) + "/invoices"
         self._calls = Calls(
             token,
@@ -58,6 +60,7 @@ class ClearfactsRest:
             connections=connections,
             renew=renew,
             correlation_id=correlation_id,
+            network=network,
         )
 
     def send(self, parcel: Parcel) -> Outcome:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from clearfacts_assets.invoices.destinations.calls import Answer, Calls
 from clearfacts_assets.invoices.ports import DestinationError, Unknown
 from clearfacts_assets.outgoing.headers import plain_address
+from clearfacts_assets.outgoing.network import DIRECT, Network
 
 TOKEN_PATH = "/oauth2-server/token"  # noqa: S105
 # RFC 6749, section 5.2; nothing else of an answer is told, because it may quote what it was sent.
@@ -39,7 +40,13 @@ class Tokens:
 
 
 def refreshed(
-    client: Client, refresh_token: str, *, connect_timeout: float, deadline: float, correlation_id: str = ""
+    client: Client,
+    refresh_token: str,
+    *,
+    connect_timeout: float,
+    deadline: float,
+    correlation_id: str = "",
+    network: Network = DIRECT,
 ) -> Tokens:
     """One call, never repeated: a refresh token may be good for one use. Times in seconds. Raises DestinationError."""
     calls = Calls(
@@ -49,6 +56,7 @@ def refreshed(
         longest_wait=0,
         connections=1,
         correlation_id=correlation_id,
+        network=network,
     )
     form = {
         "grant_type": "refresh_token",

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from clearfacts_assets.invoices.ports import DestinationError
 from clearfacts_assets.outgoing.evidence import Secrets
@@ -29,14 +29,14 @@ def never(refused: str) -> str | None:
 class Token:
     """Safe for several threads. A token that was renewed has to work once before it is renewed again."""
 
-    def __init__(self, token: str, renew: Renew = never) -> None:
-        """Raises ValueError, without telling the token, for one that no header may carry."""
+    def __init__(self, token: str, renew: Renew = never, hidden: Iterable[str] = ()) -> None:
+        """``hidden`` are further secrets. Raises ValueError, without telling it, for a token that no header carries."""
         self._token, self._renew, self._lock = token.strip(), renew, threading.Lock()
         bearer(self._token)
         self._unproven: str | None = None  # was renewed, or came of a renewal, and has not worked since
         self._since = 0.0  # when it was last refused
         self._failure = ""
-        self.secrets = Secrets(self._token)  # every token that this client has known
+        self.secrets = Secrets(self._token, *hidden)  # every token that this client has known
 
     @property
     def value(self) -> str:

@@ -1,13 +1,20 @@
-"""A folder into which UBL files are dropped. A file's id is its path inside the folder; its time is when it changed."""
+"""A folder into which UBL files are dropped. A file's id is its path inside the folder.
+
+A file's own time says nothing of when it came: what is moved, unpacked or copied with its time is older than its
+arrival. So a file belongs to two days, those of its time (mtime) and of its arrival (ctime), and whatever neither run
+has taken, a later one takes: see ``Folder.pages``.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from clearfacts_assets.invoices.model import SourceDocument, Window
 from clearfacts_assets.invoices.ports import InvoiceNotFound, SourceDenied, SourceUnavailable
@@ -17,6 +24,39 @@ SETTLE_SECONDS = 2.0  # a file that changed more recently may still be written t
 SUFFIX = ".xml"  # in any case
 
 _EPOCH = datetime.fromtimestamp(0, tz=UTC)
+
+Version = tuple[str, datetime]  # a file's id, and a time by which it may have been taken
+
+
+class Memory(Protocol):
+    """What this installation has taken before, in a run of whatever day."""
+
+    def since(self) -> datetime | None:
+        """When it began to take anything; None if it never did."""
+        ...
+
+    def taken(self, versions: Sequence[Version]) -> set[Version]:
+        """Those of the versions that it has taken, and that no run has to take again."""
+        ...
+
+
+class _Blank:
+    """The memory of an installation that is not asked."""
+
+    def since(self) -> datetime | None:
+        return None
+
+    def taken(self, versions: Sequence[Version]) -> set[Version]:
+        return set()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _File:
+    changed: datetime  # the later one of its time and its arrival: what is put in its place has a later one
+    path: Path
+    time: datetime  # of its content
+    arrival: datetime  # when it was put here, or its name or rights were changed
+    folders: tuple[datetime, ...] = ()  # when that, or a change of what is in it, happened to the folders that hold it
 
 
 class Folder:
@@ -30,25 +70,32 @@ class Folder:
         *,
         page_size: int = 100,
         document_bytes: int = 20 * 2**20,
+        memory: Memory | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._root = Path(folder).absolute()
+        self._root, self._memory = Path(folder).absolute(), memory or _Blank()
         self._page_size, self._document_bytes, self._now = page_size, document_bytes, now
 
     def pages(self, window: Window) -> Iterator[list[SourceDocument]]:
-        """The files that changed in the window, oldest first. Raises SourceError.
+        """The files of the window, and what came late; the one first that changed first. Raises SourceError.
+
+        Of the window are files whose time or arrival is in it. Late is what was never taken and came, alone or with a
+        subfolder that was moved here, after this installation began to take files and before the window's end.
 
         Where a part of the folder cannot be listed, the rest is given first and the error comes at the end.
         """
         self.check()
         unlisted: list[OSError] = []
-        found = sorted(
-            (changed, path)
-            for path in self._paths(unlisted.append)
-            if (changed := self._changed(path)) and window.start <= changed < window.end
-        )
+        found, perhaps = [], []
+        begin = min(self._memory.since() or window.start, window.start)
+        for file in self._files(unlisted.append):
+            if any(window.start <= moment < window.end for moment in (file.time, file.arrival)):
+                found.append(file)
+            elif any(begin <= moment < window.end for moment in (file.time, file.arrival, *file.folders)):
+                perhaps.append(file)
+        found = sorted(found + self._never_taken(perhaps))
         for first in range(0, len(found), self._page_size):
-            yield [self._read(path, changed) for changed, path in found[first : first + self._page_size]]
+            yield [self._read(file) for file in found[first : first + self._page_size]]
         if unlisted:
             raise SourceDenied(f"{unlisted[0].filename} cannot be listed ({unlisted[0].strerror}): allow us to read it")
 
@@ -58,11 +105,10 @@ class Folder:
         plain = "\0" not in invoice_id and path.parts and str(path) == invoice_id and not path.is_absolute()
         if not plain or any(part.startswith(".") for part in path.parts) or path.suffix.lower() != SUFFIX:
             raise InvoiceNotFound(f"{invoice_id[:ID_CHARACTERS]!r} is not the path of an .xml file inside the folder")
-        inside = self._root / path
-        changed = self._changed(inside)
-        if changed is None:
+        file = self._file(self._root / path)
+        if file is None:
             raise InvoiceNotFound(f"there is no file {invoice_id!r} in {self._root}")
-        return self._read(inside, changed)
+        return self._read(file)
 
     def check(self) -> str:
         """Whether the folder can be listed. Raises SourceUnavailable or SourceDenied."""
@@ -77,32 +123,51 @@ class Folder:
     def close(self) -> None:
         """Nothing is kept open."""
 
-    def _paths(self, unlisted: Callable[[OSError], None]) -> Iterator[Path]:
+    def _files(self, unlisted: Callable[[OSError], None]) -> Iterator[_File]:
+        moved: dict[str, tuple[datetime, ...]] = {}  # for each folder below the root, itself and those above it
         for folder, subfolders, names in os.walk(self._root, onerror=unlisted, followlinks=False):
             subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+            above = moved.pop(folder, ())
+            for name in subfolders:
+                inside = os.path.join(folder, name)
+                moved[inside] = (*above, *_arrivals(inside))
             for name in names:
                 if name.lower().endswith(SUFFIX) and not name.startswith("."):
-                    yield Path(folder, name)
+                    file = self._file(Path(folder, name), above)
+                    if file is not None:
+                        yield file
 
-    def _changed(self, path: Path) -> datetime | None:
-        """When the file, or what a link inside the folder points to, changed; None if it is gone."""
+    def _file(self, path: Path, folders: tuple[datetime, ...] = ()) -> _File | None:
+        """The file, or what a link inside the folder points to; None if it is gone."""
         try:
-            return _time(path.stat() if self._stays_inside(path) else path.lstat())
+            own = path.lstat()
+            status = path.stat() if self._stays_inside(path) else own
         except OSError:
             return None
+        time, arrival = _moment(status.st_mtime_ns), _moment(max(status.st_ctime_ns, own.st_ctime_ns))
+        return _File(max(time, arrival), path, time, arrival, folders)
+
+    def _never_taken(self, files: Sequence[_File]) -> list[_File]:
+        versions = {file: {(self._id_of(file)[0], moment) for moment in (file.changed, file.time)} for file in files}
+        taken = self._memory.taken(sorted(set().union(*versions.values()))) if files else set()
+        return [file for file in files if not versions[file] & taken]
+
+    def _id_of(self, file: _File) -> tuple[str, bool]:
+        return _id(file.path.relative_to(self._root).as_posix())
 
     def _stays_inside(self, path: Path) -> bool:
         return path.resolve().is_relative_to(self._root.resolve())
 
-    def _read(self, path: Path, changed: datetime) -> SourceDocument:
-        invoice_id, is_whole = _id(path.relative_to(self._root).as_posix())
+    def _read(self, file: _File) -> SourceDocument:
+        invoice_id, is_whole = self._id_of(file)
         if not is_whole:
-            return SourceDocument(invoice_id, changed, b"", "the file's name cannot be kept as an id: rename the file")
+            problem = "the file's name cannot be kept as an id: rename the file"
+            return SourceDocument(invoice_id, file.changed, b"", problem)
         try:
-            content, problem = self._content(path)
+            content, problem = self._content(file.path)
         except OSError as error:
             content, problem = b"", f"the file cannot be read: {error.strerror}"
-        return SourceDocument(invoice_id, changed, content, problem)
+        return SourceDocument(invoice_id, file.changed, content, problem)
 
     def _content(self, path: Path) -> tuple[bytes, str]:
         """The bytes, or why there are none. Raises OSError."""
@@ -120,13 +185,20 @@ class Folder:
             after = os.fstat(descriptor)
         if len(content) != before.st_size or (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
             return b"", "the file changed while it was read: run again when it is complete"
-        if timedelta(0) <= self._now() - _time(after) < timedelta(seconds=SETTLE_SECONDS):
+        if timedelta(0) <= self._now() - _moment(after.st_mtime_ns) < timedelta(seconds=SETTLE_SECONDS):
             return b"", f"the file changed less than {SETTLE_SECONDS:g} s ago: run again when it is complete"
         return content, ""
 
 
-def _time(status: os.stat_result) -> datetime:
-    return _EPOCH + timedelta(microseconds=status.st_mtime_ns // 1000)
+def _arrivals(folder: str) -> tuple[datetime, ...]:
+    try:
+        return (_moment(os.lstat(folder).st_ctime_ns),)
+    except OSError:  # it is gone, and so are its files
+        return ()
+
+
+def _moment(nanoseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
 
 
 def _id(path: str) -> tuple[str, bool]:

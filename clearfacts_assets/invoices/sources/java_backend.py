@@ -25,6 +25,7 @@ from clearfacts_assets.outgoing.body import BodyMalformed, BodyTooLarge, read_bo
 from clearfacts_assets.outgoing.client import bounded, open_client
 from clearfacts_assets.outgoing.evidence import Secrets, is_storable
 from clearfacts_assets.outgoing.headers import bearer, correlation, plain_address, retry_after
+from clearfacts_assets.outgoing.network import DIRECT, Network
 
 PAGE_LIMIT = 100_000  # pages of one window; a source that has more to say is broken
 CURSOR_CHARACTERS = 4096
@@ -121,17 +122,23 @@ class JavaBackend:
         page_bytes: int = 64 * 2**20,
         document_bytes: int = 20 * 2**20,
         correlation_id: str = "",
+        network: Network = DIRECT,
         page_limit: int = PAGE_LIMIT,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Times in seconds; ``now`` only reads a Retry-After that is a date. Raises ValueError for a bad address."""
+        """Times in seconds; ``now`` only reads a Retry-After that is a date.
+
+        Raises ValueError for an address or a network that cannot be used.
+        """
         self._address = plain_address(base_url) + "/invoices"
         self._page_size, self._page_limit = page_size, page_limit
         self._deadline, self._attempts, self._longest_wait = deadline, attempts, longest_wait
         self._page_bytes, self._document_bytes = page_bytes, document_bytes
         self._now = now
-        self._secrets = Secrets(token.strip())
-        self._client = open_client(connections=CONNECTIONS, connect_timeout=connect_timeout, deadline=deadline)
+        self._secrets = Secrets(token.strip(), *network.secrets)
+        self._client = open_client(
+            connections=CONNECTIONS, connect_timeout=connect_timeout, deadline=deadline, network=network
+        )
         self._client.headers.update({"Accept-Encoding": "gzip", **bearer(token), **correlation(correlation_id)})
 
     def pages(self, window: Window) -> Iterator[list[SourceDocument]]:
@@ -260,7 +267,8 @@ class JavaBackend:
         except BodyMalformed as error:
             raise _TryAgain(f"the answer is {error}", broken=True) from None
         except httpx.TimeoutException as error:
-            raise _TryAgain(f"no whole answer in time ({type(error).__name__}, {self._deadline:g} s at most)") from None
+            what = f"{type(error).__name__}: {self._secrets.excerpt(str(error), 200)}".removesuffix(": ")
+            raise _TryAgain(f"no whole answer in time ({what}; {self._deadline:g} s at most)") from None
         except httpx.TransportError as error:
             raise _TryAgain(f"{type(error).__name__}: {self._secrets.excerpt(str(error), 200)}") from None
 
