@@ -11,6 +11,8 @@ from clearfacts_assets.storage.waiting import days_due
 from clearfacts_assets_tests.fixtures.pipeline import DAY, Pipeline
 
 FORCE = {"force_processing": True}
+UPLOAD = {"operation": "upload"}
+REFUSED = {"code": "UNSUPPORTED_FILE"}
 
 
 def test_re_execution_from_failure_stays_red_while_the_erp_has_given_only_some_pages(pipeline: Pipeline) -> None:
@@ -65,7 +67,7 @@ def test_re_execution_of_a_run_for_chosen_invoices_takes_no_other_ones(
 @pytest.mark.parametrize("all_of_it", [True, False], ids=["all", "from failure"])
 def test_re_executing_a_forced_run_sends_nothing_a_third_time(pipeline: Pipeline, *, all_of_it: bool) -> None:
     pipeline.run()
-    pipeline.simulator.fault("clearfacts", "status", status=422, times=1, match={"operation": "upload"})
+    pipeline.simulator.fault("clearfacts", "graphql_errors", times=1, match=UPLOAD, extensions=REFUSED)
     forced = pipeline.run(job="manual_trigger", config=FORCE)
     sent = pipeline.accepted()
     assert set(sent.values()) == {1, 2}
