@@ -66,11 +66,13 @@ class _Pipeline:
 
     def process(self, day: str, request: dict[str, Any]) -> UUID:
         """One day's run, with its progress on standard error. Returns the run's id."""
+        from clearfacts_assets import settings
         from clearfacts_assets.cli.progress import follow
+        from clearfacts_assets.running.heart import beating
 
         run_id, ended = uuid4(), Event()
         # Dagster needs the main thread, where it listens to signals; the progress is shown from beside it.
-        with ThreadPoolExecutor(1) as beside:
+        with ThreadPoolExecutor(1) as beside, beating(self.engine, run_id, settings.load().runs.silence):
             watching = beside.submit(follow, self.engine, run_id, ended.wait, seconds=RUN_SECONDS)
             try:
                 self.job.execute_in_process(

@@ -335,6 +335,19 @@ class Lease(Base):
     until: Mapped[datetime]
 
 
+class RunHeartbeat(Base):
+    """The last sign of life of a run of any job; the row goes when the run ends."""
+
+    __tablename__ = "run_heartbeats"
+
+    run_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    process: Mapped[dict[str, Any]]  # host, number, and what tells it from any other: see running/process.py
+    number: Mapped[int]  # of the beat; whoever watches compares this, and no times
+    began_at: Mapped[datetime]
+    beat_at: Mapped[datetime]
+    lost_at: Mapped[datetime | None]  # when the run was taken for dead
+
+
 class Alert(Base):
     """The outbox: what must be told, until it has been told."""
 
