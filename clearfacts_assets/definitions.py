@@ -6,7 +6,7 @@ import dagster as dg
 
 from clearfacts_assets import resources
 from clearfacts_assets.health import assets as health
-from clearfacts_assets.invoices import alerts, assets, automation, checks, due, follow_up
+from clearfacts_assets.invoices import alerts, assets, automation, catching_up, checks, due, follow_up
 from clearfacts_assets.running.executor import beating_executor
 from clearfacts_assets.running.watch import lost_runs
 
@@ -28,7 +28,14 @@ defs = dg.Definitions(
         automation.document_follow_up,
     ],
     schedules=[automation.nightly, automation.health_schedule, automation.follow_up_schedule],
-    sensors=[alerts.job_failed, alerts.job_completed, alerts.alert_dispatch, due.due_deliveries, lost_runs],
+    sensors=[
+        alerts.job_failed,
+        alerts.job_completed,
+        alerts.alert_dispatch,
+        due.due_deliveries,
+        catching_up.missed_days,
+        lost_runs,
+    ],
     resources=resources.from_settings(),
     # "Materialize" and backfills in the UI run Dagster's own implicit job, which takes the executor from here. One
     # process per run: four short steps are 20 times faster so, and SQLite has one writer anyway.

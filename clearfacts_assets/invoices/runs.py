@@ -17,14 +17,14 @@ import dagster as dg
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from clearfacts_assets.invoices.automation import PIPELINE, TRIGGERED_BY_TAG, correlation_of
+from clearfacts_assets.invoices.automation import CATCHING_UP, PIPELINE, TRIGGERED_BY_TAG, correlation_of
 from clearfacts_assets.running.process import is_gone, this_process
 from clearfacts_assets.storage.database import in_words
 from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices import InvoiceRepository
 from clearfacts_assets.storage.jobs import FINISHED, JobRepository
 
-SCHEDULE_TAG = "dagster/schedule_name"
+SCHEDULE_TAG, SENSOR_TAG = "dagster/schedule_name", "dagster/sensor_name"
 LAUNCH_SECONDS = 60  # after which a job that Dagster knows nothing of, or has only noted, was never launched
 STOPPED = "The run was told to stop before it was done: materialize the partition again."
 _ENDED_BADLY = {dg.DagsterRunStatus.FAILURE: "failed", dg.DagsterRunStatus.CANCELED: "was stopped by a person"}
@@ -65,7 +65,7 @@ class JobBook:
         run = self._context.run
         record = self._jobs.begin(
             self.job.id,
-            job_type="scheduled" if SCHEDULE_TAG in run.tags else "manual",
+            job_type="scheduled" if SCHEDULE_TAG in run.tags or run.tags.get(SENSOR_TAG) == CATCHING_UP else "manual",
             partition_key=self.job.partition_key,
             correlation_id=self.job.correlation_id,
             details={"job_name": run.job_name, "triggered_by": self.job.triggered_by, "worker": this_process()},

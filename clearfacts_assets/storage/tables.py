@@ -356,10 +356,18 @@ class Alert(Base):
         _one_of("state", ALERT_STATES),
         Index(None, "state", "not_before"),
         Index(None, "created_at"),
+        Index(None, "kind", "number"),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
     subject: Mapped[str] = mapped_column(String(255), unique=True)  # what it is about: told once, however often seen
+    kind: Mapped[str] = mapped_column(String(20), server_default="other")
+    about: Mapped[str | None] = mapped_column(Words)  # a job, a day, a system
+    at: Mapped[datetime | None]  # the moment that is told of
+    members: Mapped[list[Any] | None]  # what it tells of, one by one, where that is several things
+    number: Mapped[int] = mapped_column(
+        server_default="0"
+    )  # the order in which alerts were written, whatever clocks said
     channel: Mapped[str] = mapped_column(String(100))
     message: Mapped[dict[str, Any]]  # Slack's text and blocks
     state: Mapped[str] = mapped_column(String(20), default="pending")
