@@ -246,6 +246,7 @@ def test_nothing_is_started_while_the_schedule_is_switched_off(quick_daemon: Dae
     off = InstigatorState(
         origin, InstigatorType.SCHEDULE, InstigatorStatus.STOPPED, ScheduleInstigatorData(nightly.cron_schedule)
     )
+    (tmp_path / "dagster").mkdir()
     with instance_for_test(temp_dir=str(tmp_path / "dagster")) as pipeline.instance:
         quick_daemon.look()
         pipeline.instance.add_instigator_state(off)

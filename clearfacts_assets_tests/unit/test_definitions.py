@@ -116,6 +116,8 @@ def test_schedules_and_sensors_run_without_anybody_switching_them_on() -> None:
         "job_completed",
         "alert_dispatch",
         "due_deliveries",
+        "missed_days",
+        "lost_runs",
     }
     assert {one.default_status for one in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}
     assert {one.default_status for one in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}
