@@ -6,7 +6,9 @@ import dagster as dg
 
 from clearfacts_assets import resources
 from clearfacts_assets.health import assets as health
-from clearfacts_assets.invoices import alerts, assets, automation, checks, due, follow_up
+from clearfacts_assets.invoices import alerts, assets, automation, catching_up, checks, due, follow_up
+from clearfacts_assets.running.executor import beating_executor
+from clearfacts_assets.running.watch import lost_runs
 
 defs = dg.Definitions(
     assets=[
@@ -17,7 +19,7 @@ defs = dg.Definitions(
         follow_up.delivered_documents,
         health.service_health,
     ],
-    asset_checks=[checks.retrieval_is_complete, checks.no_delivery_is_unknown],
+    asset_checks=[checks.retrieval_is_complete, checks.no_delivery_is_unknown, checks.nothing_is_nowhere],
     jobs=[
         automation.daily_processing,
         automation.delivery_of_what_is_due,
@@ -26,9 +28,16 @@ defs = dg.Definitions(
         automation.document_follow_up,
     ],
     schedules=[automation.nightly, automation.health_schedule, automation.follow_up_schedule],
-    sensors=[alerts.job_failed, alerts.job_completed, alerts.alert_dispatch, due.due_deliveries],
+    sensors=[
+        alerts.job_failed,
+        alerts.job_completed,
+        alerts.alert_dispatch,
+        due.due_deliveries,
+        catching_up.missed_days,
+        lost_runs,
+    ],
     resources=resources.from_settings(),
     # "Materialize" and backfills in the UI run Dagster's own implicit job, which takes the executor from here. One
     # process per run: four short steps are 20 times faster so, and SQLite has one writer anyway.
-    executor=dg.in_process_executor,
+    executor=beating_executor,
 )

@@ -125,6 +125,22 @@ class DeliverySettings(_Section):
     )
 
 
+class ScheduleSettings(_Section):
+    """What the nightly schedule owes."""
+
+    catch_up_days: int = Field(
+        14, ge=1, le=366, description="days back for which a day that was missed is run by itself; older ones are told"
+    )
+
+
+class RunSettings(_Section):
+    """How runs are watched."""
+
+    silence: Seconds = Field(
+        60, ge=3, description="seconds without a sign of life after which a run on another machine is taken for dead"
+    )
+
+
 class ValidationSettings(_Section):
     """What may leave. See docs/validation.md."""
 
@@ -249,6 +265,8 @@ class Settings(BaseSettings):
     source: SourceSettings = SourceSettings()
     destination: DestinationSettings = DestinationSettings()
     delivery: DeliverySettings = DeliverySettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    runs: RunSettings = RunSettings()
     validation: ValidationSettings = ValidationSettings()
     network: NetworkSettings = NetworkSettings()
     slack: SlackSettings = SlackSettings()

@@ -82,6 +82,50 @@ def show(
     _print(engine, jobs, job)
 
 
+@app.command()
+def missing(as_json: AsJson = False) -> None:
+    """Days that were not processed as a whole, oldest first, and why. `clearfacts run --missing` runs them.
+
+    Those of the last days (setting schedule.catch_up_days) are run by themselves; the others are a person's.
+    """
+    from datetime import UTC, datetime
+
+    from clearfacts_assets.cli.ledger import open_ledger
+    from clearfacts_assets.configuration import in_force
+    from clearfacts_assets.invoices.days import FIRST_DAY
+    from clearfacts_assets.invoices.missing import last_day_owed, oldest_by_itself
+    from clearfacts_assets.storage.days import missing_now
+
+    now = datetime.now(UTC)
+    days = missing_now(open_ledger(), now, FIRST_DAY)
+    oldest = oldest_by_itself(last_day_owed(now), in_force().schedule.catch_up_days)
+    if as_json:
+        found = [
+            {
+                "date": one.day,
+                "job_id": one.job_id,
+                "status": one.status,
+                "reason": one.in_words,
+                "by_itself": one.day >= oldest,
+            }
+            for one in days
+        ]
+        print_json({"missing": found})
+        return
+    if not days:
+        out.print("No day is missing.")
+        return
+    print_table(
+        "Days that were not processed",
+        ("day", "last job", "by itself", "why"),
+        [
+            (one.day, short(one.job_id) if one.job_id else "–", "yes" if one.day >= oldest else "no", one.in_words)
+            for one in days
+        ],
+        whole=("day", "last job"),
+    )
+
+
 def print_job(engine: Engine, job_id: UUID) -> None:
     """The table after a run: what happened to how many invoices, and why some did not leave."""
     from clearfacts_assets.storage.jobs import JobRepository

@@ -32,6 +32,9 @@ def run(
     invoice_id: Annotated[
         list[str] | None, typer.Option(help="only this invoice, whatever its day; repeatable")
     ] = None,
+    missing: Annotated[
+        bool, typer.Option("--missing", help="every day that `clearfacts jobs missing` lists, oldest first")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="send again, knowingly, what was delivered before")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, one job per day")] = False,
 ) -> None:
@@ -39,7 +42,14 @@ def run(
 
     Exit code 0 when every day's job completed, 1 when one failed, 2 when the call itself was wrong.
     """
-    days = days_asked_for(day, first, last, bool(invoice_id))
+    if missing and (day or first or last or invoice_id):
+        raise typer.BadParameter("--missing goes without --date, --from, --to and --invoice-id")
+    days = days_that_are_missing() if missing else days_asked_for(day, first, last, bool(invoice_id))
+    if not days:
+        say("No day is missing.", console=err)
+        if as_json:
+            print_json({"jobs": []})
+        return
     request = {"invoice_ids": invoice_id or [], "force_processing": force}
     with _pipeline() as pipeline:
         results = []
@@ -66,11 +76,13 @@ class _Pipeline:
 
     def process(self, day: str, request: dict[str, Any]) -> UUID:
         """One day's run, with its progress on standard error. Returns the run's id."""
+        from clearfacts_assets import settings
         from clearfacts_assets.cli.progress import follow
+        from clearfacts_assets.running.heart import beating
 
         run_id, ended = uuid4(), Event()
         # Dagster needs the main thread, where it listens to signals; the progress is shown from beside it.
-        with ThreadPoolExecutor(1) as beside:
+        with ThreadPoolExecutor(1) as beside, beating(self.engine, run_id, settings.load().runs.silence):
             watching = beside.submit(follow, self.engine, run_id, ended.wait, seconds=RUN_SECONDS)
             try:
                 self.job.execute_in_process(
@@ -156,6 +168,15 @@ def days_asked_for(
         if not DAYS.has_partition_key(one):
             raise typer.BadParameter(f"{one} is no partition: days go from {DAYS.start:%Y-%m-%d} to today")
     return days
+
+
+def days_that_are_missing() -> list[str]:
+    """The days that were not processed as a whole, oldest first."""
+    from clearfacts_assets.cli.ledger import open_ledger
+    from clearfacts_assets.invoices.days import FIRST_DAY
+    from clearfacts_assets.storage.days import missing_now
+
+    return [one.day for one in missing_now(open_ledger(), datetime.now(UTC), FIRST_DAY)]
 
 
 def _date(text: str) -> date:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
-ZONE = ZoneInfo("Europe/Brussels")
-NIGHTLY_DEADLINE_HOUR = 3  # Brussels time by which yesterday must have been processed
+from clearfacts_assets.invoices.missing import DEADLINE_HOUR, last_day_owed
+from clearfacts_assets.storage.days import MissingDay
+
+DAYS_NAMED = 14  # the newest ones, of those that are missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +34,21 @@ def ask(system: str, question: Callable[[], str], way: str = "") -> Health:
     return Health(system, healthy, message, round(time.perf_counter() - started, 4), way)
 
 
-def day_that_must_be_done(now: datetime) -> str:
-    """The last day (YYYY-MM-DD) whose nightly run must be over: yesterday; until 03:00 the day before it."""
-    local = now.astimezone(ZONE)
-    return (local.date() - timedelta(days=1 if local.hour >= NIGHTLY_DEADLINE_HOUR else 2)).isoformat()
+def nightly_run(missing: Sequence[MissingDay], now: datetime) -> str:
+    """What to say of the nights. Raises NightlyRunMissing when a day that is owed was not processed.
 
-
-def nightly_run(completed_at: Callable[[str], datetime | None], first_seen: datetime | None, now: datetime) -> str:
-    """What to say of the last nightly run. Raises NightlyRunMissing when the day that must be done is not.
-
-    ``completed_at`` gives when a day's job was completed. A system younger than that day owes nothing yet.
+    A system younger than a day does not owe it.
     """
-    day = day_that_must_be_done(now)
-    completed = completed_at(day)
-    if completed is not None:
-        return f"{day} was completed at {completed.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    if first_seen is None or first_seen.astimezone(ZONE).date().isoformat() > day:
-        return f"this installation is younger than {day}; its first nightly run is still to come"
+    if not missing:
+        return f"every day until {last_day_owed(now)} is processed that this installation owes"
+    named = "; ".join(f"{one.day}: {one.in_words}" for one in missing[-DAYS_NAMED:])
+    others = f" (and {len(missing) - DAYS_NAMED} earlier ones)" if len(missing) > DAYS_NAMED else ""
+    number = "1 day is" if len(missing) == 1 else f"{len(missing)} days are"
     raise NightlyRunMissing(
-        f"no completed run of {day} by {NIGHTLY_DEADLINE_HOUR:02}:00 Brussels time: "
-        f"look at its run in Dagster, or run `clearfacts run --date {day}`"
+        f"{number} not processed by {DEADLINE_HOUR:02}:00 Brussels time: {named}{others}. "
+        "Look at its run in Dagster, or run `clearfacts jobs missing` and `clearfacts run --missing`"
     )
 
 
 class NightlyRunMissing(Exception):
-    """Yesterday's invoices have not been processed."""
+    """The invoices of a day have not been processed."""

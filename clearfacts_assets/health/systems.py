@@ -10,12 +10,13 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from clearfacts_assets.configuration import in_force
 from clearfacts_assets.health.probes import nightly_run
+from clearfacts_assets.invoices.days import FIRST_DAY
 from clearfacts_assets.notifications.slack import Slack
 from clearfacts_assets.outgoing.network import NetworkUnusable
 from clearfacts_assets.resources import ClearfactsResource, SlackResource, SourceResource
 from clearfacts_assets.settings import Settings
 from clearfacts_assets.storage.database import in_words, reading
-from clearfacts_assets.storage.jobs import JobRepository
+from clearfacts_assets.storage.days import missing_now
 
 SYSTEMS = ("java_backend", "clearfacts", "slack", "database", "nightly_run")
 OUTSIDE = SYSTEMS[:3]  # those that belong to others
@@ -95,5 +96,5 @@ def _slack(slack: SlackResource) -> str:
 
 
 def _nightly_run(engine: Engine) -> str:
-    jobs = JobRepository(engine)
-    return nightly_run(jobs.completed_at, jobs.first_created_at(), datetime.now(UTC))
+    now = datetime.now(UTC)
+    return nightly_run(missing_now(engine, now, FIRST_DAY), now)

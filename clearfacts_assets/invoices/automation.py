@@ -7,13 +7,13 @@ from clearfacts_assets.invoices.days import FIRST_DAY, ZONE, day_before
 NIGHTLY_HOUR = 2
 FOLLOW_UP_HOUR = 6
 
-# The start is a literal for good: moving it would re-number partitions and break backfills. One more day than is
-# complete, so that a person can run today's partition by hand.
-DAYS = dg.DailyPartitionsDefinition(start_date=FIRST_DAY.isoformat(), timezone=ZONE.key, end_offset=1)
+# One more day than is complete, so that a person can run today's partition by hand.
+DAYS = dg.DailyPartitionsDefinition(start_date=FIRST_DAY, timezone=ZONE.key, end_offset=1)
 
 PIPELINE = ("raw_invoices", "validated_invoices", "processed_invoices", "job_metrics")
 CORRELATION_TAG = "clearfacts/correlation_id"
 TRIGGERED_BY_TAG = "clearfacts/triggered_by"
+CATCHING_UP = "missed_days"  # the sensor that runs what the schedule missed
 
 
 def correlation_of(run: dg.DagsterRun) -> str:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from clearfacts_assets.invoices.model import Window
 
 ZONE = ZoneInfo("Europe/Brussels")
-FIRST_DAY = date(2026, 1, 1)  # the first partition, for good: moving it would re-number them and break backfills
+FIRST_DAY = "2026-01-01"  # the first partition, for good: moving it would re-number them and break backfills
 
 
 def window_of(partition_key: str) -> Window:
@@ -36,4 +36,4 @@ def home_day(changed: datetime | None, asked_for: str, now: datetime) -> str:
     if changed is None:
         return asked_for
     day = day_of(changed)
-    return day if FIRST_DAY.isoformat() <= day <= day_of(now) else asked_for
+    return day if FIRST_DAY <= day <= day_of(now) else asked_for

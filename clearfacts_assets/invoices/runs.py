@@ -6,7 +6,6 @@ closes it. A run that dies cannot close its row, so whoever looks (sensors, the 
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,23 +14,23 @@ from typing import Any
 from uuid import UUID
 
 import dagster as dg
-import psutil
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from clearfacts_assets.invoices.automation import (
+    CATCHING_UP,
     DELIVERY_OF_WHAT_IS_DUE,
     PIPELINE,
     TRIGGERED_BY_TAG,
     correlation_of,
 )
+from clearfacts_assets.running.process import is_gone, this_process
 from clearfacts_assets.storage.database import in_words
 from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices import InvoiceRepository
 from clearfacts_assets.storage.jobs import FINISHED, JobRepository
 
-_CLOCK_TOLERANCE = 5  # seconds by which one process's start time may differ when the system's clock is corrected
-SCHEDULE_TAG = "dagster/schedule_name"
+SCHEDULE_TAG, SENSOR_TAG = "dagster/schedule_name", "dagster/sensor_name"
 LAUNCH_SECONDS = 60  # after which a job that Dagster knows nothing of, or has only noted, was never launched
 RUN_IT_ALL = "(This run does not do that part again: re-execute all of it, or materialize the partition.)"
 STOPPED = "The run was told to stop before it was done: materialize the partition again."
@@ -76,10 +75,10 @@ class JobBook:
         run = self._context.run
         record = self._jobs.begin(
             self.job.id,
-            job_type="scheduled" if SCHEDULE_TAG in run.tags else "manual",
+            job_type="scheduled" if SCHEDULE_TAG in run.tags or run.tags.get(SENSOR_TAG) == CATCHING_UP else "manual",
             partition_key=self.job.partition_key,
             correlation_id=self.job.correlation_id,
-            details={"job_name": run.job_name, "triggered_by": self.job.triggered_by, "worker": _this_process()},
+            details={"job_name": run.job_name, "triggered_by": self.job.triggered_by, "worker": this_process()},
             now=_now(),
         )
         self.job.details = record.details
@@ -197,7 +196,7 @@ def reconcile(instance: dg.DagsterInstance, engine: Engine) -> list[UUID]:
             if job.status == "running" or _now() - job.created_at > timedelta(seconds=LAUNCH_SECONDS):
                 _close_without_run(engine, job.id, instance, run)
             continue
-        if run.status is dg.DagsterRunStatus.STARTED and _is_dead(job.details.get("worker")):
+        if run.status is dg.DagsterRunStatus.STARTED and is_gone(job.details.get("worker")):
             instance.report_run_failed(
                 run, message="The process of this run is gone: it was killed or the machine stopped."
             )
@@ -233,23 +232,6 @@ def dead_runs(instance: dg.DagsterInstance, engine: Engine) -> list[UUID]:
     jobs = JobRepository(engine)
     holders = SqlDeliveryLedger(engine).holders()
     return [run_id for run_id in holders if (job := jobs.get(run_id)) is None or job.status in FINISHED]
-
-
-def _this_process() -> dict[str, Any]:
-    process = psutil.Process()
-    return {"host": socket.gethostname(), "pid": process.pid, "started": process.create_time()}
-
-
-def _is_dead(worker: dict[str, Any] | None) -> bool:
-    """Whether a run's process is provably gone. On another host nobody can tell; run monitoring can."""
-    if worker is None or worker["host"] != socket.gethostname():
-        return False
-    try:
-        process = psutil.Process(worker["pid"])
-        another = abs(process.create_time() - worker["started"]) > _CLOCK_TOLERANCE
-        return another or bool(process.status() == psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return True
 
 
 def _said_by(error: BaseException) -> str:

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, select
 
 from clearfacts_assets.health.probes import Health
+from clearfacts_assets.invoices.lifecycle import WAITS_FOR_A_PERSON
 from clearfacts_assets.notifications import messages
-from clearfacts_assets.notifications.outbox import DispatchCount, Send, dispatch, enqueue
+from clearfacts_assets.notifications.outbox import DispatchCount, Matter, Send, dispatch, enqueue, last_of
 from clearfacts_assets.notifications.slack import Slack, open_client
 from clearfacts_assets.settings import Settings
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.jobs import JobRecord, JobRepository
 from clearfacts_assets.storage.reasons import reasons_of
-from clearfacts_assets.storage.tables import Alert
+from clearfacts_assets.storage.tables import Alert, Delivery
 from clearfacts_assets.storage.waiting import days_due, newest_jobs_of, waiting_for_a_person
 
 LOOK_BACK = timedelta(days=2)  # how far back jobs are looked at that nobody was told of
 JOBS_AT_ONCE = 500
 MOST_SILENCE = timedelta(minutes=15)  # that a person does not hear of what waits because jobs are under way
-WAITING_SUBJECT = "waiting:"  # and when the last of them began to wait, in UTC
-LEFT_SUBJECT = "due-left:"  # day and newest job
+JOB, WAITING, LEFT, MISSED, DOWN, UP = "job", "waiting", "due-left", "missed", "health-down", "health-up"  # kinds
+LEFT_SUBJECT = f"{LEFT}:"  # day and newest job
 WAITING_PAGE = "/assets/processed_invoices?view=checks&checkDetail=no_delivery_is_unknown"  # in Dagster's UI
+MISSED_PAGE = "/assets/raw_invoices?view=partitions"
 DUE_PAGE = "/assets/processed_invoices?partition="
 
 
@@ -44,12 +47,13 @@ def tell_of_job(engine: Engine, known: Settings, job_id: UUID, *, now: datetime)
         message = messages.job_failed(messages.JobFailed(run, job.error_message or "", counts, reasons))
     else:
         message = messages.job_completed(messages.JobCompleted(run, counts, reasons))
-    return enqueue(engine, f"job:{job_id}", known.slack.channel, message, now)
+    return enqueue(engine, f"job:{job_id}", known.slack.channel, message, now, Matter(JOB, str(job_id)))
 
 
 def tell_of_lost_run(engine: Engine, known: Settings, run_id: str, job_name: str, error: str, *, now: datetime) -> bool:
     """A run that failed before it could open its ``jobs`` row: code that does not load, no worker, no database then."""
-    return enqueue(engine, f"job:{run_id}", known.slack.channel, _lost(known, run_id, job_name, error), now)
+    message = _lost(known, run_id, job_name, error)
+    return enqueue(engine, f"job:{run_id}", known.slack.channel, message, now, Matter(JOB, run_id))
 
 
 def tell_at_once_of_lost_run(known: Settings, run_id: str, job_name: str, error: str) -> None:
@@ -66,7 +70,7 @@ def tell_of_recovery(engine: Engine, known: Settings, system: str, *, since: dat
     """A system is back whose fall the outbox did not see."""
     back = messages.HealthRecovered(system, since, now, known.public_address)
     subject = f"health:{system}:up:{now.isoformat()}"
-    return enqueue(engine, subject, known.slack.channel, messages.health_recovered(back), now)
+    return enqueue(engine, subject, known.slack.channel, messages.health_recovered(back), now, Matter(UP, system, now))
 
 
 def tell_of_forgotten_jobs(engine: Engine, known: Settings, *, now: datetime) -> int:
@@ -79,22 +83,40 @@ def tell_of_forgotten_jobs(engine: Engine, known: Settings, *, now: datetime) ->
 def tell_of_waiting(engine: Engine, known: Settings, *, now: datetime) -> bool:
     """Tell once that deliveries wait for a person: again only when another one has begun to wait since.
 
-    While jobs are under way, more may follow: then it is told when they are over, or after MOST_SILENCE.
+    Each is known by its id and the moment since when it waits, and none is told by comparing moments: under a wrong
+    clock some wait since next year. While jobs are under way, more may follow: then it is told when they are over, or
+    after MOST_SILENCE.
     """
     waiting = waiting_for_a_person(engine)
     if waiting.since is None or waiting.newest is None:
         return False
-    last = _last_subject(engine, WAITING_SUBJECT)
-    if last is not None and waiting.newest.isoformat() <= last.removeprefix(WAITING_SUBJECT):
+    members = _waiting_one_by_one(engine)
+    last = last_of(engine, [WAITING])
+    if last is not None and _were_told(last, members, waiting.newest, now):
         return False
-    if JobRepository(engine).unfinished() and now - waiting.newest < MOST_SILENCE:
+    if JobRepository(engine).unfinished() and timedelta(0) <= now - waiting.newest < MOST_SILENCE:
         return False
     message = messages.deliveries_waiting(
         messages.DeliveriesWaiting(
             waiting.parked, waiting.held, waiting.since, f"{known.public_address}{WAITING_PAGE}", waiting.reasons
         )
     )
-    return enqueue(engine, f"{WAITING_SUBJECT}{waiting.newest.isoformat()}", known.slack.channel, message, now)
+    matter = Matter(WAITING, at=waiting.newest, members=members)
+    return enqueue(engine, f"{WAITING}:{_digest(members)}", known.slack.channel, message, now, matter)
+
+
+def _were_told(last: Matter, members: Sequence[str], newest: datetime, now: datetime) -> bool:
+    """Whether the last alert of what waits told of all of these."""
+    if last.members is not None:
+        return set(members) <= set(last.members)
+    # Written by a version that kept one moment only; it is not believed where it lies in the future.
+    return last.at is not None and newest <= last.at <= now
+
+
+def _waiting_one_by_one(engine: Engine) -> list[str]:
+    query = select(Delivery.id, Delivery.updated_at).where(Delivery.state.in_(WAITS_FOR_A_PERSON))
+    with reading(engine) as connection:
+        return sorted(f"{one} {since.isoformat()}" for one, since in connection.execute(query).tuples())
 
 
 def tell_of_day_left(
@@ -102,7 +124,18 @@ def tell_of_day_left(
 ) -> bool:
     """Tell once that no run is started any more for what is due of a day; again only after another job of the day."""
     left = messages.DayLeft(day, invoices, runs, f"{known.public_address}{DUE_PAGE}{day}")
-    return enqueue(engine, f"{LEFT_SUBJECT}{day}:{job}", known.slack.channel, messages.day_left(left), now)
+    subject = f"{LEFT_SUBJECT}{day}:{job}"
+    return enqueue(engine, subject, known.slack.channel, messages.day_left(left), now, Matter(LEFT, day))
+
+
+def tell_of_missed_days(engine: Engine, known: Settings, days: Mapping[str, str], *, now: datetime) -> bool:
+    """Tell that these days were not processed and are not run by themselves, and why: once for the same days."""
+    members = sorted(days)
+    missed = messages.DaysMissed(days, f"{known.public_address}{MISSED_PAGE}")
+    matter = Matter(MISSED, members[0], members=members)
+    return enqueue(
+        engine, f"{MISSED}:{_digest(members)}", known.slack.channel, messages.days_missed(missed), now, matter
+    )
 
 
 def days_left(engine: Engine) -> dict[str, int]:
@@ -121,7 +154,8 @@ def tell_of_health(engine: Engine, known: Settings, verdicts: Sequence[Health], 
             continue
         if down_since is None:
             subject = f"health:{verdict.system}:down:{now.isoformat()}"
-            told += enqueue(engine, subject, known.slack.channel, _down(known, verdict, now), now)
+            message = _down(known, verdict, now)
+            told += enqueue(engine, subject, known.slack.channel, message, now, Matter(DOWN, verdict.system, now))
         else:
             told += tell_of_recovery(engine, known, verdict.system, since=down_since, now=now)
     return told
@@ -148,18 +182,12 @@ def _down(known: Settings, verdict: Health, now: datetime) -> messages.Message:
 
 def _down_since(engine: Engine, system: str) -> datetime | None:
     """Since when the system has been told to be down; None if the last word was that it is up, or none was said."""
-    subject = Alert.subject.startswith(f"health:{system}:", autoescape=True)
-    query = select(Alert.subject, Alert.created_at).where(subject).order_by(Alert.created_at.desc()).limit(1)
-    with reading(engine) as connection:
-        last = connection.execute(query).one_or_none()
-    return last.created_at if last and last.subject.startswith(f"health:{system}:down:") else None
+    last = last_of(engine, [DOWN, UP], system)
+    return last.at if last is not None and last.kind == DOWN else None
 
 
-def _last_subject(engine: Engine, beginning: str) -> str | None:
-    """The subject written down last among those that begin so."""
-    subject = Alert.subject.startswith(beginning, autoescape=True)
-    with reading(engine) as connection:
-        return connection.scalar(select(func.max(Alert.subject)).where(subject))
+def _digest(members: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(members).encode()).hexdigest()
 
 
 def _written(engine: Engine, subjects: Sequence[str]) -> set[str]:

@@ -17,6 +17,7 @@ Message = dict[str, Any]
 TEXT_CHARACTERS = 3000  # of one section's text, and of the text that notifications show
 HEADER_CHARACTERS = 150
 BLOCKS = 50
+DAYS = 14  # that are named
 REASONS = 5  # kinds of failure that are named; the rest is counted
 REASON_CHARACTERS = 400
 URL_CHARACTERS = 1000  # a longer address is left out
@@ -106,6 +107,14 @@ class DayLeft:
     url: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class DaysMissed:
+    """Days that nobody processed and that are not run by themselves any more; and why, for each."""
+
+    days: Mapping[str, str]  # YYYY-MM-DD: reason
+    url: str = ""
+
+
 def job_failed(fact: JobFailed) -> Message:
     blocks = [_section(_escape(fact.error or "no reason was given"))]
     if fact.counts:
@@ -158,6 +167,17 @@ def day_left(fact: DayLeft) -> Message:
     what = f"Then materialize the partition {fact.day} of `processed_invoices`, or `clearfacts run --date {fact.day}`."
     blocks = [_section(_escape(f"{told}\n{what}"))]
     return _message(f"{invoices} of {fact.day} left behind", told, blocks, _link(fact.url, "Open the day"))
+
+
+def days_missed(fact: DaysMissed) -> Message:
+    names = sorted(fact.days)
+    title = "1 day was not processed" if len(names) == 1 else f"{len(names)} days were not processed"
+    lines = [f"• {day}: {_escape(_one_line(fact.days[day]), REASON_CHARACTERS)}" for day in names[-DAYS:]]
+    if len(names) > DAYS:
+        lines.insert(0, f"• {len(names) - DAYS} days from {names[0]} on")
+    what = "They are not run by themselves: `clearfacts run --missing` runs them, or a backfill."
+    summary = f"{', '.join(names[-DAYS:])}. Run them: clearfacts run --missing"
+    return _message(title, summary, [_section(what), *map(_section, lines)], _link(fact.url, "Open the days"))
 
 
 def _message(title: str, summary: str, blocks: list[Message], context: list[str]) -> Message:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import logging
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, or_, select, update
+from sqlalchemy import Connection, Engine, Row, func, or_, select, update
 
 from clearfacts_assets.outgoing.evidence import storable
 from clearfacts_assets.storage.database import insert_into, reading, write
@@ -52,16 +52,38 @@ class DispatchCount:
     given_up: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Matter:
+    """What an alert is about, as data: whoever asks later what was told reads this, and takes no subject apart."""
+
+    kind: str
+    about: str | None = None
+    at: datetime | None = None
+    members: Sequence[str] | None = None
+
+
+OTHER = Matter("other")
+
+
 def enqueue(
-    database: Engine | Connection, subject: str, channel: str, message: Mapping[str, Any], now: datetime
+    database: Engine | Connection,
+    subject: str,
+    channel: str,
+    message: Mapping[str, Any],
+    now: datetime,
+    matter: Matter = OTHER,
 ) -> bool:
     """Write down what must be told; False where this subject was written down before. Idempotent.
 
     With a connection, it is part of that connection's transaction.
     """
     if isinstance(database, Engine):
-        return write(database, lambda connection: enqueue(connection, subject, channel, message, now), repeatable=True)
+        return write(
+            database, lambda connection: enqueue(connection, subject, channel, message, now, matter), repeatable=True
+        )
     row = {
+        **asdict(matter),
+        "number": select(func.coalesce(func.max(Alert.number), 0) + 1).scalar_subquery(),
         "id": uuid.uuid4(),
         "subject": _fitting(storable(subject)),
         "channel": storable(channel),
@@ -72,6 +94,17 @@ def enqueue(
     }
     insert = insert_into(database, Alert).values(row).on_conflict_do_nothing(index_elements=["subject"])
     return database.execute(insert.returning(Alert.id)).first() is not None
+
+
+def last_of(engine: Engine, kinds: Sequence[str], about: str | None = None) -> Matter | None:
+    """What was written down last of these kinds (about this), by the order of writing: clocks may have been wrong."""
+    columns = (Alert.kind, Alert.about, Alert.at, Alert.members)
+    query = select(*columns).where(Alert.kind.in_(kinds)).order_by(Alert.number.desc(), Alert.created_at.desc())
+    if about is not None:
+        query = query.where(Alert.about == about)
+    with reading(engine) as connection:
+        row = connection.execute(query.limit(1)).one_or_none()
+    return Matter(*row) if row else None
 
 
 def dispatch(engine: Engine, send: Send, clock: Callable[[], datetime], *, batch: int = BATCH) -> DispatchCount:
@@ -102,7 +135,11 @@ def dispatch(engine: Engine, send: Send, clock: Callable[[], datetime], *, batch
 
 
 def _due(now: datetime) -> Any:
-    return (Alert.state == "pending") & or_(Alert.not_before.is_(None), Alert.not_before <= now)
+    # Nothing is postponed for longer than LONGEST_WAIT: what seems so was, under a wrong clock.
+    not_before = Alert.not_before
+    return (Alert.state == "pending") & or_(
+        not_before.is_(None), not_before <= now, not_before > now + LONGEST_WAIT + CLAIM
+    )
 
 
 def _claim(engine: Engine, alert_id: uuid.UUID, now: datetime) -> Row[Any] | None:

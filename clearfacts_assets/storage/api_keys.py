@@ -10,12 +10,12 @@ from operator import attrgetter
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Connection, Engine, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, exists, insert, not_, select, update
 
 from clearfacts_assets.storage.audit import Actor, record_of
 from clearfacts_assets.storage.database import reading, write
 from clearfacts_assets.storage.paging import NEWEST_FIRST, Page, Span, page_of, page_size
-from clearfacts_assets.storage.tables import ApiKey
+from clearfacts_assets.storage.tables import ApiKey, User
 
 _record = partial(record_of, "api_key")
 
@@ -89,9 +89,11 @@ class ApiKeyRepository:
         return write(self._engine, work)
 
     def by_hash(self, key_hash: str, now: datetime) -> ApiKeyRecord | None:
-        """The key, if it holds."""
+        """The key, if it holds: a key of somebody who may not come in any more opens nothing either."""
+        disabled = exists().where(User.id == ApiKey.created_by, User.is_active.is_(False))
+        holds = (ApiKey.revoked_at.is_(None), ApiKey.expires_at > now, not_(disabled))
         with reading(self._engine) as connection:
-            return _read(connection, ApiKey.key_hash == key_hash, ApiKey.revoked_at.is_(None), ApiKey.expires_at > now)
+            return _read(connection, ApiKey.key_hash == key_hash, *holds)
 
     def named(self, name: str) -> ApiKeyRecord:
         """Raises KeyNotFound."""

@@ -246,21 +246,6 @@ class JobRepository:
             job_id: UUID | None = connection.scalar(query)
         return job_id
 
-    def completed_at(self, partition_key: str) -> datetime | None:
-        """When a job of this day was completed last; None if none was."""
-        query = select(func.max(_jobs.c.completed_at)).where(
-            _jobs.c.partition_key == partition_key, _jobs.c.status == "completed"
-        )
-        with reading(self._engine) as connection:
-            moment: datetime | None = connection.scalar(query)
-        return moment
-
-    def first_created_at(self) -> datetime | None:
-        """When this installation ran its first job; None if it has not run any."""
-        with reading(self._engine) as connection:
-            moment: datetime | None = connection.scalar(select(func.min(_jobs.c.created_at)))
-        return moment
-
     def result(self, job_id: UUID, most_errors: int) -> JobResult | None:
         """The job, its counts and why invoices failed, in one snapshot."""
         with reading(self._engine) as connection:

@@ -10,6 +10,7 @@ import pytest
 from clearfacts_assets import resources
 from clearfacts_assets.invoices import alerts
 from clearfacts_assets.invoices.days import day_before
+from clearfacts_assets.storage.days import missing_now
 from clearfacts_assets_tests.fixtures.databases import PostgresServer
 from clearfacts_assets_tests.fixtures.pipeline import Pipeline
 
@@ -66,9 +67,10 @@ def test_slack_s_own_outage_is_told_when_it_is_back(quick_pipeline: Pipeline) ->
 
 
 def test_a_night_without_a_completed_run_is_told_once_and_its_end_too(pipeline: Pipeline) -> None:
-    long_ago = datetime.now(UTC) - timedelta(days=5)
+    long_ago = datetime.now(UTC) - timedelta(days=3)
+    first, details = day_before(long_ago), {"whole_day": True}
     pipeline.jobs.begin(
-        uuid4(), job_type="scheduled", partition_key="2026-01-01", correlation_id=None, details={}, now=long_ago
+        uuid4(), job_type="scheduled", partition_key=first, correlation_id=None, details=details, now=long_ago
     )
     (old,) = pipeline.jobs.unfinished()
     pipeline.jobs.finish(old.id, "completed", error_message=None, now=long_ago)
@@ -76,8 +78,12 @@ def test_a_night_without_a_completed_run_is_told_once_and_its_end_too(pipeline: 
     assert look(pipeline)["nightly_run"] is False
     (text,) = pipeline.told()
     assert text.startswith("nightly_run is down")
-    assert "clearfacts run --date" in text
-    for days in (0, 1):
+    assert "clearfacts run --missing" in text
+    days_missed = [one.day for one in missing_now(pipeline.engine, datetime.now(UTC))]
+    assert len(days_missed) >= 2, "each night counts, not the last one only"
+    assert all(day in text for day in days_missed)
+    for days in range(3):
+        assert look(pipeline)["nightly_run"] is False
         assert pipeline.run(day_before(datetime.now(UTC) - timedelta(days=days))).job.status == "completed"
     assert look(pipeline)["nightly_run"] is True
     assert any(text.startswith("nightly_run answers again") for text in pipeline.told())

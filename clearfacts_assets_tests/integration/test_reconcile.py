@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from clearfacts_assets.invoices.runs import reconcile
+from clearfacts_assets.running.process import this_process
 from clearfacts_assets_tests.fixtures.pipeline import DAY, Pipeline
 
 Status = dg.DagsterRunStatus
@@ -24,17 +25,9 @@ Status = dg.DagsterRunStatus
 def dead_process() -> dict[str, Any]:
     """A process of this machine that is over."""
     ended = subprocess.Popen([sys.executable, "-c", "pass"])
-    known = {"host": socket.gethostname(), "pid": ended.pid, "started": psutil.Process(ended.pid).create_time()}
+    ticks = int(Path(f"/proc/{ended.pid}/stat").read_text().rpartition(")")[2].split()[19])
     ended.wait()
-    return known
-
-
-def this_process() -> dict[str, Any]:
-    return {
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "started": psutil.Process().create_time(),
-    }
+    return {**this_process(), "pid": ended.pid, "ticks": ticks}
 
 
 def unfinished(pipeline: Pipeline, status: dg.DagsterRunStatus, worker: dict[str, Any] | None) -> UUID:
@@ -72,10 +65,11 @@ def test_a_run_whose_process_was_killed_is_closed_here_and_in_dagster(pipeline: 
     "worker",
     [
         this_process(),
-        {"host": "another-machine", "pid": 1, "started": 0.0},
+        {**this_process(), "place": "another boot id pid:[1]", "pid": 2**22},
+        {"host": socket.gethostname(), "pid": 2**22, "started": 0.0},
         None,
     ],
-    ids=["alive", "on another machine", "unknown"],
+    ids=["alive", "on another machine", "noted by an older version", "unknown"],
 )
 def test_a_run_that_may_be_alive_is_left_alone(quick_pipeline: Pipeline, worker: dict[str, Any] | None) -> None:
     job_id = unfinished(quick_pipeline, Status.STARTED, worker)
@@ -84,8 +78,16 @@ def test_a_run_that_may_be_alive_is_left_alone(quick_pipeline: Pipeline, worker:
 
 
 def test_another_process_under_the_same_number_is_not_the_run(quick_pipeline: Pipeline) -> None:
-    job_id = unfinished(quick_pipeline, Status.STARTED, {**this_process(), "started": time.time() - 3600})
+    job_id = unfinished(quick_pipeline, Status.STARTED, {**this_process(), "ticks": 1})
     assert reconcile(quick_pipeline.instance, quick_pipeline.engine) == [job_id]
+
+
+def test_a_clock_that_was_set_makes_no_live_run_dead(quick_pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """psutil works out when a process began from the wall clock: after a step of an hour it is another moment."""
+    job_id = unfinished(quick_pipeline, Status.STARTED, {**this_process(), "started": psutil.Process().create_time()})
+    monkeypatch.setattr(psutil.Process, "create_time", lambda _: time.time() + 3600)
+    assert reconcile(quick_pipeline.instance, quick_pipeline.engine) == []
+    assert status_of(quick_pipeline, job_id) == "running"
 
 
 @pytest.mark.parametrize(

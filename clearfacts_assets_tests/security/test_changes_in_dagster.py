@@ -19,7 +19,7 @@ LIMIT = "setConcurrencyLimit(concurrencyKey: $key, limit: 1)"
 
 
 def ask(api: RunningApi, query: str, **more: Any) -> int:
-    return api.client("operator").post("/graphql", json={"query": query, **more}).status_code
+    return api.client("admin").post("/graphql", json={"query": query, **more}).status_code
 
 
 def entries(api: RunningApi) -> list[Entry]:
@@ -33,15 +33,15 @@ def told(api: RunningApi) -> list[tuple[str, str | None, Any]]:
 
 def test_a_mutation_is_audited_with_who_and_from_where(api: RunningApi) -> None:
     headers = {"X-Correlation-ID": "from-the-test", "User-Agent": "a browser"}
-    client = api.client("operator")
+    client = api.client("admin")
     query = {"query": f"mutation S($key: String!) {{ {LIMIT} }}", "variables": {"key": "erp", "unused": CANARY}}
     client.post("/graphql", json=query, headers=headers)
     client.post("/graphql", json={"query": "{ version }"})
     (entry,) = entries(api)
-    assert (entry.action, entry.user_id) == ("dagster.setConcurrencyLimit", api.callers.user("operator").id)
+    assert (entry.action, entry.user_id) == ("dagster.setConcurrencyLimit", api.callers.user("admin").id)
     assert entry.details["after"] == {"concurrencyKey": "erp", "limit": 1}
     seen = (entry.details["actor"], entry.details["correlation_id"], entry.ip_address, entry.user_agent)
-    assert seen == ("operator", "from-the-test", "127.0.0.1", "a browser")
+    assert seen == ("admin", "from-the-test", "127.0.0.1", "a browser")
 
 
 def test_arguments_written_in_the_document_are_kept_and_name_the_resource(api: RunningApi) -> None:
@@ -127,18 +127,18 @@ REPORTS = ["report_asset_materialization", "report_asset_check", "report_asset_o
 @pytest.mark.parametrize("kind", REPORTS)
 def test_what_is_reported_of_an_asset_is_audited(api: RunningApi, kind: str) -> None:
     path, body = f"/{kind}/raw_invoices/day", {"check_name": "c", "passed": True, "metadata": {"token": CANARY}}
-    answer = api.client("operator").post(path, params={"partition": "2026-11-18"}, json=body)
+    answer = api.client("admin").post(path, params={"partition": "2026-11-18"}, json=body)
     assert answer.status_code == 200, answer.text
     (entry,) = entries(api)
     assert (entry.action, entry.resource_id) == (f"dagster.{kind}", "raw_invoices/day")
-    assert (entry.user_id, entry.details["actor"]) == (api.callers.user("operator").id, "operator")
+    assert (entry.user_id, entry.details["actor"]) == (api.callers.user("admin").id, "admin")
     hidden = {**body, "metadata": {"token": "***"}}
     assert entry.details["after"] == {"path": path, "query": {"partition": "2026-11-18"}, "body": hidden}
 
 
 @pytest.mark.parametrize("kind", REPORTS)
-def test_what_readers_and_services_report_is_refused_and_changes_nothing(quick_api: RunningApi, kind: str) -> None:
-    for role in ("reviewer", "user", "service"):
+def test_what_others_than_administrators_report_is_refused(quick_api: RunningApi, kind: str) -> None:
+    for role in ("operator", "reviewer", "user", "service"):
         for path in (f"/{kind}/x", f"/{kind}/"):
             assert quick_api.client(role).post(path, json={"asset_key": ["x"]}).status_code == 403
     assert told(quick_api) == []
@@ -147,7 +147,7 @@ def test_what_readers_and_services_report_is_refused_and_changes_nothing(quick_a
 @pytest.mark.parametrize("body", ["{", "[]", "1", '"asset_key"'])
 def test_a_report_that_is_no_object_is_400(quick_api: RunningApi, body: str) -> None:
     headers = {"Content-Type": "application/json"}
-    answer = quick_api.client("operator").post(f"/{REPORTS[0]}/x", content=body, headers=headers)
+    answer = quick_api.client("admin").post(f"/{REPORTS[0]}/x", content=body, headers=headers)
     assert answer.status_code == 400
     assert told(quick_api) == []
 
@@ -158,7 +158,7 @@ DEEP = '{"query": "mutation($a: A) { x(a: $a) }", "variables": {"a": ' + "[" * 9
 @pytest.mark.parametrize("path", ["graphql", *(f"{kind}/x" for kind in REPORTS)])
 def test_what_is_nested_too_deeply_is_400(quick_api: RunningApi, path: str) -> None:
     headers = {"Content-Type": "application/json"}
-    assert quick_api.client("operator").post(f"/{path}", content=DEEP, headers=headers).status_code == 400
+    assert quick_api.client("admin").post(f"/{path}", content=DEEP, headers=headers).status_code == 400
     assert told(quick_api) == []
 
 

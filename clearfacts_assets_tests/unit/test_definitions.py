@@ -38,6 +38,7 @@ ASSETS = {
 CHECKS = {
     ("raw_invoices", "retrieval_is_complete"),
     ("processed_invoices", "no_delivery_is_unknown"),
+    ("processed_invoices", "nothing_is_nowhere"),
     ("job_metrics", "counts_are_conserved"),
     ("delivered_documents", "every_delivered_document_is_known"),
     ("delivered_documents", "every_question_was_answered"),
@@ -116,6 +117,8 @@ def test_schedules_and_sensors_run_without_anybody_switching_them_on() -> None:
         "job_completed",
         "alert_dispatch",
         "due_deliveries",
+        "missed_days",
+        "lost_runs",
     }
     assert {one.default_status for one in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}
     assert {one.default_status for one in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}

@@ -105,6 +105,7 @@ def test_dagster_yaml_loads(tmp_path: Path) -> None:
     shutil.copy(PROJECT / "dagster.yaml", tmp_path)
     with DagsterInstance.from_config(str(tmp_path)) as instance:
         assert instance.run_monitoring_enabled
+        assert instance.run_monitoring_start_timeout_seconds + 15 < 120, "the queue moves again within two minutes"
         assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == 2
         coordinator = instance.run_coordinator
         assert isinstance(coordinator, QueuedRunCoordinator)

@@ -13,6 +13,7 @@ from clearfacts_assets.notifications import messages
 from clearfacts_assets.notifications.messages import (
     Counts,
     DayLeft,
+    DaysMissed,
     DeliveriesWaiting,
     HealthDown,
     HealthRecovered,
@@ -159,3 +160,24 @@ def test_a_text_is_cut_between_its_characters(limit: int) -> None:
 
 def test_a_text_that_fits_stays_whole() -> None:
     assert messages._escape("a&b", 7) == "a&amp;b"
+
+
+def test_days_that_were_missed_are_named_with_why_and_the_oldest_of_many_are_counted() -> None:
+    few = messages.days_missed(
+        DaysMissed({"2026-11-20": "no ERP", "2026-11-18": "was never run"}, "https://x.example/d")
+    )
+    assert few["text"].startswith("2 days were not processed: 2026-11-18, 2026-11-20.")
+    told = whole(few)
+    for part in (
+        "• 2026-11-18: was never run",
+        "• 2026-11-20: no ERP",
+        "clearfacts run --missing",
+        "https://x.example/d",
+    ):
+        assert part in told
+    many = messages.days_missed(
+        DaysMissed({f"2026-{month:02}-{day:02}": HOSTILE for month in (1, 2) for day in range(1, 21)})
+    )
+    assert "• 26 days from 2026-01-01 on" in whole(many)
+    assert len(many["blocks"]) <= 50
+    assert all(len(one) <= 3000 for one in texts(many["blocks"]))

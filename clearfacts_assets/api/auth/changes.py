@@ -47,7 +47,7 @@ class Change:
 
 def parsed(query: str) -> DocumentNode:
     """Raises GraphQLError for what is no document."""
-    with _of_some_depth():
+    with bounded_depth():
         return parse(query, no_location=True, max_tokens=MOST_TOKENS)
 
 
@@ -61,11 +61,17 @@ def changes(document: DocumentNode, operation_name: str | None, variables: Mappi
     operation = get_operation_ast(document, operation_name)
     if operation is None or operation.operation is not OperationType.MUTATION:
         return []
+    values = _values(operation, variables or {})
+    with bounded_depth():
+        return [_change(field, values) for field in chosen_fields(document, operation)]
+
+
+def chosen_fields(document: DocumentNode, operation: OperationDefinitionNode) -> list[FieldNode]:
+    """What the operation asks for, fragments included. Raises GraphQLError."""
     fragments = {one.name.value: one for one in document.definitions if isinstance(one, FragmentDefinitionNode)}
-    with _of_some_depth():  # fragments may name each other in a long row
-        values = _values(operation, variables or {})
+    with bounded_depth():  # fragments may name each other in a long row
         return [
-            _change(field, values)
+            field
             for field in _fields(operation.selection_set, fragments, set())
             if not field.name.value.startswith("__")  # what every type has, and changes nothing
         ]
@@ -78,7 +84,8 @@ def kept(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def _of_some_depth() -> Iterator[None]:
+def bounded_depth() -> Iterator[None]:
+    """Raises GraphQLError for what is nested too deeply."""
     try:
         yield
     except RecursionError:

@@ -34,6 +34,7 @@ class Permission(StrEnum):
     AUDIT_READ = "audit:read"
     DAGSTER_READ = "dagster:read"
     DAGSTER_WRITE = "dagster:write"
+    DAGSTER_ADMINISTER = "dagster:administer"
 
 
 MEANINGS: dict[Permission, str] = {
@@ -53,6 +54,7 @@ MEANINGS: dict[Permission, str] = {
     Permission.AUDIT_READ: "read the audit log",
     Permission.DAGSTER_READ: "look at Dagster's UI",
     Permission.DAGSTER_WRITE: "act in Dagster's UI: launch, stop, backfill, switch schedules",
+    Permission.DAGSTER_ADMINISTER: "the rest of it: delete, wipe, report, reload, shut down, set limits and cursors",
 }
 
 _SEES = frozenset(

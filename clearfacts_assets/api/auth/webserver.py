@@ -8,13 +8,14 @@ before Dagster sees it, over HTTP and over websockets.
 from __future__ import annotations
 
 from asyncio import Task
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from dagster._core.workspace.context import IWorkspaceProcessContext, WorkspaceRequestContext
+from dagster._core.workspace.permissions import PermissionResult
 from dagster_webserver.webserver import DagsterWebserver
-from graphql import GraphQLError, GraphQLFormattedError, OperationType
+from graphql import DocumentNode, GraphQLError, GraphQLFormattedError, OperationType
 from sqlalchemy import Connection, Engine
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection, Request
@@ -23,9 +24,12 @@ from starlette.types import Scope
 from starlette.websockets import WebSocket
 
 from clearfacts_assets.api.auth.changes import Change, changes, kept, kinds, parsed
+from clearfacts_assets.api.auth.launches import Asked, ForAdministrators, with_caller
+from clearfacts_assets.api.auth.mutations import ADMINISTRATORS_BUTTONS, needed_for
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.auth.principal import Principal
 from clearfacts_assets.api.auth.templates import part
+from clearfacts_assets.invoices.automation import CORRELATION_TAG, TRIGGERED_BY_TAG
 from clearfacts_assets.storage.audit import record
 from clearfacts_assets.storage.database import write
 from clearfacts_assets.storage.types import storable
@@ -35,6 +39,7 @@ MOST_CHANGES = 100  # of one GraphQL document, each with its entry in the audit 
 UNIMPORTANT = frozenset({"logTelemetry", "setNuxSeen"})  # mutations that change nothing of ours
 LONGEST_ACTION = 100  # characters, as the table has it
 LONGEST_RESOURCE = 255
+FOR_ADMINISTRATORS = "This is an administrator's."
 READ_ONLY = "Your role may look at this, not change it."
 
 
@@ -47,13 +52,15 @@ class Webserver(DagsterWebserver[IWorkspaceProcessContext[Any], WorkspaceRequest
 
     def _make_request_context(self, conn: HTTPConnection) -> WorkspaceRequestContext:
         context = self._process_context.create_request_context(conn)
-        return WorkspaceRequestContext(
+        principal = principal_of(conn.scope)
+        made = WorkspaceRequestContext if principal.may(Permission.DAGSTER_ADMINISTER) else _OperatorsContext
+        return made(
             instance=context.instance,
             current_workspace=context.get_current_workspace(),
             process_context=context.process_context,
             version=context.version,
             source=conn,
-            read_only=not principal_of(conn.scope).may(Permission.DAGSTER_WRITE),
+            read_only=not principal.may(Permission.DAGSTER_WRITE),
         )
 
     async def graphql_http_endpoint(self, request: Request) -> Response:
@@ -81,11 +88,29 @@ class Webserver(DagsterWebserver[IWorkspaceProcessContext[Any], WorkspaceRequest
             return _refusal(error.message, 400)
         if OperationType.MUTATION in kinds(document) and not principal.may(Permission.DAGSTER_WRITE):
             return _refusal(READ_ONLY, 403)
+        lacking = sorted({needed_for(one.name) for one in found if not principal.may(needed_for(one.name))})
+        if lacking:
+            return _refusal(f"This needs the permission {lacking[0]}.", 403)
         asked = [one for one in found if one.name not in UNIMPORTANT]
         if len(asked) > MOST_CHANGES:
             return _refusal(f"Ask for at most {MOST_CHANGES} changes at once.", 400)
+        try:
+            sent = self._with_caller(principal, Asked(query, variables, operation_name), document)
+        except GraphQLError as error:
+            return _refusal(error.message, 400)
+        except ForAdministrators:
+            return _refusal("What a run's container executes is an administrator's to say: leave out its tags.", 403)
         self._audit(principal, asked)
-        return super().graphql_execution_thread(request, query, variables, operation_name)
+        return super().graphql_execution_thread(request, sent.query, sent.variables, sent.operation_name)
+
+    def _with_caller(self, principal: Principal, asked: Asked, document: DocumentNode) -> Asked:
+        """The request, whose launches carry who asked for them."""
+        tags = {TRIGGERED_BY_TAG: principal.name}
+        if principal.actor.correlation_id:
+            tags[CORRELATION_TAG] = principal.actor.correlation_id
+        schema = self._graphene_schema.graphql_schema
+        administers = principal.may(Permission.DAGSTER_ADMINISTER)
+        return with_caller(asked, document, schema, tags, administers=administers)
 
     async def execute_graphql_subscription(
         self,
@@ -129,6 +154,8 @@ class Webserver(DagsterWebserver[IWorkspaceProcessContext[Any], WorkspaceRequest
             body = None
         if not isinstance(body, dict):
             return JSONResponse({"error": "The body is not a JSON object."}, status_code=400)
+        if not principal_of(request.scope).may(Permission.DAGSTER_ADMINISTER):
+            return JSONResponse({"error": f"This needs the permission {Permission.DAGSTER_ADMINISTER}."}, 403)
         path, query = request.url.path, dict(request.query_params)
         arguments = kept({"path": path, "query": query, "body": body})
         change = Change(path.split("/")[1], request.path_params["asset_key"] or None, arguments)
@@ -153,6 +180,22 @@ class Webserver(DagsterWebserver[IWorkspaceProcessContext[Any], WorkspaceRequest
                 )
 
         write(self._engine, work)
+
+
+class _OperatorsContext(WorkspaceRequestContext):
+    """In which what is an administrator's cannot be done, and its buttons are grey."""
+
+    @property
+    def permissions(self) -> Mapping[str, PermissionResult]:
+        return _without_administrators(super().permissions)
+
+    def permissions_for_location(self, *, location_name: str) -> Mapping[str, PermissionResult]:
+        return _without_administrators(super().permissions_for_location(location_name=location_name))
+
+
+def _without_administrators(offered: Mapping[str, PermissionResult]) -> dict[str, PermissionResult]:
+    no = PermissionResult(enabled=False, disabled_reason=FOR_ADMINISTRATORS)
+    return {name: no if name in ADMINISTRATORS_BUTTONS else result for name, result in offered.items()}
 
 
 def principal_of(scope: Scope) -> Principal:
