@@ -262,11 +262,17 @@ class DeliveryRecord:
     updated_at: datetime
     delivered_at: datetime | None
     held_for: str | None = None  # HELD_FOR_RECEIVER; None for what is held for its content
+    wire_key: str | None = None  # as what it left before its key was written in another form; None: as what it is now
+
+    @property
+    def wire(self) -> str:
+        """As what the destination knows it, whatever its key and revision became: a digest and a revision."""
+        return self.wire_key or f"{self.key.digest}-r{self.revision}"
 
     @property
     def idempotency_key(self) -> str:
         """The same for every automatic attempt; another one only after a person's decision."""
-        return f"{self.key.digest}-r{self.revision}g{self.generation}"
+        return f"{self.wire}g{self.generation}"
 
 
 @dataclass(frozen=True, slots=True)

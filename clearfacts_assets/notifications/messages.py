@@ -19,6 +19,7 @@ HEADER_CHARACTERS = 150
 BLOCKS = 50
 REASONS = 5  # kinds of failure that are named; the rest is counted
 REASON_CHARACTERS = 400
+KEY_CHARACTERS = 130  # of one invoice among those that became one; twenty of them fit into one text
 URL_CHARACTERS = 1000  # a longer address is left out
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
@@ -106,6 +107,15 @@ class DayLeft:
     url: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class KeysBecameOne:
+    """Invoices that were kept as several, because their parties were written in several ways."""
+
+    invoices: int
+    held: int  # versions that a person now has to decide about
+    shown: tuple[str, ...] = ()  # number and versions of the first of them
+
+
 def job_failed(fact: JobFailed) -> Message:
     blocks = [_section(_escape(fact.error or "no reason was given"))]
     if fact.counts:
@@ -158,6 +168,18 @@ def day_left(fact: DayLeft) -> Message:
     what = f"Then materialize the partition {fact.day} of `processed_invoices`, or `clearfacts run --date {fact.day}`."
     blocks = [_section(_escape(f"{told}\n{what}"))]
     return _message(f"{invoices} of {fact.day} left behind", told, blocks, _link(fact.url, "Open the day"))
+
+
+def keys_became_one(fact: KeysBecameOne) -> Message:
+    invoices = "1 invoice was" if fact.invoices == 1 else f"{fact.invoices:,} invoices were"
+    told = (
+        f"Their parties were written in several ways and have one form now. Nothing is sent by that; {fact.held:,} "
+        "versions wait for a person: see `clearfacts deliveries list --state held --state parked`."
+    )
+    lines = [f"• {_escape(_one_line(line), KEY_CHARACTERS)}" for line in fact.shown]
+    more = fact.invoices - len(fact.shown)
+    blocks = [_section(told), _section("\n".join([*lines, f"• and {more:,} more"] if more else lines))]
+    return _message(f"{invoices} kept as several", told, blocks, [])
 
 
 def _message(title: str, summary: str, blocks: list[Message], context: list[str]) -> Message:

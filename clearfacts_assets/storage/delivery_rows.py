@@ -20,7 +20,7 @@ _deliveries = cast(Table, Delivery.__table__)
 KEY = ("destination", "receiver", "supplier", "document_type", "number", "issue_year")
 PLAIN = (
     *("id", "revision", "content_sha256", "generation", "attempts", "fence", "run_id", "lease_until", "not_before"),
-    *("document_id", "reason", "created_at", "updated_at", "delivered_at", "held_for"),
+    *("document_id", "reason", "created_at", "updated_at", "delivered_at", "held_for", "wire_key"),
 )
 
 
