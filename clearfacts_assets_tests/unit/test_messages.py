@@ -18,6 +18,7 @@ from clearfacts_assets.notifications.messages import (
     HealthRecovered,
     JobCompleted,
     JobFailed,
+    KeysBecameOne,
     Message,
     Run,
 )
@@ -159,3 +160,15 @@ def test_a_text_is_cut_between_its_characters(limit: int) -> None:
 
 def test_a_text_that_fits_stays_whole() -> None:
     assert messages._escape("a&b", 7) == "a&amp;b"
+
+
+def test_what_became_one_invoice_is_named_up_to_a_bound() -> None:
+    shown = tuple(f"F-{number} {'x' * 300}" for number in range(20))
+    message = messages.keys_became_one(KeysBecameOne(31, 40, shown))
+    assert message["text"].startswith("31 invoices were kept as several: ")
+    assert "40 versions wait for a person" in whole(message)
+    assert whole(message).endswith("• and 11 more")
+    assert max(len(text) for text in texts(message["blocks"])) <= messages.TEXT_CHARACTERS
+    one = messages.keys_became_one(KeysBecameOne(1, 1, ("<!channel> F-1: revision 1 delivered, revision 2 held",)))
+    assert one["text"].startswith("1 invoice was kept as several")
+    assert whole(one).endswith("• &lt;!channel&gt; F-1: revision 1 delivered, revision 2 held")

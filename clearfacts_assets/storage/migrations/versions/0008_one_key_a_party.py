@@ -24,6 +24,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 from alembic import context, op
 
+from clearfacts_assets.invoices.identifiers import NAME, PLAIN
 from clearfacts_assets.invoices.model import DocumentType, InvoiceKey, Party, kind_of
 from clearfacts_assets.invoices.parties import normal_form
 from clearfacts_assets.invoices.ubl import Unreadable, from_text, parse, read_invoice
@@ -47,7 +48,7 @@ CHANGED = ("revision", *REKEYED[:-1], *KEPT)
 PARTY_FIELDS = tuple(Party.__dataclass_fields__)
 
 _WITH_BE = re.compile(r"\s*[Bb][Ee][\s.]*([01][\s.]*)?(\d[\s.]*){9}")
-_STORED_SCHEME = re.compile(r"\d{4}:.+|[A-Z]{2}:[A-Z]+:.+")
+_VAT_NUMBER = re.compile(r"(?:CHE|[A-Z]{2})\d")
 
 _deliveries = sa.table(
     "deliveries",
@@ -227,10 +228,14 @@ def _party(stored: Mapping[str, Any]) -> Party:
 
 def _from_key(written: str) -> str:
     """The form of a party of which only the key is left: a number as it stood there, an endpoint, or the name."""
-    if _STORED_SCHEME.fullmatch(written):
+    if written.startswith((f"{NAME}:", f"{PLAIN}:")):  # of this version, before a downgrade
+        return written
+    if ":" in written:
         return normal_form(Party("", endpoint=written))
-    if any(character.isdigit() for character in written):
+    if _VAT_NUMBER.match(written):
         return normal_form(Party(written, vat_id=written))
+    if any(character.isdigit() for character in written):
+        return normal_form(Party(written, legal_id=written))
     return normal_form(Party(written))
 
 
