@@ -73,6 +73,7 @@ _SPELLED = {
 _NAMES = {"0088": "GLN", "0060": "DUNS", "0106": "NL:KVK", "0190": "NL:OINO", "0199": "LEI", "0191": "EE:CC"} | {
     **{"0196": "IS:KTNR", "0200": "LT:LEC", "0204": "DE:LWID", "0210": "IT:CFI", "0218": "LV:URN"},
 }
+_NO_LETTER_OR_DIGIT = re.compile(r"[^0-9A-Z]+")
 _CODE_AT_THE_END = re.compile(r"(?:^|:)(\d{4})$", re.ASCII)
 _WITH_BE = re.compile(r"BE([01]?\d{9})", re.ASCII)
 _DIGITS = re.compile(r"[01]?\d{9}", re.ASCII)
@@ -106,6 +107,8 @@ class Identity:
 
 def compact(written: str) -> str:
     """Letters and digits alone, upper case, in their ordinary form."""
+    if written.isascii():
+        return _NO_LETTER_OR_DIGIT.sub("", written.upper())
     return "".join(character for character in unicodedata.normalize("NFKC", written).upper() if character.isalnum())
 
 

@@ -134,6 +134,8 @@ def number_form(number: str) -> str:
 
     ``2026/7`` and ``2026-7`` are two, for in one series 1/11 and 11/1 would else be one.
     """
+    if number.isascii():
+        return "".join(number.upper().split()) or number
     ordinary = unicodedata.normalize("NFKC", number).upper()
     form = "".join(
         "-" if unicodedata.category(character) == "Pd" else character

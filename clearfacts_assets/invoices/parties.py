@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from clearfacts_assets.invoices.identifiers import (
@@ -29,6 +30,7 @@ from clearfacts_assets.invoices.identifiers import (
 VAT_NUMBER, LEGAL_NUMBER, ENDPOINT, OTHER = "VAT number", "legal number", "endpoint", "identifier"
 ELSEWHERE = "?"  # a country that is not Belgium, whichever
 OF_NO_COUNTRY = frozenset({"GLN", "DUNS", "LEI", "EM", "EAS-0193", "EAS-0209", "EAS-9918"})
+REMEMBERED_CHARACTERS = 500  # of a party in all; one with more is worked out each time
 _BELGIUM = ("BE", "BEL")
 _IN_WORDS = {
     PLAIN: "a number that names neither register nor country",
@@ -88,6 +90,13 @@ def normal_form(party: Party) -> str:
     The first there is of: its Belgian number; another company or VAT number; the legal number, the endpoint or another
     identifier under a scheme; one without a scheme; its name.
     """
+    written = (party.name, party.vat_id, party.legal_id, party.endpoint, party.legal_scheme, party.vat_scheme)
+    length = sum(len(text) for text in (*written, party.country, *party.other_ids) if text)
+    return _remembered_form(party) if length <= REMEMBERED_CHARACTERS else str(_identity(party))
+
+
+@lru_cache(maxsize=4096)  # a day's invoices come from few suppliers and go to few customers
+def _remembered_form(party: Party) -> str:
     return str(_identity(party))
 
 
