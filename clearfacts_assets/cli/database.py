@@ -22,7 +22,7 @@ def upgrade(
 
     known = ready()
     before = migrate.current(known.business_database_url)
-    migrate.upgrade(known.business_database_url, revision)
+    migrate.upgrade(known.business_database_url, revision, alert_channel=known.slack.channel)
     after = migrate.current(known.business_database_url)
     if as_json:
         print_json({"before": before, "after": after})

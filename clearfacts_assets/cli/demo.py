@@ -54,7 +54,7 @@ def _demo(date: str | None, per_day: int, port: int | None, once: bool) -> bool:
 
     (day,) = days_asked_for(date)
     known = ready()
-    migrate.upgrade(known.business_database_url)
+    migrate.upgrade(known.business_database_url, alert_channel=known.slack.channel)
     address = f"http://127.0.0.1:{_free_port(port if port is not None else known.serve.port)}"
     logs = known.home / "logs"
     logs.mkdir(exist_ok=True)

@@ -84,11 +84,17 @@ class DeliveryRecord:
     in_doubt_before: bool = False  # one of an earlier generation may have been
     may_repeat: bool = False  # in doubt, and safe to send again under the same idempotency key
     given_up: bool = False  # no run goes on with it by itself
+    wire_key: str | None = None  # as what it left before its key was written in another form; None: as what it is now
+
+    @property
+    def wire(self) -> str:
+        """As what the destination knows it, whatever its key and revision became: a digest and a revision."""
+        return self.wire_key or f"{self.key.digest}-r{self.revision}"
 
     @property
     def idempotency_key(self) -> str:
         """The same for every automatic attempt; another one only after a person's decision."""
-        return f"{self.key.digest}-r{self.revision}g{self.generation}"
+        return f"{self.wire}g{self.generation}"
 
 
 @dataclass(frozen=True, slots=True)

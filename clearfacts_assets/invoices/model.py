@@ -7,14 +7,21 @@ business terms (BT) of the European norm EN 16931-1.
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from clearfacts_assets.invoices.parties import Party as Party
+from clearfacts_assets.invoices.parties import normal_form
+
+# UNCL 1001 as EN 16931 divides it: what BT-3 says of a credit note. Any other code is some kind of invoice.
+CREDIT_NOTE_CODES = frozenset(["81", "83", "261", "262", "296", "308", "381", "396", "420", "458", "532"])
+
 
 class DocumentType(StrEnum):
-    """The two UBL 2.1 documents that EN 16931 binds to."""
+    """Whether a document charges or credits; UBL 2.1 has a document for each, and ``kind_of`` says which one it is."""
 
     INVOICE = "invoice"
     CREDIT_NOTE = "credit_note"
@@ -61,25 +68,6 @@ class Money:
 
 
 @dataclass(frozen=True, slots=True)
-class Party:
-    """A supplier (BG-4) or a customer (BG-7).
-
-    ``vat_id`` is BT-31 / BT-48, ``legal_id`` is BT-30 / BT-47, ``endpoint`` is BT-34 / BT-49 with its scheme in
-    front (``0208:0123456749``); any of them may be missing in a document that is not a Peppol one.
-    """
-
-    name: str
-    vat_id: str | None = None
-    legal_id: str | None = None
-    endpoint: str | None = None
-
-    @property
-    def identifier(self) -> str:
-        """The most telling identifier there is: VAT number, else legal number, else endpoint, else the name."""
-        return self.vat_id or self.legal_id or self.endpoint or self.name
-
-
-@dataclass(frozen=True, slots=True)
 class Invoice:
     """The few facts of a UBL document by which it is recognised, addressed and shown."""
 
@@ -94,28 +82,29 @@ class Invoice:
     profile_id: str | None  # BT-23
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class InvoiceKey:
-    """By what an invoice is the same invoice, whoever sends it and however often.
+    """By what an invoice is the same invoice, whoever sends it and however often. Equal keys have one digest.
 
     A number is unique per supplier and year by law (VAT directive 2006/112/EC, article 226 (2)); the destination and
-    the receiver belong to the key because the same document may rightly go to two of them.
+    the receiver belong to the key because the same document may rightly go to two of them. ``docs/delivery.md`` says
+    what is one invoice and what is two.
     """
 
     destination: str
-    receiver: str
+    receiver: str  # a party's normal form, as the supplier is
     supplier: str
     document_type: DocumentType
-    number: str
+    number: str  # as it is written, for people
     issue_year: int
 
     @classmethod
     def of(cls, invoice: Invoice, destination: str) -> InvoiceKey:
         return cls(
             destination=destination,
-            receiver=_compact(invoice.customer.identifier),
-            supplier=_compact(invoice.supplier.identifier),
-            document_type=invoice.document_type,
+            receiver=normal_form(invoice.customer),
+            supplier=normal_form(invoice.supplier),
+            document_type=kind_of(invoice.document_type, invoice.type_code),
             number=invoice.number.strip(),
             issue_year=invoice.issue_date.year,
         )
@@ -128,15 +117,37 @@ class InvoiceKey:
             self.receiver,
             self.supplier,
             self.document_type.value,
-            self.number,
+            number_form(self.number),
             str(self.issue_year),
         )
-        return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+        return hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return self.digest == other.digest if isinstance(other, InvoiceKey) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
 
 
-def _compact(identifier: str) -> str:
-    """``BE 0123.456.749`` and ``be0123456749`` are one party: upper case, without blanks and punctuation."""
-    return "".join(character for character in identifier.upper() if character.isalnum() or character == ":")
+def number_form(number: str) -> str:
+    """The number as it is compared: no blanks, upper case, one kind of hyphen; zeros and all other marks stay.
+
+    ``2026/7`` and ``2026-7`` are two, for in one series 1/11 and 11/1 would else be one.
+    """
+    if number.isascii():
+        return "".join(number.upper().split()) or number
+    ordinary = unicodedata.normalize("NFKC", number).upper()
+    form = "".join(
+        "-" if unicodedata.category(character) == "Pd" else character
+        for character in ordinary
+        if not character.isspace() and unicodedata.category(character) != "Cf"
+    )
+    return form or number
+
+
+def kind_of(document_type: DocumentType, type_code: str | None) -> DocumentType:
+    """A credit note is one by its root element or by its code: some systems write it as an Invoice of type 381."""
+    return DocumentType.CREDIT_NOTE if type_code in CREDIT_NOTE_CODES else document_type
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from clearfacts_assets.invoices.delivery_model import Candidate, DeliveryRecord
-from clearfacts_assets.invoices.model import DocumentType, Invoice, Party
+from clearfacts_assets.invoices.model import DocumentType, Invoice
+from clearfacts_assets.invoices.parties import normal_form
 from clearfacts_assets.invoices.ports import Parcel
 
 PURCHASE, SALE = "PURCHASE", "SALE"  # Clearfacts' InvoiceTypeArgument
@@ -13,7 +14,6 @@ DIGEST_IN_NAME = 16  # hexadecimal digits of the key's digest in a file name
 LONGEST_NUMBER_IN_NAME = 60
 
 _BELGIAN = re.compile(r"(?:BE)?(\d{9,10})", re.ASCII)
-_BELGIAN_ENDPOINTS = ("0208", "9925")  # KBO/BCE number, Belgian VAT number
 _UNFIT_FOR_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -46,19 +46,18 @@ def inquiry_about(delivery: DeliveryRecord, invoice_type: str, correlation_id: s
 
 
 def file_name(delivery: DeliveryRecord) -> str:
-    """``F-2026-7-3f0a1c22d4e5b697.xml``: the number for people, the start of the key's digest to be unmistakable."""
+    """``F-2026-7-3f0a1c22d4e5b697.xml``: the number for people, the start of its digest to be unmistakable."""
     number = _UNFIT_FOR_A_NAME.sub("-", delivery.key.number).strip("-.")[:LONGEST_NUMBER_IN_NAME]
     kind = "credit-" if delivery.key.document_type is DocumentType.CREDIT_NOTE else ""
-    return f"{kind}{number or 'invoice'}-{delivery.key.digest[:DIGEST_IN_NAME]}.xml"
+    return f"{kind}{number or 'invoice'}-{delivery.wire[:DIGEST_IN_NAME]}.xml"
 
 
 def administration(invoice: Invoice, invoice_type: str) -> str:
-    """The VAT number under which Clearfacts files the document: the customer's for purchases, the supplier's for sales.
+    """Under whom Clearfacts files the document, in normal form: the customer, or for sales the supplier.
 
-    Where a Belgian party gives no VAT number, its enterprise number is the same digits with BE in front.
+    A Belgian one's is its VAT number. No other one's is the name of a company there, however Clearfacts reads it.
     """
-    party = invoice.customer if invoice_type == PURCHASE else invoice.supplier
-    return _vat_number(party)
+    return normal_form(invoice.customer if invoice_type == PURCHASE else invoice.supplier)
 
 
 def company_number(vat_number: str) -> str:
@@ -69,15 +68,6 @@ def company_number(vat_number: str) -> str:
     compact = _compact(vat_number)
     belgian = _BELGIAN.fullmatch(compact)
     return belgian.group(1).zfill(10) if belgian else compact
-
-
-def _vat_number(party: Party) -> str:
-    if party.vat_id:
-        return _compact(party.vat_id)
-    scheme, _, number = (party.endpoint or "").partition(":")
-    if scheme in _BELGIAN_ENDPOINTS:
-        return f"BE{_compact(number).removeprefix('BE')}"
-    return _compact(party.identifier)
 
 
 def _compact(number: str) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from clearfacts_assets.invoices.delivery_model import HELD_FOR_RECEIVER, Candidate, DeliveryRecord, Registration
 from clearfacts_assets.invoices.lifecycle import Event, State, before
 from clearfacts_assets.invoices.parcels import PURCHASE, administration, company_number
+from clearfacts_assets.invoices.parties import in_words, is_belgian
 from clearfacts_assets.invoices.ports import DeliveryLedger, DestinationDenied, DestinationError, NamesAdministrations
 
 # What may go on of what was registered, in the same order; the function it is given stops the run, for a reason.
@@ -105,6 +106,11 @@ class ReceiverCheck:
 
     def _reason(self, number: str) -> str:
         role = "receiver" if self.invoice_type == PURCHASE else "supplier"
+        if not is_belgian(number):
+            return (
+                f"{role} {number}: no administration is addressed by {in_words(number)}, only by a Belgian enterprise "
+                "number: correct the document, or `clearfacts deliveries resolve ID --as waive` if it is not for here"
+            )
         return (
             f"{role} {number} is not an administration of this Clearfacts account: add it there and run the day "
             "again, or `clearfacts deliveries resolve ID --as resend` sends it all the same, `--as waive` never"

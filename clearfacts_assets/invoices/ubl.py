@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -15,7 +16,7 @@ from functools import lru_cache
 
 from lxml import etree
 
-from clearfacts_assets.invoices.model import DocumentType, Invoice, Money, Party
+from clearfacts_assets.invoices.model import DocumentType, Invoice, Money, Party, kind_of
 from clearfacts_assets.invoices.ports import ParsedDocument
 
 CAC = "urn:oasis:names:specification:ubl:schema:xsd:CommonAggregateComponents-2"
@@ -39,6 +40,8 @@ _PARTY, _PARTY_NAME, _NAME = f"{{{CAC}}}Party", f"{{{CAC}}}PartyName", f"{{{CBC}
 _LEGAL_ENTITY, _REGISTRATION_NAME = f"{{{CAC}}}PartyLegalEntity", f"{{{CBC}}}RegistrationName"
 _PARTY_TAX_SCHEME, _TAX_SCHEME = f"{{{CAC}}}PartyTaxScheme", f"{{{CAC}}}TaxScheme"
 _COMPANY_ID, _ENDPOINT = f"{{{CBC}}}CompanyID", f"{{{CBC}}}EndpointID"
+_PARTY_IDENTIFICATION, _ADDRESS = f"{{{CAC}}}PartyIdentification", f"{{{CAC}}}PostalAddress"
+_COUNTRY, _COUNTRY_CODE = f"{{{CAC}}}Country", f"{{{CBC}}}IdentificationCode"
 
 _XML_DECLARATION = re.compile(r"^\ufeff?\s*(<\?xml\b[^>]*?)\s+encoding\s*=\s*(?:\"[^\"]*\"|'[^']*')")
 _DECIMAL = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)")
@@ -163,16 +166,16 @@ def from_text(text: str) -> bytes:
 def read_invoice(root: etree._Element) -> Invoice:
     """The head of a document. Raises Unreadable (DOC-HEAD) where number, issue date, amount or currency are missing.
 
-    Reads BT-1, BT-2, BT-3, BT-5, BT-23, BT-24, BT-115 and of both parties name, VAT number, legal number and endpoint.
+    Reads BT-1, BT-2, BT-3, BT-5, BT-23, BT-24, BT-115 and of both parties name, country and all identifiers.
     """
-    document_type = ROOTS[root.tag]
+    type_code = said(root, _TYPE_CODES[ROOTS[root.tag]])
     payable = _first(root, _MONETARY_TOTAL, _PAYABLE)
     currency = said(root, _CURRENCY) or (payable is not None and payable.get("currencyID"))
     return Invoice(
-        document_type=document_type,
+        document_type=kind_of(ROOTS[root.tag], type_code),
         number=_needed(said(root, _ID), "number (BT-1, cbc:ID)"),
         issue_date=_date(said(root, _ISSUE_DATE)),
-        type_code=said(root, _TYPE_CODES[document_type]),
+        type_code=type_code,
         payable=Money(_amount(payable), _needed(currency or None, "currency (BT-5, cbc:DocumentCurrencyCode)").upper()),
         supplier=_party(_first(root, _SUPPLIER, _PARTY)),
         customer=_party(_first(root, _CUSTOMER, _PARTY)),
@@ -184,26 +187,44 @@ def read_invoice(root: etree._Element) -> Invoice:
 def _party(party: etree._Element | None) -> Party:
     if party is None:
         return Party(name="")
-    endpoint = _first(party, _ENDPOINT)
-    address = said(party, _ENDPOINT)
-    if address and endpoint is not None and endpoint.get("schemeID"):
-        address = f"{endpoint.get('schemeID')}:{address}"
+    vat, *more_vat = [*_vat_ids(party), (None, None)]
+    legal_id, legal_scheme = _identifier(_first(party, _LEGAL_ENTITY), _COMPANY_ID)
+    others = [
+        _with_scheme(_identifier(identification, _ID)) for identification in party.iterchildren(_PARTY_IDENTIFICATION)
+    ]
+    others += [f"VAT:{number}" for number, _ in more_vat if number]
     return Party(
         name=said(party, _LEGAL_ENTITY, _REGISTRATION_NAME) or said(party, _PARTY_NAME, _NAME) or "",
-        vat_id=_vat_id(party),
-        legal_id=said(party, _LEGAL_ENTITY, _COMPANY_ID),
-        endpoint=address,
+        vat_id=vat[0],
+        legal_id=legal_id,
+        endpoint=_with_scheme(_identifier(party, _ENDPOINT)),
+        legal_scheme=legal_scheme,
+        vat_scheme=vat[1],
+        other_ids=tuple(other for other in others if other),
+        country=said(party, _ADDRESS, _COUNTRY, _COUNTRY_CODE),
     )
 
 
-def _vat_id(party: etree._Element) -> str | None:
-    """BT-31 / BT-48: the tax number under the scheme VAT, not another tax registration (BT-32)."""
+def _vat_ids(party: etree._Element) -> Iterator[tuple[str, str | None]]:
+    """BT-31 / BT-48: tax numbers under the scheme VAT, not other tax registrations (BT-32); each with its scheme."""
     for scheme in party.iterchildren(_PARTY_TAX_SCHEME):
         if (said(scheme, _TAX_SCHEME, _ID) or "").upper() == "VAT":
-            number = said(scheme, _COMPANY_ID)
+            number, said_by = _identifier(scheme, _COMPANY_ID)
             if number:
-                return number
-    return None
+                yield number, said_by
+
+
+def _identifier(parent: etree._Element | None, tag: str) -> tuple[str | None, str | None]:
+    """That child's text and its schemeID; None for what is not there."""
+    found = _first(parent, tag) if parent is not None else None
+    if parent is None or found is None:
+        return None, None
+    return said(parent, tag), found.get("schemeID", "").strip() or None
+
+
+def _with_scheme(identifier: tuple[str | None, str | None]) -> str | None:
+    number, scheme = identifier
+    return f"{scheme}:{number}" if number and scheme else number
 
 
 def _first(element: etree._Element, *tags: str) -> etree._Element | None:

@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
@@ -184,8 +185,8 @@ def _head(invoice: Invoice | None) -> dict[str, Any]:
     }
 
 
-def _party(party: Party) -> dict[str, str | None]:
-    return {"name": party.name, "vat_id": party.vat_id, "legal_id": party.legal_id, "endpoint": party.endpoint}
+def _party(party: Party) -> dict[str, Any]:
+    return {**asdict(party), "other_ids": list(party.other_ids)}
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

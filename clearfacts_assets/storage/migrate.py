@@ -16,15 +16,21 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x636C6661  # "clfa": one migration at a time on PostgreSQL; SQLite's write lock does the same there
 
 
-def upgrade(url: str, revision: str = "head") -> str | None:
+def upgrade(url: str, revision: str = "head", *, alert_channel: str = "") -> str | None:
     """Bring the database up to the revision, in one transaction. Returns the revision it is at then.
 
-    Creates the folder of a SQLite file. Several processes may call it at once: one migrates, the others wait.
+    Creates the folder of a SQLite file. Several processes may call it at once: one migrates, the others wait. What a
+    migration has to tell people is put into the outbox, for ``alert_channel``.
     """
     file = make_url(url).database
     if url.startswith("sqlite") and file:
         Path(file).parent.mkdir(parents=True, exist_ok=True)
-    return _migrate(url, lambda config: command.upgrade(config, revision))
+
+    def step(config: Config) -> None:
+        config.attributes["alert_channel"] = alert_channel
+        command.upgrade(config, revision)
+
+    return _migrate(url, step)
 
 
 def downgrade(url: str, revision: str) -> str | None:

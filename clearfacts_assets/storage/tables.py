@@ -242,6 +242,7 @@ class Delivery(Base):
     content_sha256: Mapped[str] = mapped_column(String(64))
     state: Mapped[str] = mapped_column(String(20))
     generation: Mapped[int] = mapped_column(default=1)  # part of the idempotency key; +1 when a person resends
+    wire_key: Mapped[str | None] = mapped_column(String(80))  # digest and revision as what it left, if they were others
     attempts: Mapped[int] = mapped_column(default=0)  # charged attempts of this generation
     not_before: Mapped[datetime | None]  # when a waiting delivery is due
     run_id: Mapped[uuid.UUID | None]  # the run that claimed it, while it is sending

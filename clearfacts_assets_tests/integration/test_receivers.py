@@ -183,6 +183,19 @@ def test_a_number_is_the_same_however_it_is_written(run: Checked, written: str) 
     assert statuses(run.deliver([candidate("F-1", customer=party)])) == {"F-1": SENT}
 
 
+def test_a_foreign_number_is_held_though_a_belgian_company_has_the_same_digits(run: Checked) -> None:
+    """A SIREN 999000228 beside the administration 0999000228."""
+    run.account.numbers = {"0999000228"}
+    french = Party("Societe", legal_id="999000228", legal_scheme="0002", endpoint="0002:999000228", country="FR")
+    (result,) = run.deliver([candidate("F-1", customer=french)])["F-1"]
+    assert result.message.startswith(
+        "held for a person: receiver SIREN:999000228: no administration is addressed by a SIREN"
+    )
+    assert run.states() == {"F-1": "held"}
+    belgian = Party("Bedrijf", legal_id="999.000.228", legal_scheme="0208")
+    assert statuses(run.deliver([candidate("F-1", customer=belgian)])) == {"F-1": SENT}
+
+
 @pytest.mark.parametrize("silent", ["down", "empty"])
 def test_without_an_answer_nothing_is_sent_and_nothing_is_held(run: Checked, silent: str) -> None:
     run.account.down, run.account.numbers = silent == "down", set()

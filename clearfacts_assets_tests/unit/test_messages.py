@@ -19,6 +19,7 @@ from clearfacts_assets.notifications.messages import (
     HealthRecovered,
     JobCompleted,
     JobFailed,
+    KeysBecameOne,
     Message,
     Run,
 )
@@ -181,3 +182,15 @@ def test_days_that_were_missed_are_named_with_why_and_the_oldest_of_many_are_cou
     assert "• 26 days from 2026-01-01 on" in whole(many)
     assert len(many["blocks"]) <= 50
     assert all(len(one) <= 3000 for one in texts(many["blocks"]))
+
+
+def test_what_became_one_invoice_is_named_up_to_a_bound() -> None:
+    shown = tuple(f"F-{number} {'x' * 300}" for number in range(20))
+    message = messages.keys_became_one(KeysBecameOne(31, 40, shown))
+    assert message["text"].startswith("31 invoices were kept as several: ")
+    assert "40 versions wait for a person" in whole(message)
+    assert whole(message).endswith("• and 11 more")
+    assert max(len(text) for text in texts(message["blocks"])) <= messages.TEXT_CHARACTERS
+    one = messages.keys_became_one(KeysBecameOne(1, 1, ("<!channel> F-1: revision 1 delivered, revision 2 held",)))
+    assert one["text"].startswith("1 invoice was kept as several")
+    assert whole(one).endswith("• &lt;!channel&gt; F-1: revision 1 delivered, revision 2 held")

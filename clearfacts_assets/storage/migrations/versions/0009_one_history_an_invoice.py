@@ -1,6 +1,6 @@
 """One history an invoice: what is known of each version, what the source shows of it, and wishes that were granted.
 
-Version 0009, after 0006. What stands in the states and attempts of before is written into the flags from which states
+Version 0009, after 0008. What stands in the states and attempts of before is written into the flags from which states
 follow now; which version the source shows under each of its ids is taken from the newest row of each id.
 """
 
@@ -16,7 +16,7 @@ from alembic.operations import BatchOperations
 from clearfacts_assets.storage import types
 
 revision = "0009"
-down_revision: str | None = "0006"
+down_revision: str | None = "0008"
 branch_labels = None
 depends_on = None
 

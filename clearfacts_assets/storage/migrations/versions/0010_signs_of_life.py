@@ -1,6 +1,6 @@
 """Signs of life of runs: whether one died is seen by whoever watches, on whatever machine it ran.
 
-Version 0010, after 0006.
+Version 0010, after 0009.
 """
 
 from __future__ import annotations
