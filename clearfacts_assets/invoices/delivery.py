@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from uuid import UUID
 
+from clearfacts_assets.invoices.barriers import with_barrier
 from clearfacts_assets.invoices.delivery_model import (
     Candidate,
     Claim,
@@ -191,6 +192,7 @@ class _Run:
 
     def _take_on(self, batch: Sequence[Candidate]) -> None:
         self.reached("registering")
+        batch = [with_barrier(one, self.destination.longest_number) for one in batch]
         registered = self.ledger.register(self.run_id, self.destination.name, batch, self.force)
         answers = self.admit(batch, registered, self._stop)
         for candidate, answer in zip(batch, answers, strict=True):

@@ -163,6 +163,7 @@ class Destination(Protocol):
     transport: str  # by which it is spoken to; what was sent by another one, it cannot be asked about
     honours_idempotency_key: bool  # the same key sent twice is accepted once
     can_look_up: bool
+    longest_number: int  # characters of an invoice's number that it takes
 
     def send(self, parcel: Parcel) -> Outcome:
         """Send once, within one total deadline, without retries. Never raises for what the other side does."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,14 @@ from clearfacts_assets_tests.fixtures.ubl_documents import BUYER_VAT, document
 
 UPLOAD = {"operation": "upload"}
 FORCE = {"force_processing": True}
+
+
+OPERATOR = Path(__file__).parents[1] / "fixtures" / "operator"
+
+
+def operator_document(name: str) -> bytes:
+    """A document that an operator's report was about."""
+    return (OPERATOR / f"{name}.xml").read_bytes()
 
 
 class Office:
@@ -229,3 +238,32 @@ def test_rows_of_two_jobs_at_once_that_one_of_them_left_are_not_left_for_ever(of
     assert (run.counts.total, run.counts.sent) == (1, 1)
     assert office.pipeline.jobs.counts(left.job.id).duplicates == 1
     assert run.checks["counts_are_conserved"]
+
+
+def test_the_same_invoice_with_and_without_the_buyers_vat_number_leaves_once(office: Office) -> None:
+    """Two documents of the ERP, one invoice: the second one's content differs, so a person is asked."""
+    office.pipeline.simulator.add_administration("BE0999000228")
+    office.shows(A=operator_document("04a-buyer-with-vat"), B=operator_document("04b-buyer-without-vat"))
+    run = office.pipeline.run()
+    assert (run.counts.sent, run.counts.pending) == (1, 1)
+    assert office.uploads() == ["OP-2026-0401"]
+    assert office.states("OP-2026-0401") == {1: State.DELIVERED, 2: State.HELD}
+
+
+def test_identifiers_that_contradict_each_other_are_held_with_both_shown(office: Office) -> None:
+    office.shows(A=document(number="F-1").replace(b"0308357159</cbc:EndpointID>", b"0203201340</cbc:EndpointID>"))
+    office.pipeline.run()
+    (held,) = office.versions().values()
+    assert (held.state, held.held_for) == (State.HELD, "identity")
+    assert "0308357159" in str(held.reason)
+    assert "0203201340" in str(held.reason)
+    assert office.uploads() == []
+
+
+def test_a_number_that_clearfacts_does_not_take_is_held(office: Office) -> None:
+    number = "N" * 6000
+    office.shows(A=document(number=number), B=OLD)
+    run = office.pipeline.run()
+    assert (run.counts.sent, run.counts.pending) == (1, 1)
+    (held,) = office.versions(number).values()
+    assert (held.state, held.held_for) == (State.HELD, "number")

@@ -96,6 +96,7 @@ class ClearfactsGraphql:
     name, transport = "clearfacts", "graphql"
     honours_idempotency_key = False
     can_look_up = False
+    longest_number = 255  # characters; only the file name made of it leaves, and that is cut
 
     def __init__(
         self,

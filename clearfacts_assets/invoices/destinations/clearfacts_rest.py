@@ -36,6 +36,7 @@ class ClearfactsRest:
     name, transport = "clearfacts", "rest"
     honours_idempotency_key = True
     can_look_up = True
+    longest_number = 255  # characters, of the field documentNumber
 
     def __init__(
         self,
