@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from clearfacts_assets.invoices.ports import (
 )
 from clearfacts_assets.invoices.sources.java_backend import JavaBackend
 from clearfacts_assets_tests.fixtures.backends import DAY, read_all
+from clearfacts_assets_tests.fixtures.bad_days import BAD_DAYS, LIST, BadDay
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 
 # --- with the simulator ----------------------------------------------------------------------------------------------
@@ -49,7 +51,7 @@ def test_the_simulators_bad_records_are_problems(simulator: RunningSimulator, va
     simulator.fault("erp", "bad_record", variant=variant)
     documents = read_all(open_backend(simulator))
     assert len(documents) == 40
-    assert ["unusable" in document.problem for document in documents].count(True) == 1
+    assert [document.problem.startswith("the record is unusable: ") for document in documents].count(True) == 1
 
 
 @pytest.mark.parametrize(
@@ -87,8 +89,39 @@ def test_the_simulators_long_faults_end_the_retrieval(
     simulator: RunningSimulator, kind: str, options: dict[str, Any], error: type[SourceError]
 ) -> None:
     simulator.fault("erp", kind, **options)
+    deadline = 0.25 if kind in ("hang", "slow") else 5
     with pytest.raises(error):
-        read_all(open_backend(simulator, page_size=10, deadline=2, attempts=2, page_bytes=2**20))
+        read_all(open_backend(simulator, page_size=10, deadline=deadline, attempts=2, page_bytes=2**20))
+
+
+def options_of(bad: BadDay) -> dict[str, Any]:
+    """Its settings, as what the client is opened with."""
+    return {name.removeprefix("SOURCE__").lower(): value for name, value in bad.settings.items()}
+
+
+@pytest.mark.parametrize("bad", BAD_DAYS, ids=str)
+@pytest.mark.parametrize("good", [0, 1], ids=["from the first page", "from the second page"])
+def test_each_long_fault_is_told_with_its_page_and_what_to_do(
+    simulator: RunningSimulator, bad: BadDay, good: int
+) -> None:
+    simulator.fault("erp", bad.kind, match=LIST, after=good, **bad.options)
+    pages = open_backend(simulator, page_size=30, attempts=2, **options_of(bad)).pages(DAY)
+    assert [len(page) for page in islice(pages, good)] == [30] * good
+    with pytest.raises(SourceError) as stopped:
+        next(pages)
+    message = str(stopped.value)
+    assert ("/erp/invoices (page 2, cursor" if good else "/erp/invoices (page 1") in message
+    assert [words for words in bad.says if words not in message] == []
+
+
+@pytest.mark.parametrize("kind", ["down", "html", "malformed"])
+def test_a_chosen_invoice_that_cannot_be_had_is_named(simulator: RunningSimulator, kind: str) -> None:
+    first, second = [entry.invoice_id for entry in simulator.generator.between(DAY.start, DAY.end)][:2]
+    simulator.fault("erp", kind, match={"operation": "one"}, after=1)
+    backend = open_backend(simulator, attempts=2)
+    assert backend.one(first).invoice_id == first
+    with pytest.raises(SourceError, match=second):
+        backend.one(second)
 
 
 def test_repeated_and_edited_rows_are_passed_on(simulator: RunningSimulator) -> None:

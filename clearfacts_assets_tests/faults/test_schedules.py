@@ -32,7 +32,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     first, count = metafunc.config.getoption("--first-seed"), metafunc.config.getoption("--seeds")
     # A quarter of them for each transport on each database; all are different scenes.
-    blocks = [range(start, min(start + SEEDS_IN_A_TEST, count)) for start in range(0, count // 4 or 1, SEEDS_IN_A_TEST)]
+    quarter = count // 4 or 1
+    blocks = [range(start, min(start + SEEDS_IN_A_TEST, quarter)) for start in range(0, quarter, SEEDS_IN_A_TEST)]
     metafunc.parametrize("transport", TRANSPORTS)
     metafunc.parametrize("seeds", [[first + number for number in block] for block in blocks], ids=_named)
 

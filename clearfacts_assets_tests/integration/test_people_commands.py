@@ -10,7 +10,7 @@ from sqlalchemy import text
 from clearfacts_assets.storage import audit
 from clearfacts_assets.storage.database import open_engine
 from clearfacts_assets.storage.keyring import parse
-from clearfacts_assets_tests.fixtures.command import COMMAND, SECONDS, Command
+from clearfacts_assets_tests.fixtures.command import Command
 from clearfacts_assets_tests.fixtures.databases import PostgresServer
 
 PASSWORD = "plum tractor violet"
@@ -29,11 +29,7 @@ FOR EACH ROW EXECUTE FUNCTION collide();
 
 def typed(command: Command, *arguments: str, line: str = "", code: int = 0) -> subprocess.CompletedProcess[str]:
     """The command with a line on its standard input."""
-    done = subprocess.run(
-        [*COMMAND, *arguments], env=command.environment, input=line, capture_output=True, text=True, timeout=SECONDS
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done
+    return command(*arguments, line=line, code=code)
 
 
 def test_the_first_admin_is_made_by_a_command_and_never_by_a_default(command: Command) -> None:

@@ -11,6 +11,7 @@ import typer
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
+from clearfacts_assets.cli import catalogue
 from clearfacts_assets.cli import settings as command
 from clearfacts_assets.settings import CONFIG_VARIABLE, Settings, load
 
@@ -20,7 +21,7 @@ CANARY = "canary-7f3a"
 
 @pytest.fixture(autouse=True)
 def _untouched_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for setting in command.catalogue():
+    for setting in catalogue.catalogue():
         monkeypatch.delenv(setting.variable, raising=False)
     monkeypatch.delenv(CONFIG_VARIABLE, raising=False)
     load.cache_clear()
@@ -43,17 +44,17 @@ def printed(app: typer.Typer, *arguments: str) -> str:
 
 def test_the_document_is_current() -> None:
     document = (PROJECT / "docs" / "settings.md").read_text("utf-8")
-    assert document == command.document(), "run: .venv/bin/clearfacts settings --markdown > docs/settings.md"
+    assert document == catalogue.document(), "run: .venv/bin/clearfacts settings --markdown > docs/settings.md"
 
 
 def test_every_setting_says_what_it_is_for() -> None:
-    assert [setting.name for setting in command.catalogue() if not setting.purpose] == []
+    assert [setting.name for setting in catalogue.catalogue() if not setting.purpose] == []
 
 
 def test_the_document_is_the_same_whatever_is_set(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLEARFACTS_SERVE__PORT", "4321")
-    assert printed(app, "--markdown") == command.document()
-    assert "4321" not in command.document()
+    assert printed(app, "--markdown") == catalogue.document()
+    assert "4321" not in catalogue.document()
 
 
 def test_each_value_says_where_it_comes_from(app: typer.Typer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -73,7 +74,7 @@ def test_each_value_says_where_it_comes_from(app: typer.Typer, monkeypatch: pyte
 
 @pytest.mark.parametrize("form", [[], ["--json"], ["--markdown"]])
 def test_no_form_shows_a_secret(app: typer.Typer, monkeypatch: pytest.MonkeyPatch, form: list[str]) -> None:
-    secrets = [setting for setting in command.catalogue() if setting.secret]
+    secrets = [setting for setting in catalogue.catalogue() if setting.secret]
     assert {"database_url", "source.token", "destination.token", "slack.token"} <= {one.name for one in secrets}
     for setting in secrets:
         value = f"postgresql+psycopg://me:{CANARY}@db/x" if setting.name == "database_url" else CANARY
@@ -108,5 +109,5 @@ def test_two_forms_at_once_are_refused(app: typer.Typer) -> None:
 
 
 def test_the_documented_variable_is_the_one_that_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(command.variable(["destination", "connect_timeout"]), "7.5")
+    monkeypatch.setenv(catalogue.variable(["destination", "connect_timeout"]), "7.5")
     assert Settings().destination.connect_timeout == 7.5

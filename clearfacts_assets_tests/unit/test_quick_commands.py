@@ -1,0 +1,44 @@
+"""Help comes at once: it imports nothing that only the work itself needs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+HEAVY = {"alembic", "dagster", "fastapi", "graphql", "httpx", "lxml", "pandas", "pydantic_settings", "saxonche"}
+HEAVY |= {"sqlalchemy", "xmlschema"}
+PROGRAM = """
+import json, sys
+from clearfacts_assets.cli.main import app
+for arguments in json.loads(sys.argv[1]):
+    app([*arguments, "--help"], standalone_mode=False)
+    print(json.dumps([arguments, sorted({name.partition(".")[0] for name in sys.modules})]), file=sys.stderr)
+"""
+GROUPS = ["jobs", "invoices", "deliveries", "users", "api-keys", "keys", "audit", "db"]
+COMMANDS = ["demo", "run", "validate", "serve", "daemon", "simulate", "settings"]
+
+
+def test_help_imports_nothing_that_only_the_work_needs() -> None:
+    helps = [
+        [],
+        *([name] for name in GROUPS + COMMANDS),
+        ["deliveries", "resolve"],
+        ["audit", "list"],
+        ["users", "add"],
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, json.dumps(helps)], check=True, capture_output=True, text=True
+    )
+    imported = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [arguments for arguments, _ in imported] == helps
+    assert done.stdout.count("Usage:") == len(helps)
+    assert {" ".join(arguments): found for arguments, names in imported if (found := HEAVY & set(names))} == {}
+
+
+def test_these_are_all_the_commands_that_there_are() -> None:
+    from clearfacts_assets.cli.main import app
+
+    commands = {one.name or one.callback.__name__ for one in app.registered_commands if one.callback}
+    assert commands == set(COMMANDS)
+    assert {one.name for one in app.registered_groups} == set(GROUPS)
