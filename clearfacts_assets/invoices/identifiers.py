@@ -69,6 +69,7 @@ _SPELLED = {
     **{"GLN": "0088", "EAN": "0088", "DUNS": "0060", "NL:KVK": "0106", "KVK": "0106", "NL:OINO": "0190", "LEI": "0199"},
     **{"EE:CC": "0191", "IS:KTNR": "0196", "LT:LEC": "0200", "DE:LWID": "0204", "IT:CF": "0210", "IT:CFI": "0210"},
     "LV:URN": "0218",
+    **dict.fromkeys(("BTW", "TVA", "MWST"), VAT),
 }
 _NAMES = {"0088": "GLN", "0060": "DUNS", "0106": "NL:KVK", "0190": "NL:OINO", "0199": "LEI", "0191": "EE:CC"} | {
     **{"0196": "IS:KTNR", "0200": "LT:LEC", "0204": "DE:LWID", "0210": "IT:CFI", "0218": "LV:URN"},
@@ -76,6 +77,7 @@ _NAMES = {"0088": "GLN", "0060": "DUNS", "0106": "NL:KVK", "0190": "NL:OINO", "0
 _NO_LETTER_OR_DIGIT = re.compile(r"[^0-9A-Z]+")
 _CODE_AT_THE_END = re.compile(r"(?:^|:)(\d{4})$", re.ASCII)
 _WITH_BE = re.compile(r"BE([01]?\d{9})", re.ASCII)
+_VAT_WORDS = re.compile(r"^(?:BTW|TVA|VAT|MWST)(?=[A-Z]{2}[0-9A-Z]|\d)", re.ASCII)
 _DIGITS = re.compile(r"[01]?\d{9}", re.ASCII)
 
 
@@ -148,7 +150,7 @@ def under_scheme(scheme: str, written: str) -> Identity | None:
 
 def as_vat_number(written: str, country: str) -> Identity | None:
     """What stands where the VAT number belongs; ``country`` is the party's address', empty where nothing says it."""
-    number = compact(written)
+    number = _VAT_WORDS.sub("", compact(written))
     prefixed = _COUNTRY_OF_PREFIX.get(number[:3]) or _COUNTRY_OF_PREFIX.get(number[:2])
     if prefixed and not says_nothing(number):
         return under_scheme(_SCHEME_OF_COUNTRY[prefixed], number)
@@ -161,7 +163,7 @@ def without_scheme(written: str, country: str) -> Identity | None:
     """An identifier of which nothing says what it is: Belgian with BE, or at home with right check digits."""
     if says_nothing(written):
         return None
-    number = compact(written)
+    number = _VAT_WORDS.sub("", compact(written))
     if with_be := _WITH_BE.fullmatch(number):
         return Identity(BELGIAN, with_be.group(1).zfill(10))
     if country in ("", BELGIAN) and _DIGITS.fullmatch(number) and belgian_vat.is_valid(number):

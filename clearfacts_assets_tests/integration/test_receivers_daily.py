@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from clearfacts_assets.invoices.lifecycle import State, Verdict
 from clearfacts_assets.simulator.trade import RECEIVERS
-from clearfacts_assets_tests.fixtures.pipeline import Pipeline
+from clearfacts_assets_tests.fixtures.pipeline import DAY, Pipeline
 
 RIGHT = 11  # of the day's 12 invoices one is broken
 GONE = RECEIVERS[0].vat_number
+OPERATOR = Path(__file__).parents[1] / "fixtures" / "operator"
 ASKING = {"operation": "administrations"}
 
 
@@ -44,6 +46,25 @@ def test_what_has_no_administration_waits_and_leaves_once_it_is_there(pipeline: 
     again = pipeline.run()
     assert (again.job.status, again.counts.sent, again.counts.pending) == ("completed", held, 0)
     pipeline.check_all_delivered()
+
+
+def test_one_invoice_with_and_without_an_optional_identifier_leaves_once_and_a_stranger_not_at_all(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.simulator.reset(per_day=0)
+    pipeline.simulator.add_administration("BE0999000228")
+    for name in ("04a-buyer-with-vat", "04b-buyer-without-vat", "foreign-siren"):
+        pipeline.simulator.inject(name, f"{DAY}T12:00:00Z", (OPERATOR / f"{name}.xml").read_text())
+    run = pipeline.run()
+    assert (run.counts.sent, run.counts.pending, run.counts.failed) == (1, 2, 0)
+    (sent,) = pipeline.simulator.accepted()
+    assert (sent["document_number"], sent["administration"]) == ("OP-2026-0401", "BE0999000228")
+    reasons = run.reasons
+    assert "no administration is addressed by a SIREN" in reasons.pop("foreign-siren")
+    (reason,) = reasons.values()
+    assert reason.startswith("held for a person: this number came before with other content (revision 1, ")
+    again = pipeline.run()
+    assert (again.counts.sent, len(pipeline.simulator.accepted())) == (0, 1)
 
 
 def test_a_person_who_sends_it_all_the_same_gets_clearfacts_own_answer(quick_pipeline: Pipeline) -> None:
