@@ -171,7 +171,8 @@ class JavaBackend:
         try:
             record = self._get(f"{self._address}/{quote(invoice_id, safe='')}", {}, where, one=invoice_id)
         except _TooLarge:
-            return SourceDocument(invoice_id, EPOCH, b"", f"the record is larger than {self._page_bytes:,} bytes")
+            problem = f"the record is larger than the {self._page_bytes:,} bytes that source.page_bytes allows"
+            return SourceDocument(invoice_id, EPOCH, b"", problem)
         if not isinstance(record, dict) or record.get("id") != invoice_id:
             raise SourceProtocolError(
                 f"{self._address} ({where}) answered with something else than this invoice: "
@@ -232,7 +233,8 @@ class JavaBackend:
         updated = _utc(record.updated_at)
         content = from_text(record.ubl)
         if len(content) > self._document_bytes:
-            problem = f"the document has {len(content):,} bytes; the limit is {self._document_bytes:,} bytes"
+            allowed = f"source.document_bytes allows {self._document_bytes:,}"
+            problem = f"the document has {len(content):,} bytes; {allowed}"
             return SourceDocument(record.id, updated, b"", problem)
         return SourceDocument(record.id, updated, content)
 
