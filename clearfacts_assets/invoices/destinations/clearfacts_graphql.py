@@ -93,6 +93,7 @@ class ClearfactsGraphql:
     """A Destination over the GraphQL API."""
 
     name, transport = "clearfacts", "graphql"
+    longest_number = 255  # characters; only the file name made of it leaves, and that is cut
     honours_idempotency_key = False
     can_look_up = False
 

@@ -33,6 +33,7 @@ class ClearfactsRest:
     """A Destination over the REST contract."""
 
     name, transport = "clearfacts", "rest"
+    longest_number = 255  # characters, of the field documentNumber
     honours_idempotency_key = True
     can_look_up = True
 
