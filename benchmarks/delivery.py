@@ -113,6 +113,16 @@ def show(title: str, measured: Measured) -> None:
     )
 
 
+def beside_the_ideal(reached: float, latency_ms: float, connections: int) -> str:
+    """What was reached, in invoices a second, of what so many connections could; without latency there is no bound."""
+    if latency_ms <= 0:
+        return f"without latency nothing bounds {connections} connections: reached {reached:.0f}/s"
+    ideal = connections / (latency_ms / 1000)
+    return (
+        f"ideal {ideal:.0f}/s at {latency_ms:g} ms and {connections} connections: reached {reached / ideal:.2f} of it"
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--invoices", type=int, default=2000)
@@ -142,12 +152,8 @@ def measure(engine: Engine, simulator: RunningSimulator, asked: argparse.Namespa
     show("first pass", first)
     again = one_pass(engine, simulator, asked.invoices, "A", asked.connections)
     show("the same day again", again)
-    ideal = asked.connections / (asked.latency_ms / 1000)
-    ratio = asked.invoices / first.deliver / ideal
     whole = (again.store + again.record + again.deliver) / (first.store + first.record + first.deliver)
-    print(
-        f"ideal {ideal:.0f}/s at {asked.latency_ms:g} ms and {asked.connections} connections: reached {ratio:.2f} of it"
-    )
+    print(beside_the_ideal(asked.invoices / first.deliver, asked.latency_ms, asked.connections))
     print(f"a rerun of a delivered day costs {whole:.3f} of the first pass")
     if asked.grow:
         for count in GROWTH:

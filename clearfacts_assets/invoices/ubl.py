@@ -178,7 +178,8 @@ def refuse_endless_work(document: ParsedDocument) -> None:
         raise Unreadable("DOC-ATTRIBUTES", f"an element has more than {MOST_ATTRIBUTES:,} attributes{_FIXED}")
     if len(document.content) <= LONGEST_NUMBER:
         return
-    for element in _long_values(LONGEST_NUMBER)(document.root):
+    elements: list[Any] = _long_values(LONGEST_NUMBER)(document.root)  # type: ignore[assignment]
+    for element in elements:
         if element.tag != EMBEDDED_DOCUMENT and _LONG_NUMBER.fullmatch(value_of(element)):
             name, line = etree.QName(element.tag).localname, element.sourceline
             message = f"{name} is a number of more than {LONGEST_NUMBER:,} characters{_FIXED}"

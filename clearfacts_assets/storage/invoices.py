@@ -375,7 +375,7 @@ def _select_records() -> Select[Any]:
 
 def _has_number(number: BindParameter[str]) -> ColumnElement[bool]:
     """Found by its beginning, which is indexed, and compared as a whole."""
-    begins = literal_column(NUMBER_BEGINS.replace("number", "invoices.number"))
+    begins: ColumnElement[str] = literal_column(NUMBER_BEGINS.replace("number", "invoices.number"))
     # Concatenated: SQLite would put what it must be equal to into the first condition, and lose sight of its index.
     whole = _rows.c.number.concat(literal_column("''"))
     return and_(begins == func.substr(number, literal_column("1"), literal_column("250")), whole == number)

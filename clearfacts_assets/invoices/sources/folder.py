@@ -115,7 +115,7 @@ class Folder:
             if not stat.S_ISREG(before.st_mode):
                 return b"", "this is not a regular file"
             if before.st_size > self._document_bytes:
-                allowed = f"source.document_bytes allows {self._document_bytes:,}"
+                allowed = f"source.document_bytes allows {self._document_bytes:,} bytes"
                 return b"", f"the file has {before.st_size:,} bytes; {allowed}"
             content = file.read(self._document_bytes + 1)
             after = os.fstat(descriptor)
