@@ -156,7 +156,7 @@ def _print(engine: Engine, jobs: JobRepository, job: JobRecord) -> None:
         print_table(
             "Why some did not leave",
             ("invoices", "reason", "for example"),
-            [(reason.invoices, reason.text, reason.example) for reason in reasons],
+            [(reason.invoices, reason.text, ", ".join(reason.examples)) for reason in reasons],
             right=("invoices",),
             whole=("for example",),
         )

@@ -289,7 +289,7 @@ def job_metrics(context: dg.AssetExecutionContext, database: DatabaseResource) -
                 ),
                 "why_some_did_not_leave": table(
                     {"invoices": "int", "reason": "string", "for_example": "string"},
-                    [(reason.invoices, reason.text, reason.example) for reason in reasons],
+                    [(reason.invoices, reason.text, ", ".join(reason.examples)) for reason in reasons],
                 ),
                 **links(measured),
             },

@@ -86,7 +86,7 @@ HINTS: dict[str, str] = {
     "BE-ENTERPRISE": "A Belgian enterprise number is wrong: look it up and correct it.",
     "BE-OGM": "The structured communication has wrong check digits: the bank will refuse it.",
     "BE-IBAN": "The account number has wrong check digits: the bank will refuse it.",
-    "ATTACHMENT-SIZE": "The attachments are too large for many receivers. Send smaller ones.",
+    "ATTACHMENT-SIZE": "The attachments together exceed validation.attachment_bytes. Many receivers refuse such.",
     "ATTACHMENT-MIME": "An attachment is of a type that receivers may refuse. Send a PDF.",
     "ATTACHMENT-CONTENT": "An attachment is not what it says it is. Attach it again.",
     "DOC-SYNTAX": "The file is not readable XML. Export the invoice again.",

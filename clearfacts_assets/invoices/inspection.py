@@ -19,7 +19,7 @@ from clearfacts_assets.invoices.outline import element_at, let_go_of_outline
 from clearfacts_assets.invoices.policy import DOCUMENT_LAYER, Course, Policy, Profile, profile_of
 from clearfacts_assets.invoices.ports import ParsedDocument, RuleSet
 from clearfacts_assets.invoices.rules import MOST_OF_A_RULE, RuleOptions, build
-from clearfacts_assets.invoices.ubl import Limits, Unreadable, parse, read_invoice, refuse_depth
+from clearfacts_assets.invoices.ubl import Limits, Unreadable, parse, read_invoice, refuse_depth, refuse_endless_work
 
 STRUCTURE = "ubl_xsd"  # where it finds errors, no later layer runs: their words would mislead
 
@@ -66,6 +66,7 @@ class Inspector:
         try:
             document = parse(content, limits=self.plan.limits)
             refuse_depth(document.root, self.plan.limits)
+            refuse_endless_work(document)
         except Unreadable as unreadable:
             return Report(
                 sha256=digest,

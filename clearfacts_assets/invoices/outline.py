@@ -15,7 +15,7 @@ from typing import Any
 from lxml import etree
 
 from clearfacts_assets.invoices.ports import ParsedDocument
-from clearfacts_assets.invoices.ubl import CREDIT_NOTE, INVOICE, PREFIXES
+from clearfacts_assets.invoices.ubl import CREDIT_NOTE, INVOICE, PREFIXES, value_of
 
 _NONE: Sequence[Element] = ()
 _NOTHING: Mapping[str, list[Element]] = {}
@@ -29,18 +29,25 @@ _KEY = "outline"
 class Element:
     """One element. ``by`` holds its children by tag, ``children`` all of them, both in the document's order."""
 
-    __slots__ = ("_all", "attributes", "by", "children", "node", "parent", "source", "tag", "text")
+    __slots__ = ("_all", "_value", "attributes", "by", "children", "node", "parent", "source", "tag")
 
     def __init__(self, source: etree._Element, tag: str, parent: Element | None) -> None:
         self.source, self.tag, self.parent = source, tag, parent
         self.node = self
-        self.text: str = source.text or ""
+        self._value: str | None = None  # noted when it is read, if nothing but text is inside
         self.attributes: Mapping[str, str] = _NO_ATTRIBUTES
         self.children: Sequence[Element] = _NONE
         self.by: Mapping[str, list[Element]] = _NOTHING
         self._all: list[Element] | None = None
 
+    @property
+    def value(self) -> str:
+        """XPath's string value: all text inside."""
+        return self._value if self._value is not None else value_of(self.source)
+
     # These, and ``node``, let mock-einvoice's rules walk this tree as they walk their own.
+
+    text = value
 
     @property
     def path(self) -> str:
@@ -63,11 +70,6 @@ class Element:
             yield element
             element = element.parent
 
-    @property
-    def value(self) -> str:
-        """XPath's string value: all text inside."""
-        return self.text if not self.children else "".join(map(str, self.source.itertext(etree.Element)))
-
 
 class Outline:
     """A whole document: its root, its elements by tag, and the names and schemes that occur."""
@@ -88,7 +90,7 @@ class Outline:
             if collecting:
                 gc.enable()
         self.top = Element(source, "", None)  # what stands above the root: XPath's document node
-        self.top.text, self.top.children, self.top.by = "", [self.root], {self.root.tag: [self.root]}
+        self.top.children, self.top.by = [self.root], {self.root.tag: [self.root]}
 
     def _read(self, source: etree._Element, tag: str, parent: Element | None) -> Element:
         element = Element(source, tag, parent)
@@ -102,8 +104,10 @@ class Outline:
             self._note(element, attributes)
         if len(source):
             self._read_children(source, element)
-        if not element.children and (not element.text or element.text.isspace()):
-            self.has_empty = True
+        if not element.children:
+            value = element._value = value_of(source)
+            if not value or value.isspace():
+                self.has_empty = True
         return element
 
     def _note(self, element: Element, attributes: list[tuple[str, str]]) -> None:
@@ -118,8 +122,7 @@ class Outline:
         for inner in source:
             tag = inner.tag
             if not isinstance(tag, str):  # a comment or a processing instruction
-                element.text += inner.tail or ""  # type: ignore[unreachable]
-                continue
+                continue  # type: ignore[unreachable]
             child = self._read(inner, tag, element)
             children.append(child)
             same = by.get(tag)

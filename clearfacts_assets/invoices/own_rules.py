@@ -15,6 +15,7 @@ from clearfacts_assets.invoices.model import Finding
 from clearfacts_assets.invoices.ports import ParsedDocument
 from clearfacts_assets.invoices.rules import MOST_OF_A_RULE, OwnRules
 from clearfacts_assets.invoices.saxon import LOCATING, SVRL, Stylesheet, findings
+from clearfacts_assets.invoices.ubl import said, value_of
 
 SCHEMATRON = "http://purl.oclc.org/dsdl/schematron"
 _XSL = "http://www.w3.org/1999/XSL/Transform"
@@ -64,13 +65,13 @@ def _pinned(rules: OwnRules) -> bytes:
 
 def _version(root: etree._Element, rules: OwnRules) -> str:
     """What the file says of itself, and the beginning of its SHA-256, which is what counts."""
-    said = " ".join((root.findtext(f"{_S}title") or "").split()) or rules.path.name
+    title = said(root, f"{_S}title") or rules.path.name
     numbered = next((found.group() for comment in _comments(root) if (found := _VERSION.search(comment))), "")
-    return " ".join(part for part in (said, numbered, f"sha256:{rules.sha256[:12].lower()}") if part)
+    return " ".join(part for part in (title, numbered, f"sha256:{rules.sha256[:12].lower()}") if part)
 
 
 def _comments(root: etree._Element) -> list[str]:
-    return [node.text or "" for node in root.xpath("/comment()|/*/comment()")]  # type: ignore[union-attr]
+    return [value_of(node) for node in root.xpath("/comment()|/*/comment()")]  # type: ignore[arg-type, union-attr]
 
 
 def compiled(schema: etree._Element) -> etree._Element:
@@ -120,15 +121,9 @@ def _failed(place: etree._Element, check: etree._Element) -> None:
     location = etree.SubElement(failed, f"{_X}attribute", name="location")
     etree.SubElement(location, f"{_X}apply-templates", mode=LOCATING[0], select=".")  # which Stylesheet replaces
     text = etree.SubElement(failed, f"{{{SVRL}}}text")
-    _says(text, check.text)
-    for part in check:
-        if part.tag == f"{_S}value-of":
+    for part in check.xpath("text()|*"):  # type: ignore[union-attr]
+        if isinstance(part, etree._Element) and part.tag == f"{_S}value-of":
             etree.SubElement(text, f"{_X}value-of", select=part.get("select") or "")
         else:
-            _says(text, "".join(map(str, part.itertext())))
-        _says(text, part.tail)
-
-
-def _says(place: etree._Element, words: str | None) -> None:
-    if words:
-        etree.SubElement(place, f"{_X}text").text = words
+            words = value_of(part) if isinstance(part, etree._Element) else str(part)
+            etree.SubElement(text, f"{_X}text").text = words

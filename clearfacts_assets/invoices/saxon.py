@@ -19,13 +19,12 @@ from saxonche import PySaxonApiError, PySaxonProcessor
 from clearfacts_assets.invoices.model import Finding, Severity
 from clearfacts_assets.invoices.outline import location_of
 from clearfacts_assets.invoices.ports import ParsedDocument
-from clearfacts_assets.invoices.ubl import CBC
+from clearfacts_assets.invoices.ubl import EMBEDDED_DOCUMENT, said, value_of
 
 SVRL = "http://purl.oclc.org/dsdl/svrl"
 _XSL = "http://www.w3.org/1999/XSL/Transform"
 _NO_DOCTYPE = "http://saxon.sf.net/feature/parserFeature?uri=http%3A//apache.org/xml/features/disallow-doctype-decl"
 _PROTOCOLS = "http://saxon.sf.net/feature/allowedProtocols"
-_ATTACHMENT = f"{{{CBC}}}EmbeddedDocumentBinaryObject"
 _STUB = "QQ=="
 _NUMBERS = "places"
 LOCATING = ("schematron-select-full-path", "schematron-get-full-path")
@@ -124,8 +123,8 @@ def text_for_saxon(document: ParsedDocument) -> str:
     text: str | None = document.shared.get(_TEXT)
     if text is None:
         kept = []
-        for attachment in document.root.iter(_ATTACHMENT):
-            content = attachment.text or ""
+        for attachment in document.root.iter(EMBEDDED_DOCUMENT):
+            content = value_of(attachment)
             if not len(attachment) and len(content) > len(_STUB) and not content.isspace():
                 kept.append((attachment, content))
                 attachment.text = _STUB
@@ -146,7 +145,7 @@ def _read_svrl(svrl: str | None) -> list[Failed]:
             rule=element.get("id") or "",
             flag=element.get("flag") or "fatal",
             location=element.get("location") or "",
-            message=" ".join((element.findtext(f"{{{SVRL}}}text") or "").split()),
+            message=said(element, f"{{{SVRL}}}text") or "",
         )
         for element in root.iter(f"{{{SVRL}}}failed-assert")
     ]

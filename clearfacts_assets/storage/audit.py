@@ -20,11 +20,12 @@ from sqlalchemy import Connection, Engine, func, insert, select
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.paging import NEWEST_FIRST, Page, Span, page_of, page_size
 from clearfacts_assets.storage.tables import AuditLog
-from clearfacts_assets.storage.types import storable
+from clearfacts_assets.storage.types import bounded, storable
 from clearfacts_assets.telemetry.logging import HIDDEN, names_a_secret
 
 FIRST = "0" * 64  # what the first entry has in place of a hash before it
 LONGEST_AGENT = 500  # characters kept of a user agent
+LONGEST_ACTION, LONGEST_RESOURCE = 100, 255  # characters, as the table has them; a longer text ends in a digest
 _LOCK = 0xC1EA_FAC7  # PostgreSQL's advisory lock: one writer at the chain's end
 _BATCH = 1000  # rows read at once when the chain is verified
 
@@ -96,6 +97,7 @@ def record(
     if connection.dialect.name == "postgresql":
         # Held to the end of the transaction. SQLite has one writer anyway.
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+    action, resource_id = bounded(action, LONGEST_ACTION), _bounded_id(resource_id)
     last = connection.execute(
         select(AuditLog.position, AuditLog.hash).order_by(AuditLog.position.desc()).limit(1)
     ).one_or_none()
@@ -116,6 +118,10 @@ def record(
         "previous_hash": last.hash if last else FIRST,
     }
     connection.execute(insert(AuditLog).values(**values, hash=digest(values)))
+
+
+def _bounded_id(resource_id: str | None) -> str | None:
+    return None if resource_id is None else bounded(resource_id, LONGEST_RESOURCE)
 
 
 def record_of(
@@ -170,7 +176,8 @@ def entries(
     """The log, newest first unless asked otherwise. Raises BadCursor."""
     limit = page_size(limit)
     query = select(*_columns())
-    wanted = {"action": action, "resource_type": resource_type, "resource_id": resource_id, "user_id": user_id}
+    identifier = _bounded_id(resource_id)
+    wanted = {"action": action, "resource_type": resource_type, "resource_id": identifier, "user_id": user_id}
     for name, value in wanted.items():
         if value is not None:
             query = query.where(getattr(AuditLog, name) == (storable(value) if isinstance(value, str) else value))

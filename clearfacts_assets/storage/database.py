@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
-from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 T = TypeVar("T")
@@ -22,6 +22,7 @@ WRITE_PATIENCE_SECONDS = 10.0
 FIRST_PAUSE_SECONDS = 0.01
 LONGEST_PAUSE_SECONDS = 1.0
 COLLISIONS = frozenset({"40001", "40P01", "55P03"})  # SQLSTATE: serialization failure, deadlock, lock not available
+REFUSING = ("22", "54")  # SQLSTATE classes: data exception (too long, out of range, characters), limit exceeded
 SQLITE_BUSY = frozenset({5, 6})  # SQLITE_BUSY, SQLITE_LOCKED; the low byte of the extended codes
 
 _READS_ONLY = "clearfacts_reads_only"
@@ -157,9 +158,18 @@ def _unreachable(error: DBAPIError) -> bool:
     return state.startswith(("08", "57P"))
 
 
+def refuses_a_row(error: DBAPIError) -> bool:
+    """Whether the database cannot hold a value; not that it cannot be reached, or that another transaction won."""
+    state: str | None = getattr(error.orig, "sqlstate", None)
+    code: int | None = getattr(error.orig, "sqlite_errorcode", None)
+    return isinstance(error, DataError) or (state or "").startswith(REFUSING) or code == sqlite3.SQLITE_TOOBIG
+
+
 def in_words(error: OperationalError | ProgrammingError) -> str:
     """What is the matter with the database and what to do, without the statement and its values."""
     told = " ".join(str(error.orig).split())
+    if refuses_a_row(error):
+        return f"the database refuses a value: {told}. It is too long or out of range; the database itself is well."
     if "no such table" in told or "does not exist" in told:
         return "the database has no tables yet, or older ones: run `clearfacts db upgrade` first"
     return f"the database does not answer: {told}. Check CLEARFACTS_DATABASE_URL."

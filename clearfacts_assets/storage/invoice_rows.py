@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
-from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -25,7 +24,7 @@ from clearfacts_assets.invoices.model import (
     SourceDocument,
 )
 from clearfacts_assets.storage.documents import StoredDocument
-from clearfacts_assets.storage.types import storable
+from clearfacts_assets.storage.types import bounded
 
 LONGEST_INVOICE_ID = 255  # characters; a longer one is cut and ends in a digest of the whole
 LARGEST_AMOUNT_DIGITS = 30  # an amount beyond it is no amount; it is not kept for display
@@ -52,11 +51,7 @@ def newest_of_each(documents: Sequence[SourceDocument]) -> tuple[dict[str, Sourc
 
 def bounded_id(invoice_id: str) -> str:
     """The source's id, cut where it is too long to be looked up by."""
-    invoice_id = storable(invoice_id)
-    if len(invoice_id) <= LONGEST_INVOICE_ID:
-        return invoice_id
-    digest = sha256(invoice_id.encode()).hexdigest()[:16]
-    return f"{invoice_id[: LONGEST_INVOICE_ID - 17]}~{digest}"
+    return bounded(invoice_id, LONGEST_INVOICE_ID)
 
 
 def new_row(
@@ -107,11 +102,52 @@ def verdict_of(report: Report, as_json: Mapping[str, Any], now: datetime) -> dic
     }
 
 
+_REFUSABLE = {
+    "error_message": "reason",
+    "report": "list of findings",
+    "number": "number (BT-1)",
+    "issue_date": "issue date (BT-2)",
+    "supplier": "supplier (BT-27)",
+    "customer": "customer (BT-44)",
+    "parties": "identifiers of its parties",
+    "payable_amount": "amount due (BT-115)",
+    "currency": "currency (BT-5)",
+    "source_updated_at": "time of change",
+    "ubl_data": "document",
+}
+
+
+def without_what_is_refused(row: Mapping[str, Any], why: str) -> Iterator[dict[str, Any]]:
+    """The row as a failed one that says what the database cannot hold of it: without one value, or without all."""
+    named = [name for name in _REFUSABLE if row.get(name) is not None]
+    for name in named:
+        size = f", {len(row[name]):,} characters" if isinstance(row[name], str) else ""
+        yield _refused(row, [name], f"the database cannot hold its {_REFUSABLE[name]}{size}: {why}")
+    yield _refused(row, named, f"the database cannot hold it: {why}")
+
+
+def _refused(row: Mapping[str, Any], names: Sequence[str], message: str) -> dict[str, Any]:
+    changed = {**row, **dict.fromkeys(names), "status": InvoiceStatus.FAILED, "error_message": message}
+    changed["processed_at"] = row["updated_at"]
+    if row.get("decision") is not None:
+        changed["decision"] = Decision.REJECT  # or a later run would send what it cannot keep
+    if row.get("delivery_id") is not None:
+        changed["delivery_id"] = None
+    return changed
+
+
+def without_the_answer(row: Mapping[str, Any], why: str) -> Iterator[dict[str, Any]]:
+    """A delivery's result without what the destination said, which the database cannot hold. Its status stays."""
+    yield {**row, "clearfacts_response": None}
+    yield {**row, "clearfacts_response": None, "error_message": f"the database cannot hold what was answered: {why}"}
+
+
 def head_of(invoice: Invoice | None) -> dict[str, Any]:
     if invoice is None:
         return dict.fromkeys(HEAD)
     amount = invoice.payable.amount
-    showable = amount.is_finite() and abs(amount.adjusted()) <= LARGEST_AMOUNT_DIGITS
+    digits = len(amount.as_tuple().digits)
+    showable = amount.is_finite() and max(abs(amount.adjusted()), digits) <= LARGEST_AMOUNT_DIGITS
     return {
         "document_type": invoice.document_type,
         "number": invoice.number,

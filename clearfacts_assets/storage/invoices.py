@@ -11,13 +11,17 @@ from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
     Connection,
     Engine,
     Row,
     Select,
     Table,
+    and_,
     bindparam,
     func,
+    literal_column,
     select,
     update,
 )
@@ -38,9 +42,12 @@ from clearfacts_assets.storage.invoice_rows import (
     newest_of_each,
     replaces,
     verdict_of,
+    without_the_answer,
+    without_what_is_refused,
 )
-from clearfacts_assets.storage.paging import NEWEST_FIRST, Listing, Page, Span, page_of, page_size
-from clearfacts_assets.storage.tables import Delivery, InvoiceRow, Job, SourceVersion
+from clearfacts_assets.storage.paging import NEWEST_FIRST, Filter, Listing, Page, Span, page_of, page_size
+from clearfacts_assets.storage.refusals import write_rows
+from clearfacts_assets.storage.tables import NUMBER_BEGINS, Delivery, InvoiceRow, Job, SourceVersion
 
 COPIED_AT_ONCE = 200
 TAKEN_AT_ONCE = 200
@@ -153,7 +160,7 @@ class InvoiceRepository:
                 counts["unusable"] += row["status"] == InvoiceStatus.FAILED
                 counts["known"] += row["status"] == InvoiceStatus.DUPLICATE
                 values.append(row)
-            _upsert(connection, values)
+            counts["unusable"] += _upsert(connection, values)
             return Stored(**counts)
 
         return write(self._engine, work, repeatable=True)
@@ -182,13 +189,16 @@ class InvoiceRepository:
 
     def record_reports(
         self, job_id: UUID, reports: Sequence[tuple[UUID, Report, Mapping[str, Any]]], *, now: datetime
-    ) -> None:
-        """Keep what validation said. A rejected row is failed with the reason; one on hold is pending with it."""
+    ) -> int:
+        """Keep what validation said. A rejected row is failed with the reason; one on hold is pending with it.
+
+        A row of which the database refuses a value is failed, and says which. Returns how many these were.
+        """
         values = [{"row": row_id, **verdict_of(report, as_json, now)} for row_id, report, as_json in reports]
         statement = update(_rows).where(
             _rows.c.id == bindparam("row"), _rows.c.job_id == job_id, _rows.c.delivery_id.is_(None)
         )
-        self._update_many(statement, values)
+        return self._update_many(statement, values)
 
     def batches_to_deliver(
         self, job_id: UUID, size: int, day_of: Callable[[datetime | None], str | None] = lambda moment: None
@@ -238,8 +248,7 @@ class InvoiceRepository:
         settling = {result.delivery_id: result for result in results if result.status in SETTLES_EARLIER_ROWS}
 
         def work(connection: Connection) -> None:
-            if values:
-                connection.execute(update(_rows).where(_rows.c.id == bindparam("row")), values)
+            write_rows(connection, update(_rows).where(_rows.c.id == bindparam("row")), values, without_the_answer)
             waited = waiting_elsewhere(connection, job_id, settling, now)
             if waited:
                 connection.execute(update(_rows).where(_rows.c.id == bindparam("row")), waited)
@@ -272,14 +281,16 @@ class InvoiceRepository:
     ) -> Page[InvoiceRecord]:
         """Rows, newest first unless the span says otherwise. Raises BadCursor."""
         limit = page_size(limit)
-        wanted = {"job_id": job_id, "status": status, "invoice_id": invoice_id, "number": number}
+        source_id = bounded_id(invoice_id) if invoice_id is not None else None
+        wanted = {"job_id": job_id, "status": status, "invoice_id": source_id, "number": number}
         with reading(self._engine) as connection:
             found = [InvoiceRecord(*row) for row in _RECORDS.rows(connection, span, cursor, limit, wanted)]
         return page_of(found, limit, attrgetter("created_at"), attrgetter("id"))
 
     def get(self, identifier: UUID | str) -> InvoiceDetail | None:
         """A row by its id, or the newest row of an invoice by the source's id."""
-        condition = _rows.c.id == identifier if isinstance(identifier, UUID) else _rows.c.invoice_id == identifier
+        by_id = isinstance(identifier, UUID)
+        condition = _rows.c.id == identifier if by_id else _rows.c.invoice_id == bounded_id(str(identifier))
         query = _select_records().where(condition).order_by(_rows.c.created_at.desc(), _rows.c.id.desc()).limit(1)
         with reading(self._engine) as connection:
             row = connection.execute(query).mappings().one_or_none()
@@ -311,9 +322,14 @@ class InvoiceRepository:
             last = batch[-1].invoice_id
             yield batch
 
-    def _update_many(self, statement: Any, values: Sequence[Mapping[str, Any]]) -> None:
-        if values:
-            write(self._engine, lambda connection: connection.execute(statement, values), repeatable=True)
+    def _update_many(self, statement: Any, values: Sequence[Mapping[str, Any]]) -> int:
+        if not values:
+            return 0
+        return write(
+            self._engine,
+            lambda connection: write_rows(connection, statement, values, without_what_is_refused),
+            repeatable=True,
+        )
 
 
 def _content_of(connection: Connection, job_id: UUID, invoice_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
@@ -325,16 +341,15 @@ def _content_of(connection: Connection, job_id: UUID, invoice_ids: Sequence[str]
     return {row["invoice_id"]: dict(row) for row in connection.execute(query).mappings()}
 
 
-def _upsert(connection: Connection, values: Sequence[Mapping[str, Any]]) -> None:
-    if not values:
-        return
+def _upsert(connection: Connection, values: Sequence[Mapping[str, Any]]) -> int:
+    """How many rows the database refused; they are failed."""
     statement = insert_into(connection, _rows)
     changed = [*_CONTENT, *VERDICT, "processed_at", "updated_at"]
     statement = statement.on_conflict_do_update(
         index_elements=[_rows.c.job_id, _rows.c.invoice_id],
         set_={name: statement.excluded[name] for name in changed},
     )
-    connection.execute(statement, values)
+    return write_rows(connection, statement, values, without_what_is_refused)
 
 
 def _select_records() -> Select[Any]:
@@ -346,5 +361,14 @@ def _select_records() -> Select[Any]:
     )
 
 
-_FILTERS = {name: _rows.c[name] for name in ("job_id", "status", "invoice_id", "number")}
+def _has_number(number: BindParameter[str]) -> ColumnElement[bool]:
+    """Found by its beginning, which is indexed, and compared as a whole."""
+    begins: ColumnElement[str] = literal_column(NUMBER_BEGINS.replace("number", "invoices.number"))
+    # Concatenated: SQLite would put what it must be equal to into the first condition, and lose sight of its index.
+    whole = _rows.c.number.concat(literal_column("''"))
+    return and_(begins == func.substr(number, literal_column("1"), literal_column("250")), whole == number)
+
+
+_FILTERS: dict[str, Filter] = {name: _rows.c[name].__eq__ for name in ("job_id", "status", "invoice_id")}
+_FILTERS["number"] = _has_number
 _RECORDS = Listing(_select_records(), _rows.c.created_at, _rows.c.id, _FILTERS)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import aliased
 
 from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets.storage.database import insert_into, reading, write
-from clearfacts_assets.storage.paging import NEWEST_FIRST, Listing, Page, Span, page_of, page_size
+from clearfacts_assets.storage.paging import NEWEST_FIRST, Filter, Listing, Page, Span, page_of, page_size
 from clearfacts_assets.storage.tables import InvoiceRow, Job
 
 _jobs, _rows = cast(Table, Job.__table__), cast(Table, InvoiceRow.__table__)
@@ -293,7 +293,7 @@ def _with_counts(page: Select[Any], oldest_first: bool) -> Select[Any]:
 
 
 _COUNTED = (InvoiceStatus.SENT, InvoiceStatus.FAILED, InvoiceStatus.DUPLICATE, InvoiceStatus.PENDING)
-_FILTERS = {name: _jobs.c[name] for name in ("status", "job_type", "partition_key")}
+_FILTERS: dict[str, Filter] = {name: _jobs.c[name].__eq__ for name in ("status", "job_type", "partition_key")}
 _RECORDS = Listing(select(*_jobs.c), _jobs.c.created_at, _jobs.c.id, _FILTERS)
 _LINES = Listing(
     # Not all metadata: it grows with the invoices that a job was asked for.

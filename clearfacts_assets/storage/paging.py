@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, or_
+from sqlalchemy import BindParameter, ColumnElement, Connection, Row, Select, and_, bindparam, or_
 
 T = TypeVar("T")
+Filter = Callable[[BindParameter[Any]], ColumnElement[bool]]  # the condition that a row has the wanted value
 
 LONGEST_PAGE = 1000
 
@@ -100,7 +101,7 @@ class Listing:
         query: Select[Any],
         moment: ColumnElement[Any],
         identifier: ColumnElement[Any],
-        filters: Mapping[str, ColumnElement[Any]],
+        filters: Mapping[str, Filter],
         around: Callable[[Select[Any], bool], Select[Any]] | None = None,
     ) -> None:
         """``around`` puts more columns around the statement of a page; it is told whether the oldest come first."""
@@ -118,7 +119,7 @@ class Listing:
         shape = (span.oldest_first, *values)
         statement = self._built.get(shape)
         if statement is None:
-            query = self._query.where(*(self._filters[name] == bindparam(name) for name in chosen))
+            query = self._query.where(*(self._filters[name](bindparam(name)) for name in chosen))
             places: dict[str, Any] = {name: bindparam(name) for name in values}
             statement = _bounded(query, self._moment, self._identifier, span.oldest_first, places)
             if self._around is not None:

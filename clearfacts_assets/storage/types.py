@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import JSON, DateTime, Dialect, Numeric, String, Text
@@ -21,6 +22,15 @@ def storable(text: str) -> str:
     if text.isascii():
         return text
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def bounded(text: str, longest: int) -> str:
+    """The storable text; where it is longer, its beginning and a digest of the whole."""
+    text = storable(text)
+    if len(text) <= longest:
+        return text
+    digest = sha256(text.encode()).hexdigest()[:16]
+    return f"{text[: longest - 17]}~{digest}"
 
 
 class Words(TypeDecorator[str]):

@@ -154,6 +154,16 @@ def test_a_document_of_exactly_the_limit_is_taken(backend_at: BackendAt) -> None
         {"invoices": [], "next_cursor": 2},
         {"invoices": [], "next_cursor": "x" * 4097},
         {"invoices": [], "next_cursor": None, "error": "the day could not be read"},
+        {"invoices": [], "next_cursor": None, "errors": [{"code": 17}]},
+        {"invoices": [], "next_cursor": None, "Error_": True},
+        {"invoices": [], "next_cursor": None, "message": "no connection to the ledger"},
+        {"invoices": [], "next_cursor": None, "status": 500, "path": "/invoices"},
+        {"invoices": [], "next_cursor": None, "status": "FAILED"},
+        {"invoices": [], "next_cursor": None, "success": False},
+        {"invoices": [], "next_cursor": "2", "detail": "timeout"},
+        {"invoices": [record()], "next_cursor": None, "error": "only half of them"},
+        {"invoices": [record()], "next_cursor": None, "success": False},
+        {"invoices": [record()], "next_cursor": None, "partial": True},
     ],
 )
 def test_an_answer_of_another_shape_is_no_empty_day(backend_at: BackendAt, body: Any) -> None:
@@ -265,7 +275,7 @@ def test_the_token_is_nowhere_in_errors_and_logs(backend_at: BackendAt, caplog: 
     scripts = [
         answering(400, told),
         answering(302, b"", {"Location": f"http://127.0.0.1/{TOKEN}"}),
-        answering(200, {"invoices": [], "next_cursor": None, TOKEN: 1}),
+        answering(200, {"invoices": [], "next_cursor": None, "error": TOKEN}),
         answering(200, page(cursor=TOKEN)),
         answering(500, told),
     ]

@@ -70,7 +70,7 @@ def test_an_invoice_of_30_megabytes(day: Pipeline) -> None:
     text = right_document(day)
     padded = text.replace("</Invoice>", f"<!--{'x' * 30_000_000}--></Invoice>")
     day.simulator.inject(BAD, NOON, padded)
-    check_it_failed_alone(day, day.run(), BAD, "the limit is 20,971,520 bytes")
+    check_it_failed_alone(day, day.run(), BAD, "source.document_bytes allows 20,971,520")
 
 
 def test_an_invoice_larger_than_validation_allows(day: Pipeline) -> None:

@@ -221,13 +221,6 @@ def test_a_document_beyond_the_byte_limit_is_not_even_parsed(inspector):
     assert report.findings[0].rule == "DOC-SIZE"
 
 
-def test_a_huge_attachment_is_told_in_words_that_help(inspector):
-    content = document(attachments=(("a.pdf", "application/pdf", b"%PDF-" + b"x" * 8_000_000),))
-    report = attacked(inspector, content)
-    assert report.findings[0].rule == "DOC-SYNTAX"
-    assert "attachment" in report.findings[0].message
-
-
 def test_an_attachment_never_reaches_saxon(inspector):
     from clearfacts_assets.invoices.saxon import text_for_saxon
 

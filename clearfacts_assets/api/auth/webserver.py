@@ -32,13 +32,10 @@ from clearfacts_assets.api.auth.templates import part
 from clearfacts_assets.invoices.automation import CORRELATION_TAG, TRIGGERED_BY_TAG
 from clearfacts_assets.storage.audit import record
 from clearfacts_assets.storage.database import write
-from clearfacts_assets.storage.types import storable
 
 SCOPE_KEY = "clearfacts.principal"
 MOST_CHANGES = 100  # of one GraphQL document, each with its entry in the audit log; Dagster's own have one
 UNIMPORTANT = frozenset({"logTelemetry", "setNuxSeen"})  # mutations that change nothing of ours
-LONGEST_ACTION = 100  # characters, as the table has it
-LONGEST_RESOURCE = 255
 FOR_ADMINISTRATORS = "This is an administrator's."
 READ_ONLY = "Your role may look at this, not change it."
 
@@ -172,9 +169,9 @@ class Webserver(DagsterWebserver[IWorkspaceProcessContext[Any], WorkspaceRequest
                 record(
                     connection,
                     actor=principal.actor,
-                    action=f"dagster.{change.name}"[:LONGEST_ACTION],
+                    action=f"dagster.{change.name}",
                     resource_type="dagster",
-                    resource_id=storable(change.of)[:LONGEST_RESOURCE] if change.of else None,
+                    resource_id=change.of or None,
                     after=change.arguments,
                     now=datetime.now(UTC),
                 )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lxml import etree
 
 from clearfacts_assets.invoices.proving.xpath import NotUnderstood
+from clearfacts_assets.invoices.ubl import value_of
 
 _XSL = "{http://www.w3.org/1999/XSL/Transform}"
 _SVRL = "{http://purl.oclc.org/dsdl/svrl}"
@@ -67,5 +68,5 @@ def _assert(choose: etree._Element) -> Assert:
     when, failed = choose.find(f"{_XSL}when"), choose.find(f"{_XSL}otherwise/{_SVRL}failed-assert")
     if when is None or failed is None or len(choose) != 2 or len(when):
         raise NotUnderstood("an assert in another form")
-    rule = next((each.text or "" for each in failed.iterfind(f"{_XSL}attribute") if each.get("name") == "id"), "")
+    rule = next((value_of(each) for each in failed.iterfind(f"{_XSL}attribute") if each.get("name") == "id"), "")
     return Assert(rule, when.get("test") or "")

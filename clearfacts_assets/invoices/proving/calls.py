@@ -26,48 +26,48 @@ class Code:
     """A Python expression and the kind of its value."""
 
     kind: str
-    text: str
+    python: str
 
 
 def listed(code: Code) -> str:
-    return f"[{code.text}]" if code.kind == "element" else code.text
+    return f"[{code.python}]" if code.kind == "element" else code.python
 
 
 def as_text(code: Code) -> str:
     """As a string argument: of nothing, the empty string."""
     if code.kind == "text":
-        return code.text
+        return code.python
     if code.kind == "element":
-        return f"{code.text}.value"
+        return f"{code.python}.value"
     if code.kind in ("elements", "raw"):
-        return f"{'one' if code.kind == 'elements' else 'one_text'}({code.text})"
+        return f"{'one' if code.kind == 'elements' else 'one_text'}({code.python})"
     raise NotUnderstood(f"{code.kind} as text")
 
 
 def as_number(code: Code) -> str:
     if code.kind == "number":
-        return code.text
+        return code.python
     if code.kind == "numbers":
-        return f"single({code.text})"
+        return f"single({code.python})"
     raise NotUnderstood(f"arithmetic with {code.kind}")  # untyped values would be binary numbers
 
 
 def _exists(code: Code) -> Code:
     if code.kind in _SEQUENCES or code.kind == "truths":
-        return Code("truth", f"bool({code.text})")
+        return Code("truth", f"bool({code.python})")
     raise NotUnderstood(f"exists of {code.kind}")
 
 
 def _count(code: Code) -> Code:
     if code.kind in _SEQUENCES:
-        return Code("number", f"len({code.text})")
+        return Code("number", f"len({code.python})")
     raise NotUnderstood(f"count of {code.kind}")
 
 
 def _sum(code: Code) -> Code:
     if code.kind != "numbers":
         raise NotUnderstood(f"sum of {code.kind}")
-    return Code("number", f"sum({code.text})")
+    return Code("number", f"sum({code.python})")
 
 
 def _decimal(code: Code) -> Code:
@@ -81,13 +81,13 @@ def _decimal(code: Code) -> Code:
 def _day(code: Code) -> Code:
     if code.kind != "elements":
         raise NotUnderstood(f"xs:date of {code.kind}")
-    return Code("day", f"day({code.text})")
+    return Code("day", f"day({code.python})")
 
 
 def _substring(text: Code, start: Code, length: Code) -> Code:
-    if not (start.text.isdigit() and length.text.isdigit()):
+    if not (start.python.isdigit() and length.python.isdigit()):
         raise NotUnderstood("substring from a computed place")
-    first, count = int(start.text), int(length.text)
+    first, count = int(start.python), int(length.python)
     return Code("text", f"{as_text(text)}[{first - 1}:{first - 1 + count}]")
 
 

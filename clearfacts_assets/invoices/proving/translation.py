@@ -59,9 +59,9 @@ class Translation:
         """The effective boolean value."""
         code = self.code(node, context, bound)
         if code.kind in ("truth", "elements", "raw", "text"):
-            return code.text if code.kind == "truth" else f"bool({code.text})"
+            return code.python if code.kind == "truth" else f"bool({code.python})"
         if code.kind == "truths":
-            return f"only_truth({code.text})"
+            return f"only_truth({code.python})"
         if code.kind == "element":
             return "True"
         raise NotUnderstood(f"a {code.kind} as a condition")
@@ -83,9 +83,9 @@ class Translation:
         sequence = self.code(node.sequence, context, bound)
         name = self.variable()
         if sequence.kind == "elements":
-            item, over = Code("element", name), sequence.text
+            item, over = Code("element", name), sequence.python
         elif sequence.kind == "number":
-            item, over = Code("number", name), f"some({sequence.text})"
+            item, over = Code("number", name), f"some({sequence.python})"
         else:
             raise NotUnderstood(f"every over {sequence.kind}")
         test = self.truth(node.test, context, {**bound, node.variable: item})
@@ -99,9 +99,9 @@ class Translation:
         if node.operator == "|":
             if (first.kind, second.kind) != ("elements", "elements"):
                 raise NotUnderstood("a union of something else than elements")
-            return Code("elements", f"[*{first.text}, *{second.text}]")
+            return Code("elements", f"[*{first.python}, *{second.python}]")
         if node.operator in ("+", "-") and first.kind == "elements" and second.kind == "number":
-            return Code("nears", f"near({first.text}, {node.operator}{second.text})")
+            return Code("nears", f"near({first.python}, {node.operator}{second.python})")
         if node.operator in _ARITHMETIC:
             operands = ", ".join(as_number(each) for each in (first, second))
             return Code("number", f"{_ARITHMETIC[node.operator]}({operands})")
@@ -114,14 +114,14 @@ class Translation:
         sign = _PYTHON[operator]
         a, b = self.variable(), self.variable()
         if left.kind == "nears" and right.kind == "number":
-            return f"any([apart({a}, {b}) and {a} {sign} {b} for {a} in {left.text} for {b} in some({right.text})])"
+            return f"any([apart({a}, {b}) and {a} {sign} {b} for {a} in {left.python} for {b} in some({right.python})])"
         lefts, rights = self._values(left, right), self._values(right, left)
         if lefts is None and rights is None:
             if left.kind in ("number", "day") and not (_is_there(left) and _is_there(right)):
-                return f"{_NAMES[operator]}({left.text}, {right.text})"
-            return f"({left.text} {sign} {right.text})"
+                return f"{_NAMES[operator]}({left.python}, {right.python})"
+            return f"({left.python} {sign} {right.python})"
         if rights is None and _is_constant(right):
-            return f"any([{a} {sign} {right.text} for {a} in {lefts}])"
+            return f"any([{a} {sign} {right.python} for {a} in {lefts}])"
         return f"any([{a} {sign} {b} for {a} in {lefts or _alone(left)} for {b} in {rights or _alone(right)}])"
 
     def _values(self, code: Code, other: Code) -> str | None:
@@ -129,7 +129,9 @@ class Translation:
         wanted = {"text": "text", "texts": "text", "number": "number", "numbers": "number", "truth": "truth"}
         as_what = "text" if other.kind in _NODES else wanted.get(other.kind)
         if code.kind in _NODES:
-            texts = {"element": f"[{code.text}.value]", "elements": f"values({code.text})", "raw": code.text}[code.kind]
+            texts = {"element": f"[{code.python}.value]", "elements": f"values({code.python})", "raw": code.python}[
+                code.kind
+            ]
             if as_what == "text":
                 return texts
             if as_what in ("number", "truth"):
@@ -138,7 +140,7 @@ class Translation:
         if code.kind in ("texts", "numbers"):
             if as_what != code.kind[:-1]:
                 raise NotUnderstood(f"{code.kind} compared with {other.kind}")
-            return code.text
+            return code.python
         same = {
             "text": ("text", "texts", *_NODES),
             "number": ("number", "numbers", *_NODES),
@@ -163,8 +165,8 @@ class Translation:
         return self._remembered(code)
 
     def _remembered(self, code: Code) -> Code:
-        worth = code.kind != "element" and ("(" in code.text.replace("outline.all(", "").replace(".get(", ""))
-        return Code(code.kind, self._once(code.text)) if worth and not code.text.startswith("shared_") else code
+        worth = code.kind != "element" and ("(" in code.python.replace("outline.all(", "").replace(".get(", ""))
+        return Code(code.kind, self._once(code.python)) if worth and not code.python.startswith("shared_") else code
 
     def _steps(self, path: Path, context: str, bound: dict[str, Code]) -> Code:
         first, *others = path.steps
@@ -194,7 +196,7 @@ class Translation:
     def _either(self, node: Node | None, bound: dict[str, Code]) -> Code:
         if isinstance(node, Binary) and node.operator == "|":
             parts = [self._either(each, bound) for each in (node.left, node.right)]
-            return Code("elements", f"[*{parts[0].text}, *{parts[1].text}]")
+            return Code("elements", f"[*{parts[0].python}, *{parts[1].python}]")
         if isinstance(node, Path) and not node.start and len(node.steps) == 1:
             return self._anywhere(node.steps[0], bound)
         raise NotUnderstood("// of an expression")
@@ -231,8 +233,8 @@ class Translation:
             return Code("elements", f"[k for e in {listed(code)} for k in e.children]")
         tag = self.tag(name)
         if code.kind == "element":
-            return Code("elements", f"{code.text}.by.get({tag}, NONE)")
-        return Code("elements", f"kids({code.text}, {tag})")
+            return Code("elements", f"{code.python}.by.get({tag}, NONE)")
+        return Code("elements", f"kids({code.python}, {tag})")
 
     def _attribute(self, code: Code, name: str) -> Code:
         return Code("raw", f"attributes({listed(code)}, {name!r})")
@@ -248,12 +250,12 @@ class Translation:
     def _ancestor(self, code: Code, name: str) -> Code:
         if code.kind != "element":
             raise NotUnderstood("ancestors of several")
-        return Code("elements", f"ancestors({code.text}, {self.tag(name)})")
+        return Code("elements", f"ancestors({code.python}, {self.tag(name)})")
 
     def _preceding(self, code: Code, name: str) -> Code:
         if code.kind != "element":
             raise NotUnderstood("what precedes several")
-        return Code("elements", f"preceding({code.text}, {self.tag(name)}, outline)")
+        return Code("elements", f"preceding({code.python}, {self.tag(name)}, outline)")
 
     def _filtered(self, code: Code, predicates: tuple[Node, ...], bound: dict[str, Code]) -> Code:
         if not predicates:
@@ -269,16 +271,16 @@ class Translation:
         if step.predicates or step.expression is None:
             raise NotUnderstood("a predicate on an expression")
         if code.kind == "element":
-            return self.code(step.expression, code.text, bound)
+            return self.code(step.expression, code.python, bound)
         name = self.variable()
         inner = self.code(step.expression, name, bound)
         if inner.kind in ("elements", "nears"):
-            return Code(inner.kind, f"[k for {name} in {code.text} for k in {inner.text}]")
+            return Code(inner.kind, f"[k for {name} in {code.python} for k in {inner.python}]")
         if inner.kind not in _MANY:
             raise NotUnderstood(f"{inner.kind} of each")
         if inner.kind == "number":
-            return Code("numbers", f"present([{inner.text} for {name} in {code.text}])")
-        return Code(_MANY[inner.kind], f"[{inner.text} for {name} in {code.text}]")
+            return Code("numbers", f"present([{inner.python} for {name} in {code.python}])")
+        return Code(_MANY[inner.kind], f"[{inner.python} for {name} in {code.python}]")
 
     # -- functions --------------------------------------------------------------------------------------------------
 
@@ -294,17 +296,17 @@ class Translation:
 
 
 def _is_constant(code: Code) -> bool:
-    return code.text[0] in "'\"" or code.text.isdigit() or code.text in ("True", "False")
+    return code.python[0] in "'\"" or code.python.isdigit() or code.python in ("True", "False")
 
 
 def _alone(code: Code) -> str:
     """A single value as a list; a missing number as an empty one."""
-    return f"some({code.text})" if code.kind == "number" else f"[{code.text}]"
+    return f"some({code.python})" if code.kind == "number" else f"[{code.python}]"
 
 
 def _is_there(code: Code) -> bool:
     """A number that cannot be missing."""
-    return code.text.isdigit() or code.text.startswith("len(")
+    return code.python.isdigit() or code.python.startswith("len(")
 
 
 def _mentions_variables(node: Node | None) -> bool:

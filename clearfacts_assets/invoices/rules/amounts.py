@@ -66,7 +66,7 @@ def _only(element: Element, tag: str) -> Element | None:
 def _amount(element: Element, name: str) -> Decimal | None:
     """The one amount of that name; None where there is none, several, or something that is not a number."""
     found = _only(element, f"{{{CBC}}}{name}")
-    written = _AMOUNT.fullmatch(found.text) if found is not None else None
+    written = _AMOUNT.fullmatch(found.value) if found is not None else None
     return Decimal(written.group(1)) if written else None
 
 
@@ -98,7 +98,7 @@ def _modifiers(element: Element, indicator: str) -> list[Element]:
     return [
         modifier
         for modifier in element.by.get(f"{{{CAC}}}AllowanceCharge", ())
-        if any(each.text.strip() in truth for each in modifier.by.get(f"{{{CBC}}}ChargeIndicator", ()))
+        if any(each.value.strip() in truth for each in modifier.by.get(f"{{{CBC}}}ChargeIndicator", ()))
     ]
 
 
@@ -147,7 +147,7 @@ def _tax_total(outline: Outline) -> Decimal | None:
         (total, amount)
         for total in outline.root.by.get(f"{{{CAC}}}TaxTotal", ())
         for amount in total.by.get(f"{{{CBC}}}TaxAmount", ())
-        if currency is not None and amount.attributes.get("currencyID") == currency.text.strip()
+        if currency is not None and amount.attributes.get("currencyID") == currency.value.strip()
     ]
     return _amount(amounts[0][0], "TaxAmount") if len(amounts) == 1 else None
 

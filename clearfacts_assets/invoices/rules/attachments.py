@@ -14,7 +14,7 @@ from clearfacts_assets.invoices.model import Finding, Severity
 from clearfacts_assets.invoices.outline import Element, outline_of
 from clearfacts_assets.invoices.ports import ParsedDocument
 from clearfacts_assets.invoices.rules import RuleOptions
-from clearfacts_assets.invoices.ubl import CBC
+from clearfacts_assets.invoices.ubl import EMBEDDED_DOCUMENT
 
 LAYER = "attachments"
 _SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -41,14 +41,15 @@ class Attachments:
         self._most_bytes = most_bytes
 
     def check(self, document: ParsedDocument) -> list[Finding]:
-        attachments = outline_of(document).all(f"{{{CBC}}}EmbeddedDocumentBinaryObject")
+        attachments = outline_of(document).all(EMBEDDED_DOCUMENT)
         if not attachments:
             return []
         found = [finding for attachment in attachments for finding in _content(attachment)]
-        sizes = [unpacked(attachment.text) for attachment in attachments]
+        sizes = [unpacked(attachment.value) for attachment in attachments]
         if sum(sizes) > self._most_bytes:
             largest = max(zip(sizes, attachments, strict=True), key=lambda pair: pair[0])[1]
-            message = f"the attachments have {sum(sizes):,} bytes together; the limit is {self._most_bytes:,} bytes"
+            allowed = f"validation.attachment_bytes allows {self._most_bytes:,}"
+            message = f"the attachments have {sum(sizes):,} bytes together; {allowed}"
             found.append(_warning("ATTACHMENT-SIZE", largest, message))
         return found
 
@@ -70,7 +71,7 @@ def _content(attachment: Element) -> Iterator[Finding]:
     if beginnings is None:
         yield _warning("ATTACHMENT-MIME", attachment, f"attachment {name}: {mime or 'no type'} is not an allowed type")
         return
-    start = "".join(attachment.text[: 2 * _LOOKED_AT].split())[:_LOOKED_AT]
+    start = "".join(attachment.value[: 2 * _LOOKED_AT].split())[:_LOOKED_AT]
     try:
         content = base64.b64decode(start[: len(start) // 4 * 4], validate=True)
     except binascii.Error:

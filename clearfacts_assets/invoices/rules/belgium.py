@@ -52,7 +52,7 @@ def _vat_numbers(outline: Outline) -> Iterator[Finding]:
     """BT-31, BT-48, BT-63 that start with BE."""
     for scheme in outline.all(f"{{{CAC}}}PartyTaxScheme"):
         for number in scheme.by.get(f"{{{CBC}}}CompanyID", ()):
-            written = number.text.strip()
+            written = number.value.strip()
             if written.upper().startswith("BE") and not vat.is_valid(written):
                 yield _warning("BE-VAT", number, f"{written} is not a Belgian VAT number: its check digits are wrong")
 
@@ -61,15 +61,15 @@ def _enterprise_numbers(outline: Outline) -> Iterator[Finding]:
     """BT-30, BT-47, BT-34, BT-49 under scheme 0208."""
     for name in ("CompanyID", "EndpointID"):
         for number in outline.all(f"{{{CBC}}}{name}"):
-            if number.attributes.get("schemeID") == ENTERPRISE_SCHEME and not vat.is_valid(number.text.strip()):
-                message = f"{number.text.strip()} is not a Belgian enterprise number: its check digits are wrong"
+            if number.attributes.get("schemeID") == ENTERPRISE_SCHEME and not vat.is_valid(number.value.strip()):
+                message = f"{number.value.strip()} is not a Belgian enterprise number: its check digits are wrong"
                 yield _warning("BE-ENTERPRISE", number, message)
 
 
 def _references(outline: Outline) -> Iterator[Finding]:
     """BT-83 in the form of a structured communication: ``+++090/9337/55493+++``."""
     for reference in outline.all(f"{{{CBC}}}PaymentID"):
-        written = reference.text.strip()
+        written = reference.value.strip()
         if _STRUCTURED.fullmatch(written) and not ogm_vcs.is_valid(written.replace("*", "+")):
             message = f"{written} is not a structured communication (OGM/VCS): its check digits are wrong"
             yield _warning("BE-OGM", reference, message)
@@ -79,10 +79,10 @@ def _accounts(outline: Outline) -> Iterator[Finding]:
     """BT-84 where it has the form of an IBAN."""
     for account in outline.all(f"{{{CAC}}}PayeeFinancialAccount"):
         for number in account.by.get(f"{{{CBC}}}ID", ()):
-            written = clean(number.text, " -.").strip().upper()
+            written = clean(number.value, " -.").strip().upper()
             # Only the check digits: bank codes come and go, and a list of them grows old.
             if _IBAN.fullmatch(written) and not mod_97_10.is_valid(written[4:] + written[:4]):
-                yield _warning("BE-IBAN", number, f"{number.text.strip()} is not an IBAN: its check digits are wrong")
+                yield _warning("BE-IBAN", number, f"{number.value.strip()} is not an IBAN: its check digits are wrong")
 
 
 def rule_set(options: RuleOptions) -> Belgium:

@@ -123,7 +123,7 @@ def _signs(outline: Outline) -> set[str]:
     signs.update(f"scheme {scheme}" for scheme in outline.schemes)
     for name in ("cbc:IdentificationCode", "cbc:CompanyID"):
         for element in outline.all(_tag(name)):
-            signs.add(f"country {element.text.strip()[:2].upper()}")
+            signs.add(f"country {element.value.strip()[:2].upper()}")
     if outline.has_empty:
         signs.add("empty")
     if any(len(outline.all(name)) > 1 for name in _PARTIES) or any(
@@ -179,7 +179,7 @@ def _plainly_right(line: Element) -> bool:
     if _BASE in prices[0].by or len(amounts) != 1:
         return False
     plain = _PLAIN.fullmatch
-    net, quantity, price = nets[0].text, quantities[0].text, amounts[0].text
+    net, quantity, price = nets[0].value, quantities[0].value, amounts[0].value
     if not (plain(net) and plain(quantity) and plain(price)):
         return False
     return abs(float(net) - float(quantity) * float(price)) < _SURELY_WITHIN
@@ -213,10 +213,10 @@ def _self_billing(outline: Outline) -> Iterator[Finding]:
     finding = partial(Finding, layer=LAYER, severity=Severity.ERROR)
     for name, code in _SELF_BILLING_TYPES.items():
         for element in outline.all(f"{{{CBC}}}{name}"):
-            if element.text.strip() != code:
+            if element.value.strip() != code:
                 yield finding(
                     "SELF-BILLING-TYPE",
-                    message=f"a self-billing document has type code {code} (BT-3): it is {element.text.strip()!r}",
+                    message=f"a self-billing document has type code {code} (BT-3): it is {element.value.strip()!r}",
                     location=element.path,
                 )
     for name, expected, term in (
@@ -224,7 +224,7 @@ def _self_billing(outline: Outline) -> Iterator[Finding]:
         ("ProfileID", SELF_BILLING_PROCESS, "BT-23"),
     ):
         for element in outline.root.by.get(f"{{{CBC}}}{name}", ()):
-            if element.text.strip() != expected:
+            if element.value.strip() != expected:
                 yield finding(
                     f"SELF-BILLING-{'SPECIFICATION' if term == 'BT-24' else 'PROCESS'}",
                     message=f"a self-billing document has {expected} as {name} ({term})",

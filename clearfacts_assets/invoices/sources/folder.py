@@ -180,7 +180,8 @@ class Folder:
             if not stat.S_ISREG(before.st_mode):
                 return b"", "this is not a regular file"
             if before.st_size > self._document_bytes:
-                return b"", f"the file has {before.st_size:,} bytes; the limit is {self._document_bytes:,} bytes"
+                allowed = f"source.document_bytes allows {self._document_bytes:,} bytes"
+                return b"", f"the file has {before.st_size:,} bytes; {allowed}"
             content = file.read(self._document_bytes + 1)
             after = os.fstat(descriptor)
         if len(content) != before.st_size or (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import httpx
 import stamina
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
 
 from clearfacts_assets.invoices.model import SourceDocument, Window
 from clearfacts_assets.invoices.ports import InvoiceNotFound, SourceDenied, SourceProtocolError, SourceUnavailable
@@ -36,21 +36,39 @@ FIRST_WAIT = 0.5  # seconds before the second try; doubled for every further one
 EPOCH = datetime.fromtimestamp(0, tz=UTC)  # stands in where a record has no usable time and there is no window
 _SHOWN_CURSOR = 40  # characters of a cursor in messages
 
-_RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
+# As RFC 3339, ISO 8601 and Java's OffsetDateTime and ZonedDateTime write a moment: seconds may be left out, the offset
+# may not. What ZonedDateTime adds in brackets says nothing more.
+_MOMENT = re.compile(
+    r"(?P<day>\d{4}-\d{2}-\d{2})[Tt ](?P<minute>\d{2}:\d{2})(?::(?P<second>\d{2})(?P<fraction>[.,]\d+)?)?"
+    r"(?:(?P<utc>[Zz])|(?P<hours>[+-]\d{2})(?::?(?P<minutes>\d{2})(?::?(?P<seconds>\d{2}))?)?)(?:\[[\w/+:.-]+\])?",
+    re.ASCII,
+)
+_YEARS = range(2, 9999)  # in whatever zone a database shows them
 
 
 def _moment(text: str) -> str:
-    if not _RFC_3339.fullmatch(text):
-        raise ValueError("not RFC 3339 with a zone")
     _utc(text)
     return text
 
 
 def _utc(text: str) -> datetime:
+    """Raises ValueError where the text is no moment, or has no offset."""
+    found = _MOMENT.fullmatch(text)
+    if found is None:
+        raise ValueError("not a time with its offset")
+    second, leaps = found["second"] or "00", timedelta(0)
+    if second == "60":  # RFC 3339 knows leap seconds, a calendar does not
+        second, leaps = "59", timedelta(seconds=1)
+    offset = "+00:00" if found["utc"] else f"{found['hours']}:{found['minutes'] or '00'}:{found['seconds'] or '00'}"
+    fraction = (found["fraction"] or "").replace(",", ".")
     try:
-        return datetime.fromisoformat(text.upper()).astimezone(UTC)
+        moment = datetime.fromisoformat(f"{found['day']}T{found['minute']}:{second}{fraction}{offset}") + leaps
+        moment = moment.astimezone(UTC)
     except OverflowError:
         raise ValueError("outside of what a calendar holds") from None
+    if moment.year not in _YEARS:
+        raise ValueError("outside of what a calendar holds")
+    return moment
 
 
 def _fitting(text: str) -> str:
@@ -68,12 +86,40 @@ def _storable(text: str) -> str:
 _Id = Annotated[str, AfterValidator(_fitting)]
 
 
+# Members that tell of a failure, whatever page they stand on, and those that do so where there are no invoices: an
+# error in the clothes of an empty page is no empty day. In lower case, without hyphens and underscores.
+_TELL_OF_FAILURE = re.compile("(error|exception|fault|failure|problem)s?|failed|partial|incomplete")
+_TELL_OF_SUCCESS = frozenset({"success", "ok"})
+_TELL_OF_FAILURE_ALONE = re.compile(
+    "(message|detail|warning)s?|status(code|text)?|code|error(code|message)|title|reason|path|(stack)?trace"
+)
+_ALL_IS_WELL = frozenset({"ok", "success", "successful", "200", "200 ok", "complete", "completed"})
+
+
 class _Page(BaseModel):
-    # Nothing else may stand beside them: {"invoices": [], "next_cursor": null, "error": "..."} is no empty day.
-    model_config = ConfigDict(strict=True, extra="forbid")
+    # Other members may stand beside these two (totals, links), but none that tells of a failure.
+    model_config = ConfigDict(strict=True, extra="allow")
 
     invoices: list[Any]
     next_cursor: Annotated[str, StringConstraints(min_length=1, max_length=CURSOR_CHARACTERS)] | None
+
+    @model_validator(mode="after")
+    def _no_failure(self) -> _Page:
+        for name, value in (self.model_extra or {}).items():
+            if _tells_of_failure(name, value, alone=not self.invoices):
+                raise ValueError(f"beside the invoices stands {name[:60]!r}, which tells of a failure")
+        return self
+
+
+def _tells_of_failure(name: str, value: Any, *, alone: bool) -> bool:
+    plain = name.lower().replace("_", "").replace("-", "")
+    if plain in _TELL_OF_SUCCESS:
+        return value is False
+    if not value:  # null, false, 0 and nothing inside
+        return False
+    if _TELL_OF_FAILURE.fullmatch(plain):
+        return True
+    return alone and bool(_TELL_OF_FAILURE_ALONE.fullmatch(plain)) and str(value).strip().lower() not in _ALL_IS_WELL
 
 
 class _Record(BaseModel):
@@ -86,7 +132,7 @@ class _Record(BaseModel):
 
 _DEMANDS = {
     "id": f"'id' must be text of 1 to {ID_CHARACTERS} printable characters",
-    "updated_at": "'updated_at' must be a time as RFC 3339 writes it, with its zone",
+    "updated_at": "'updated_at' must be a time as RFC 3339 or ISO 8601 writes it, with its offset",
     "ubl": "'ubl' must be the XML as text, without NUL and half characters",
 }
 
@@ -178,7 +224,8 @@ class JavaBackend:
         try:
             record = self._get(f"{self._address}/{quote(invoice_id, safe='')}", {}, where, one=invoice_id)
         except _TooLarge:
-            return SourceDocument(invoice_id, EPOCH, b"", f"the record is larger than {self._page_bytes:,} bytes")
+            problem = f"the record is larger than the {self._page_bytes:,} bytes that source.page_bytes allows"
+            return SourceDocument(invoice_id, EPOCH, b"", problem)
         if not isinstance(record, dict) or record.get("id") != invoice_id:
             raise SourceProtocolError(
                 f"{self._address} ({where}) answered with something else than this invoice: "
@@ -239,7 +286,8 @@ class JavaBackend:
         updated = _utc(record.updated_at)
         content = from_text(record.ubl)
         if len(content) > self._document_bytes:
-            problem = f"the document has {len(content):,} bytes; the limit is {self._document_bytes:,} bytes"
+            allowed = f"source.document_bytes allows {self._document_bytes:,} bytes"
+            problem = f"the document has {len(content):,} bytes; {allowed}"
             return SourceDocument(record.id, updated, b"", problem)
         return SourceDocument(record.id, updated, content)
 
@@ -313,12 +361,30 @@ def _wait(error: Exception) -> bool | float:
 
 
 def _json(response: httpx.Response, body: bytearray) -> Any:
+    is_html = "html" in response.headers.get("Content-Type", "") or body.lstrip()[:1] == b"<"
     try:
+        if not is_html:
+            _refuse_other_encodings(response, body)
         return json.loads(body)
     except (ValueError, RecursionError):
-        is_html = "html" in response.headers.get("Content-Type", "") or body.lstrip()[:1] == b"<"
         kind = "HTML instead of JSON (a proxy's or a login page?)" if is_html else "not JSON, or cut short"
         raise _TryAgain(f"the answer is {kind}", broken=True) from None
+
+
+def _refuse_other_encodings(response: httpx.Response, body: bytearray) -> None:
+    """Raises _TryAgain, which names the encoding; ValueError where the body ends in the middle of a character."""
+    remedy = "JSON is UTF-8 (RFC 8259): let the backend write UTF-8"
+    found = json.detect_encoding(body)
+    if not found.startswith("utf-8"):
+        raise _TryAgain(f"the answer is in {found.upper()}; {remedy}", broken=True)
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.reason == "unexpected end of data":
+            raise
+        said = (response.charset_encoding or "").upper()
+        named = said if said not in ("", "UTF-8", "UTF8") else "another encoding than UTF-8 (ISO-8859-1?)"
+        raise _TryAgain(f"the answer is in {named}, as byte {error.start + 1:,} shows; {remedy}", broken=True) from None
 
 
 def _written(moment: datetime) -> str:

@@ -1,6 +1,6 @@
 """A party has one normal form: the keys that are stored are written in it, and what becomes one invoice is held.
 
-Version 0008, after 0006. Adds deliveries.wire_key: as what a delivery left before (digest and revision), for by that
+Version 0008, after 0007. Adds deliveries.wire_key: as what a delivery left before (digest and revision), for by that
 alone Clearfacts can still be asked about it and an operator find the file. What becomes equal is told in one alert.
 
 The normal form is the program's own, not a copy: what is stored has to equal what this program looks up, and a later
@@ -32,7 +32,7 @@ from clearfacts_assets.notifications.messages import KeysBecameOne, keys_became_
 from clearfacts_assets.storage import types
 
 revision = "0008"
-down_revision: str | None = "0006"
+down_revision: str | None = "0007"
 branch_labels = None
 depends_on = None
 
