@@ -197,6 +197,17 @@ def _print(detail: DeliveryDetail) -> None:
         "idempotency key": record.idempotency_key,
     }
     print_table(f"Delivery {record.id}", ("", ""), facts.items())
+    _print_history(detail)
+    print_table(
+        "Seen in",
+        ("job", "day", "invoice", "status"),
+        [(short(one.job_id), one.partition_key, one.invoice_id, one.status) for one in detail.seen],
+        whole=("job", "day", "status"),
+    )
+
+
+def _print_history(detail: DeliveryDetail) -> None:
+    """The invoice's versions, what the ERP shows, what was tried and what people decided."""
     if len(detail.versions) > 1:
         print_table(
             "Versions of this invoice",
@@ -236,12 +247,6 @@ def _print(detail: DeliveryDetail) -> None:
                 for one in detail.decisions
             ],
         )
-    print_table(
-        "Seen in",
-        ("job", "day", "invoice", "status"),
-        [(short(one.job_id), one.partition_key, one.invoice_id, one.status) for one in detail.seen],
-        whole=("job", "day", "status"),
-    )
 
 
 def _shown_now(shown: Shown) -> str:

@@ -12,10 +12,10 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, Connection, Engine, exists, insert, not_, select, update
 
+from clearfacts_assets.storage.account_tables import ApiKey, User
 from clearfacts_assets.storage.audit import Actor, record_of
 from clearfacts_assets.storage.database import reading, write
 from clearfacts_assets.storage.paging import NEWEST_FIRST, Page, Span, page_of, page_size
-from clearfacts_assets.storage.tables import ApiKey, User
 
 _record = partial(record_of, "api_key")
 

@@ -17,9 +17,9 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Engine, func, insert, select
 
+from clearfacts_assets.storage.account_tables import AuditLog
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.paging import NEWEST_FIRST, Page, Span, page_of, page_size
-from clearfacts_assets.storage.tables import AuditLog
 from clearfacts_assets.storage.types import bounded, storable
 from clearfacts_assets.telemetry.logging import HIDDEN, names_a_secret
 

@@ -14,9 +14,9 @@ from uuid import uuid4
 from cryptography.fernet import InvalidToken, MultiFernet
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
+from clearfacts_assets.storage.account_tables import ConfigurationEntry
 from clearfacts_assets.storage.audit import Actor, record
 from clearfacts_assets.storage.database import WRITE_PATIENCE_SECONDS, reading, write
-from clearfacts_assets.storage.tables import ConfigurationEntry
 
 logger = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from clearfacts_assets.invoices.delivery_model import AsSeen, DeliveryRecord
 from clearfacts_assets.invoices.history import Shown
 from clearfacts_assets.invoices.inquiries import DocumentState
 from clearfacts_assets.invoices.lifecycle import State, Verdict
+from clearfacts_assets.storage.account_tables import AuditLog
 from clearfacts_assets.storage.audit import Actor
 from clearfacts_assets.storage.database import reading, write
 from clearfacts_assets.storage.delivered_documents import document_of
@@ -22,7 +23,7 @@ from clearfacts_assets.storage.delivery_rows import audit, record_of
 from clearfacts_assets.storage.following import follow_verdicts, sent_by
 from clearfacts_assets.storage.histories import Loaded, load, shown_of, wishes_of
 from clearfacts_assets.storage.paging import NEWEST_FIRST, Page, Span, page_of, page_size
-from clearfacts_assets.storage.tables import AuditLog, Delivery, DeliveryAttempt, InvoiceRow, Job
+from clearfacts_assets.storage.tables import Delivery, DeliveryAttempt, InvoiceRow, Job
 
 _deliveries = cast(Table, Delivery.__table__)
 

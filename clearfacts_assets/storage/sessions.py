@@ -11,9 +11,9 @@ from uuid import UUID, uuid4
 from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, or_, select, update
 from sqlalchemy.exc import OperationalError
 
+from clearfacts_assets.storage.account_tables import RefreshToken, Session, User
 from clearfacts_assets.storage.audit import Actor, record_of
 from clearfacts_assets.storage.database import reading, write
-from clearfacts_assets.storage.tables import RefreshToken, Session, User
 
 KEPT = timedelta(days=7)  # how long an expired session's row stays, with its refresh tokens
 LONGEST_PAUSE = timedelta(minutes=30)  # after which a browser's session that nobody used is over

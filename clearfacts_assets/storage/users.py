@@ -12,10 +12,10 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Engine, func, insert, or_, select, update
 
+from clearfacts_assets.storage.account_tables import Session, User
 from clearfacts_assets.storage.audit import Actor, record
 from clearfacts_assets.storage.database import reading, write
 from clearfacts_assets.storage.paging import NEWEST_FIRST, Page, Span, page_of, page_size
-from clearfacts_assets.storage.tables import Session, User
 
 ADMIN = "admin"  # the role of which at least one active user stays
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,149}")

@@ -21,9 +21,10 @@ from clearfacts_assets import resources
 from clearfacts_assets.api import launching
 from clearfacts_assets.invoices.alerts import tend
 from clearfacts_assets.invoices.days import ZONE
+from clearfacts_assets.storage.account_tables import AuditLog
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.jobs import JobRepository
-from clearfacts_assets.storage.tables import AuditLog, Job
+from clearfacts_assets.storage.tables import Job
 from clearfacts_assets_tests.fixtures.api import RunningApi
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 

@@ -12,7 +12,9 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Engine, Table, insert, select
+from sqlalchemy import Engine, Table, insert, inspect, select
+from sqlalchemy import column as sa_column
+from sqlalchemy import table as sa_table
 
 from clearfacts_assets.invoices.lifecycle import State
 from clearfacts_assets.invoices.model import Invoice
@@ -20,9 +22,10 @@ from clearfacts_assets.invoices.parcels import file_name
 from clearfacts_assets.invoices.ports import Candidate, DeliveryRecord
 from clearfacts_assets.invoices.ubl import parse, read_invoice
 from clearfacts_assets.storage import migrate
+from clearfacts_assets.storage.account_tables import ConfigurationEntry
 from clearfacts_assets.storage.database import open_engine, reading
 from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
-from clearfacts_assets.storage.tables import Alert, ConfigurationEntry, Delivery, InvoiceRow, Job
+from clearfacts_assets.storage.tables import Alert, Delivery, InvoiceRow, Job
 
 BEFORE = "0006"
 NOW = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
@@ -45,8 +48,13 @@ class Old:
         self._add(_jobs, {"id": self.job_id, "job_type": "scheduled", "status": "completed", "metadata": {}, **times})
 
     def _add(self, table: Table, *rows: dict[str, Any]) -> None:
+        """Rows as they were then: with the columns that the table had, and what the program of then put into them."""
         with self.engine.begin() as connection:
-            connection.execute(insert(table), list(rows))
+            there = {column["name"] for column in inspect(connection).get_columns(table.name)}
+            columns = [column for column in table.c if column.name in there]
+            defaults = {one.name: one.default.arg for one in columns if one.default and one.default.is_scalar}
+            of_then = sa_table(table.name, *(sa_column(one.name, one.type) for one in columns))
+            connection.execute(insert(of_then), [defaults | row for row in rows])
 
     def delivery(
         self, receiver: str, state: str = "ready", *, supplier: str = "BE0999000129", number: str = "F-1", **more: Any

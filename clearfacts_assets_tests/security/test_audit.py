@@ -12,9 +12,9 @@ from sqlalchemy import Connection, Engine, delete, text, update
 from sqlalchemy.exc import DBAPIError
 
 from clearfacts_assets.storage import audit
+from clearfacts_assets.storage.account_tables import AuditLog
 from clearfacts_assets.storage.audit import Actor, record
 from clearfacts_assets.storage.database import write
-from clearfacts_assets.storage.tables import AuditLog
 
 NOW = datetime(2026, 11, 21, 2, 0, 0, 123456, tzinfo=UTC)
 ACTOR = Actor("an", ip_address="2001:DB8::0001", user_agent="curl\r\nX: y \u202e", correlation_id="c-1")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from alembic import context
 
-import clearfacts_assets.storage.tables  # noqa: F401 - so that Base knows them
+import clearfacts_assets.storage.account_tables
+import clearfacts_assets.storage.tables  # noqa: F401
 from clearfacts_assets.storage.base import Base
 
 connection = context.config.attributes.get("connection")
