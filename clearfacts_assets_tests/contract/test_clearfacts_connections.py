@@ -48,7 +48,7 @@ def test_a_connection_that_takes_no_byte_any_more_means_not_sent(destination_at:
         once_and_keep(line)
         line.server.closing.wait()
 
-    _, destination = destination_at(keep_open)
+    _, destination = destination_at(keep_open, deadline=1.0)
     assert isinstance(destination.send(parcel("1")), Accepted)
     (stream,) = pooled_streams(destination)
     stream.get_extra_info("socket").shutdown(socket.SHUT_WR)
