@@ -13,6 +13,7 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from clearfacts_assets.invoices.delivery_model import (
+    HELD_FOR_DECISION,
     HELD_FOR_RECEIVER,
     HELD_FOR_SOURCE_ID,
     OF_THE_DOCUMENT,
@@ -85,7 +86,9 @@ class Batch:
     def _bar(self, history: History, delivery_id: UUID, barrier: Barrier | None) -> None:
         """What stands in the way of a version; what a person has sent knows no barrier."""
         one = history.version(delivery_id)
-        if one.generation > 1 or one.held_for == HELD_FOR_SOURCE_ID:
+        if one.held_for in (HELD_FOR_SOURCE_ID, HELD_FOR_DECISION):
+            return
+        if one.generation > 1 and (barrier is None or barrier.kind in OF_THE_DOCUMENT):
             return
         if barrier is not None or one.held_for in OF_THE_DOCUMENT:
             history.hold(delivery_id, barrier)
@@ -104,9 +107,14 @@ class Batch:
                 return None
             other = self.of(before.delivery_id)
             other.show(replace(before, is_current=False))
+            replaced = other.version(before.delivery_id)
             if other is not history:
                 other.review()
-                barrier = _reused(candidate, other) if other.may_have_arrived else None
+            if other is not history and other.may_have_arrived:
+                barrier = _reused(candidate, other)
+            elif replaced.held_for == HELD_FOR_SOURCE_ID and replaced.held_because is not None:
+                # Whether the id was reused is not answered by what comes under it next.
+                barrier = Barrier(HELD_FOR_SOURCE_ID, replaced.held_because)
         if own is not None and _is_the_same(candidate, own):
             return barrier
         shown = self._shown(candidate, delivery_id, is_current=True)
@@ -116,8 +124,9 @@ class Batch:
         return barrier
 
     def _shown(self, candidate: Candidate, delivery_id: UUID, *, is_current: bool) -> Shown:
+        seen_at = candidate.retrieved_at or self.now
         return Shown(
-            uuid4(), candidate.invoice_id, delivery_id, candidate.updated_at, self.now, candidate.day, is_current
+            uuid4(), candidate.invoice_id, delivery_id, candidate.updated_at, seen_at, candidate.day, is_current
         )
 
     def _obey(self, force: Force, entered: Sequence[UUID]) -> dict[UUID, Event]:
@@ -162,8 +171,13 @@ def _is_the_same(candidate: Candidate, shown: Shown) -> bool:
 
 
 def _is_older(candidate: Candidate, shown: Shown) -> bool:
-    """Whether a run that is late brings what the source had before what it shows now."""
+    """Whether a run that is late brings what the source had before what it shows now.
+
+    What was retrieved later is never older, whatever the source's clock says: it may have been set.
+    """
     if candidate.updated_at is None or shown.source_updated_at is None or shown.withdrawn_at is not None:
+        return False
+    if candidate.retrieved_at is not None and candidate.retrieved_at > shown.seen_at:
         return False
     return candidate.updated_at < shown.source_updated_at
 

@@ -73,6 +73,16 @@ class Situation:
         )
 
     @property
+    def doubted(self) -> bool:
+        """Whether it may have been accepted, and nobody has given up or decided yet."""
+        return self.own.in_doubt and not self.own.given_up and not self.own.waived
+
+    @property
+    def outdated(self) -> bool:
+        """Whether it should not leave any more, had it not left."""
+        return not self.own.shown or self.own.barrier or self.rivals or self.other_waived
+
+    @property
     def other_ordered(self) -> bool:
         return any(one.ordered for one in self.others)
 
@@ -94,25 +104,19 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "doubt",
-        lambda s: s.own.in_doubt and not s.own.given_up and not s.own.may_repeat,
+        lambda s: s.doubted and (not s.own.may_repeat or s.outdated),
         Next.ASK,
         State.UNKNOWN,
-        "an attempt may have been accepted, and nobody was asked yet",
+        "an attempt may have been accepted; nobody was asked yet, or it is outdated",
     ),
     Row(
         "repeat later",
-        lambda s: s.own.in_doubt and not s.own.given_up and s.own.later,
+        lambda s: s.doubted and s.own.later,
         Next.WAIT,
         State.WAITING,
         "it may have been accepted, but its idempotency key makes another try safe, from some time on",
     ),
-    Row(
-        "repeat",
-        lambda s: s.own.in_doubt and not s.own.given_up,
-        Next.SEND,
-        State.READY,
-        "the same, and that time has no bound",
-    ),
+    Row("repeat", lambda s: s.doubted, Next.SEND, State.READY, "the same, and that time has no bound"),
     Row(
         "ordered later",
         lambda s: s.own.ordered and s.own.later,

@@ -16,6 +16,7 @@ HELD_FOR_IDENTITY = "identity"  # the identifiers of one party contradict each o
 HELD_FOR_VALIDATION = "validation"  # validation said: a person decides
 HELD_FOR_NUMBER = "number"  # longer than the destination takes
 HELD_FOR_SOURCE_ID = "source_id"  # the source's id was another invoice before, which may have arrived
+HELD_FOR_DECISION = "decision"  # a person had another version sent in its place, and that was not done
 OF_THE_DOCUMENT = frozenset({HELD_FOR_IDENTITY, HELD_FOR_VALIDATION, HELD_FOR_NUMBER})
 
 
@@ -37,6 +38,7 @@ class Candidate:
     content: bytes  # UTF-8
     content_sha256: str
     updated_at: datetime | None = None  # when the source changed it: of two contents of one id, the later one counts
+    retrieved_at: datetime | None = None  # when the source gave it to us; what it gave later, it shows now
     day: str | None = None  # the partition in which it came
     barrier: Barrier | None = None  # what stands in the document itself
     delivery_id: UUID | None = None  # its version, where a job goes on with what the ledger has

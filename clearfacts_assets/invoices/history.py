@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from clearfacts_assets.invoices.decisions import Facts, Row, decide
-from clearfacts_assets.invoices.delivery_model import AsSeen, Barrier, DeliveryRecord, Settlement
+from clearfacts_assets.invoices.delivery_model import HELD_FOR_DECISION, AsSeen, Barrier, DeliveryRecord, Settlement
 from clearfacts_assets.invoices.explanations import in_words
 from clearfacts_assets.invoices.lifecycle import (
     MAY_BE_ACCEPTED,
@@ -147,6 +147,14 @@ class History:
         for one in list(self.versions if versions is None else versions):
             if one.ordered is not None and one.state is not State.SENDING:
                 self._put(one, ordered=None, not_before=None)
+                self._ask_again(one)
+
+    def _ask_again(self, lapsed: DeliveryRecord) -> None:
+        """Versions in whose place this one was to be sent wait for a new decision."""
+        because = f"a person had revision {lapsed.revision} sent in its place, which was not done: decide again"
+        for other in self.others(lapsed.id):
+            if other.replaced:
+                self._put(other, replaced=False, held_for=HELD_FOR_DECISION, held_because=because)
 
     def hold(self, delivery_id: UUID, barrier: Barrier | None) -> None:
         """Put something of its own in the version's way, or take it away."""
@@ -259,11 +267,11 @@ class History:
     def order(self, delivery_id: UUID, wish: str, note: str, event: Event, *, instead: bool = False) -> None:
         """A wish to send it, under a new idempotency key; ``instead`` of all others that have not left.
 
-        Raises AnotherVersionIsOpen.
+        Should the order lapse, what stood before it stands again: refused, waived. Raises AnotherVersionIsOpen.
         """
         one = self.version(delivery_id)
         for other in self.others(delivery_id):
-            if other.state in MAY_BE_ACCEPTED:
+            if other.state in MAY_BE_ACCEPTED or (other.in_doubt and not other.given_up and not other.waived):
                 raise AnotherVersionIsOpen(other.revision, other.state)
         for other in self.others(delivery_id):
             if instead and other.state in NOT_LEFT:
@@ -281,8 +289,6 @@ class History:
             in_doubt=False,
             may_repeat=False,
             given_up=False,
-            refused=False,
-            waived=False,
             replaced=False,
             held_for=None,
             held_because=None,
@@ -375,7 +381,7 @@ def _later(settlement: Settlement, now: datetime) -> datetime:
 _EFFECTS: Mapping[Event, Callable[[DeliveryRecord, Settlement, datetime], dict[str, object]]] = {
     Event.ACCEPTED: _accepted,
     Event.FOUND: _accepted,
-    Event.REFUSED: lambda one, said, now: {"refused": True, "ordered": None, "not_before": None},
+    Event.REFUSED: lambda one, said, now: {"refused": True, "waived": False, "ordered": None, "not_before": None},
     Event.NOT_SENT: lambda one, said, now: {"attempts": one.attempts + 1, "not_before": _later(said, now)},
     Event.DENIED: lambda one, said, now: {"not_before": None},
     Event.RELEASED: lambda one, said, now: {"not_before": None},
@@ -383,6 +389,7 @@ _EFFECTS: Mapping[Event, Callable[[DeliveryRecord, Settlement, datetime], dict[s
         "attempts": one.attempts + 1,
         "in_doubt": True,
         "may_repeat": False,
+        "waived": False,
         "not_before": None,
     },
     Event.NOT_FOUND: lambda one, said, now: {
@@ -391,5 +398,11 @@ _EFFECTS: Mapping[Event, Callable[[DeliveryRecord, Settlement, datetime], dict[s
         "not_before": _later(said, now),
     },
     Event.REPEATABLE: lambda one, said, now: {"may_repeat": True, "not_before": _later(said, now)},
-    Event.GIVEN_UP: lambda one, said, now: {"given_up": True, "ordered": None, "not_before": None},
+    Event.GIVEN_UP: lambda one, said, now: {
+        "given_up": True,
+        "ordered": None,
+        "refused": False,
+        "waived": False,
+        "not_before": None,
+    },
 }

@@ -104,9 +104,10 @@ def settle_unknown(
     stays unknown for the next run.
     """
     ledger.park_foreign(destination.name, destination.transport)
-    unanswered = 0  # in a row
-    while found := ledger.unknown(destination.name, UNKNOWN_AT_ONCE):
+    unanswered, asked = 0, set[UUID]()  # unanswered ones in a row
+    while found := [one for one in ledger.unknown(destination.name, UNKNOWN_AT_ONCE) if one.id not in asked]:
         for delivery in found:
+            asked.add(delivery.id)
             answer: Accepted | Unknown | None = None
             if destination.can_look_up:
                 if should_stop() or unanswered >= pace.unknowns_in_a_row:

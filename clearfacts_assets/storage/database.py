@@ -135,7 +135,7 @@ def _persistently(
         try:
             return attempt()
         except DBAPIError as error:
-            passing = collided(error) or (repeatable() and (error.connection_invalidated or _unreachable(error)))
+            passing = collided(error) or (repeatable() and was_lost(error))
             if not passing or time.monotonic() - started + pause > patience:
                 raise
         sleep(pause)
@@ -148,6 +148,11 @@ def collided(error: DBAPIError) -> bool:
     if code is not None:
         return code & 0xFF in SQLITE_BUSY
     return getattr(error.orig, "sqlstate", None) in COLLISIONS
+
+
+def was_lost(error: DBAPIError) -> bool:
+    """Whether the connection was lost, or could not be made: a commit under way may have happened or not."""
+    return error.connection_invalidated or _unreachable(error)
 
 
 def _unreachable(error: DBAPIError) -> bool:

@@ -29,7 +29,7 @@ from clearfacts_assets.invoices.history import Attempt
 from clearfacts_assets.invoices.lifecycle import OVER, Event, State, before
 from clearfacts_assets.invoices.model import InvoiceKey
 from clearfacts_assets.storage.audit import Actor
-from clearfacts_assets.storage.database import commit_to_disk, database_now, read, reading, write
+from clearfacts_assets.storage.database import commit_to_disk, database_now, read, reading, was_lost, write
 from clearfacts_assets.storage.delivery_rows import attempt_row, audit, record_of
 from clearfacts_assets.storage.histories import (
     Raced,
@@ -99,8 +99,10 @@ class SqlDeliveryLedger:
         def work(batch: Batch) -> dict[UUID, DeliveryRecord]:
             for delivery_id, barrier in barriers.items():
                 history, one = batch.of(delivery_id), batch.version(delivery_id)
+                # What a person ordered, or may be there already, is not kept back for its receiver's sake.
+                kept_back = barrier is not None and one.ordered is None and not one.in_doubt
                 released = barrier is None and one.held_for == HELD_FOR_RECEIVER
-                if one.state in before(event) and (barrier is not None or released):
+                if one.state in before(event) and (kept_back or released):
                     history.hold(delivery_id, barrier)
                     history.review(delivery_id, event)
             return {delivery_id: batch.version(delivery_id) for delivery_id in barriers}
@@ -129,12 +131,21 @@ class SqlDeliveryLedger:
             return settled, claimed
 
         try:
-            # A claim is not made again where nobody heard of its commit: it is in doubt.
             return write(self._engine, work, repeatable=not claiming, patience=self._patience)
-        except DBAPIError:
-            if settlements and claiming:
-                self.exchange(settlements, None)
-            raise
+        except DBAPIError as error:
+            if not claiming or claim is None or not was_lost(error):
+                raise
+            # Nobody heard of the commit: settle again, which changes nothing if it happened, and look what is ours.
+            return self.exchange(settlements, None)[0], self._claimed(claim)
+
+    def _claimed(self, claim: Claim) -> list[DeliveryRecord]:
+        """Those of the wished ones that this run has claimed, and has not sent yet."""
+        query = select(_deliveries).where(
+            _deliveries.c.id.in_(claim.delivery_ids),
+            _deliveries.c.state == State.SENDING,
+            _deliveries.c.run_id == claim.run_id,
+        )
+        return read(self._engine, lambda connection: [record_of(row) for row in connection.execute(query).mappings()])
 
     def expire(self, dead_run_ids: Collection[UUID] = ()) -> int:
         def find(connection: Connection) -> list[UUID]:

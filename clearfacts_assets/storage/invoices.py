@@ -207,7 +207,10 @@ class InvoiceRepository:
 
         ``day_of`` says whose day an invoice is that the source changed at a moment.
         """
-        names = ("id", "invoice_id", "content_sha256", "source_updated_at", "decision", "error_message", "delivery_id")
+        names = (
+            *("id", "invoice_id", "content_sha256", "source_updated_at", "created_at"),
+            *("decision", "error_message", "delivery_id"),
+        )
         query = select(*(_rows.c[name] for name in (*names, *HEAD)), _CONTENT_OF.label("content")).where(
             _rows.c.job_id == job_id,
             _rows.c.status == InvoiceStatus.PENDING,
@@ -223,6 +226,7 @@ class InvoiceRepository:
                     content=row.content.encode("utf-8"),
                     content_sha256=row.content_sha256,
                     updated_at=row.source_updated_at,
+                    retrieved_at=row.created_at,
                     day=day_of(row.source_updated_at),
                     barrier=barrier_of(row),
                     delivery_id=row.delivery_id,

@@ -67,7 +67,9 @@ class Takeover:
                 _deliveries.c.destination == self._destination,
                 _deliveries.c.state.in_(before(Event.CLAIMED)),
                 or_(_deliveries.c.not_before.is_(None), _deliveries.c.not_before <= now),
+                # Rows that the job has not registered yet are known by their content.
                 ~exists().where(mine.c.job_id == job_id, mine.c.delivery_id == _deliveries.c.id),
+                ~exists().where(mine.c.job_id == job_id, mine.c.content_sha256 == _deliveries.c.content_sha256),
                 exists().where(mine.c.delivery_id == _deliveries.c.id, mine.c.number.is_not(None)),
             )
             revisions = dict(connection.execute(due.limit(ROWS_AT_ONCE)).tuples().all())

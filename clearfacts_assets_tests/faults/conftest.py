@@ -20,6 +20,8 @@ PLAYED = "played"  # the property by which a test tells what it played
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("faults")
     group.addoption("--seeds", type=int, default=DEFAULT_SEEDS, help="random schedules to run")
+    group.addoption("--worlds", type=int, default=150, help="schedules of people and the world, on a ledger in memory")
+    group.addoption("--first-world", type=int, default=1, help="the first of them")
     group.addoption("--first-seed", type=int, default=1, help="the first of them")
     group.addoption("--faults-json", type=Path, help="write what was played, and which faults struck, to this file")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from clearfacts_assets.health.probes import ZONE
+from clearfacts_assets.invoices.days import ZONE
 from clearfacts_assets.simulator.trade import RECEIVERS
 from clearfacts_assets.storage.tables import Delivery, Job
 from clearfacts_assets_tests.fixtures.pipeline import Pipeline

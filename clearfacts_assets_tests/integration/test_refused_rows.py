@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from clearfacts_assets.invoices.delivery_model import DeliveryResult
 from clearfacts_assets.invoices.model import Decision, Invoice, InvoiceStatus, Money, Party, Report
-from clearfacts_assets.invoices.ports import DeliveryResult
 from clearfacts_assets.storage import audit
 from clearfacts_assets.storage.database import in_words, reading, refuses_a_row, write
 from clearfacts_assets.storage.invoice_rows import bounded_id

@@ -105,25 +105,38 @@ def test_work_that_is_wrong_is_not_tried_again(things: Engine) -> None:
     assert len(tries) == 1
 
 
-def test_lost_connections_are_survived_by_reads_and_repeatable_work_only(
+def test_a_connection_lost_before_the_commit_is_survived_and_at_the_commit_only_by_repeatable_work(
     postgres_server, migrated_template: str
 ) -> None:
     engine = open_engine(postgres_server.fresh(migrated_template))
 
-    def work(connection) -> int:
+    def before_the_commit(connection) -> int:
         tries.append(1)
         if len(tries) == 1:
             connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
         return connection.execute(text("SELECT 1")).scalar_one()
 
     tries: list[int] = []
+    assert write(engine, before_the_commit) == 1
+    assert len(tries) == 2
+
+    def work(connection) -> int:
+        """Its connection is cut by somebody else when all is done but the commit."""
+        tries.append(1)
+        one, backend = connection.execute(text("SELECT 1, pg_backend_pid()")).one()
+        if len(tries) == 1:
+            with engine.connect() as other:
+                other.execute(text("SELECT pg_terminate_backend(:backend, 5000)"), {"backend": backend})
+        return one
+
+    tries = []
     with pytest.raises(DBAPIError):
         write(engine, work)
     tries = []
     assert write(engine, work, repeatable=True) == 1
     assert len(tries) == 2
     tries = []
-    assert read(engine, work) == 1
+    assert read(engine, before_the_commit) == 1
     assert len(tries) == 2
     engine.dispose()
 

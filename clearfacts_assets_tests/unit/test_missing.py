@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearfacts_assets.invoices.automation import window_of
+from clearfacts_assets.invoices.days import window_of
 from clearfacts_assets.invoices.missing import end_of, last_day_owed, missing_days, oldest_by_itself
 
 
