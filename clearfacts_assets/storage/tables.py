@@ -36,7 +36,7 @@ ALERT_STATES = ("pending", "sent", "given_up")
 DOCUMENT_STATUSES = ("found", "missing")
 
 
-def _one_of(column: str, values: Iterable[str]) -> CheckConstraint:
+def one_of(column: str, values: Iterable[str]) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({', '.join(repr(str(value)) for value in values)})", name=column)
 
 
@@ -84,8 +84,8 @@ class Job(Base):
 
     __tablename__ = "jobs"
     __table_args__ = (
-        _one_of("status", JOB_STATUSES),
-        _one_of("job_type", JOB_TYPES),
+        one_of("status", JOB_STATUSES),
+        one_of("job_type", JOB_TYPES),
         Index(None, "status"),
         Index(None, "created_at", "id"),  # pages of the list
         Index(None, "job_type"),
@@ -113,8 +113,8 @@ class InvoiceRow(Base):
 
     __tablename__ = "invoices"
     __table_args__ = (
-        _one_of("status", InvoiceStatus),
-        _one_of("decision", Decision),
+        one_of("status", InvoiceStatus),
+        one_of("decision", Decision),
         UniqueConstraint("job_id", "invoice_id"),
         Index(None, "job_id", "status"),  # a job's counts
         Index(None, "status"),
@@ -183,7 +183,7 @@ class Session(Base):
 
     __tablename__ = "sessions"
     __table_args__ = (
-        _one_of("kind", SESSION_KINDS),
+        one_of("kind", SESSION_KINDS),
         UniqueConstraint("token_hash"),
         Index(None, "user_id"),
         Index(None, "expires_at"),
@@ -253,7 +253,7 @@ class Delivery(Base):
     __tablename__ = "deliveries"
     __table_args__ = (
         UniqueConstraint("key_digest", "revision"),
-        _one_of("state", State),
+        one_of("state", State),
         CheckConstraint("state <> 'sending' OR (run_id IS NOT NULL AND lease_until IS NOT NULL)", name="sending"),
         CheckConstraint("state <> 'delivered' OR delivered_at IS NOT NULL", name="delivered"),
         Index(None, "state", "not_before"),
@@ -312,7 +312,7 @@ class DeliveredDocument(Base):
     """What the destination said last of a delivered document; one that was never asked about has no row."""
 
     __tablename__ = "delivered_documents"
-    __table_args__ = (_one_of("status", DOCUMENT_STATUSES),)
+    __table_args__ = (one_of("status", DOCUMENT_STATUSES),)
 
     delivery_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True)
     document_id: Mapped[str] = mapped_column(Words)  # that was asked for: another one after a resend
@@ -340,7 +340,7 @@ class Alert(Base):
 
     __tablename__ = "alerts"
     __table_args__ = (
-        _one_of("state", ALERT_STATES),
+        one_of("state", ALERT_STATES),
         Index(None, "state", "not_before"),
         Index(None, "created_at"),
     )

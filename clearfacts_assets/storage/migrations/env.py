@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+from clearfacts_assets.storage.chargeback import tables as chargeback_tables
 from clearfacts_assets.storage.tables import Base
 
 connection = context.config.attributes.get("connection")
@@ -12,7 +13,7 @@ if connection is None:
 
 context.configure(
     connection=connection,
-    target_metadata=Base.metadata,
+    target_metadata=Base.metadata if chargeback_tables else None,
     compare_type=True,
     render_as_batch=connection.dialect.name == "sqlite",
 )
