@@ -11,7 +11,7 @@ from clearfacts_assets.money import EXACT, plain
 
 
 class _Sum:
-    """``decimal_sum(amount)``: the exact sum as text, '0' for no rows."""
+    """``decimal_sum(amount)``: the exact sum as text."""
 
     def __init__(self) -> None:
         self._total, self._add = Decimal(0), EXACT.add
@@ -44,12 +44,20 @@ def teach(connection: sqlite3.Connection) -> None:
 
 def sum_of(connection: Connection, column: str) -> str:
     """SQL for the exact sum of a column, 0 for no rows."""
-    return f"COALESCE(sum({column}), 0)" if connection.dialect.name == "postgresql" else f"decimal_sum({column})"
+    return (
+        f"COALESCE(sum({column}), 0)"
+        if connection.dialect.name == "postgresql"
+        else f"COALESCE(decimal_sum({column}), '0')"
+    )
 
 
 def less_of(connection: Connection, column: str) -> str:
     """SQL for the negative of the exact sum of a column, 0 for no rows."""
-    return f"-COALESCE(sum({column}), 0)" if connection.dialect.name == "postgresql" else f"decimal_less({column})"
+    return (
+        f"-COALESCE(sum({column}), 0)"
+        if connection.dialect.name == "postgresql"
+        else f"COALESCE(decimal_less({column}), '0')"
+    )
 
 
 def negative_of(connection: Connection, column: str) -> str:

@@ -91,13 +91,8 @@ def text_of(path: Path, seen: Survey) -> Iterator[io.TextIOBase]:
     where the bytes are not those that were surveyed."""
     with _Hashed(path) as raw:
         buffered = io.BufferedReader(raw, BLOCK)
-        stream = gzip.GzipFile(fileobj=buffered) if seen.packed else buffered
-        try:
-            yield io.TextIOWrapper(stream, seen.encoding, newline="")
-        except UnicodeError as error:
-            raise refused(path, "encoding", f"its bytes are neither UTF-8 nor {seen.encoding}: {error}") from None
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise _broken(path, error) from None
+        with _readable(path, seen):
+            yield io.TextIOWrapper(_unpacked(buffered, seen), seen.encoding, newline="")
         while buffered.read(BLOCK):
             pass
         if raw.digest.hexdigest() != seen.sha256:
@@ -107,8 +102,22 @@ def text_of(path: Path, seen: Survey) -> Iterator[io.TextIOBase]:
 @contextmanager
 def head_of(path: Path, seen: Survey) -> Iterator[io.TextIOBase]:
     """The text again, only to look at how it begins."""
-    with path.open("rb") as file:
-        yield io.TextIOWrapper(gzip.GzipFile(fileobj=file) if seen.packed else file, seen.encoding, newline="")
+    with path.open("rb") as file, _readable(path, seen):
+        yield io.TextIOWrapper(_unpacked(file, seen), seen.encoding, newline="")
+
+
+def _unpacked(file: io.BufferedReader, seen: Survey) -> io.BufferedReader:
+    return io.BufferedReader(gzip.GzipFile(fileobj=file), BLOCK) if seen.packed else file
+
+
+@contextmanager
+def _readable(path: Path, seen: Survey) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeError as error:
+        raise refused(path, "encoding", f"its bytes are neither UTF-8 nor {seen.encoding}: {error}") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise _broken(path, error) from None
 
 
 def _blocks(path: Path, stream: io.BufferedIOBase) -> Iterator[bytes]:

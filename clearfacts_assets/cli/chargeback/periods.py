@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -163,7 +164,7 @@ def _as_result(record: Any) -> dict[str, Any]:
     return {"period": told_of.pop("name"), **told_of}
 
 
-def _sources() -> list[dict[str, Any]]:
+def _sources() -> Sequence[dict[str, Any]]:
     from clearfacts_assets.storage.chargeback.registry import RegistryRepository
 
     return RegistryRepository(ledger()).sources()
