@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from decimal import Decimal
 
 from sqlalchemy import Connection
@@ -24,11 +25,25 @@ class _Sum:
         return plain(self._total)
 
 
-class _Less(_Sum):
-    """``decimal_less(amount)``: the negative of the sum."""
+class _Sums:
+    """``decimal_sums(a, b, ...)``: the exact sum of each, with blanks between. One call a row instead of one a sum."""
+
+    def __init__(self) -> None:
+        self._totals: list[Decimal] = []
+
+    def step(self, *amounts: str | None) -> None:
+        add, seen = EXACT.add, dict[str | None, Decimal]()
+        totals = self._totals or [Decimal(0)] * len(amounts)
+        for place, amount in enumerate(amounts):
+            if amount is not None:
+                number = seen.get(amount)
+                if number is None:  # often one amount stands there several times
+                    number = seen[amount] = Decimal(amount)
+                totals[place] = add(totals[place], number)
+        self._totals = totals
 
     def finalize(self) -> str:
-        return plain(EXACT.minus(self._total))
+        return " ".join(map(plain, self._totals))
 
 
 def _negative(amount: str | None) -> str | None:
@@ -38,7 +53,7 @@ def _negative(amount: str | None) -> str | None:
 def teach(connection: sqlite3.Connection) -> None:
     """Give a SQLite connection the functions."""
     connection.create_aggregate("decimal_sum", 1, _Sum)  # type: ignore[arg-type]
-    connection.create_aggregate("decimal_less", 1, _Less)  # type: ignore[arg-type]
+    connection.create_aggregate("decimal_sums", -1, _Sums)  # type: ignore[arg-type]
     connection.create_function("decimal_negative", 1, _negative, deterministic=True)
 
 
@@ -51,15 +66,13 @@ def sum_of(connection: Connection, column: str) -> str:
     )
 
 
-def less_of(connection: Connection, column: str) -> str:
-    """SQL for the negative of the exact sum of a column, 0 for no rows."""
-    return (
-        f"-COALESCE(sum({column}), 0)"
-        if connection.dialect.name == "postgresql"
-        else f"COALESCE(decimal_less({column}), '0')"
-    )
-
-
 def negative_of(connection: Connection, column: str) -> str:
     """SQL for the negative of one amount."""
     return f"-{column}" if connection.dialect.name == "postgresql" else f"decimal_negative({column})"
+
+
+def sums_of(connection: Connection, columns: Sequence[str]) -> str:
+    """SQL for the exact sums of several columns, as one text with blanks between."""
+    if connection.dialect.name == "postgresql":
+        return " || ' ' || ".join(f"COALESCE(sum({column}), 0)" for column in columns)
+    return f"decimal_sums({', '.join(columns)})"

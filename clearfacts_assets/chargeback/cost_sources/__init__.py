@@ -9,7 +9,7 @@ from clearfacts_assets.chargeback.cost_sources.focus_parquet import FocusParquet
 from clearfacts_assets.chargeback.cost_sources.opening import digest_of, refused
 from clearfacts_assets.chargeback.ports import CostSource, Export, Limits
 
-__all__ = ["SOURCES", "digest_of", "open_export"]
+__all__ = ["SOURCES", "digest_of", "open_export", "refused"]
 
 # The first that recognises a file reads it.
 SOURCES: dict[str, CostSource] = {

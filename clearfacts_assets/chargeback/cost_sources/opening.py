@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from clearfacts_assets.chargeback.model import FileRefused, Refusal
 from clearfacts_assets.chargeback.ports import SMALL_BYTES, Limits
@@ -106,8 +107,9 @@ def head_of(path: Path, seen: Survey) -> Iterator[io.TextIOBase]:
         yield io.TextIOWrapper(_unpacked(file, seen), seen.encoding, newline="")
 
 
-def _unpacked(file: io.BufferedReader, seen: Survey) -> io.BufferedReader:
-    return io.BufferedReader(gzip.GzipFile(fileobj=file), BLOCK) if seen.packed else file
+def _unpacked(file: Any, seen: Survey) -> io.BufferedReader:
+    unpacked: io.BufferedReader = io.BufferedReader(gzip.GzipFile(fileobj=file), BLOCK) if seen.packed else file
+    return unpacked
 
 
 @contextmanager

@@ -6,18 +6,19 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from decimal import Decimal
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Protocol
 
 from clearfacts_assets.chargeback.cells import moment_of, text_of
-from clearfacts_assets.chargeback.cost_sources import digest_of, open_export
+from clearfacts_assets.chargeback.cost_sources import digest_of, open_export, refused
 from clearfacts_assets.chargeback.focus import Dataset
 from clearfacts_assets.chargeback.ingest.rows import STAGED, RowReader, Taken
 from clearfacts_assets.chargeback.ingest.rules import ReadingRules
 from clearfacts_assets.chargeback.ports import Batch, Delivery, Limits, Opened, Outcome
-from clearfacts_assets.money import EXACT, exact_sum, parse_amount, plain
+from clearfacts_assets.money import EXACT, BadAmount, exact_sum, parse_amount, plain
 
 _KEY = ("period", "account", "invoice_id", "issuer", "currency")
 _key_of, _BILLED = itemgetter(*(STAGED.index(name) for name in _KEY)), STAGED.index("billed")
@@ -69,12 +70,13 @@ def ingest(
         if known is not None:
             return known
     with ledger.staging() as staging:
-        rows = refused = 0
+        rows, unbilled, notes = 0, 0, list[str]()
         for path in files:
             export = open_export(path, limits)
             file = staging.begin(export.opened)
             if export.opened.dataset is not Dataset.COST_AND_USAGE:
-                _keep(staging, file, export.opened, export.batches())
+                kept = _keep(staging, file, export.opened, export.batches())
+                notes.append(f"{path.name}: {kept} records of {export.opened.dataset} are kept, and not billed")
                 continue
             reader, totals = RowReader(export.opened, rules), _TieOut()
             for batch in export.batches():
@@ -84,10 +86,12 @@ def ingest(
                 if progress is not None:
                     progress(path.name, file.rows)
             file.tie_out = totals.result()
-            rows, refused = rows + file.rows, refused + file.refused
-        if delivery.strict and refused:
-            return ledger.stopped(staging, f"{refused} rows are refused, and --strict imports all or nothing")
-        return ledger.apply(staging, delivery, content, rules.digest())
+            rows, unbilled = rows + file.rows, unbilled + file.refused
+        if delivery.strict and unbilled:
+            return ledger.stopped(staging, f"{unbilled} rows are refused, and --strict imports all or nothing")
+        if not rows and not unbilled and not notes:
+            return ledger.stopped(staging, "there is no row in it")
+        return replace(ledger.apply(staging, delivery, content, rules.digest()), notes=tuple(notes))
 
 
 def content_digest(digests: Sequence[str]) -> str:
@@ -95,13 +99,15 @@ def content_digest(digests: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
 
 
-def _keep(staging: Staging, file: StagedFile, opened: Opened, batches: Any) -> None:
-    """A data set that is not billed: its records are kept, and what its invoices add up to."""
-    totals = _TieOut()
+def _keep(staging: Staging, file: StagedFile, opened: Opened, batches: Any) -> int:
+    """A data set that is not billed: its records are kept, and what its invoices add up to. Returns how many."""
+    totals, records = _TieOut(), 0
     for batch in batches:
+        records += len(batch.rows)
         totals.add_invoices(opened, batch)
         staging.add(file, batch, Taken(refusals=list(batch.refusals)))
     file.tie_out = totals.result()
+    return records
 
 
 class _TieOut:
@@ -129,7 +135,11 @@ class _TieOut:
             period = moment_of(said.get("BillingPeriodStart", ""))[:7]
             names = ("BillingAccountId", "InvoiceId", "InvoiceIssuerName", "BillingCurrency")
             key = (period, *(said.get(name, "") for name in names))
-            self._sums[key] = EXACT.add(self._sums[key], Decimal(parse_amount(said.get("BilledCost") or "0", key[4])))
+            try:
+                billed = parse_amount(said.get("BilledCost") or "0", key[4])
+            except BadAmount as error:
+                raise refused(opened.path, error.code, f"BilledCost {said['BilledCost']!r}: {error}") from None
+            self._sums[key] = EXACT.add(self._sums[key], Decimal(billed))
             self._rows[key] += 1
 
     def result(self) -> list[dict[str, Any]]:

@@ -63,7 +63,7 @@ def ingest(
     else:
         _print(outcome, named, dry_run)
     failed = not outcome.applied and not (dry_run and outcome.differences)
-    if failed or not outcome.rows or (outcome.refused and fail_on_refusals):
+    if failed or not (outcome.rows or outcome.notes) or (outcome.refused and fail_on_refusals):
         raise typer.Exit(1)
 
 
@@ -183,6 +183,7 @@ def _as_result(outcome: Outcome, source: str) -> dict[str, Any]:
         "rows": outcome.rows,
         "refused": outcome.refused,
         "why": outcome.why,
+        "notes": list(outcome.notes),
         "difference": {one.period: as_result(one) for one in outcome.differences},
         "refusals": [one.as_result() for one in outcome.refusals],
     }
@@ -205,6 +206,8 @@ def _print(outcome: Outcome, source: str, dry_run: bool) -> None:
             [(one.file, one.line, one.code, one.message) for one in outcome.refusals[:20]],
             right=("line",),
         )
+    for note in outcome.notes:
+        say(note)
     if outcome.unchanged:
         say(f"These files are what was imported last (import {outcome.import_id}): nothing changes.")
     elif outcome.applied:

@@ -159,7 +159,8 @@ def _changes(connection: Connection, scope: Scope) -> Mapping[str, Change]:
 
     new_rows = staged.replace("s WHERE s.", "c WHERE c.")
     after = sums(f"{new_rows} AND c.charge_id IS NULL AND c.seq NOT IN ({paired.format(column='seq')})")
-    equal = sums(f"{new_rows} AND c.charge_id IS NOT NULL")
+    there = connection.execute(sql("SELECT 1 FROM present LIMIT 1")).first()
+    equal = sums(f"{new_rows} AND c.charge_id IS NOT NULL") if there else {}
     changes = {
         "equal": Change(_rows(equal), _money(equal), _money(equal)),
         "new": Change(_rows(after), {}, _money(after)),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, select, text
 
 from clearfacts_assets.chargeback.lifecycle import State
 from clearfacts_assets.chargeback.model import month_after
+from clearfacts_assets.money import EXACT, plain
 from clearfacts_assets.storage.chargeback.statements import sql
 from clearfacts_assets.storage.chargeback.tables import Period
-from clearfacts_assets.storage.exact import less_of, sum_of
+from clearfacts_assets.storage.exact import sum_of
 
 _LOCK = 0xC4A_26EB  # PostgreSQL's advisory lock: one writer of the ledger
 _GROUPED = "period, source, currency, service, account, invoice_id, issuer, kind, attribution, status, flags"
@@ -49,24 +51,36 @@ def next_open(connection: Connection, period: str, now: datetime) -> str:
 
 def count_in(connection: Connection, where: str, **values: object) -> None:
     """Add the charges that the condition finds to the totals."""
-    _count(connection, sum_of, "count(*)", where, values)
+    _count(connection, 1, where, values)
 
 
 def count_out(connection: Connection, where: str, **values: object) -> None:
     """Take the charges that the condition finds out of the totals, before they are withdrawn or stand elsewhere."""
-    _count(connection, less_of, "-count(*)", where, values)
+    _count(connection, -1, where, values)
 
 
-def _count(connection: Connection, summed, rows: str, where: str, values: dict[str, object]) -> None:  # type: ignore[no-untyped-def]
-    sums = ", ".join(summed(connection, f'"{name}"') for name in _SUMMED)
+def _count(connection: Connection, sign: int, where: str, values: dict[str, object]) -> None:
     named = ", ".join(f'"{name}"' for name in _SUMMED)
-    connection.execute(
-        sql(
-            f"INSERT INTO charge_totals ({_GROUPED}, rows, {named}) "  # noqa: S608
-            f"SELECT {_GROUPED}, {rows}, {sums} FROM charges WHERE {where} GROUP BY {_GROUPED}"
-        ),
-        values,
-    )
+    selected = f"SELECT {_GROUPED}, {sign} * count(*)"
+    behind = f"FROM charges WHERE {where} GROUP BY {_GROUPED}"
+    if connection.dialect.name == "postgresql":
+        sums = ", ".join(f'{sign} * COALESCE(sum("{name}"), 0)' for name in _SUMMED)
+        connection.execute(
+            sql(f"INSERT INTO charge_totals ({_GROUPED}, rows, {named}) {selected}, {sums} {behind}"), values
+        )
+        return
+    columns = (*_GROUPED.split(", "), "rows", *_SUMMED)
+    rows = [
+        dict(zip(columns, (*row[:-1], *(_signed(one, sign) for one in row[-1].split())), strict=True))
+        for row in connection.execute(sql(f"{selected}, decimal_sums({named}) {behind}"), values)
+    ]
+    if rows:
+        marks = ", ".join(f":{name}" for name in columns)
+        connection.execute(text(f"INSERT INTO charge_totals ({_GROUPED}, rows, {named}) VALUES ({marks})"), rows)  # noqa: S608
+
+
+def _signed(amount: str, sign: int) -> str:
+    return amount if sign > 0 else plain(EXACT.minus(Decimal(amount)))
 
 
 def put_together(connection: Connection, period: str) -> None:

@@ -20,7 +20,6 @@ from clearfacts_assets.storage.chargeback.ledger import begin_period, only_write
 from clearfacts_assets.storage.chargeback.statements import sql
 from clearfacts_assets.storage.chargeback.tables import Period, PeriodEvent
 from clearfacts_assets.storage.database import commit_to_disk, reading
-from clearfacts_assets.storage.exact import sum_of
 
 FIRST = "0" * 64  # what the first finalized period has in place of a hash before it
 _BATCH = 5000
@@ -75,6 +74,7 @@ class Totals:
     by_fund: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     by_service: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     flags: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    counts: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int), repr=False)  # of each group
 
     @property
     def discount(self) -> Decimal:
@@ -85,6 +85,8 @@ class Totals:
         told: dict[str, Any] = {}
         for name in self.__dataclass_fields__:
             value = getattr(self, name)
+            if name == "counts":
+                continue
             if isinstance(value, dict):
                 value = {key: plain(one) if isinstance(one, Decimal) else one for key, one in sorted(value.items())}
             told[name] = plain(value) if isinstance(value, Decimal) else value
@@ -209,27 +211,38 @@ class PeriodRepository:
 
 def totals_of(connection: Connection, period: str) -> dict[str, Totals]:
     """The same, in the caller's transaction."""
-    sums = ", ".join(sum_of(connection, f't."{name}"') for name in ("list", "listed", "billed", "effective", "amount"))
+    # Added here: on SQLite a sum in the database calls back for every row, which costs more.
     found = connection.execute(
         sql(
-            f"SELECT t.currency, t.source, t.service, t.status, t.flags, a.pi_email, a.project_id, a.fund_org, "  # noqa: S608
-            f"sum(t.rows), {sums} FROM charge_totals t JOIN cost_attributions a ON a.digest = t.attribution "
-            "WHERE t.period = :period "
-            "GROUP BY t.currency, t.source, t.service, t.status, t.flags, a.pi_email, a.project_id, a.fund_org"
+            "SELECT currency, source, service, status, flags, attribution, rows, listed, billed, effective, amount "
+            "FROM charge_totals WHERE period = :period"
         ),
         {"period": period},
-    )
+    ).all()
+    payers = {
+        bytes(row.digest): (row.pi_email, row.project_id, row.fund_org)
+        for row in connection.execute(
+            sql(
+                "SELECT digest, pi_email, project_id, fund_org FROM cost_attributions WHERE digest IN "
+                "(SELECT attribution FROM charge_totals WHERE period = :period)"
+            ),
+            {"period": period},
+        )
+    }
     totals: dict[str, Totals] = defaultdict(Totals)
-    for currency, *row in found:
-        if row[7]:
-            _add(totals[currency], row[:7], int(row[7]), [Decimal(one) for one in row[8:]])
-    return dict(sorted(totals.items()))
+    for currency, source, service, status, flags, payer, rows, *sums in found:
+        who = (source, service, status, flags, *payers[bytes(payer)])
+        _add(totals[currency], who, rows, [Decimal(one) for one in sums])
+    return {currency: _without_nothing(one) for currency, one in sorted(totals.items()) if one.charges}
+
+
+_GROUPS = ("by_source", "by_service", "by_pi", "by_project", "by_fund")
 
 
 def _add(to: Totals, who: Sequence[str], rows: int, sums: Sequence[Decimal]) -> None:
     """``who``: source, service, status, flags, investigator, project, fund."""
     source, service, status, flags, pi_email, project, fund = who
-    _, listed, billed, effective, amount = sums
+    listed, billed, effective, amount = sums
     add = EXACT.add
     to.charges += rows
     for code in flags.split():
@@ -245,13 +258,23 @@ def _add(to: Totals, who: Sequence[str], rows: int, sums: Sequence[Decimal]) -> 
         to.not_billed = add(to.not_billed, amount)
     if status in DUE:
         to.due = add(to.due, amount)
-    to.by_source[source] = add(to.by_source[source], amount)
-    to.by_service[service] = add(to.by_service[service], amount)
-    for groups, name in ((to.by_pi, pi_email), (to.by_project, project), (to.by_fund, fund)):
+    named = (source, service, pi_email, project, fund)
+    for group, name in zip(_GROUPS, named, strict=True):
         if name:
+            groups = getattr(to, group)
             groups[name] = add(groups[name], amount)
+            to.counts[group, name] += rows
     if not pi_email:
         to.unattributed = add(to.unattributed, amount)
+
+
+def _without_nothing(one: Totals) -> Totals:
+    """Without those of whom nothing is left: what was added and taken out again."""
+    for (group, name), rows in one.counts.items():
+        if not rows:
+            getattr(one, group).pop(name, None)
+    one.flags = {code: rows for code, rows in one.flags.items() if rows}
+    return one
 
 
 def _seal(connection: Connection, period: str, now: datetime) -> dict[str, Any]:
