@@ -1,4 +1,4 @@
-"""Public bug reports of other tools, as small inputs with the right value. Those of rates, journals and mails are later."""
+"""Public bug reports of other tools, as small inputs with the right value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deliveries against the ledger: atomic, repeatable, late rows posted later, and finalized periods that nobody bends."""
+"""Deliveries against the ledger: atomic, repeatable, late rows posted later, and finalized periods nobody bends."""
 
 from __future__ import annotations
 

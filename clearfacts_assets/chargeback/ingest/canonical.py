@@ -21,6 +21,8 @@ from clearfacts_assets.money import BadAmount, is_plain, parse_amount
 DIGEST = 16  # bytes
 REMEMBERED = 4096  # readings that one column keeps
 LONGEST_TEXT = 1000  # characters of a text that a charge keeps whole; the file's record keeps all of it
+# Columns that an exported refusal has more than its file: a mended row is what it would have been.
+SAID_OF_REFUSALS = ("refused_line", "refused_column", "refused_code", "refused_reason")
 NO_MOMENT = "?"  # before what stands where a moment should
 _UNIT, _RECORD = "\x1f", "\x1e"
 
@@ -116,7 +118,8 @@ class Canonical:
     ) -> None:
         """``besides`` is what decides about the rows beside the file, and is part of their identity."""
         self._besides = besides
-        self._order = sorted(range(len(columns)), key=lambda index: columns[index])
+        kept = [index for index, name in enumerate(columns) if name not in SAID_OF_REFUSALS]
+        self._order = sorted(kept, key=lambda index: columns[index])
         self._columns = [Column(columns[index], decimal_comma=decimal_comma) for index in self._order]
         self._wanted = wanted
         self._missing = [name for name in wanted if name not in columns]

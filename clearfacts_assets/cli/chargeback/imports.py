@@ -16,7 +16,6 @@ app = typer.Typer(help="Imports: one line a delivery.")
 refusals = typer.Typer(help="Rows that were refused: write them to a file, mend it, import it alone.")
 
 Id = Annotated[int, typer.Argument(help="the import's number")]
-ADDED = ("refused_line", "refused_column", "refused_code", "refused_reason")
 
 
 @app.command("list")
@@ -103,6 +102,7 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write the refused rows with their original header, and four columns that say why."""
+    from clearfacts_assets.chargeback.ingest.canonical import SAID_OF_REFUSALS
     from clearfacts_assets.storage.chargeback.imports import ImportRepository
 
     with told():
@@ -115,7 +115,7 @@ def export(
             if len(cells) != len(header):
                 continue
             if list(header) != written:
-                writer.writerow([*header, *ADDED])
+                writer.writerow([*header, *SAID_OF_REFUSALS])
                 written = list(header)
             writer.writerow([*cells, one.line, one.column, one.code, one.message])
             rows += 1
