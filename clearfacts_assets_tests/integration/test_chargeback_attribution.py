@@ -162,3 +162,23 @@ def test_a_month_far_above_those_before_is_flagged(books: Books) -> None:
     assert books.total("2025-04").due == 0
     assert flag_anomalies(books.engine, "2025-04", 3) == 0
     books.counted("2025-04")
+
+
+def test_a_new_tag_mapping_is_read_when_the_export_comes_again(books: Books) -> None:
+    tags = json.dumps({"owner": ADA["pi_email"], **{name: ADA[name] for name in ("project_id", "fund_org")}})
+    books.put(row(Tags=tags))
+    assert books.charges()[0]["status"] == "flagged"
+    mapping = {"pi_email": "owner", "project_id": "project_id", "fund_org": "fund_org"}
+    (difference,) = books.put(row(Tags=tags), mapping=mapping).differences
+    assert difference.changes["retagged"].rows == 1
+    assert (books.charges()[0]["status"], set(books.total().by_pi)) == ("clear", {ADA["pi_email"]})
+    books.counted()
+
+
+def test_new_patterns_are_asked_again_of_charges_that_are_there(books: Books) -> None:
+    books.put(row(ResourceId="test-vm"), row())
+    pattern = FlagPattern("test", re.compile("^test-"))
+    assert attribute_again(books.engine, AttributionRules(), [pattern]) == 1
+    assert [one["flags"] for one in books.charges()] == [["pattern_match"], []]
+    assert attribute_again(books.engine, AttributionRules()) == 1
+    assert books.total().flagged == 0

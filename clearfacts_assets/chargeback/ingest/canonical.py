@@ -9,9 +9,10 @@ Rows are read a batch at a time and column by column, because most of what stand
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import repeat
 
 from clearfacts_assets.chargeback.attribution.tags import read_tags
 from clearfacts_assets.chargeback.cells import BadCell, moment_of, period_start_of, text_of
@@ -24,7 +25,7 @@ LONGEST_TEXT = 1000  # characters of a text that a charge keeps whole; the file'
 # Columns that an exported refusal has more than its file: a mended row is what it would have been.
 SAID_OF_REFUSALS = ("refused_line", "refused_column", "refused_code", "refused_reason")
 NO_MOMENT = "?"  # before what stands where a moment should
-_UNIT, _RECORD = "\x1f", "\x1e"
+_UNIT, RECORD = "\x1f", "\x1e"
 
 
 def digest(text: str) -> bytes:
@@ -55,7 +56,7 @@ class Column:
     """One column: the normal forms of its cells, and how they stand in what is hashed."""
 
     def __init__(self, name: str, *, decimal_comma: bool) -> None:
-        self.name, self._prefix = name, f"{name}{_UNIT}"
+        self.name, self.prefix = name, f"{name}{_UNIT}"
         self._number, self._comma = name in NUMBERS, decimal_comma
         self._values = _Values(name, self._amount if self._number else _reader_of(name))
 
@@ -66,15 +67,16 @@ class Column:
             return [cell if is_plain(cell) else values[cell] for cell in cells]
         return list(map(values.__getitem__, cells))
 
+    def normal(self, values: list[str]) -> list[str]:
+        """Without zeros that say nothing."""
+        if not self._number:
+            return values
+        return [one.rstrip("0").rstrip(".") if "." in one else one for one in values]
+
     def tagged(self, values: Sequence[str]) -> list[str]:
         """Name, unit separator, value, record separator; empty where a cell says nothing."""
-        prefix = self._prefix
-        if self._number:
-            return [
-                f"{prefix}{one.rstrip('0').rstrip('.') if '.' in one else one}{_RECORD}" if one else ""
-                for one in values
-            ]
-        return [f"{prefix}{one}{_RECORD}" if one else "" for one in values]
+        prefix = self.prefix
+        return [f"{prefix}{one}{RECORD}" if one else "" for one in values]
 
     def _amount(self, cell: str) -> str:
         text = text_of(cell)
@@ -126,17 +128,15 @@ class Canonical:
 
     def read(self, rows: Sequence[Sequence[str]]) -> Table:
         """Raises BadCell for the first cell of the first bad column; the other rows have to be read without it."""
-        cells = list(zip(*rows, strict=True))
-        parts: list[list[str]] = [[self._besides] * len(rows)] if self._besides else []
+        hashed = _Hashed(len(rows), self._besides)
         values: dict[str, list[str]] = {name: [""] * len(rows) for name in self._missing}
+        cells = list(zip(*rows, strict=True))
         for index, column in zip(self._order, self._columns, strict=True):
             of_rows = self._of_column(column, cells[index])
             if column.name in self._wanted:
                 values[column.name] = of_rows
-            tagged = _all_alike(column, of_rows) or column.tagged(of_rows)
-            if tagged[0] or any(tagged):
-                parts.append(tagged)
-        return Table(_digests(parts, len(rows)), values)
+            hashed.add(column, of_rows)
+        return Table(hashed.digests(), values)
 
     def _of_column(self, column: Column, cells: tuple[str, ...]) -> list[str]:
         first = cells[0]
@@ -145,17 +145,28 @@ class Canonical:
         return column.values(cells)
 
 
-def _all_alike(column: Column, values: list[str]) -> list[str] | None:
-    if values[0] is values[-1] and values.count(values[0]) == len(values):
-        return column.tagged(values[:1]) * len(values)
-    return None
+class _Hashed:
+    """What is hashed of each row: column by column, the name, a separator, the value and another separator, nothing for
+    cells that say nothing. What is the same in all rows is put together once."""
 
+    def __init__(self, rows: int, besides: str) -> None:
+        self._rows, self._constant = rows, besides
+        self._parts: list[Iterable[str]] = []
 
-def _digests(parts: list[list[str]], rows: int) -> list[bytes]:
-    if not parts:
-        return [digest("")] * rows
-    join = "".join
-    return [
-        blake2b(join(row).encode("utf-8", "surrogatepass"), digest_size=DIGEST).digest()
-        for row in zip(*parts, strict=True)
-    ]
+    def add(self, column: Column, values: list[str]) -> None:
+        first = values[0]
+        if first is values[-1] and values.count(first) == self._rows:
+            self._constant += column.tagged(column.normal(values[:1]))[0]
+        elif "" in values:
+            self._parts += [repeat(self._constant, self._rows), column.tagged(column.normal(values))]
+            self._constant = ""
+        else:
+            self._parts += [repeat(f"{self._constant}{column.prefix}", self._rows), column.normal(values)]
+            self._constant = RECORD
+
+    def digests(self) -> list[bytes]:
+        join = "".join
+        return [
+            blake2b(join(row).encode("utf-8", "surrogatepass"), digest_size=DIGEST).digest()
+            for row in zip(*self._parts, repeat(self._constant, self._rows), strict=True)
+        ]

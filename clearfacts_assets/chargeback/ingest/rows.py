@@ -45,6 +45,7 @@ STAGED = (
     *["billed", "effective", "contracted", "list", "period", "currency", "listed", "amount"],
     *["tag_set", "read_attribution", "attribution", "read_flags", "flags", "status"],
 )
+_CLASS = STAGED.index("charge_class")
 LONGEST_KEPT_RECORD = 2**16
 
 
@@ -55,6 +56,7 @@ class Taken:
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     seen: Seen = field(default_factory=Seen)
+    corrections: bool = False  # whether a row may correct an earlier charge
 
 
 class RowReader:
@@ -89,6 +91,7 @@ class RowReader:
                 taken.rows = list(self._staged(batch.rows, numbers, batch.lines))
             except BadCell:
                 self._one_by_one(batch, taken)
+        taken.corrections = any(row[_CLASS] for row in taken.rows) if "ChargeClass" in self._place else False
         return taken
 
     def _one_by_one(self, batch: Batch, taken: Taken) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from clearfacts_assets.chargeback.model import Status
 from clearfacts_assets.cli.chargeback.choosing import Filter, Ids, InSource, OfFund, OfPi, OfProject, WithFlag, chosen
-from clearfacts_assets.cli.chargeback.shared import AsJson, By, MaybePeriod, ledger, now, told, who
+from clearfacts_assets.cli.chargeback.shared import AsJson, By, MaybePeriod, attribute_again, ledger, now, told, who
 from clearfacts_assets.cli.console import fail, print_json, print_more, print_table, say
 
 if TYPE_CHECKING:
@@ -130,6 +130,17 @@ def undo(ids: Ids = None, note: Note = "", actor: By = None, as_json: AsJson = F
     from clearfacts_assets.chargeback.attribution.review import Verdict
 
     _decide(Verdict.UNDO, _which(None, ids, None, None, None, None, None, None, False), note, actor, as_json)
+
+
+@app.command()
+def again(period: MaybePeriod = None, as_json: AsJson = False) -> None:
+    """Attribute and flag by today's settings and registry what no person has decided, and no period has sealed."""
+    with told():
+        moved = attribute_again(ledger(), period)
+    if as_json:
+        print_json({"charges_changed": moved})
+    else:
+        say(f"{moved} charges stand elsewhere now.")
 
 
 def _which(

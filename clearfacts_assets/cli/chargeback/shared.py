@@ -73,8 +73,8 @@ def flag_patterns() -> tuple[FlagPattern, ...]:
     return tuple(FlagPattern(one, re.compile(one)) for one in load().chargeback.flag_patterns)
 
 
-def attribute_again(engine: Engine) -> int:
-    """After the registry changed: who pays, asked again in every period that is not finalized."""
+def attribute_again(engine: Engine, period: str | None = None) -> int:
+    """After the registry or the settings changed: who pays, asked again in every period that is not finalized."""
     from clearfacts_assets.storage.chargeback.attributing import attribute_again
 
-    return attribute_again(engine, attribution_rules())
+    return attribute_again(engine, attribution_rules(), flag_patterns(), period)

@@ -16,7 +16,7 @@ from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Difference, K
 from clearfacts_assets.chargeback.ports import Delivery, Outcome
 from clearfacts_assets.money import plain
 from clearfacts_assets.storage.chargeback.carrying import carry_decisions
-from clearfacts_assets.storage.chargeback.difference import Scope, accounts_of, beyond, compare, number_occurrences
+from clearfacts_assets.storage.chargeback.difference import Scope, beyond, compare, number_occurrences
 from clearfacts_assets.storage.chargeback.ledger import (
     begin_period,
     count_in,
@@ -118,6 +118,10 @@ class _Application:
             scopes.append(Scope(period, posted, state, delivery.source, mode))
         return scopes
 
+    def _accounts(self, period: str) -> list[str]:
+        said = (one for file in self.staging.files for one in file.tie_out)
+        return sorted({one["account"] for one in said if one["period"] == period})
+
     def _record(self, scopes: Sequence[Scope]) -> None:
         """The import, its files with their records, refusals, tag sets and attributions."""
         connection, delivery, files = self.connection, self.delivery, self.staging.files
@@ -132,7 +136,7 @@ class _Application:
             "rows": sum(one.rows for one in files),
             "refused": sum(one.refused for one in files),
             "difference": {},
-            "scopes": [[one.period, account] for one in scopes for account in accounts_of(connection, one.period)],
+            "scopes": [[one.period, account] for one in scopes for account in self._accounts(one.period)],
         }
         self.import_id = connection.execute(insert(CostImport).values(values).returning(CostImport.id)).scalar_one()
         connection.execute(sql("CREATE TEMPORARY TABLE staged_files (number integer PRIMARY KEY, id integer)"))
@@ -156,6 +160,9 @@ class _Application:
             connection.execute(
                 sql("INSERT INTO staged_files VALUES (:number, :id)"), {"number": file.number, "id": id_}
             )
+        for period, account in values["scopes"]:
+            told_of = {"period": period, "account": account}
+            connection.execute(sql("INSERT INTO staged_accounts VALUES (:period, :account)"), told_of)
         named = ", ".join(ATTRIBUTION_FIELDS)
         for statement in (
             "INSERT INTO cost_row_chunks (import_file, first_row, rows, data) SELECT f.id, c.first_row, c.rows, c.data "
@@ -174,7 +181,8 @@ class _Application:
     def _post(self, scope: Scope) -> None:
         """The difference of one period becomes charges, withdrawals and reversals."""
         suspect_duplicates(self.connection, scope)
-        link_corrections(self.connection, scope)
+        if self.staging.corrections:
+            link_corrections(self.connection, scope)
         if scope.mode is Mode.SNAPSHOT:
             self._withdraw(scope)
             if scope.late:

@@ -5,6 +5,7 @@ What a person has decided stays as it was decided.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -12,6 +13,7 @@ from sqlalchemy import Connection, Engine
 from clearfacts_assets.chargeback.attribution.mapping import AttributionRules, flags_of
 from clearfacts_assets.chargeback.attribution.registry import Registry
 from clearfacts_assets.chargeback.ingest.payers import attribution_digest
+from clearfacts_assets.chargeback.ingest.rules import FlagPattern
 from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Attribution, Flag, Status, flag_text, holds
 from clearfacts_assets.storage.chargeback.ledger import only_writer, put_together
 from clearfacts_assets.storage.chargeback.registry import load_registry
@@ -19,22 +21,29 @@ from clearfacts_assets.storage.chargeback.review import keep_attribution, set_st
 from clearfacts_assets.storage.chargeback.statements import sql
 
 
-def attribute_again(engine: Engine, rules: AttributionRules, period: str | None = None) -> int:
+def attribute_again(
+    engine: Engine, rules: AttributionRules, patterns: Sequence[FlagPattern] = (), period: str | None = None
+) -> int:
     """Returns how many charges stand elsewhere now."""
     with engine.begin() as connection:
         only_writer(connection)
         registry = load_registry(connection)
         periods = connection.execute(sql("SELECT name FROM billing_periods WHERE state <> 'finalized' ORDER BY name"))
         return sum(
-            _period(connection, one, rules, registry) for one in list(periods.scalars()) if period in (None, one)
+            _period(connection, one, rules, patterns, registry)
+            for one in list(periods.scalars())
+            if period in (None, one)
         )
 
 
-def _period(connection: Connection, period: str, rules: AttributionRules, registry: Registry) -> int:
+def _period(
+    connection: Connection, period: str, rules: AttributionRules, patterns: Sequence[FlagPattern], registry: Registry
+) -> int:
     payers = ", ".join(f"a.{name}" for name in ATTRIBUTION_FIELDS)
     found = connection.execute(
         sql(
-            f"SELECT c.id, c.charge_start, c.resource_id, c.read_flags, c.flags, c.status, c.attribution, {payers} "  # noqa: S608
+            f"SELECT c.id, c.charge_start, c.service, c.resource_id, c.resource_name, c.read_flags, c.flags, c.status, "  # noqa: S608
+            f"c.attribution, {payers} "
             "FROM charges c JOIN cost_attributions a ON a.digest = c.read_attribution "
             "WHERE c.period = :period AND c.withdrawn_by IS NULL AND c.kind <> 'reversal' "
             "AND c.status IN ('clear', 'flagged', 'not_billed') "
@@ -44,7 +53,7 @@ def _period(connection: Connection, period: str, rules: AttributionRules, regist
     ).all()
     changes, kept = [], set()
     for row in found:
-        to, flags, status = _standing(row, rules, registry)
+        to, flags, status = _standing(row, rules, patterns, registry)
         digest = attribution_digest(to)
         if (digest, flags, status) != (bytes(row.attribution), row.flags, row.status):
             changes.append({"id": row.id, "attribution": digest, "flags": flags, "status": status})
@@ -57,10 +66,16 @@ def _period(connection: Connection, period: str, rules: AttributionRules, regist
     return len(changes)
 
 
-def _standing(row: Any, rules: AttributionRules, registry: Registry) -> tuple[Attribution, str, str]:
+def _standing(
+    row: Any, rules: AttributionRules, patterns: Sequence[FlagPattern], registry: Registry
+) -> tuple[Attribution, str, str]:
     day = row.charge_start[:10]
-    to = registry.applied(Attribution(*row[7:]), day)
-    read = {Flag(code) for code in row.read_flags.split()}
+    to = registry.applied(Attribution(*row[9:]), day)
+    read = {Flag(code) for code in row.read_flags.split()} - {Flag.PATTERN_MATCH}
+    if any(one.pattern.search(said) for one in patterns for said in row[2:5]):
+        read.add(Flag.PATTERN_MATCH)
+    if Flag.ANOMALY in row.flags.split():
+        read.add(Flag.ANOMALY)
     flags = flag_text(read | flags_of(to, day, rules, registry))
     status = Status.FLAGGED if holds(flags) else Status.CLEAR
     if registry.exception(to, row.resource_id, day) is not None:

@@ -53,11 +53,6 @@ def number_occurrences(connection: Connection) -> None:
     )
 
 
-def accounts_of(connection: Connection, period: str) -> list[str]:
-    query = sql("SELECT DISTINCT account FROM staged WHERE period = :period ORDER BY account")
-    return list(connection.execute(query, {"period": period}).scalars())
-
-
 def compare(connection: Connection, scope: Scope) -> Difference:
     """Fills ``present`` and ``pairs``, and ``staged.charge_id`` for the rows that are there already."""
     connection.execute(sql("DELETE FROM present"))
@@ -70,13 +65,15 @@ def compare(connection: Connection, scope: Scope) -> Difference:
     return Difference(scope.period, scope.posted, _changes(connection, scope))
 
 
-_LIVE = "withdrawn_by IS NULL AND source = :source AND account IN (SELECT account FROM staged WHERE period = :period)"
+_ACCOUNTS = "SELECT account FROM staged_accounts WHERE period = :period"
+_LIVE = f"withdrawn_by IS NULL AND source = :source AND account IN ({_ACCOUNTS})"
 
 
 def _gather(connection: Connection, scope: Scope) -> None:
     """The charges that the delivery is about. In a finalized period: all that was finalized for it, less what was
     reversed since, and the adjustments that wait in open periods."""
-    insert = "INSERT INTO present (id, fingerprint, occurrence, frozen) SELECT id, fingerprint, occurrence"
+    insert = "INSERT INTO present (id, fingerprint, occurrence, read_attribution, frozen) "
+    insert += "SELECT id, fingerprint, occurrence, read_attribution"
     if not scope.late:
         where = f"period = :period AND kind = 'charge' AND {_LIVE}"
         connection.execute(sql(f"{insert}, 0 FROM charges WHERE {where}"), scope.values)
@@ -104,7 +101,9 @@ def _match(connection: Connection, scope: Scope) -> None:
             sql(
                 "UPDATE staged SET charge_id = p.id FROM present p WHERE staged.period = :period "
                 "AND staged.charge_id IS NULL AND p.fingerprint = staged.fingerprint "
-                "AND p.occurrence = staged.occurrence AND p.frozen = :frozen"
+                "AND p.occurrence = staged.occurrence AND p.frozen = :frozen "
+                # Tags that are read in another way since the settings changed make another row of it, while they can.
+                "AND (p.frozen = 1 OR p.read_attribution = staged.read_attribution)"
             ),
             {"period": scope.period, "frozen": frozen},
         )

@@ -19,7 +19,7 @@ from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Refusal
 from clearfacts_assets.chargeback.ports import Batch, Opened
 from clearfacts_assets.storage.types import storable
 
-CACHE_KIB = 48 * 1024
+CACHE_KIB = {"main": 48 * 1024, "temp": 16 * 1024}
 QUICKEST = 1  # zlib's level: a seventh of the size, at a speed that is not felt
 _AMOUNTS = frozenset(["billed", "effective", "contracted", "list", "listed", "amount"])
 _DIGESTS = frozenset(["fingerprint", "tag_set", "read_attribution", "attribution"])
@@ -43,12 +43,13 @@ class Staging:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.files: list[StagedFile] = []
+        self.corrections = False
         self.refusals: list[Refusal] = []  # the first ones, to be shown
         self._copying = connection.dialect.name == "postgresql"
         if not self._copying:
             # Indexes of digests are written all over: with SQLite's 2 MiB each page would be read and written often.
-            for schema in ("main", "temp"):
-                connection.execute(text(f"PRAGMA {schema}.cache_size = -{CACHE_KIB}"))
+            for schema, kib in CACHE_KIB.items():
+                connection.execute(text(f"PRAGMA {schema}.cache_size = -{kib}"))
             connection.execute(text("PRAGMA temp.journal_mode = OFF"))  # it is thrown away, whatever happens
         for statement in _tables(connection.dialect.name):
             connection.execute(text(statement))
@@ -65,6 +66,7 @@ class Staging:
         number = file.number
         file.rows += len(taken.rows)
         file.refused += len(taken.refusals)
+        self.corrections |= taken.corrections
         self._insert("staged", ("file", *STAGED), [(number, *row) for row in taken.rows])
         if batch.rows:
             self._insert("staged_chunks", _CHUNK, [(number, batch.first_row, len(batch.rows), packed(batch.texts))])
@@ -142,6 +144,7 @@ def _tables(dialect: str) -> list[str]:
         f'CREATE TEMPORARY TABLE staged_refusals (file {number}, line {number}, "column" text, value text, code text, '
         "message text, record text)",
         f"CREATE TEMPORARY TABLE present (id {number} PRIMARY KEY, fingerprint {blob}, occurrence {number}, "
-        f"frozen {number}, matched {number} DEFAULT 0)",
+        f"read_attribution {blob}, frozen {number}, matched {number} DEFAULT 0)",
+        "CREATE TEMPORARY TABLE staged_accounts (period text, account text)",
         f"CREATE TEMPORARY TABLE pairs (seq {number} PRIMARY KEY, old_id {number}, same_money {number})",
     ]

@@ -33,15 +33,6 @@ def suspect_duplicates(connection: Connection, scope: Scope) -> None:
 def link_corrections(connection: Connection, scope: Scope) -> None:
     """A correction names what it corrects where exactly one charge of an earlier month can be meant: the same account,
     resource, SKU and span of use. Where none or several can, a person is asked."""
-    corrections = connection.execute(
-        sql(
-            "SELECT seq FROM staged WHERE period = :period AND charge_id IS NULL "
-            "AND lower(charge_class) = 'correction' LIMIT 1"
-        ),
-        scope.values,
-    ).first()
-    if corrections is None:
-        return
     # The earlier charges are read once; CROSS JOIN keeps SQLite from reading them once for each correction.
     connection.execute(sql("CREATE TEMPORARY TABLE IF NOT EXISTS corrections (seq bigint, old_id bigint)"))
     connection.execute(sql("DELETE FROM corrections"))

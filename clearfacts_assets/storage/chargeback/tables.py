@@ -143,7 +143,6 @@ class CostRefusal(Base):
     code: Mapped[str] = mapped_column(String(40))
     message: Mapped[str] = mapped_column(Words)
     record: Mapped[str] = mapped_column(Words)
-    mended_by: Mapped[int | None] = mapped_column(ForeignKey("cost_imports.id"))
 
 
 class TagSet(Base):

@@ -87,7 +87,7 @@ def _sqlite(name: str, event: str, table: str, message: str, when: str = "") -> 
 def _triggers_of_sqlite() -> None:
     finalized = "the period is finalized: nothing in it changes"
     # INSERT OR REPLACE deletes without asking the triggers of DELETE: a row that is there already is refused as well.
-    there = "EXISTS (SELECT 1 FROM charges WHERE id = NEW.id)"
+    there = "(NEW.id > 0 AND EXISTS (SELECT 1 FROM charges WHERE id = NEW.id))"
     _sqlite("charges_insert", "INSERT", "charges", finalized, f"{_finalized('NEW.period')} OR {there}")
     _sqlite("charges_update", "UPDATE", "charges", finalized, _finalized("OLD.period"))
     _sqlite("charges_delete", "DELETE", "charges", "charges are never deleted, only withdrawn")
@@ -538,12 +538,8 @@ def _tables() -> None:
         sa.Column("code", sa.String(length=40), nullable=False),
         sa.Column("message", types.Words(), nullable=False),
         sa.Column("record", types.Words(), nullable=False),
-        sa.Column("mended_by", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.ForeignKeyConstraint(
             ["import_file"], ["cost_import_files.id"], name=op.f("fk_cost_refusals_import_file_cost_import_files")
-        ),
-        sa.ForeignKeyConstraint(
-            ["mended_by"], ["cost_imports.id"], name=op.f("fk_cost_refusals_mended_by_cost_imports")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_cost_refusals")),
     )
