@@ -173,6 +173,22 @@ def test_an_import_is_taken_back(books: Books) -> None:
     assert outcome_rows(books.put(*THREE)) == {"new": 3}
 
 
+def test_imports_are_taken_back_last_one_first_and_every_step_reconciles(books: Books) -> None:
+    def left() -> list[Decimal]:
+        return [one.unexplained for one in reconcile(books.engine, "2025-03")]
+
+    imports = ImportRepository(books.engine)
+    first = books.put(*THREE)
+    second = books.put(THREE[0], THREE[1] | {"BilledCost": "2.50"}, name="b.csv", confirmed=True)
+    assert (first.import_id, second.import_id) == (1, 2)
+    with pytest.raises(ChargebackError):
+        imports.withdraw(1, reason="x", actor="pat", now=NOW)
+    imports.withdraw(2, reason="x", actor="pat", now=NOW)
+    assert (books.total().billed, left()) == (1, [0])
+    books.put(*THREE)
+    assert (books.total().billed, left()) == (6, [0])
+
+
 def test_a_closed_period_takes_no_import_until_it_is_reopened(books: Books) -> None:
     books.put(*THREE)
     books.change("2025-03", Event.CLOSE)

@@ -84,6 +84,15 @@ class ImportRepository:
         scopes = {tuple(one) for one in last.scopes}
         return any(scopes & {tuple(one) for one in others} for others in later)
 
+    def _later(self, connection: Connection, row: Any) -> int | None:
+        """An import of the same scope that came after and stands: its equal rows are those that this one brought."""
+        scopes = {tuple(one) for one in row["scopes"]}
+        query = select(CostImport.id, CostImport.scopes).where(
+            CostImport.source == row["source"], CostImport.id > row["id"], CostImport.withdrawn_at.is_(None)
+        )
+        found = connection.execute(query.order_by(CostImport.id.desc())).all()
+        return next((one.id for one in found if scopes & {tuple(scope) for scope in one.scopes}), None)
+
     def list(self, *, period: str | None = None, source: str | None = None, limit: int = 50) -> list[ImportRecord]:
         """Newest first."""
         query = select(CostImport.__table__).order_by(CostImport.id.desc())
@@ -143,6 +152,8 @@ class ImportRepository:
             if row["withdrawn_at"] is not None:
                 raise ChargebackError(f"import {import_id} was withdrawn already")
             mine = "import_id = :id AND withdrawn_by IS NULL"
+            if (later := self._later(connection, row)) is not None:
+                raise ChargebackError(f"import {later} came after import {import_id}: take that one back first")
             found = connection.execute(
                 sql(
                     f"SELECT c.period, p.state FROM charges c JOIN billing_periods p ON p.name = c.period "  # noqa: S608

@@ -81,6 +81,7 @@ class _Exports:
         self.twice: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
         self.details: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
         self.refused: dict[str, int] = defaultdict(int)
+        self.imports: set[int] = set()  # that count
         replaced: set[tuple[str, str]] = set()
         query = select(CostImport.__table__).where(CostImport.withdrawn_at.is_(None)).order_by(CostImport.id.desc())
         for row in connection.execute(query).mappings().all():
@@ -107,6 +108,7 @@ class _Exports:
                     counts = True
                     self.billed[key][invoice] = EXACT.add(self.billed[key][invoice], Decimal(one["billed"]))
             self.refused[source] += refused if counts else 0
+            self.imports |= {row["id"]} if counts else set()
         appended = row["mode"] == Mode.APPEND or row["period"] not in (None, period)
         if appended and period in row["difference"] and not all((source, one) in replaced for one in accounts):
             for currency, amount in row["difference"][period]["equal"]["before"].items():
@@ -132,7 +134,10 @@ def _one(connection: Connection, period: str, source: str, currency: str, export
     billed, amount = sums["all"]
     steps = [
         ("appended rows that were there already, counted once", -exports.twice[source, currency]),
-        ("taken back with an import that was withdrawn", -_taken_back(connection, period, source, currency)),
+        (
+            "taken back with an import that was withdrawn",
+            -_taken_back(connection, period, source, currency, exports.imports),
+        ),
         ("late, billed in another period", -away),
         ("late for another period, billed in this one", here),
         (f"cost basis {result.basis} instead of billed", EXACT.subtract(amount, billed)),
@@ -212,14 +217,16 @@ def _standing(connection: Connection, period: str, source: str, currency: str) -
     return sums
 
 
-def _taken_back(connection: Connection, period: str, source: str, currency: str) -> Decimal:
-    """What older imports brought and an import replaced that was itself withdrawn."""
+def _taken_back(connection: Connection, period: str, source: str, currency: str, imports: set[int]) -> Decimal:
+    """What the imports that count brought, and an import replaced that was itself withdrawn."""
+    if not imports:
+        return _ZERO
     return Decimal(
         connection.execute(
             sql(
                 f"SELECT {sum_of(connection, 'c.billed')} FROM charges c JOIN cost_imports i ON i.id = c.withdrawn_by "  # noqa: S608
-                "JOIN cost_imports mine ON mine.id = c.import_id WHERE i.withdrawn_at IS NOT NULL "
-                "AND mine.withdrawn_at IS NULL AND c.origin_period = :period AND c.source = :source "
+                f"WHERE i.withdrawn_at IS NOT NULL AND c.import_id IN ({', '.join(map(str, sorted(imports)))}) "
+                "AND c.origin_period = :period AND c.source = :source "
                 "AND c.currency = :currency"
             ),
             {"period": period, "source": source, "currency": currency},
