@@ -94,6 +94,12 @@ def test_exit_codes(command: Command, arguments: tuple[str, ...], code: int) -> 
     assert "Traceback" not in done.stderr
 
 
+def test_a_refused_file_says_why_in_json_too(command: Command) -> None:
+    file = str(SAMPLES / "focus/shape/duplicate-header.csv")
+    refused = command.json("chargeback", "ingest", file, "-s", "aws", code=1)
+    assert (refused["applied"], [one["code"] for one in refused["refusals"]]) == (False, ["duplicate_column"])
+
+
 def test_an_export_has_no_cell_that_a_spreadsheet_runs(command: Command, tmp_path: Path) -> None:
     folder = SAMPLES / "cases/26-formula-in-journal"
     command("chargeback", "ingest", str(folder / "aws_2025-03.csv"), "-s", "aws")

@@ -47,12 +47,14 @@ def read_attribution(tags_cell: str, allocated_cell: str | None, rules: Attribut
     for one in (tags, allocated):
         if one.problem:
             flags.add(Flag.UNREADABLE_TAGS)
-    for name, key in rules.mapping.items():
-        value, problem = _find(allocated, key)
+    keys, allocated_keys = _by_key(tags), _by_key(allocated)
+    for name, wanted in rules.mapping.items():
+        key = _key(wanted)
+        value, problem = _find(allocated, allocated_keys, key)
         if value or problem:
             origin = "allocated"
         else:
-            value, problem = _find(tags, key)
+            value, problem = _find(tags, keys, key)
         if problem:
             flags.add(problem)
         fields[name] = writable(value[:LONGEST_VALUE])
@@ -88,14 +90,23 @@ def _key(written: str) -> str:
     return key
 
 
-def _find(tags: Tags, key: str) -> tuple[str, Flag | None]:
+def _by_key(tags: Tags) -> dict[str, list[str]]:
+    """Key in its normal form -> the keys as written."""
+    found: dict[str, list[str]] = {}
+    for written in tags.values:
+        found.setdefault(_key(written), []).append(written)
+    return found
+
+
+def _find(tags: Tags, by_key: dict[str, list[str]], key: str) -> tuple[str, Flag | None]:
     """The one value of the key, however it is written; two values that differ are nobody's guess."""
-    wanted = _key(key)
-    found = {written: value for written, value in tags.values.items() if _key(written) == wanted}
-    if found.keys() & tags.nested:
+    written = by_key.get(key)
+    if written is None:
+        return "", None
+    if not tags.nested.isdisjoint(written):
         return "", Flag.UNREADABLE_TAGS
-    values = {value for value in found.values() if value}
-    if len(values) > 1 or found.keys() & tags.twice:
+    values = {value for one in written if (value := tags.values[one])}
+    if len(values) > 1 or not tags.twice.isdisjoint(written):
         return "", Flag.AMBIGUOUS_TAG
     return next(iter(values), ""), None
 

@@ -10,10 +10,12 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from clearfacts_assets.chargeback.cells import text_of
 
+REMEMBERED = 4096
 LONGEST_TAGS = 2**16  # characters; longer ones are not read
 _PAIR = re.compile(r"\s*([^=;,{}]+?)\s*=\s*([^;{}]*?)\s*")
 _EMPTY = frozenset({"{}", "[]", "{ }"})
@@ -46,8 +48,9 @@ class _Unreadable(ValueError):
     pass
 
 
+@lru_cache(maxsize=REMEMBERED)
 def read_tags(cell: str) -> Tags:
-    """What the cell says."""
+    """What the cell says. Read once for the row's identity and once for who pays, so it is remembered."""
     text = text_of(cell)
     if not text or text in _EMPTY:
         return Tags()

@@ -56,8 +56,17 @@ def ingest(
     Exit code 1: nothing was imported (--strict with refused rows, more to withdraw than allowed without --yes, an
     empty or broken file), or rows were refused and --fail-on-refusals is given.
     """
+    from clearfacts_assets.chargeback.model import FileRefused
+
     with told():
-        outcome, named = _import(files, source, period, append, dry_run, strict, yes, actor)
+        try:
+            outcome, named = _import(files, source, period, append, dry_run, strict, yes, actor)
+        except FileRefused as error:
+            if not as_json:
+                raise
+            why = {"import_id": None, "applied": False, "why": str(error), "refusals": [error.refusal.as_result()]}
+            print_json(why)
+            raise typer.Exit(1) from None
     if as_json:
         print_json(_as_result(outcome, named))
     else:

@@ -129,9 +129,11 @@ class ChargeRepository:
         limit = page_size(limit)
         if cursor is not None and not cursor.isdecimal():
             raise BadCursor
-        query = _query().where(*which.conditions()).order_by(Charge.id).limit(limit + 1)
+        # The ids come from an index alone; only the rows that are shown are read.
+        ids = select(Charge.id).where(*which.conditions()).order_by(Charge.id).limit(limit + 1)
         if cursor is not None:
-            query = query.where(Charge.id > int(cursor))
+            ids = ids.where(Charge.id > int(cursor))
+        query = _query().where(Charge.id.in_(ids)).order_by(Charge.id)
         with reading(self._engine) as connection:
             found = [_shown(row) for row in connection.execute(query).mappings()]
         more = str(found[limit - 1]["id"]) if len(found) > limit else None
