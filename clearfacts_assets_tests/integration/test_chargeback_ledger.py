@@ -12,10 +12,12 @@ from sqlalchemy.exc import DBAPIError
 from clearfacts_assets.chargeback.attribution.review import CannotDecide, Verdict
 from clearfacts_assets.chargeback.lifecycle import Event, NotAllowed
 from clearfacts_assets.chargeback.model import ChargebackError, FileRefused, Mode
-from clearfacts_assets.storage.chargeback.charges import NoSuchCharge
+from clearfacts_assets.storage.audit import entries
+from clearfacts_assets.storage.chargeback.charges import ChargeFilter, NoSuchCharge
 from clearfacts_assets.storage.chargeback.imports import ImportRepository
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository, StillWaiting
 from clearfacts_assets.storage.chargeback.reconciling import reconcile
+from clearfacts_assets.storage.chargeback.review import ReviewRepository
 from clearfacts_assets_tests.fixtures.chargeback import NOW, Books, outcome_rows, row, write
 
 THREE = [row(ResourceId=f"res-{n}", BilledCost=f"{n}.00") for n in (1, 2, 3)]
@@ -126,6 +128,29 @@ def test_review_approves_rejects_corrects_and_undoes(books: Books) -> None:
         books.decide(Verdict.APPROVE, c)
     with pytest.raises(NoSuchCharge):
         books.decide(Verdict.APPROVE, 999)
+
+
+def test_a_decision_about_what_has_changed_since_is_refused(books: Books) -> None:
+    books.put(row(Tags=""))
+    (charge,) = books.charges()
+    books.decide(Verdict.REJECT, charge["id"])
+    review, which = ReviewRepository(books.engine), ChargeFilter(ids=(charge["id"],))
+    with pytest.raises(CannotDecide):
+        review.decide(which, Verdict.APPROVE, note="", actor="rita", now=NOW, seen={charge["id"]: "flagged"})
+    assert books.charges()[0]["status"] == "rejected"
+
+
+def test_imports_decisions_and_periods_are_in_the_audit_log(books: Books) -> None:
+    books.put(row(Tags=""))
+    books.decide(Verdict.REJECT, books.charges()[0]["id"])
+    books.finalize("2025-03")
+    actions = [one.action for one in entries(books.engine).items]
+    assert sorted(actions) == [
+        "billing_period.closed",
+        "billing_period.finalized",
+        "charge.rejected",
+        "cost_import.applied",
+    ]
 
 
 def test_what_is_refused_is_named_and_the_rest_imported(books: Books) -> None:

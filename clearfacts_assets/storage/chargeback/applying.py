@@ -15,6 +15,7 @@ from clearfacts_assets.chargeback.lifecycle import Action, State, require
 from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Difference, Kind, Mode
 from clearfacts_assets.chargeback.ports import Delivery, Outcome
 from clearfacts_assets.money import plain
+from clearfacts_assets.storage.audit import Actor, record
 from clearfacts_assets.storage.chargeback.carrying import carry_decisions
 from clearfacts_assets.storage.chargeback.difference import Scope, beyond, compare, number_occurrences
 from clearfacts_assets.storage.chargeback.ledger import (
@@ -255,6 +256,19 @@ class _Application:
             if self.connection.dialect.name != "postgresql"
             else sql("UPDATE cost_imports SET difference = CAST(:told AS jsonb) WHERE id = :id"),
             {"told": json.dumps(told), "id": self.import_id},
+        )
+        rows = {
+            one.period: {kind: change.rows for kind, change in one.changes.items() if change.rows}
+            for one in differences
+        }
+        record(
+            self.connection,
+            actor=Actor(self.delivery.actor),
+            action="cost_import.applied",
+            resource_type="cost_import",
+            resource_id=str(self.import_id),
+            now=self.delivery.at,
+            after={"source": self.delivery.source, "mode": self.delivery.mode, "rows": rows},
         )
 
 

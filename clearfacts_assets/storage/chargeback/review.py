@@ -38,9 +38,11 @@ class ReviewRepository:
         actor: str,
         now: datetime,
         fields: Mapping[str, str] | None = None,
+        seen: Mapping[int, str] | None = None,
     ) -> list[int]:
         """The same about all charges that the filter finds: those named by id must be there and allow it, of others
-        those that allow it are taken. ``fields`` are what a correction sets. Returns the ids of what was decided.
+        those that allow it are taken. ``fields`` are what a correction sets. ``seen`` is the status in which the person
+        saw each charge: where it has changed since, nothing is decided. Returns the ids of what was decided.
 
         Raises NoSuchCharge, CannotDecide, NotAllowed.
         """
@@ -49,6 +51,9 @@ class ReviewRepository:
             rows = self._chosen(connection, which, verdict)
             for period in {row.period for row in rows}:
                 require(period, state_of(connection, period) or State.OPEN, Action.REVIEW)
+            for row in rows:
+                if seen is not None and seen.get(row.id, row.status) != row.status:
+                    raise CannotDecide(f"charge {row.id} was {seen[row.id]} when you looked, and is {row.status} now")
             decisions = [
                 d for row in rows if (d := self._decision(connection, row, verdict, fields or {}, bool(which.ids)))
             ]
