@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from clearfacts_assets.chargeback.model import FileRefused
 from clearfacts_assets.money import EXACT, NO_CURRENCY
+from clearfacts_assets.storage.chargeback.reconciling import reconcile
 from clearfacts_assets_tests.fixtures.chargeback import SAMPLES, Books
 
 COSTS = {"BilledCost": "billed", "EffectiveCost": "effective", "ContractedCost": "contracted", "ListCost": "list"}
@@ -139,3 +140,25 @@ def test_two_funds_of_one_project_stay_apart(books: Books) -> None:
         "BIO-000001": "6.98",
         "BIO-000002": "20.02",
     }
+
+
+def test_an_invoice_detail_is_kept_for_the_tie_out_and_not_billed(books: Books) -> None:
+    books.ingest(SAMPLES / "focus/clean/focus-1.4.csv", source="cloud")
+    with books.engine.connect() as connection:
+        ((invoice, issuer),) = connection.execute(text("SELECT DISTINCT invoice_id, issuer FROM charges")).all()
+    billed = books.total().billed
+    detail = {
+        "InvoiceId": invoice,
+        "InvoiceDetailId": "1",
+        "InvoiceIssuerName": issuer,
+        "InvoiceIssueStatus": "Issued",
+        "BillingAccountId": "007700112233",
+        "BillingCurrency": "USD",
+        "BillingPeriodStart": "2025-03-01T00:00:00Z",
+        "BilledCost": str(billed + 1),
+    }
+    outcome = books.put(detail, name="invoice.csv", source="cloud")
+    assert (outcome.applied, outcome.rows, len(outcome.notes)) == (True, 0, 1)
+    assert books.total().billed == billed
+    (one,) = reconcile(books.engine, "2025-03")
+    assert [Decimal(invoice["to_invoice"]) for invoice in one.invoices] == [1]

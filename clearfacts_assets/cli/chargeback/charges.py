@@ -56,7 +56,7 @@ def list_(
         print_json({"charges": list(page.items), "next_cursor": page.next_cursor})
         return
     rows = [[_cell(one[name]) for name in shown] for one in page.items]
-    print_table("Charges", shown, rows, right=[one for one in ("id", "amount") if one in shown])
+    print_table("Charges", shown, rows, right=[one for one in ("id", "amount") if one in shown], wide=True)
     print_more(page.next_cursor)
 
 
@@ -71,9 +71,8 @@ def show(
     with told():
         one = _repository().show(charge_id)
         header, record = ImportRepository(ledger()).original(one.pop("import_file"), one.pop("row"))
-    one["original"] = {"header": header, "record": record}
     if as_json:
-        print_json(one)
+        print_json(one | {"original": {"header": header, "record": record}})
         return
     print_table(
         f"Charge {charge_id}", ("", ""), [(name, _cell(value)) for name, value in one.items() if name != "decisions"]
@@ -83,6 +82,7 @@ def show(
         ("at", "what", "by", "note"),
         [(d["at"], d["verdict"], d["actor"], d["note"]) for d in one["decisions"]],
     )
+    say(f"\nThe record, as it stands in {one['file']}, line {one['line']}:\n{record}")
 
 
 @app.command()

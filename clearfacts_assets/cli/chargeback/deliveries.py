@@ -207,7 +207,7 @@ def _print(outcome: Outcome, source: str, dry_run: bool) -> None:
         for money in [_money(change)]
     ]
     if rows:
-        print_table("Difference", ("period", "", "rows", "money"), rows, right=("rows",), whole=("period", "money"))
+        print_table("Difference", ("period", "", "rows", "money"), rows, right=("rows",), wide=True)
     if outcome.refusals:
         print_table(
             f"Refused: {outcome.refused} rows",

@@ -106,12 +106,15 @@ def reconcile(period: ForPeriod, as_json: AsJson = False) -> None:
         rows = [("exported by the provider (BilledCost)", plain(one.exported))]
         rows += [(name, plain(amount)) for name, amount in one.steps]
         rows += [(f"due, on basis {one.basis}", plain(one.due)), ("unexplained", plain(one.unexplained))]
-        print_table(f"{one.source}, {one.currency}, {period}", ("", one.currency), rows, right=(one.currency,))
+        print_table(
+            f"{one.source}, {one.currency}, {period}", ("", one.currency), rows, right=(one.currency,), wide=True
+        )
         print_table(
             "By invoice",
             ("invoice", "issuer", "exported", "charges", "difference"),
             [(i["invoice_id"], i["issuer"], i["exported"], i["charges"], i["difference"]) for i in one.invoices],
             right=("exported", "charges", "difference"),
+            wide=True,
         )
         if one.refused_rows:
             say(f"{one.refused_rows} rows were refused; their amounts are in neither sum.")
@@ -122,7 +125,8 @@ def reconcile(period: ForPeriod, as_json: AsJson = False) -> None:
 
 
 def _off(invoice: dict[str, Any]) -> bool:
-    return any(one in invoice and float(invoice[one]) != 0 for one in ("to_invoice",))
+    """Whether the provider's Invoice Detail says another amount than its export."""
+    return "to_invoice" in invoice and invoice["to_invoice"].strip("-0.") != ""
 
 
 def show(
@@ -144,6 +148,6 @@ def show(
     else:
         columns = ("period", "project_id", "fund_org", "service", "status", "charges", "listed", "amount", "currency")
         rows = [[one[name] for name in columns] for one in found]
-        print_table(f"Charges of {email}", columns, rows, right=("charges", "listed", "amount"))
+        print_table(f"Charges of {email}", columns, rows, right=("charges", "listed", "amount"), wide=True)
     if not found:
         raise typer.Exit(1)

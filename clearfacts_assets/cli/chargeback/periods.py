@@ -80,12 +80,14 @@ def print_totals(currency: str, one: Totals) -> None:
         ("", currency),
         [(name.replace("_", " "), plain(getattr(one, name))) for name in names],
         right=(currency,),
+        wide=True,
     )
     print_table(
         "By source",
         ("source", "cost basis", currency),
         [(name, bases.get(name, "billed"), plain(value)) for name, value in sorted(one.by_source.items())],
         right=(currency,),
+        wide=True,
     )
     if one.flags:
         print_table("Flags", ("flag", "charges"), sorted(one.flags.items()), right=("charges",))

@@ -177,6 +177,7 @@ def list_exceptions(as_json: AsJson = False) -> None:
         ("period", "project", "investigator", "charges", "amount", "currency"),
         [(c["period"], c["project_id"], c["pi_email"], c["charges"], c["amount"], c["currency"]) for c in charged],
         right=("charges", "amount"),
+        wide=True,
     )
 
 

@@ -44,7 +44,7 @@ def list_(
         return
     shown = ("id", "period", "source", "amount", "currency", "service", "resource_id", "pi_email", "flags")
     rows = [[" ".join(one[name]) if name == "flags" else one[name] for name in shown] for one in page.items]
-    print_table("Waiting", shown, rows, right=("id", "amount"))
+    print_table("Waiting", shown, rows, right=("id", "amount"), wide=True)
     print_more(page.next_cursor)
 
 

@@ -20,6 +20,8 @@ from clearfacts_assets.storage.chargeback.registry import load_registry
 from clearfacts_assets.storage.chargeback.review import keep_attribution, set_standing
 from clearfacts_assets.storage.chargeback.statements import sql
 
+_BATCH = 5000  # charges held at once
+
 
 def attribute_again(
     engine: Engine, rules: AttributionRules, patterns: Sequence[FlagPattern] = (), period: str | None = None
@@ -48,9 +50,9 @@ def _period(
             "WHERE c.period = :period AND c.withdrawn_by IS NULL AND c.kind <> 'reversal' "
             "AND c.status IN ('clear', 'flagged', 'not_billed') "
             "AND NOT EXISTS (SELECT 1 FROM charge_decisions d WHERE d.charge_id = c.id)"
-        ),
+        ).execution_options(yield_per=_BATCH),
         {"period": period},
-    ).all()
+    )
     changes, kept = [], set()
     for row in found:
         to, flags, status = _standing(row, rules, patterns, registry)

@@ -19,16 +19,16 @@ from clearfacts_assets.storage.exact import sum_of
 
 
 def month_over_month(engine: Engine, up_to: str) -> list[tuple[str, str, str, str, Decimal]]:
-    """(period, project, service, currency, amount) of all periods up to this one, without what was rejected."""
+    """(period, project, service, currency, amount) of a year up to this period, without what was rejected."""
     with reading(engine) as connection:
         found = connection.execute(
             sql(
                 f"SELECT t.period, a.project_id, t.service, t.currency, {sum_of(connection, 't.amount')} "  # noqa: S608
                 "FROM charge_totals t JOIN cost_attributions a ON a.digest = t.attribution "
-                "WHERE t.period <= :period AND t.status <> 'rejected' "
+                "WHERE t.period <= :period AND t.period >= :posted AND t.status <> 'rejected' "
                 "GROUP BY t.period, a.project_id, t.service, t.currency ORDER BY t.period"
             ),
-            {"period": up_to},
+            {"period": up_to, "posted": f"{int(up_to[:4]) - 1:04d}{up_to[4:]}"},
         )
         return [(row[0], row[1], row[2], row[3], Decimal(row[4])) for row in found]
 
