@@ -243,6 +243,47 @@ class AuthSettings(_Section):
     )
 
 
+class ChargebackSettings(_Section):
+    """Charges from cost exports. See docs/chargeback.md."""
+
+    currency: str = Field("", max_length=20, description="of exports without BillingCurrency; empty: such rows wait")
+    tag_mapping: dict[str, str] = Field(
+        default_factory=dict,
+        description="tag keys by field: pi_email, project_id, fund_org, cost_center, account_code, reference_1 and _2; "
+        "a field that is left out is read from the tag of its own name",
+    )
+    required: tuple[Literal["pi_email", "project_id", "fund_org"], ...] = Field(
+        ("pi_email", "project_id", "fund_org"), description="fields without which a charge waits for a person"
+    )
+    fund_org_patterns: tuple[str, ...] = Field(
+        (), description="regular expressions; a fund that matches none of them waits for a person; none: every fund may"
+    )
+    flag_patterns: tuple[str, ...] = Field(
+        (), description="regular expressions; a charge whose service or resource matches one waits for a person"
+    )
+    withdraw_percent: float = Field(
+        10, ge=0, le=100, description="percent of a month's rows or money that an import withdraws only with --yes"
+    )
+    two_people: bool = Field(False, description="whether somebody else than who closed a period has to finalize it")
+    anomaly_factor: float = Field(
+        3,
+        gt=1,
+        description="times the median of the months before, from which a project's cost of a service is flagged",
+    )
+
+    @model_validator(mode="after")
+    def _can_be_used(self) -> ChargebackSettings:
+        for pattern in (*self.fund_org_patterns, *self.flag_patterns):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+        known = {"pi_email", "project_id", "fund_org", "cost_center", "account_code", "reference_1", "reference_2"}
+        if unknown := set(self.tag_mapping) - known:
+            raise ValueError(f"tag_mapping knows no {', '.join(sorted(unknown))}: only {', '.join(sorted(known))}")
+        return self
+
+
 class Settings(BaseSettings):
     """All settings of this process."""
 
@@ -272,6 +313,7 @@ class Settings(BaseSettings):
     slack: SlackSettings = SlackSettings()
     serve: ServeSettings = ServeSettings()
     auth: AuthSettings = AuthSettings()
+    chargeback: ChargebackSettings = ChargebackSettings()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
     log_format: Literal["text", "json"] = Field("text", description="text for people, json for machines")
 

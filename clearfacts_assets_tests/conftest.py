@@ -9,4 +9,5 @@ pytest_plugins = [
     "clearfacts_assets_tests.fixtures.pipeline",
     "clearfacts_assets_tests.fixtures.runs",
     "clearfacts_assets_tests.fixtures.command",
+    "clearfacts_assets_tests.fixtures.chargeback",
 ]

@@ -15,11 +15,14 @@ from typing import Any, NoReturn
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 out = Console()
 err = Console(stderr=True)
+
+_WIDEST = 1000  # characters of a wide table
 
 
 def print_json(value: Any) -> None:
@@ -54,8 +57,12 @@ def print_table(
     *,
     right: Sequence[str] = (),
     whole: Sequence[str] = (),
+    wide: bool = False,
 ) -> None:
-    """A table for people. Columns named in ``right`` hold numbers; those, and those in ``whole``, are never wrapped."""
+    """A table for people. Columns named in ``right`` hold numbers; those, and those in ``whole``, are never wrapped.
+
+    A ``wide`` one takes the room that it needs, whatever the terminal has: an exact amount is never cut.
+    """
     heading = Text(harmless(title)) if isinstance(title, str) else title
     heading.stylize_before("bold")
     out.print("", heading, sep="\n")
@@ -65,7 +72,11 @@ def print_table(
         table.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=kept_whole)
     for row in rows:
         table.add_row(*(Text("" if cell is None else harmless(str(cell))) for cell in row))
-    out.print(table)
+    if wide:
+        needed = Measurement.get(out, out.options.update(max_width=_WIDEST), table).maximum
+        Console(file=out.file, width=max(needed, out.width)).print(table)
+    else:
+        out.print(table)
 
 
 def harmless(text: str) -> str:

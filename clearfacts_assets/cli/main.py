@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from clearfacts_assets.cli import audit, database, deliveries, invoices, jobs, keys, users
+from clearfacts_assets.cli import audit, chargeback, database, deliveries, invoices, jobs, keys, users
 from clearfacts_assets.cli.daemon import daemon
 from clearfacts_assets.cli.demo import demo
 from clearfacts_assets.cli.health import health
@@ -33,6 +33,7 @@ app.command()(health)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(invoices.app, name="invoices")
 app.add_typer(deliveries.app, name="deliveries")
+app.add_typer(chargeback.app, name="chargeback")
 app.add_typer(users.app, name="users")
 app.add_typer(keys.api_keys, name="api-keys")
 app.add_typer(keys.app, name="keys")

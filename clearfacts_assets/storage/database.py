@@ -15,6 +15,8 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from clearfacts_assets.storage import exact
+
 T = TypeVar("T")
 
 SQLITE_BUSY_SECONDS = 30
@@ -45,6 +47,7 @@ def open_engine(url: str) -> Engine:
 
 def _prepare_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # BEGIN is ours, see _begin_sqlite
+    exact.teach(connection)  # type: ignore[arg-type]
     cursor = connection.cursor()
     _use_write_ahead_log(cursor)
     # A claim that a power cut takes back would let its invoice leave twice: every commit reaches the disk.
@@ -72,6 +75,23 @@ def _begin_sqlite(connection: Connection) -> None:
         connection.connection.dbapi_connection.execute("BEGIN")  # type: ignore[union-attr]
     else:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+@contextmanager
+def apart(engine: Engine) -> Iterator[Connection]:
+    """A connection of its own, closed for good at the end with the temporary tables that were made on it.
+
+    On SQLite its transactions take no write lock until :func:`now_writing` is called.
+    """
+    with engine.connect() as connection:
+        connection.detach()
+        connection.execution_options(**{_READS_ONLY: True})
+        yield connection
+
+
+def now_writing(connection: Connection) -> None:
+    """From its next transaction on, a connection that was made by :func:`apart` writes to the database itself."""
+    connection.execution_options(**{_READS_ONLY: False})
 
 
 @contextmanager

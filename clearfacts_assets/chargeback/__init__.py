@@ -1,0 +1,1 @@
+"""Chargeback: from cost exports to charges that can be defended to the cent."""

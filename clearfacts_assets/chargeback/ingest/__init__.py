@@ -1,0 +1,1 @@
+"""From files to charges: canonical rows, their identity, the difference to what stands there."""

@@ -1,0 +1,71 @@
+"""Who pays for the rows of one file: their tags read once, the registry asked once a day of use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from clearfacts_assets.chargeback.attribution.mapping import Read, flags_of, read_attribution
+from clearfacts_assets.chargeback.ingest.canonical import digest
+from clearfacts_assets.chargeback.ingest.rules import ReadingRules
+from clearfacts_assets.chargeback.model import Attribution, Flag, Status, flag_text, holds
+
+REMEMBERED_TAGS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """What the tags of a row, on a day, come to. ``before`` the registry was asked, and after it."""
+
+    digests: tuple[bytes, bytes, bytes]  # tag set, what the tags say, who pays
+    to: Attribution
+    read_flags: frozenset[Flag]
+    flags: frozenset[Flag]
+    standing: tuple[str, str, str]  # read flags, flags, status
+
+
+@dataclass(slots=True)
+class Seen:
+    """Tag sets and attributions that were not remembered, to be kept."""
+
+    tag_sets: dict[bytes, str] = field(default_factory=dict)
+    attributions: dict[bytes, Attribution] = field(default_factory=dict)
+
+
+class Payers:
+    """Remembers what it has read."""
+
+    def __init__(self, rules: ReadingRules) -> None:
+        self._rules, self.seen = rules, Seen()
+        registry = rules.registry
+        self.dated = bool(registry.projects or registry.funds or registry.exceptions)
+        self._known: dict[tuple[str, str, str], Payer] = {}
+
+    def of(self, tags: str, allocated: str, day: str) -> Payer:
+        """``allocated`` is empty where the row was not split; ``day`` where nothing depends on it."""
+        key = (tags, allocated, day)
+        payer = self._known.get(key)
+        if payer is None:
+            if len(self._known) >= REMEMBERED_TAGS:
+                self._known.clear()
+            payer = self._known[key] = self._new(read_attribution(tags, allocated, self._rules.attribution), day)
+        return payer
+
+    def _new(self, read: Read, day: str) -> Payer:
+        rules = self._rules
+        to = rules.registry.applied(read.attribution, day)
+        flags = read.flags | flags_of(to, day, rules.attribution, rules.registry)
+        digests = digest(read.tags), attribution_digest(read.attribution), attribution_digest(to)
+        self.seen.tag_sets[digests[0]] = read.tags
+        self.seen.attributions.update({digests[1]: read.attribution, digests[2]: to})
+        return Payer(digests, to, read.flags, flags, standing(read.flags, flags))
+
+
+def standing(read_flags: frozenset[Flag], flags: frozenset[Flag]) -> tuple[str, str, str]:
+    """Both kinds of flags as texts, and the status that they make."""
+    text = flag_text(flags)
+    return flag_text(read_flags), text, (Status.FLAGGED if holds(text) else Status.CLEAR).value
+
+
+def attribution_digest(to: Attribution) -> bytes:
+    """By which equal attributions are one."""
+    return digest("\x1f".join(to.fields()))

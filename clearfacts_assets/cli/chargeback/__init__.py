@@ -1,0 +1,38 @@
+"""``clearfacts chargeback``: from cost exports to charges that can be defended to the cent."""
+
+from __future__ import annotations
+
+import typer
+
+from clearfacts_assets.cli.chargeback import (
+    charges,
+    deliveries,
+    imports,
+    months,
+    periods,
+    registry,
+    review,
+    sources,
+    taking_over,
+)
+
+app = typer.Typer(
+    help="Chargeback: cost exports become charges, attributed, reviewed and finalized. "
+    "Exit codes: 0 done, 1 not done or something was found, 2 the call itself was wrong."
+)
+app.command()(months.month)
+app.command()(deliveries.ingest)
+app.add_typer(imports.app, name="imports")
+app.add_typer(imports.refusals, name="refusals")
+app.command()(deliveries.conformance)
+app.add_typer(periods.app, name="periods")
+app.add_typer(sources.app, name="sources")
+app.add_typer(charges.app, name="charges")
+app.add_typer(review.app, name="review")
+app.add_typer(registry.investigators, name="investigators")
+app.add_typer(registry.projects, name="projects")
+app.add_typer(registry.funds, name="funds")
+app.add_typer(registry.exceptions, name="exceptions")
+app.command()(months.reconcile)
+app.command()(months.show)
+app.add_typer(taking_over.app, name="settings")

@@ -1,0 +1,153 @@
+"""``charges``: look at them, a page at a time, one in full, or all of them in a file."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from clearfacts_assets.cli.chargeback.choosing import (
+    Filter,
+    InSource,
+    InStatus,
+    OfFund,
+    OfPi,
+    OfProject,
+    WithFlag,
+    chosen,
+)
+from clearfacts_assets.cli.chargeback.shared import AsJson, MaybePeriod, ledger, told
+from clearfacts_assets.cli.console import fail, print_json, print_more, print_table, say
+
+if TYPE_CHECKING:
+    from clearfacts_assets.storage.chargeback.charges import ChargeRepository
+
+app = typer.Typer(help="Charges.")
+
+SHOWN = ("id", "period", "status", "pi_email", "project_id", "fund_org", "service", "amount", "currency", "flags")
+Columns = Annotated[str | None, typer.Option("--columns", help="which, with commas; `charges show` names them all")]
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@app.command("list")
+def list_(
+    period: MaybePeriod = None,
+    source: InSource = None,
+    status: InStatus = None,
+    flag: WithFlag = None,
+    pi: OfPi = None,
+    project: OfProject = None,
+    fund: OfFund = None,
+    search: Filter = None,
+    columns: Columns = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="most charges shown")] = 50,
+    cursor: Annotated[str | None, typer.Option(help="where the last page ended (its next_cursor)")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Charges in the order in which they came."""
+    shown = _columns(columns)
+    with told():
+        which = chosen(period, None, source, status, flag, pi, project, fund, search)
+        page = _repository().list(which, limit=limit, cursor=cursor)
+    if as_json:
+        print_json({"charges": list(page.items), "next_cursor": page.next_cursor})
+        return
+    rows = [[_cell(one[name]) for name in shown] for one in page.items]
+    print_table("Charges", shown, rows, right=[one for one in ("id", "amount") if one in shown], wide=True)
+    print_more(page.next_cursor)
+
+
+@app.command()
+def show(
+    charge_id: Annotated[int, typer.Argument(help="the charge's id")],
+    as_json: AsJson = False,
+) -> None:
+    """One charge: its tags, the record that it comes from, and what was decided."""
+    from clearfacts_assets.storage.chargeback.imports import ImportRepository
+
+    with told():
+        one = _repository().show(charge_id)
+        header, record = ImportRepository(ledger()).original(one.pop("import_file"), one.pop("row"))
+    if as_json:
+        print_json(one | {"original": {"header": header, "record": record}})
+        return
+    print_table(
+        f"Charge {charge_id}", ("", ""), [(name, _cell(value)) for name, value in one.items() if name != "decisions"]
+    )
+    print_table(
+        "Decisions",
+        ("at", "what", "by", "note"),
+        [(d["at"], d["verdict"], d["actor"], d["note"]) for d in one["decisions"]],
+    )
+    say(f"\nThe record, as it stands in {one['file']}, line {one['line']}:\n{record}")
+
+
+@app.command()
+def export(
+    period: MaybePeriod = None,
+    source: InSource = None,
+    status: InStatus = None,
+    flag: WithFlag = None,
+    pi: OfPi = None,
+    project: OfProject = None,
+    fund: OfFund = None,
+    columns: Columns = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="the file to write; else standard output")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """All charges that are asked for, as CSV. Texts that a spreadsheet would run are made harmless."""
+    from clearfacts_assets.storage.chargeback.charges import COLUMNS
+
+    shown = _columns(columns) if columns else tuple(COLUMNS)
+    count = 0
+    with told():
+        which = chosen(period, None, source, status, flag, pi, project, fund)
+        file = output.open("w", newline="", encoding="utf-8") if output else sys.stdout
+        try:
+            writer = csv.writer(file)
+            writer.writerow(shown)
+            for one in _repository().every(which):
+                writer.writerow([harmless_cell(name, one[name]) for name in shown])
+                count += 1
+        finally:
+            if output:
+                file.close()
+    if as_json and output:
+        print_json({"charges": count, "file": str(output)})
+    elif output:
+        say(f"{count} charges are in {output}.")
+
+
+_NUMBERS = frozenset("billed effective contracted list listed amount quantity id line corrects".split())  # noqa: SIM905
+
+
+def harmless_cell(column: str, value: Any) -> Any:
+    """As a CSV cell: amounts stay numbers, a text that begins like a formula gets an apostrophe."""
+    text = _cell(value)
+    return f"'{text}" if column not in _NUMBERS and text.startswith(_FORMULA) else text
+
+
+def _columns(columns: str | None) -> tuple[str, ...]:
+    from clearfacts_assets.storage.chargeback.charges import COLUMNS
+
+    wanted = tuple(one.strip() for one in columns.split(",")) if columns else SHOWN
+    if unknown := [one for one in wanted if one not in COLUMNS]:
+        fail(f"there is no column {', '.join(unknown)}: {', '.join(COLUMNS)}", code=2)
+    return wanted
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _repository() -> ChargeRepository:
+    from clearfacts_assets.storage.chargeback.charges import ChargeRepository
+
+    return ChargeRepository(ledger())

@@ -1,0 +1,270 @@
+"""``ingest`` and ``conformance``: what a person drops into chargeback."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from clearfacts_assets.cli.chargeback.shared import (
+    AsJson,
+    By,
+    MaybePeriod,
+    attribution_rules,
+    flag_patterns,
+    ledger,
+    now,
+    told,
+    who,
+)
+from clearfacts_assets.cli.console import fail, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from clearfacts_assets.chargeback.ingest.rules import ReadingRules
+    from clearfacts_assets.chargeback.ports import Delivery, Outcome
+
+Files = Annotated[list[Path], typer.Argument(help="the files of one delivery: .csv, .csv.gz or .parquet")]
+
+
+def ingest(
+    files: Files,
+    source: Annotated[
+        str | None, typer.Option("-s", "--source", help="where it comes from; else told by the file's name")
+    ] = None,
+    period: MaybePeriod = None,
+    append: Annotated[
+        bool,
+        typer.Option("--append/--snapshot", help="add to what is there; by default a delivery is all of its month"),
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only show what would change")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="import nothing where a row is refused")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="also withdraw more than the settings allow unasked")] = False,
+    fail_on_refusals: Annotated[
+        bool, typer.Option("--fail-on-refusals", help="import the rest, and end with exit code 1")
+    ] = False,
+    actor: By = None,
+    as_json: AsJson = False,
+) -> None:
+    """Import cost exports as one delivery: all of it or nothing. The same files again change nothing.
+
+    Exit code 1: nothing was imported (--strict with refused rows, more to withdraw than allowed without --yes, an
+    empty or broken file), or rows were refused and --fail-on-refusals is given.
+    """
+    from clearfacts_assets.chargeback.model import FileRefused
+
+    with told():
+        try:
+            outcome, named = _import(files, source, period, append, dry_run, strict, yes, actor)
+        except FileRefused as error:
+            if not as_json:
+                raise
+            why = {"import_id": None, "applied": False, "why": str(error), "refusals": [error.refusal.as_result()]}
+            print_json(why)
+            raise typer.Exit(1) from None
+    if as_json:
+        print_json(_as_result(outcome, named))
+    else:
+        _print(outcome, named, dry_run)
+    failed = not outcome.applied and not (dry_run and outcome.differences)
+    if failed or not (outcome.rows or outcome.notes) or (outcome.refused and fail_on_refusals):
+        raise typer.Exit(1)
+
+
+def _import(
+    files: Sequence[Path],
+    source: str | None,
+    period: str | None,
+    append: bool,
+    dry_run: bool,
+    strict: bool,
+    yes: bool,
+    actor: str | None,
+) -> tuple[Outcome, str]:
+    from decimal import Decimal
+
+    from clearfacts_assets.chargeback.ingest.delivery import ingest as import_delivery
+    from clearfacts_assets.chargeback.model import Mode, period_of
+    from clearfacts_assets.chargeback.ports import Delivery
+    from clearfacts_assets.settings import load
+    from clearfacts_assets.storage.chargeback.imports import ImportRepository
+
+    missing = [str(one) for one in files if not one.is_file()]
+    if missing:
+        fail(f"{', '.join(missing)}: there is no such file")
+    engine = ledger()
+    named = source or guess_source(engine, files[0])
+    delivery = Delivery(
+        source=named,
+        mode=Mode.APPEND if append else Mode.SNAPSHOT,
+        period=period_of(period) if period else None,
+        actor=who(actor),
+        at=now(),
+        dry_run=dry_run,
+        strict=strict,
+        confirmed=yes,
+        threshold=Decimal(str(load().chargeback.withdraw_percent)),
+    )
+    outcome = import_delivery(files, delivery, reading_rules(engine, delivery), ImportRepository(engine))
+    if outcome.applied and not outcome.unchanged and not dry_run:
+        _look_for_anomalies(engine, {one.posted for one in outcome.differences})
+    return outcome, named
+
+
+def _look_for_anomalies(engine: Engine, periods: set[str]) -> None:
+    from clearfacts_assets.settings import load
+    from clearfacts_assets.storage.chargeback.comparing import flag_anomalies
+
+    for period in sorted(periods):
+        flag_anomalies(engine, period, load().chargeback.anomaly_factor)
+
+
+def reading_rules(engine: Engine, delivery: Delivery) -> ReadingRules:
+    """What the settings, the source and the registry say about a delivery. A new source begins on the billed basis."""
+    from clearfacts_assets.chargeback.ingest.rules import ReadingRules
+    from clearfacts_assets.chargeback.model import Basis
+    from clearfacts_assets.settings import load
+    from clearfacts_assets.storage.chargeback.registry import RegistryRepository
+
+    registry = RegistryRepository(engine)
+    source = registry.source(delivery.source, now=delivery.at)
+    return ReadingRules(
+        source=delivery.source,
+        basis=Basis(source["basis"]),
+        period=delivery.period,
+        currency=load().chargeback.currency.upper(),
+        decimal_comma=source["decimal_comma"],
+        attribution=attribution_rules(),
+        patterns=flag_patterns(),
+        registry=registry.load(),
+    )
+
+
+def guess_source(engine: Engine, file: Path) -> str:
+    """By the sources' patterns, by a source's name at the file name's beginning, by its first word, by its provider."""
+    from clearfacts_assets.storage.chargeback.registry import RegistryRepository
+
+    sources = RegistryRepository(engine).sources()
+    for one in sources:
+        if one["pattern"] and (fnmatch(file.name, one["pattern"]) or re.search(_regex(one["pattern"]), file.name)):
+            return str(one["name"])
+    for one in sorted(sources, key=lambda each: -len(each["name"])):
+        if file.name.lower().startswith(one["name"].lower()):
+            return str(one["name"])
+    word = re.match(r"[A-Za-z][A-Za-z0-9]*", file.name)
+    return word[0].lower() if word else _provider(file)
+
+
+def _provider(file: Path) -> str:
+    """The provider that the first row names, as a source's name."""
+    from clearfacts_assets.chargeback.cost_sources import open_export
+
+    export = open_export(file)
+    first = next((batch.rows[0] for batch in export.batches() if batch.rows), [])
+    said = dict(zip(export.opened.columns, first, strict=False))
+    for name in ("ServiceProviderName", "ProviderName", "InvoiceIssuerName"):
+        if slug := re.sub(r"[^a-z0-9]+", "-", said.get(name, "").lower()).strip("-"):
+            return slug[:60]
+    fail(f"{file.name} does not say where it comes from: name the source with -s", code=2)
+
+
+def _regex(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error:
+        return r"(?!)"  # it is a pattern of file names and nothing else
+    return pattern
+
+
+def _as_result(outcome: Outcome, source: str) -> dict[str, Any]:
+    from clearfacts_assets.storage.chargeback.applying import as_result
+
+    return {
+        "import_id": outcome.import_id,
+        "applied": outcome.applied,
+        "unchanged": outcome.unchanged,
+        "source": source,
+        "rows": outcome.rows,
+        "refused": outcome.refused,
+        "why": outcome.why,
+        "notes": list(outcome.notes),
+        "difference": {one.period: as_result(one) for one in outcome.differences},
+        "refusals": [one.as_result() for one in outcome.refusals],
+    }
+
+
+def _print(outcome: Outcome, source: str, dry_run: bool) -> None:
+    rows = [
+        (one.period if one.posted == one.period else f"{one.period}, billed in {one.posted}", kind, change.rows, money)
+        for one in outcome.differences
+        for kind, change in one.changes.items()
+        if change.rows
+        for money in [_money(change)]
+    ]
+    if rows:
+        print_table("Difference", ("period", "", "rows", "money"), rows, right=("rows",), wide=True)
+    if outcome.refusals:
+        print_table(
+            f"Refused: {outcome.refused} rows",
+            ("file", "line", "code", "why"),
+            [(one.file, one.line, one.code, one.message) for one in outcome.refusals[:20]],
+            right=("line",),
+        )
+    for note in outcome.notes:
+        say(note)
+    if outcome.unchanged:
+        say(f"These files are what was imported last (import {outcome.import_id}): nothing changes.")
+    elif outcome.applied:
+        say(f"Imported from {source}: {outcome.rows} rows, {outcome.refused} refused (import {outcome.import_id}).")
+        if outcome.refused:
+            say(f"Mend them: clearfacts chargeback refusals export {outcome.import_id} -o refused.csv")
+    elif dry_run and outcome.differences:
+        say("Nothing was imported: --dry-run.")
+    else:
+        say(f"Nothing was imported: {outcome.why or 'there is no row in it'}.")
+
+
+def _money(change: Any) -> str:
+    from clearfacts_assets.money import plain
+
+    currencies = sorted({*change.before, *change.after})
+    pairs = [(one, change.before.get(one), change.after.get(one)) for one in currencies]
+    return "; ".join(
+        f"{plain(after if after is not None else before)} {currency}"
+        if before is None or after is None or before == after
+        else f"{plain(before)} -> {plain(after)} {currency}"
+        for currency, before, after in pairs
+    )
+
+
+def conformance(file: Path, as_json: AsJson = False) -> None:
+    """What a cost export says against FOCUS. Nothing is imported; exit code 1 where something was found."""
+    from clearfacts_assets.chargeback.ingest.conformance import examine
+
+    with told():
+        report = examine(file)
+    if as_json:
+        print_json(report.as_result())
+    else:
+        told_of = {
+            "data set": report.dataset,
+            "FOCUS version": report.version,
+            "read as": report.dialect,
+            "rows": report.rows,
+            "mandatory columns missing": ", ".join(report.missing) or "none",
+            "columns that FOCUS does not know": ", ".join(report.unknown) or "none",
+        }
+        print_table(file.name, ("", ""), told_of.items())
+        print_table(
+            "Findings",
+            ("line", "rule", "what"),
+            [(one["line"], one["rule"], one["message"]) for one in report.findings],
+            right=("line",),
+        )
+    if report.findings or report.missing:
+        raise typer.Exit(1)

@@ -1,0 +1,150 @@
+"""``imports`` and ``refusals``: what came in, how it is taken back, and what was refused and can be mended."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from clearfacts_assets.cli.chargeback.shared import AsJson, By, MaybePeriod, Reason, ledger, now, told, who
+from clearfacts_assets.cli.console import instant, print_json, print_table, say
+
+app = typer.Typer(help="Imports: one line a delivery.")
+refusals = typer.Typer(help="Rows that were refused: write them to a file, mend it, import it alone.")
+
+Id = Annotated[int, typer.Argument(help="the import's number")]
+
+
+@app.command("list")
+def list_(
+    period: MaybePeriod = None,
+    source: Annotated[str | None, typer.Option("-s", "--source", help="only of this source")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="most imports shown")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Imports, newest first."""
+    from clearfacts_assets.storage.chargeback.imports import ImportRepository
+
+    found = ImportRepository(ledger()).list(period=period, source=source, limit=limit)
+    if as_json:
+        print_json({"imports": [_as_result(one) for one in found]})
+        return
+    print_table(
+        "Imports",
+        ("import", "at", "source", "mode", "periods", "rows", "refused", "by", ""),
+        [
+            (
+                one.id,
+                instant(one.at),
+                one.source,
+                one.mode,
+                ", ".join(sorted(one.difference)),
+                one.rows,
+                one.refused,
+                one.actor,
+                "withdrawn" if one.withdrawn_at else "",
+            )
+            for one in found
+        ],
+        right=("import", "rows", "refused"),
+        whole=("at",),
+    )
+
+
+@app.command()
+def show(import_id: Id, as_json: AsJson = False) -> None:
+    """One import: its files, and what it changed."""
+    from clearfacts_assets.storage.chargeback.imports import ImportRepository
+
+    with told():
+        one = ImportRepository(ledger()).show(import_id)
+    if as_json:
+        print_json(_as_result(one) | {"files": list(one.files)})
+        return
+    print_table(
+        f"Import {one.id}", ("", ""), [(key, value) for key, value in _as_result(one).items() if key != "difference"]
+    )
+    print_table(
+        "Files",
+        ("name", "rows", "refused", "FOCUS", "read as", "sha256"),
+        [(f["name"], f["rows"], f["refused"], f["version"], f["dialect"], f["sha256"][:12]) for f in one.files],
+        right=("rows", "refused"),
+    )
+    rows = [
+        (period, kind, change["rows"], change["before"], change["after"])
+        for period, kinds in one.difference.items()
+        for kind, change in kinds.items()
+        if isinstance(change, dict) and change["rows"]
+    ]
+    print_table("What it changed", ("period", "", "rows", "before", "after"), rows, right=("rows",))
+
+
+@app.command()
+def withdraw(import_id: Id, reason: Reason, actor: By = None, as_json: AsJson = False) -> None:
+    """Take back all that an import brought. What it replaced comes back by importing that again."""
+    from clearfacts_assets.storage.chargeback.imports import ImportRepository
+
+    with told():
+        gone = ImportRepository(ledger()).withdraw(import_id, reason=reason, actor=who(actor), now=now())
+    if as_json:
+        print_json({"import_id": import_id, "withdrawn": gone})
+    else:
+        say(f"{gone} charges of import {import_id} are withdrawn.")
+
+
+@refusals.command()
+def export(
+    import_id: Id,
+    output: Annotated[Path, typer.Option("-o", "--output", help="the file to write")],
+    as_json: AsJson = False,
+) -> None:
+    """Write the refused rows with their original header, and four columns that say why."""
+    from clearfacts_assets.chargeback.ingest.canonical import SAID_OF_REFUSALS
+    from clearfacts_assets.storage.chargeback.imports import ImportRepository
+
+    with told():
+        found = list(ImportRepository(ledger()).refusals(import_id))
+    rows = 0
+    with output.open("w", newline="", encoding="utf-8") as file:
+        writer, written = csv.writer(file), list[str]()
+        for one, header, dialect in found:
+            cells = _cells(one.record, dialect)
+            if len(cells) != len(header):
+                continue
+            if list(header) != written:
+                writer.writerow([*header, *SAID_OF_REFUSALS])
+                written = list(header)
+            writer.writerow([*cells, one.line, one.column, one.code, one.message])
+            rows += 1
+    if as_json:
+        print_json({"import_id": import_id, "refused": len(found), "written": rows, "file": str(output)})
+        return
+    say(f"{rows} of {len(found)} refused rows are in {output}.")
+    say(f"Mend it, then: clearfacts chargeback refusals retry {output} -s SOURCE")
+
+
+@refusals.command()
+def retry(
+    file: Annotated[Path, typer.Argument(help="the mended file")],
+    source: Annotated[str, typer.Option("-s", "--source", help="the source that the rows come from")],
+    period: MaybePeriod = None,
+    actor: By = None,
+    as_json: AsJson = False,
+) -> None:
+    """Import a mended file alone: its rows are added to what is there."""
+    from clearfacts_assets.cli.chargeback.deliveries import ingest
+
+    ingest([file], source, period, True, False, False, False, False, actor, as_json)
+
+
+def _cells(record: str, dialect: str) -> list[str]:
+    delimiter = {"semicolon": ";", "tab": "\t", "bar": "|"}.get(dialect.split()[1] if " " in dialect else "", ",")
+    rows = list(csv.reader(io.StringIO(record), delimiter=delimiter))
+    return rows[0] if rows else []
+
+
+def _as_result(one: Any) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in one.__dataclass_fields__ if name != "files"}

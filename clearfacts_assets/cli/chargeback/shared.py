@@ -1,0 +1,80 @@
+"""What the commands of chargeback share: their options, the database, the rules that the settings make."""
+
+from __future__ import annotations
+
+import getpass
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clearfacts_assets.cli.console import fail
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from clearfacts_assets.chargeback.attribution.mapping import AttributionRules
+    from clearfacts_assets.chargeback.ingest.rules import FlagPattern
+
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
+ForPeriod = Annotated[str, typer.Option("-p", "--period", help="the month, as 2025-03")]
+MaybePeriod = Annotated[str | None, typer.Option("-p", "--period", help="the month, as 2025-03")]
+By = Annotated[str | None, typer.Option("--actor", help="who does it; the user of this terminal by default")]
+Reason = Annotated[str, typer.Option("--reason", help="why; it is kept")]
+
+
+def ledger() -> Engine:
+    """An engine on our database."""
+    from clearfacts_assets.cli.start import ready
+    from clearfacts_assets.storage.database import open_engine
+
+    return open_engine(ready().business_database_url)
+
+
+def who(actor: str | None) -> str:
+    return actor or getpass.getuser()
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """What cannot be done as asked is one sentence and exit code 1; what was asked wrongly 2."""
+    from clearfacts_assets.chargeback.model import BadPeriod, ChargebackError
+
+    try:
+        yield
+    except BadPeriod as error:
+        fail(str(error), code=2)
+    except (ChargebackError, FileNotFoundError) as error:
+        fail(str(error))
+
+
+def attribution_rules() -> AttributionRules:
+    """As the settings say."""
+    from clearfacts_assets.chargeback.attribution.mapping import DEFAULT_MAPPING, AttributionRules
+    from clearfacts_assets.settings import load
+
+    chargeback = load().chargeback
+    patterns = tuple(re.compile(one) for one in chargeback.fund_org_patterns)
+    return AttributionRules({**DEFAULT_MAPPING, **chargeback.tag_mapping}, patterns, chargeback.required)
+
+
+def flag_patterns() -> tuple[FlagPattern, ...]:
+    """As the settings say."""
+    from clearfacts_assets.chargeback.ingest.rules import FlagPattern
+    from clearfacts_assets.settings import load
+
+    return tuple(FlagPattern(one, re.compile(one)) for one in load().chargeback.flag_patterns)
+
+
+def attribute_again(engine: Engine, period: str | None = None) -> int:
+    """After the registry or the settings changed: who pays, asked again in every period that is not finalized."""
+    from clearfacts_assets.storage.chargeback.attributing import attribute_again
+
+    return attribute_again(engine, attribution_rules(), flag_patterns(), period)

@@ -1,0 +1,1 @@
+"""Chargeback's tables and their repositories."""

@@ -1,0 +1,285 @@
+"""A staged delivery becomes part of the ledger, in one transaction, or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import insert
+
+from clearfacts_assets.chargeback.ingest.rows import STAGED
+from clearfacts_assets.chargeback.lifecycle import Action, State, require
+from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Difference, Kind, Mode
+from clearfacts_assets.chargeback.ports import Delivery, Outcome
+from clearfacts_assets.money import plain
+from clearfacts_assets.storage.audit import Actor, record
+from clearfacts_assets.storage.chargeback.carrying import carry_decisions
+from clearfacts_assets.storage.chargeback.difference import Scope, beyond, compare, number_occurrences
+from clearfacts_assets.storage.chargeback.ledger import (
+    begin_period,
+    count_in,
+    count_out,
+    next_open,
+    only_writer,
+    put_together,
+)
+from clearfacts_assets.storage.chargeback.staging import Staging
+from clearfacts_assets.storage.chargeback.statements import sql
+from clearfacts_assets.storage.chargeback.suspicions import link_corrections, suspect_duplicates
+from clearfacts_assets.storage.chargeback.tables import CostImport, CostImportFile
+from clearfacts_assets.storage.database import commit_to_disk, now_writing
+from clearfacts_assets.storage.exact import negative_of
+
+_COPIED = [name for name in STAGED if name not in ("period", "row", "line")]
+_COSTS = ("billed", "effective", "contracted", "list", "listed", "amount")
+
+
+class NotApplied(Exception):
+    """Ends the transaction of a delivery that is not applied; holds what would have changed."""
+
+    def __init__(self, differences: list[Difference], why: str) -> None:
+        super().__init__(why)
+        self.differences, self.why = differences, why
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """By what a delivery is known again: the digest of its files, and of the rules by which they were read."""
+
+    content: str
+    rules: str
+
+
+def apply(staging: Staging, delivery: Delivery, identity: Identity) -> Outcome:
+    """Compare and, unless it is only looked at or needs somebody's word, apply. Raises NotAllowed."""
+    connection = staging.connection
+    rows, refused = sum(one.rows for one in staging.files), sum(one.refused for one in staging.files)
+    connection.commit()  # what was staged
+    now_writing(connection)
+    import_id, why, differences = None, "", list[Difference]()
+    try:
+        with connection.begin():
+            import_id, differences = _Application(staging, delivery, identity).run()
+            commit_to_disk(connection)
+    except NotApplied as stopped:
+        differences, why = stopped.differences, stopped.why
+    refusals = tuple(staging.refusals)
+    return Outcome(import_id, import_id is not None, rows, refused, tuple(differences), refusals, why)
+
+
+class _Application:
+    """One delivery on its way into the ledger."""
+
+    def __init__(self, staging: Staging, delivery: Delivery, identity: Identity) -> None:
+        self.staging, self.delivery, self.identity = staging, delivery, identity
+        self.connection = staging.connection
+        self.import_id = 0
+        self.before = 0  # the highest id of a charge before this import
+
+    def run(self) -> tuple[int, list[Difference]]:
+        connection, delivery = self.connection, self.delivery
+        only_writer(connection)
+        number_occurrences(connection)
+        scopes = self._scopes()
+        self.before = connection.execute(sql("SELECT COALESCE(max(id), 0) FROM charges")).scalar_one()
+        differences: list[Difference] = []
+        self._record(scopes)
+        stops: list[str] = []
+        for scope in scopes:
+            difference = compare(connection, scope)
+            differences.append(difference)
+            stops.append(beyond(difference, delivery.threshold))
+            self._post(scope)
+        found = "; ".join(filter(None, stops))
+        if delivery.dry_run:
+            raise NotApplied(differences, "only looked at: --dry-run")
+        if found and not delivery.confirmed:
+            raise NotApplied(
+                differences, f"{found}: a snapshot is all of its month. Repeat with --yes, or with --append"
+            )
+        self._describe(differences)
+        return self.import_id, differences
+
+    def _scopes(self) -> list[Scope]:
+        found = self.connection.execute(sql("SELECT DISTINCT period FROM staged ORDER BY period")).scalars()
+        delivery = self.delivery
+        scopes = []
+        for period in list(found):
+            state, posted = begin_period(self.connection, period, delivery.at), period
+            if state is State.FINALIZED:
+                posted = next_open(self.connection, period, delivery.at)
+            else:
+                require(period, state, Action.IMPORT)
+            # Rows that strayed into a delivery for another month are no snapshot of theirs.
+            strayed = delivery.period is not None and period != delivery.period
+            mode = Mode.APPEND if strayed else delivery.mode
+            scopes.append(Scope(period, posted, state, delivery.source, mode))
+        return scopes
+
+    def _accounts(self, period: str) -> list[str]:
+        said = (one for file in self.staging.files for one in file.tie_out)
+        return sorted({one["account"] for one in said if one["period"] == period})
+
+    def _record(self, scopes: Sequence[Scope]) -> None:
+        """The import, its files with their records, refusals, tag sets and attributions."""
+        connection, delivery, files = self.connection, self.delivery, self.staging.files
+        values: dict[str, Any] = {
+            "source": delivery.source,
+            "mode": delivery.mode.value,
+            "period": delivery.period,
+            "rules_digest": self.identity.rules,
+            "content_digest": self.identity.content,
+            "actor": delivery.actor,
+            "at": delivery.at,
+            "rows": sum(one.rows for one in files),
+            "refused": sum(one.refused for one in files),
+            "difference": {},
+            "scopes": [[one.period, account] for one in scopes for account in self._accounts(one.period)],
+        }
+        self.import_id = connection.execute(insert(CostImport).values(values).returning(CostImport.id)).scalar_one()
+        connection.execute(sql("CREATE TEMPORARY TABLE staged_files (number integer PRIMARY KEY, id integer)"))
+        for file in files:
+            opened = file.opened
+            told = {
+                "import_id": self.import_id,
+                "number": file.number,
+                "name": opened.name,
+                "sha256": opened.sha256,
+                "size": opened.size,
+                "dialect": opened.dialect,
+                "dataset": opened.dataset.value,
+                "version": opened.version,
+                "header": list(opened.written),
+                "rows": file.rows,
+                "refused": file.refused,
+                "tie_out": file.tie_out,
+            }
+            id_ = connection.execute(insert(CostImportFile).values(told).returning(CostImportFile.id)).scalar_one()
+            connection.execute(
+                sql("INSERT INTO staged_files VALUES (:number, :id)"), {"number": file.number, "id": id_}
+            )
+        for period, account in values["scopes"]:
+            told_of = {"period": period, "account": account}
+            connection.execute(sql("INSERT INTO staged_accounts VALUES (:period, :account)"), told_of)
+        named = ", ".join(ATTRIBUTION_FIELDS)
+        for statement in (
+            "INSERT INTO cost_row_chunks (import_file, first_row, rows, data) SELECT f.id, c.first_row, c.rows, c.data "
+            "FROM staged_chunks c JOIN staged_files f ON f.number = c.file",
+            'INSERT INTO cost_refusals (import_file, line, "column", value, code, message, record) '
+            'SELECT f.id, r.line, r."column", r.value, r.code, r.message, r.record '
+            "FROM staged_refusals r JOIN staged_files f ON f.number = r.file",
+            "INSERT INTO cost_tag_sets (digest, tags) SELECT DISTINCT digest, tags FROM staged_tags s "
+            "WHERE NOT EXISTS (SELECT 1 FROM cost_tag_sets t WHERE t.digest = s.digest)",
+            f"INSERT INTO cost_attributions (digest, {named}) SELECT DISTINCT digest, {named} "  # noqa: S608
+            "FROM staged_attributions s WHERE NOT EXISTS "
+            "(SELECT 1 FROM cost_attributions t WHERE t.digest = s.digest)",
+        ):
+            connection.execute(sql(statement))
+
+    def _post(self, scope: Scope) -> None:
+        """The difference of one period becomes charges, withdrawals and reversals."""
+        suspect_duplicates(self.connection, scope)
+        if self.staging.corrections:
+            link_corrections(self.connection, scope)
+        if scope.mode is Mode.SNAPSHOT:
+            self._withdraw(scope)
+            if scope.late:
+                self._reverse(scope)
+        self._insert(scope)
+        if scope.mode is Mode.SNAPSHOT:
+            carry_decisions(self.connection, scope, self.delivery.at)
+        count_in(
+            self.connection,
+            "id > :before AND import_id = :import AND period = :posted AND origin_period = :period",
+            before=self.before,
+            **{"import": self.import_id},
+            **scope.values,
+        )
+        put_together(self.connection, scope.posted)
+
+    def _withdraw(self, scope: Scope) -> None:
+        gone = "id IN (SELECT id FROM present WHERE matched = 0 AND frozen = 0)"
+        if self.connection.execute(sql("SELECT 1 FROM present WHERE matched = 0 AND frozen = 0 LIMIT 1")).first():
+            self._withdraw_where(gone)
+        if scope.late:
+            # What was reversed, and is there again.
+            self._withdraw_where(
+                "kind = 'reversal' AND withdrawn_by IS NULL AND corrects IN (SELECT id FROM present WHERE matched = 1) "
+                "AND period IN (SELECT name FROM billing_periods WHERE state <> 'finalized')"
+            )
+
+    def _withdraw_where(self, where: str) -> None:
+        count_out(self.connection, where)
+        self.connection.execute(
+            sql(f"UPDATE charges SET withdrawn_by = :import WHERE {where}"),  # noqa: S608
+            {"import": self.import_id},
+        )
+
+    def _reverse(self, scope: Scope) -> None:
+        """What was finalized and is gone: the same with the opposite sign, in the next open period."""
+        kept = [name for name in _COPIED if name not in _COSTS]
+        negated = ", ".join(f'{negative_of(self.connection, f"""c."{name}" """)}' for name in _COSTS)
+        named = ", ".join(f'"{name}"' for name in (*kept, *_COSTS))
+        copied = ", ".join(f'c."{name}"' for name in kept)
+        self.connection.execute(
+            sql(
+                f"INSERT INTO charges (period, origin_period, kind, source, import_id, import_file, row, line, "  # noqa: S608
+                f"occurrence, corrects, {named}) SELECT :posted, :period, 'reversal', c.source, :import, "
+                f"c.import_file, c.row, c.line, c.occurrence, c.id, {copied}, {negated} "
+                "FROM charges c JOIN present p ON p.id = c.id WHERE p.matched = 0 AND p.frozen = 1 AND NOT EXISTS "
+                "(SELECT 1 FROM charges r WHERE r.corrects = c.id AND r.kind = 'reversal' AND r.withdrawn_by IS NULL)"
+            ),
+            {**scope.values, "import": self.import_id},
+        )
+
+    def _insert(self, scope: Scope) -> None:
+        kind = Kind.ADJUSTMENT if scope.late else Kind.CHARGE
+        named, copied = (", ".join(f'{prefix}"{name}"' for name in _COPIED) for prefix in ("", "s."))
+        old = "COALESCE(s.corrects, (SELECT old_id FROM pairs WHERE pairs.seq = s.seq))" if scope.late else "s.corrects"
+        self.connection.execute(
+            sql(
+                f"INSERT INTO charges (period, origin_period, kind, source, import_id, import_file, row, line, "  # noqa: S608
+                f"occurrence, corrects, {named}) SELECT :posted, :period, '{kind}', :source, :import, f.id, s.row, "
+                f"s.line, s.occurrence, {old}, {copied} FROM staged s JOIN staged_files f ON f.number = s.file "
+                "WHERE s.period = :period AND s.charge_id IS NULL ORDER BY s.seq"
+            ),
+            {**scope.values, "import": self.import_id},
+        )
+
+    def _describe(self, differences: Sequence[Difference]) -> None:
+        told = {one.period: as_result(one) for one in differences}
+        self.connection.execute(
+            sql("UPDATE cost_imports SET difference = :told WHERE id = :id")
+            if self.connection.dialect.name != "postgresql"
+            else sql("UPDATE cost_imports SET difference = CAST(:told AS jsonb) WHERE id = :id"),
+            {"told": json.dumps(told), "id": self.import_id},
+        )
+        rows = {
+            one.period: {kind: change.rows for kind, change in one.changes.items() if change.rows}
+            for one in differences
+        }
+        record(
+            self.connection,
+            actor=Actor(self.delivery.actor),
+            action="cost_import.applied",
+            resource_type="cost_import",
+            resource_id=str(self.import_id),
+            now=self.delivery.at,
+            after={"source": self.delivery.source, "mode": self.delivery.mode, "rows": rows},
+        )
+
+
+def as_result(difference: Difference) -> dict[str, Any]:
+    """A difference as JSON shows it."""
+    changes = {
+        kind: {name: value if isinstance(value, int) else _texts(value) for name, value in asdict(change).items()}
+        for kind, change in difference.changes.items()
+    }
+    return {"posted": difference.posted, **changes}
+
+
+def _texts(amounts: dict[str, Decimal]) -> dict[str, str]:
+    return {currency: plain(amount) for currency, amount in amounts.items()}

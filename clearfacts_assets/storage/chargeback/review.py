@@ -1,0 +1,184 @@
+"""Decisions about charges: each one a row that stays, in the transaction that moves the charge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, insert, select, update
+
+from clearfacts_assets.chargeback.attribution.review import CannotDecide, Verdict, decided
+from clearfacts_assets.chargeback.ingest.payers import attribution_digest
+from clearfacts_assets.chargeback.lifecycle import Action, State, require
+from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Attribution, Status
+from clearfacts_assets.storage.audit import Actor, record
+from clearfacts_assets.storage.chargeback.charges import ChargeFilter, NoSuchCharge
+from clearfacts_assets.storage.chargeback.ledger import count_in, count_out, only_writer, put_together, state_of
+from clearfacts_assets.storage.chargeback.statements import sql
+from clearfacts_assets.storage.chargeback.tables import AttributionSet, Charge, ChargeDecision
+from clearfacts_assets.storage.database import insert_into
+
+_PIECE = 500  # charges decided about in one statement
+
+
+class ReviewRepository:
+    """Decides. What is decided about a finalized period is refused, by this and by the database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def decide(
+        self,
+        which: ChargeFilter,
+        verdict: Verdict,
+        *,
+        note: str,
+        actor: str,
+        now: datetime,
+        fields: Mapping[str, str] | None = None,
+        seen: Mapping[int, str] | None = None,
+    ) -> list[int]:
+        """The same about all charges that the filter finds: those named by id must be there and allow it, of others
+        those that allow it are taken. ``fields`` are what a correction sets. ``seen`` is the status in which the person
+        saw each charge: where it has changed since, nothing is decided. Returns the ids of what was decided.
+
+        Raises NoSuchCharge, CannotDecide, NotAllowed.
+        """
+        with self._engine.begin() as connection:
+            only_writer(connection)
+            rows = self._chosen(connection, which, verdict)
+            for period in {row.period for row in rows}:
+                require(period, state_of(connection, period) or State.OPEN, Action.REVIEW)
+            for row in rows:
+                if seen is not None and seen.get(row.id, row.status) != row.status:
+                    raise CannotDecide(f"charge {row.id} was {seen[row.id]} when you looked, and is {row.status} now")
+            decisions = [
+                d for row in rows if (d := self._decision(connection, row, verdict, fields or {}, bool(which.ids)))
+            ]
+            for start in range(0, len(decisions), _PIECE):
+                _move(connection, decisions[start : start + _PIECE], note, actor, now, verdict)
+            for period in {row.period for row in rows}:
+                put_together(connection, period)
+            ids = [one["charge_id"] for one in decisions]
+            if ids:
+                _audit(connection, verdict, ids, note, actor, now)
+        return ids
+
+    def _chosen(self, connection: Connection, which: ChargeFilter, verdict: Verdict) -> list[Any]:
+        wanted = ("id", "period", "status", "flags", "attribution")
+        query = (
+            select(*(Charge.__table__.c[name] for name in wanted))
+            .join(AttributionSet, AttributionSet.digest == Charge.attribution)
+            .where(*which.conditions())
+            .order_by(Charge.id)
+        )
+        if not which.ids and not which.status and verdict is Verdict.APPROVE:
+            query = query.where(Charge.status == Status.FLAGGED.value)
+        rows = list(connection.execute(query).all())
+        missing = set(which.ids) - {row.id for row in rows}
+        if missing:
+            raise NoSuchCharge(f"there is no charge {', '.join(map(str, sorted(missing)))} (or it was withdrawn)")
+        return rows
+
+    def _decision(
+        self, connection: Connection, row: Any, verdict: Verdict, fields: Mapping[str, str], named: bool
+    ) -> dict[str, Any] | None:
+        attribution = bytes(row.attribution)
+        try:
+            if verdict is Verdict.UNDO:
+                status, attribution = _before_the_last(connection, row.id)
+            else:
+                status = decided(row.id, Status(row.status), verdict)
+        except CannotDecide:
+            if named:
+                raise
+            return None
+        if verdict is Verdict.CORRECT:
+            attribution = _corrected(connection, attribution, fields)
+        return {
+            "charge_id": row.id,
+            "flags": row.flags,
+            "before": row.status,
+            "status": status.value,
+            "attribution_before": bytes(row.attribution),
+            "attribution": attribution,
+        }
+
+
+def _before_the_last(connection: Connection, charge: int) -> tuple[Status, bytes]:
+    """Where the last decision that was not undone began."""
+    query = select(ChargeDecision.__table__).where(ChargeDecision.charge_id == charge).order_by(ChargeDecision.id)
+    standing: list[Any] = []
+    for one in connection.execute(query).all():
+        if one.verdict == Verdict.UNDO.value:
+            standing = standing[:-1]
+        else:
+            standing.append(one)
+    if not standing:
+        raise CannotDecide(f"nothing was decided about charge {charge}: there is nothing to undo")
+    return Status(standing[-1].before), bytes(standing[-1].attribution_before)
+
+
+def _corrected(connection: Connection, digest: bytes, fields: Mapping[str, str]) -> bytes:
+    """The attribution with other fields, by a person."""
+    wanted = [AttributionSet.__table__.c[name] for name in ATTRIBUTION_FIELDS]
+    row = connection.execute(select(*wanted).where(AttributionSet.digest == digest)).one()
+    corrected = replace(Attribution(*row), **{name: value.strip() for name, value in fields.items()}, origin="person")
+    keep_attribution(connection, corrected)
+    return attribution_digest(corrected)
+
+
+def keep_attribution(connection: Connection, one: Attribution) -> None:
+    """Add the attribution, unless it is there."""
+    values = {name: getattr(one, name) for name in ATTRIBUTION_FIELDS}
+    statement = insert_into(connection, AttributionSet.__table__).values(digest=attribution_digest(one), **values)
+    connection.execute(statement.on_conflict_do_nothing())
+
+
+def _move(
+    connection: Connection, decisions: Sequence[dict[str, Any]], note: str, actor: str, now: datetime, verdict: Verdict
+) -> None:
+    ids = ", ".join(str(int(one["charge_id"])) for one in decisions)
+    count_out(connection, f"id IN ({ids})")
+    connection.execute(
+        sql("UPDATE charges SET status = :status, attribution = :attribution WHERE id = :charge_id"),
+        [{name: one[name] for name in ("status", "attribution", "charge_id")} for one in decisions],
+    )
+    count_in(connection, f"id IN ({ids})")
+    said = {"verdict": verdict.value, "note": note, "actor": actor, "at": now, "carried_from": None}
+    connection.execute(insert(ChargeDecision), [one | said for one in decisions])
+
+
+def _audit(connection: Connection, verdict: Verdict, ids: Sequence[int], note: str, actor: str, now: datetime) -> None:
+    record(
+        connection,
+        actor=Actor(actor),
+        action=f"charge.{_PAST[verdict]}",
+        resource_type="charge",
+        resource_id=str(ids[0]) if len(ids) == 1 else None,
+        now=now,
+        reason=note or None,
+        after={"charges": len(ids), "first": ids[:20]},
+    )
+
+
+_PAST = {
+    Verdict.APPROVE: "approved",
+    Verdict.REJECT: "rejected",
+    Verdict.CORRECT: "corrected",
+    Verdict.UNDO: "decision_undone",
+}
+
+
+def set_standing(connection: Connection, changes: Sequence[Mapping[str, Any]]) -> None:
+    """Charges stand elsewhere by rule, not by a person's decision: ``id, attribution, read_flags?, flags, status``."""
+    for start in range(0, len(changes), _PIECE):
+        piece = changes[start : start + _PIECE]
+        ids = ", ".join(str(int(one["id"])) for one in piece)
+        count_out(connection, f"id IN ({ids})")
+        for one in piece:
+            values = {name: one[name] for name in ("attribution", "flags", "status")}
+            connection.execute(update(Charge).where(Charge.id == one["id"]).values(values))
+        count_in(connection, f"id IN ({ids})")

@@ -1,0 +1,150 @@
+"""Where the rows of a delivery wait until they are compared with the ledger: temporary tables of one connection.
+
+Nothing of a delivery that is not applied stays anywhere: a process that is killed leaves no trace, since the tables end
+with its connection. On SQLite nobody has to wait for an import while its files are read.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from clearfacts_assets.chargeback.ingest.rows import STAGED, Taken
+from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Refusal
+from clearfacts_assets.chargeback.ports import Batch, Opened
+from clearfacts_assets.storage.types import storable
+
+CACHE_KIB = {"main": 48 * 1024, "temp": 16 * 1024}
+QUICKEST = 1  # zlib's level: a seventh of the size, at a speed that is not felt
+_AMOUNTS = frozenset(["billed", "effective", "contracted", "list", "listed", "amount"])
+_DIGESTS = frozenset(["fingerprint", "tag_set", "read_attribution", "attribution"])
+_NUMBERS = frozenset({"row", "line"})
+
+
+@dataclass(slots=True)
+class StagedFile:
+    """One file of the delivery, and what it came to."""
+
+    number: int
+    opened: Opened
+    rows: int = 0
+    refused: int = 0
+    tie_out: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Staging:
+    """The temporary tables, and the quickest way into them on either database."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.files: list[StagedFile] = []
+        self.corrections = False
+        self.refusals: list[Refusal] = []  # the first ones, to be shown
+        self._copying = connection.dialect.name == "postgresql"
+        if not self._copying:
+            # Indexes of digests are written all over: with SQLite's 2 MiB each page would be read and written often.
+            for schema, kib in CACHE_KIB.items():
+                connection.execute(text(f"PRAGMA {schema}.cache_size = -{kib}"))
+            connection.execute(text("PRAGMA temp.journal_mode = OFF"))  # it is thrown away, whatever happens
+        for statement in _tables(connection.dialect.name):
+            connection.execute(text(statement))
+        connection.commit()
+
+    def begin(self, opened: Opened) -> StagedFile:
+        """A file's rows follow."""
+        file = StagedFile(len(self.files) + 1, opened)
+        self.files.append(file)
+        return file
+
+    def add(self, file: StagedFile, batch: Batch, taken: Taken) -> None:
+        """What became of a batch, and its original records."""
+        number = file.number
+        file.rows += len(taken.rows)
+        file.refused += len(taken.refusals)
+        self.corrections |= taken.corrections
+        self._insert("staged", ("file", *STAGED), [(number, *row) for row in taken.rows])
+        if batch.rows:
+            self._insert("staged_chunks", _CHUNK, [(number, batch.first_row, len(batch.rows), packed(batch.texts))])
+        self._insert("staged_tags", ("digest", "tags"), taken.seen.tag_sets.items())
+        attributions = [(key, *one.fields()) for key, one in taken.seen.attributions.items()]
+        self._insert("staged_attributions", ("digest", *ATTRIBUTION_FIELDS), attributions)
+        if taken.refusals:
+            self.refusals += taken.refusals[: SHOWN - len(self.refusals)] if len(self.refusals) < SHOWN else []
+            self._insert("staged_refusals", _REFUSAL, [(number, *_refused(one)) for one in taken.refusals])
+        if self._copying:
+            self.connection.commit()
+
+    def _insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        rows = list(rows)
+        if not rows:
+            return
+        self.connection.exec_driver_sql("SELECT 1")  # begins the transaction, if there is none
+        raw: Any = self.connection.connection.dbapi_connection
+        named = ", ".join(f'"{name}"' for name in columns)
+        with_cursor = raw.cursor()
+        if self._copying:
+            with with_cursor.copy(f"COPY {table} ({named}) FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(row)
+        else:
+            marks = ", ".join("?" * len(columns))
+            with_cursor.executemany(f"INSERT INTO {table} ({named}) VALUES ({marks})", rows)  # noqa: S608
+        with_cursor.close()
+
+
+SHOWN = 100  # refusals that are kept in memory to be shown; all are in the table
+_CHUNK = ("file", "first_row", "rows", "data")
+_REFUSAL = ("file", "line", "column", "value", "code", "message", "record")
+
+
+def packed(texts: Sequence[str]) -> bytes:
+    """Original records, compressed: their lengths as JSON on a line, then one behind the other."""
+    lengths = json.dumps([len(one) for one in texts], separators=(",", ":"))
+    return zlib.compress(f"{lengths}\n{''.join(texts)}".encode("utf-8", "surrogatepass"), QUICKEST)
+
+
+def unpacked(data: bytes) -> list[str]:
+    """The records again."""
+    lengths, _, texts = zlib.decompress(data).decode("utf-8", "surrogatepass").partition("\n")
+    records, at = [], 0
+    for length in json.loads(lengths):
+        records.append(texts[at : at + length])
+        at += length
+    return records
+
+
+def _refused(one: Refusal) -> tuple[Any, ...]:
+    said = (one.column, one.value, one.code, one.message, one.record)
+    return (one.line, *(storable(text) for text in said))
+
+
+def _tables(dialect: str) -> list[str]:
+    postgresql = dialect == "postgresql"
+    blob, number = ("bytea", "bigint") if postgresql else ("BLOB", "INTEGER")
+    amount = "numeric" if postgresql else "TEXT"
+    seq = "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY" if postgresql else "INTEGER PRIMARY KEY"
+    kinds = {
+        **dict.fromkeys(_AMOUNTS, amount),
+        **dict.fromkeys(_DIGESTS, blob),
+        **dict.fromkeys(_NUMBERS, number),
+    }
+    columns = ", ".join(f'"{name}" {kinds.get(name, "text")}' for name in STAGED)
+    attributions = ", ".join(f"{name} text" for name in ATTRIBUTION_FIELDS)
+    return [
+        f"CREATE TEMPORARY TABLE staged (seq {seq}, file {number}, {columns}, occurrence {number} DEFAULT 0, "
+        f"charge_id {number}, corrects {number})",
+        f"CREATE TEMPORARY TABLE staged_chunks (file {number}, first_row {number}, rows {number}, data {blob})",
+        f"CREATE TEMPORARY TABLE staged_tags (digest {blob}, tags text)",
+        f"CREATE TEMPORARY TABLE staged_attributions (digest {blob}, {attributions})",
+        f'CREATE TEMPORARY TABLE staged_refusals (file {number}, line {number}, "column" text, value text, code text, '
+        "message text, record text)",
+        f"CREATE TEMPORARY TABLE present (id {number} PRIMARY KEY, fingerprint {blob}, occurrence {number}, "
+        f"read_attribution {blob}, frozen {number}, matched {number} DEFAULT 0)",
+        "CREATE TEMPORARY TABLE staged_accounts (period text, account text)",
+        f"CREATE TEMPORARY TABLE pairs (seq {number} PRIMARY KEY, old_id {number}, same_money {number})",
+    ]
