@@ -2,6 +2,7 @@
 
     make bench-ledger                           2,000 a turn, 1 at a time and 16 together
     make bench-ledger ARGS="--deliveries 5000 --together 1 --together 64"
+    make bench-ledger ARGS="--documents 10000000"       what is due, among ten million that were delivered
 
 A claim and its settlement are a transaction each, for one delivery or for as many as are ready together. Each commit
 reaches the disk (PostgreSQL runs with fsync). CPU is this process'; PostgreSQL's own is not in it.
@@ -19,15 +20,16 @@ from uuid import UUID, uuid4
 
 from delivery import batches, written
 from interleaved import Spread, by_turns, cpu, wall
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
+from clearfacts_assets.invoices.delivery_model import Settlement
 from clearfacts_assets.invoices.lifecycle import Event
-from clearfacts_assets.invoices.ports import Settlement
 from clearfacts_assets.storage import migrate
 from clearfacts_assets.storage.database import open_engine
 from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices import InvoiceRepository
 from clearfacts_assets.storage.jobs import JobRepository
+from clearfacts_assets.storage.waiting import days_due
 from clearfacts_assets_tests.fixtures.databases import PostgresServer
 
 LEASE = 120.0
@@ -67,12 +69,60 @@ def settled(engine: Engine, run_id: UUID, ids: list[UUID], together: int) -> Non
         ledger.settle([Settlement(one.id, one.fence, (Event.ACCEPTED,), document_id=str(one.id)) for one in claimed])
 
 
+def delivered(engine: Engine, documents: int) -> None:
+    """So many delivered documents, written by the database itself."""
+    numbers = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count)"
+        if engine.dialect.name == "sqlite"
+        else "WITH n(i) AS (SELECT generate_series(1, :count))"
+    )
+    identifier = "printf('%032x', i)" if engine.dialect.name == "sqlite" else "md5(i::text)::uuid"
+    digest = "printf('%064x', i)" if engine.dialect.name == "sqlite" else "md5(i::text) || md5((-i)::text)"
+    columns = "id, key_digest, revision, destination, receiver, supplier, document_type, number, issue_year"
+    more = "content_sha256, state, generation, attempts, fence, created_at, updated_at, delivered_at, day"
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                f"INSERT INTO deliveries ({columns}, {more}) {numbers} SELECT {identifier}, {digest}, 1, 'clearfacts', "
+                f"'BE0123456749', 'BE0987654394', 'invoice', 'N-' || i, 2026, {digest}, 'delivered', 1, 0, 1, "
+                "CURRENT_TIMESTAMP, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP, '2026-11-19' FROM n"
+            ),
+            {"count": documents},
+        )
+        if engine.dialect.name == "postgresql":  # which does it by itself; SQLite never does
+            connection.execute(text("ANALYZE"))
+
+
+def due_among(engines: dict[str, Engine], documents: int, turns: int) -> None:
+    """How long it takes to find what is due."""
+    for engine in engines.values():
+        delivered(engine, documents)
+        registered(engine, 100)
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE deliveries SET day = '2026-11-20' WHERE state = 'ready'"))
+    works = {kind: lambda e=engine: _due(e) for kind, engine in engines.items()}
+    print(f"what is due, 100 among {documents:,} documents:")
+    for kind, column in by_turns(works, turns).items():
+        print(f"  {kind:12} {Spread.of([1000 * one for one in column]):.1f} ms")
+
+
+def _due(engine: Engine) -> float:
+    begun = wall()
+    assert sum(days_due(engine).values()) >= 100
+    return wall() - begun
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--deliveries", type=int, default=2000, help="of each turn")
     parser.add_argument("--together", type=int, action="append", help="claimed and settled in one transaction each")
     parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--documents", type=int, default=0, help="only: find what is due among so many")
     asked = parser.parse_args()
+    if asked.documents:
+        with databases() as engines:
+            due_among(engines, asked.documents, asked.turns)
+        return
     used: dict[str, list[float]] = {}
 
     def turn(name: str, engine: Engine, together: int) -> float:

@@ -7,13 +7,14 @@ histories, lets them change, and keeps what has changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID, uuid4
 
 from clearfacts_assets.invoices.decisions import Facts, Row, decide
 from clearfacts_assets.invoices.delivery_model import HELD_FOR_DECISION, AsSeen, Barrier, DeliveryRecord, Settlement
+from clearfacts_assets.invoices.effects import EFFECTS, NO_DOUBT
 from clearfacts_assets.invoices.explanations import in_words
 from clearfacts_assets.invoices.lifecycle import (
     MAY_BE_ACCEPTED,
@@ -46,6 +47,7 @@ class Attempt:
     generation: int
     outcome: Event | None = None
     proof: Event | None = None  # ACCEPTED, where that was said after the outcome had been written
+    follows_doubt: bool = False  # an earlier one under the same idempotency key got no answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +184,7 @@ class History:
             return attempt if stands else None
         if attempt.outcome is None and stands:
             events = settlement.events
-            if first is Event.REFUSED and one.in_doubt:
+            if first is Event.REFUSED and (one.in_doubt or attempt.follows_doubt):
                 settlement = replace(settlement, reason=f"{settlement.reason}; {IN_DOUBT}")
                 events = (Event.LOST,)
             self._apply(one.id, settlement, events)
@@ -212,7 +214,7 @@ class History:
                 if event is events[0]:
                     raise ForbiddenTransition(one.state, event)
                 return  # what it came to makes the rest pointless: a newer version is there, or nobody wants it
-            changes = _EFFECTS[event](one, settlement, self.now)
+            changes = EFFECTS[event](one, settlement, self.now)
             document_id = settlement.document_id or one.document_id
             self._put(one, reason=settlement.reason or None, document_id=document_id, lease_until=None, **changes)
             self.review(delivery_id, event)
@@ -261,7 +263,7 @@ class History:
         if verdict is Verdict.WAIVE:
             self._put(one, waived=True, **settled)
         else:
-            self._put(one, delivered_at=self.now, waived=False, replaced=False, refused=False, **_NO_DOUBT, **settled)
+            self._put(one, delivered_at=self.now, waived=False, replaced=False, refused=False, **NO_DOUBT, **settled)
         self.review(delivery_id, event)
 
     def order(self, delivery_id: UUID, wish: str, note: str, event: Event, *, instead: bool = False) -> None:
@@ -352,57 +354,3 @@ class History:
         if changes.keys() != {"day"}:  # another day is no news for anybody
             changes["updated_at"] = self.now
         self.versions[index] = replace(self.versions[index], **changes)  # type: ignore[arg-type]
-
-
-_NO_DOUBT: Mapping[str, object] = {
-    "in_doubt": False,
-    "in_doubt_before": False,
-    "may_repeat": False,
-    "given_up": False,
-}
-
-
-def _accepted(one: DeliveryRecord, settlement: Settlement, now: datetime) -> dict[str, object]:
-    return {
-        **_NO_DOUBT,
-        "delivered_at": now,
-        "ordered": None,
-        "waived": False,
-        "replaced": False,
-        "refused": False,
-        "not_before": None,
-    }
-
-
-def _later(settlement: Settlement, now: datetime) -> datetime:
-    return now + timedelta(seconds=settlement.delay or 0)
-
-
-_EFFECTS: Mapping[Event, Callable[[DeliveryRecord, Settlement, datetime], dict[str, object]]] = {
-    Event.ACCEPTED: _accepted,
-    Event.FOUND: _accepted,
-    Event.REFUSED: lambda one, said, now: {"refused": True, "waived": False, "ordered": None, "not_before": None},
-    Event.NOT_SENT: lambda one, said, now: {"attempts": one.attempts + 1, "not_before": _later(said, now)},
-    Event.DENIED: lambda one, said, now: {"not_before": None},
-    Event.RELEASED: lambda one, said, now: {"not_before": None},
-    Event.LOST: lambda one, said, now: {
-        "attempts": one.attempts + 1,
-        "in_doubt": True,
-        "may_repeat": False,
-        "waived": False,
-        "not_before": None,
-    },
-    Event.NOT_FOUND: lambda one, said, now: {
-        "in_doubt": False,
-        "may_repeat": False,
-        "not_before": _later(said, now),
-    },
-    Event.REPEATABLE: lambda one, said, now: {"may_repeat": True, "not_before": _later(said, now)},
-    Event.GIVEN_UP: lambda one, said, now: {
-        "given_up": True,
-        "ordered": None,
-        "refused": False,
-        "waived": False,
-        "not_before": None,
-    },
-}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from operator import itemgetter
 from typing import Any, cast
@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Table, bindparam, insert, or_,
 from clearfacts_assets.invoices.batch import Batch
 from clearfacts_assets.invoices.delivery_model import DeliveryRecord, Settlement
 from clearfacts_assets.invoices.history import Attempt, History, Shown
+from clearfacts_assets.invoices.lifecycle import Event
 from clearfacts_assets.storage.database import insert_into
 from clearfacts_assets.storage.delivery_rows import (
     CHANGEABLE,
@@ -139,8 +140,21 @@ def attempts_of(connection: Connection, settlements: Sequence[Settlement]) -> di
     """The attempts that are settled, by delivery and fence."""
     pairs = [(one.delivery_id, one.fence) for one in settlements]
     query = select(_attempts).where(tuple_(_attempts.c.delivery_id, _attempts.c.fence).in_(pairs))
-    found = (attempt_of(row) for row in connection.execute(query).mappings())
-    return {(one.delivery_id, one.fence): one for one in found}
+    found = [attempt_of(row) for row in connection.execute(query).mappings()]
+    refused = [one.delivery_id for one in settlements if one.events[0] is Event.REFUSED]
+    doubted = _doubted(connection, refused) if refused else set()
+    return {
+        (one.delivery_id, one.fence): replace(one, follows_doubt=(one.delivery_id, one.generation) in doubted)
+        for one in found
+    }
+
+
+def _doubted(connection: Connection, delivery_ids: Collection[UUID]) -> set[tuple[UUID, int]]:
+    """Deliveries and generations of which a call got no answer: it may have arrived, whatever is refused later."""
+    query = select(_attempts.c.delivery_id, _attempts.c.generation).where(
+        _attempts.c.delivery_id.in_(delivery_ids), _attempts.c.outcome == Event.LOST
+    )
+    return {(row.delivery_id, row.generation) for row in connection.execute(query)}
 
 
 def complete(connection: Connection, ended: Iterable[tuple[Attempt, Settlement]], now: datetime) -> None:

@@ -24,12 +24,12 @@ AFTERWARDS: dict[str, State | None] = {
     "page": None,
     "stored": None,
     "registering": None,
-    "claiming": None,
+    "claiming": State.PARKED,  # what has landed is written down with the next claim
     "claimed": State.PARKED,
     "sending": State.PARKED,
     "answered": State.PARKED,
     "settling": State.PARKED,
-    "settled": None,
+    "settled": State.PARKED,  # ... which is made by then
     "recording": State.PARKED,
     "recorded": State.PARKED,
 }

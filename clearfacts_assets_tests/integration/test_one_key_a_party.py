@@ -16,10 +16,10 @@ from sqlalchemy import Engine, Table, insert, inspect, select
 from sqlalchemy import column as sa_column
 from sqlalchemy import table as sa_table
 
+from clearfacts_assets.invoices.delivery_model import Candidate, DeliveryRecord
 from clearfacts_assets.invoices.lifecycle import State
 from clearfacts_assets.invoices.model import Invoice
 from clearfacts_assets.invoices.parcels import file_name
-from clearfacts_assets.invoices.ports import Candidate, DeliveryRecord
 from clearfacts_assets.invoices.ubl import parse, read_invoice
 from clearfacts_assets.storage import migrate
 from clearfacts_assets.storage.account_tables import ConfigurationEntry
