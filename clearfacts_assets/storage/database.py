@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -195,6 +196,8 @@ def in_words(error: OperationalError | ProgrammingError) -> str:
     told = " ".join(str(error.orig).split())
     if refuses_a_row(error):
         return f"the database refuses a value: {told}. It is too long or out of range; the database itself is well."
+    if re.search(r'database ".*" does not exist', told):
+        return f"the database server answers, but: {told}. Check the name in CLEARFACTS_DATABASE_URL, or create it."
     if "no such table" in told or "does not exist" in told:
         return "the database has no tables yet, or older ones: run `clearfacts db upgrade` first"
     return f"the database does not answer: {told}. Check CLEARFACTS_DATABASE_URL."

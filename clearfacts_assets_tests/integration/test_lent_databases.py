@@ -7,6 +7,8 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
+from clearfacts_assets.health.systems import DatabaseAway, database_answers
+from clearfacts_assets.storage.database import open_engine
 from clearfacts_assets_tests.fixtures.databases import PostgresServer, database_name
 
 ENTRY = "INSERT INTO leases (name, holder, until) VALUES ('one', gen_random_uuid(), now())"
@@ -57,3 +59,22 @@ def test_tables_that_a_test_changed_are_seen_by_no_other(
     postgres_server.take_back(url)
     with pytest.raises(psycopg.OperationalError, match="does not exist"):
         psycopg.connect(f"host={postgres_server.folder} user=postgres dbname={database_name(url)}")
+
+
+def test_a_lent_database_outlives_a_crash_that_comes_at_once(
+    postgres_server: PostgresServer, migrated_template: str
+) -> None:
+    postgres_server.take_back(postgres_server.lend(migrated_template))
+    url = postgres_server.lend(migrated_template)
+    postgres_server.stop()
+    postgres_server.start()
+    with psycopg.connect(url.replace("postgresql+psycopg", "postgresql")) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    postgres_server.take_back(url)
+
+
+def test_a_database_that_is_not_there_is_told_from_one_without_tables(postgres_server: PostgresServer) -> None:
+    url = postgres_server.fresh()
+    postgres_server.drop(url)
+    with pytest.raises(DatabaseAway, match=r"does not exist.*Check the name in CLEARFACTS_DATABASE_URL"):
+        database_answers(open_engine(url))
