@@ -24,7 +24,6 @@ def look(pipeline: Pipeline) -> dict[str, bool]:
     if pipeline_answers(result):
         alerts.tend(pipeline.instance, pipeline.engine, resources.slack())
     found = result.get_asset_check_evaluations()
-    print(*((one.check_name, one.passed, one.metadata["message"].value) for one in found), sep="\n")
     return {one.check_name.removesuffix("_answers"): one.passed for one in found}
 
 
