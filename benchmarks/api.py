@@ -106,7 +106,7 @@ def serve(config: Any, told: dict[str, Any]) -> None:
 def write(engine: Any, jobs: int) -> UUID:
     from sqlalchemy import insert
 
-    from clearfacts_assets.storage.tables import InvoiceRow, Job
+    from clearfacts_assets.storage.invoices.tables import InvoiceRow, Job
 
     now = datetime.now(UTC)
     ids = [uuid4() for _ in range(jobs)]
@@ -166,8 +166,8 @@ def write_runs(instance: Any, count: int) -> None:
 
 def add_login(engine: Any) -> None:
     from clearfacts_assets.api.auth.passwords import hashed
-    from clearfacts_assets.storage.audit import Actor
-    from clearfacts_assets.storage.users import UserRepository
+    from clearfacts_assets.storage.accounts.audit import Actor
+    from clearfacts_assets.storage.accounts.users import UserRepository
 
     hash_ = hashed(PASSWORD)
     for number in range(LOGINS):

@@ -29,16 +29,16 @@ import httpx
 from interleaved import Spread, by_turns, ratio
 from sqlalchemy import Engine
 
-from clearfacts_assets.invoices.delivery import deliver
+from clearfacts_assets.invoices.delivery.outcomes import Pace
+from clearfacts_assets.invoices.delivery.sending import deliver
 from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRest
 from clearfacts_assets.invoices.model import Decision, InvoiceStatus, Report, SourceDocument
-from clearfacts_assets.invoices.outcomes import Pace
-from clearfacts_assets.invoices.ubl import parse, read_invoice
+from clearfacts_assets.invoices.validation.ubl import parse, read_invoice
 from clearfacts_assets.storage import migrate
 from clearfacts_assets.storage.database import open_engine
-from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
-from clearfacts_assets.storage.invoices import InvoiceRepository
-from clearfacts_assets.storage.jobs import JobRepository
+from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
+from clearfacts_assets.storage.invoices.invoices import InvoiceRepository
+from clearfacts_assets.storage.invoices.jobs import JobRepository
 from clearfacts_assets_tests.faults.papers import RECEIVER, Paper
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 

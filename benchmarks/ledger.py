@@ -22,14 +22,14 @@ from delivery import batches, written
 from interleaved import Spread, by_turns, cpu, wall
 from sqlalchemy import Engine, text
 
-from clearfacts_assets.invoices.delivery_model import Settlement
+from clearfacts_assets.invoices.ledger.model import Settlement
 from clearfacts_assets.invoices.lifecycle import Event
 from clearfacts_assets.storage import migrate
 from clearfacts_assets.storage.database import open_engine
-from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
-from clearfacts_assets.storage.invoices import InvoiceRepository
-from clearfacts_assets.storage.jobs import JobRepository
-from clearfacts_assets.storage.waiting import days_due
+from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
+from clearfacts_assets.storage.invoices.invoices import InvoiceRepository
+from clearfacts_assets.storage.invoices.jobs import JobRepository
+from clearfacts_assets.storage.invoices.review_queue import days_due
 from clearfacts_assets_tests.fixtures.databases import PostgresServer
 
 LEASE = 120.0

@@ -26,13 +26,13 @@ from interleaved import Spread, Turn, by_turns, ratio, timed, wall
 from lxml import etree
 from saxonche import PySaxonProcessor
 
-from clearfacts_assets.invoices.inspection import Inspector, Plan
 from clearfacts_assets.invoices.model import Decision, DocumentType
-from clearfacts_assets.invoices.rules import RuleOptions, build
-from clearfacts_assets.invoices.rules._explainer import _schema
-from clearfacts_assets.invoices.rules.ubl_xsd import _FILES, artefacts
-from clearfacts_assets.invoices.ubl import parse
-from clearfacts_assets.invoices.validation import Validator
+from clearfacts_assets.invoices.validation.engine import Validator
+from clearfacts_assets.invoices.validation.inspection import Inspector, Plan
+from clearfacts_assets.invoices.validation.rules import RuleOptions, build
+from clearfacts_assets.invoices.validation.rules._explainer import _schema
+from clearfacts_assets.invoices.validation.rules.ubl_xsd import _FILES, artefacts
+from clearfacts_assets.invoices.validation.ubl import parse
 from clearfacts_assets_tests.fixtures.ubl_documents import document
 from clearfacts_assets_tests.fixtures.ubl_mutants import mutants
 
@@ -199,7 +199,7 @@ def cpu(process: psutil.Process) -> float:
 LARGE = """
 import sys
 from pathlib import Path
-from clearfacts_assets.invoices.validation import Validator
+from clearfacts_assets.invoices.validation.engine import Validator
 content = Path(sys.argv[1]).read_bytes()
 with Validator(workers=1) as validator:
     report = validator.validate(content)

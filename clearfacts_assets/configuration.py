@@ -21,9 +21,9 @@ from sqlalchemy.exc import OperationalError
 
 from clearfacts_assets import settings
 from clearfacts_assets.settings import Settings
-from clearfacts_assets.storage.configuration import ConfigurationRepository
+from clearfacts_assets.storage.accounts.configuration import ConfigurationRepository
+from clearfacts_assets.storage.accounts.keyring import Keyring, cipher
 from clearfacts_assets.storage.database import open_engine
-from clearfacts_assets.storage.keyring import Keyring, cipher
 
 logger = logging.getLogger(__name__)
 

@@ -18,10 +18,10 @@ from clearfacts_assets.configuration import in_force
 from clearfacts_assets.invoices.destinations.oauth import Client, Tokens, refreshed
 from clearfacts_assets.invoices.ports import DestinationError
 from clearfacts_assets.settings import DestinationSettings
-from clearfacts_assets.storage.audit import Actor
-from clearfacts_assets.storage.configuration import NewValue
-from clearfacts_assets.storage.keyring import KeyringError, cipher
-from clearfacts_assets.storage.leases import leased
+from clearfacts_assets.storage.accounts.audit import Actor
+from clearfacts_assets.storage.accounts.configuration import NewValue
+from clearfacts_assets.storage.accounts.keyring import KeyringError, cipher
+from clearfacts_assets.storage.operations.leases import leased
 
 logger = logging.getLogger(__name__)
 

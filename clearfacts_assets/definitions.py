@@ -6,9 +6,10 @@ import dagster as dg
 
 from clearfacts_assets import resources
 from clearfacts_assets.health import assets as health
-from clearfacts_assets.invoices import alerts, assets, automation, catching_up, checks, due, follow_up
-from clearfacts_assets.running.executor import beating_executor
-from clearfacts_assets.running.watch import lost_runs
+from clearfacts_assets.invoices.defs import assets, automation, checks, document_status
+from clearfacts_assets.invoices.defs.sensors import alerts, due, missed_days
+from clearfacts_assets.orchestration.executor import beating_executor
+from clearfacts_assets.orchestration.monitor import lost_runs
 
 defs = dg.Definitions(
     assets=[
@@ -16,7 +17,7 @@ defs = dg.Definitions(
         assets.validated_invoices,
         assets.processed_invoices,
         assets.job_metrics,
-        follow_up.delivered_documents,
+        document_status.delivered_documents,
         health.service_health,
     ],
     asset_checks=[checks.retrieval_is_complete, checks.no_delivery_is_unknown, checks.nothing_is_nowhere],
@@ -33,7 +34,7 @@ defs = dg.Definitions(
         alerts.job_completed,
         alerts.alert_dispatch,
         due.due_deliveries,
-        catching_up.missed_days,
+        missed_days.missed_days,
         lost_runs,
     ],
     resources=resources.from_settings(),

@@ -20,17 +20,17 @@ from sqlalchemy import Engine
 from clearfacts_assets import settings as configuration
 from clearfacts_assets.configuration import in_force
 from clearfacts_assets.credentials import Renewal
+from clearfacts_assets.invoices.delivery.receivers import Admit, Directory, ReceiverCheck, everything
 from clearfacts_assets.invoices.destinations.calls import Meaning
 from clearfacts_assets.invoices.destinations.clearfacts_graphql import KNOWN_ERRORS, ClearfactsGraphql, ErrorMeaning
 from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRest
 from clearfacts_assets.invoices.ports import DeliveryLedger, Destination, InvoiceSource, NamesAdministrations
-from clearfacts_assets.invoices.receivers import Admit, Directory, ReceiverCheck, everything
 from clearfacts_assets.invoices.sources.folder import Folder
 from clearfacts_assets.invoices.sources.java_backend import JavaBackend
-from clearfacts_assets.invoices.validation import Validator, validator_from
+from clearfacts_assets.invoices.validation.engine import Validator, validator_from
 from clearfacts_assets.notifications.slack import open_client
 from clearfacts_assets.storage.database import open_engine
-from clearfacts_assets.storage.taken_files import TakenFiles
+from clearfacts_assets.storage.invoices.taken_files import TakenFiles
 
 
 class SourceResource(dg.ConfigurableResource[None]):

@@ -13,30 +13,21 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from clearfacts_assets import settings
-from clearfacts_assets.api import faults, health
+from clearfacts_assets.api import error_handlers, probes
 from clearfacts_assets.api.auth import pages
 from clearfacts_assets.api.auth.access import Access
-from clearfacts_assets.api.auth.door import Door
+from clearfacts_assets.api.auth.middleware import Door
 from clearfacts_assets.api.auth.webserver import Webserver
 from clearfacts_assets.api.correlation import CorrelationMiddleware
 from clearfacts_assets.api.envelope import answer_of
+from clearfacts_assets.api.error_handlers import FaultMiddleware
 from clearfacts_assets.api.errors import ApiError, ErrorCode
-from clearfacts_assets.api.faults import FaultMiddleware
-from clearfacts_assets.api.intake import IntakeMiddleware
-from clearfacts_assets.api.reading import ReadRoute, is_read
+from clearfacts_assets.api.read_routes import ReadRoute, is_read
+from clearfacts_assets.api.request_limits import IntakeMiddleware
 from clearfacts_assets.api.services import Services
-from clearfacts_assets.api.v1 import (
-    admin,
-    audit,
-    auth,
-    configuration,
-    deliveries,
-    invoices,
-    jobs,
-    keys,
-    processing,
-    users,
-)
+from clearfacts_assets.api.v1.accounts import audit, auth, keys, users
+from clearfacts_assets.api.v1.invoices import deliveries, invoices, jobs, processing
+from clearfacts_assets.api.v1.system import admin, configuration
 from clearfacts_assets.storage.database import open_engine
 from clearfacts_assets.telemetry.metrics import HttpMetricsMiddleware
 
@@ -78,12 +69,12 @@ def create_app(
         ],
     )
     app.state.services, app.state.access, app.state.authentication = served, access, access.authentication
-    faults.install(app)
+    error_handlers.install(app)
     if known.serve.api:
         for part in (jobs, processing, invoices, deliveries, auth, admin, users, keys, configuration, audit):
             _add(app, part.router, PREFIX)
-    _add(app, health.router)
-    _add(app, health.metrics_router(public=known.serve.public_metrics))
+    _add(app, probes.router)
+    _add(app, probes.metrics_router(public=known.serve.public_metrics))
     _add(app, auth.router, in_schema=False)
     if known.serve.ui:
         _add(app, pages.router)

@@ -20,10 +20,10 @@ from dagster._core.workspace.context import IWorkspaceProcessContext
 from fastapi import Request
 from sqlalchemy import Engine
 
-from clearfacts_assets.api import tallies
-from clearfacts_assets.api.launching import Launching
-from clearfacts_assets.api.reading import readers_of
-from clearfacts_assets.invoices.runs import reconcile
+from clearfacts_assets.api import metrics
+from clearfacts_assets.api.job_submission import Launching
+from clearfacts_assets.api.read_routes import readers_of
+from clearfacts_assets.invoices.defs.runs import reconcile
 from clearfacts_assets.settings import Settings
 from clearfacts_assets.telemetry.metrics import Metrics
 
@@ -98,9 +98,9 @@ class Services:
             metrics=Metrics(
                 disk=known.home if known.home.exists() else Path("/"),
                 suppliers=[
-                    partial(tallies.of_invoices, engine),
-                    partial(tallies.of_runs, instance),
-                    partial(tallies.of_assets, instance),
+                    partial(metrics.of_invoices, engine),
+                    partial(metrics.of_runs, instance),
+                    partial(metrics.of_assets, instance),
                 ],
             ),
         )

@@ -8,7 +8,7 @@ import sys
 
 def daemon() -> None:
     """Run Dagster's daemon with these settings. One beside each `clearfacts serve`; stops on SIGINT or SIGTERM."""
-    from clearfacts_assets.cli.start import ready
+    from clearfacts_assets.cli.startup import ready
     from clearfacts_assets.home import packaged
 
     ready()

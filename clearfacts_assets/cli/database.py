@@ -17,7 +17,7 @@ def upgrade(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Create or upgrade the tables. Safe to repeat; data is kept."""
-    from clearfacts_assets.cli.start import ready
+    from clearfacts_assets.cli.startup import ready
     from clearfacts_assets.storage import migrate
 
     known = ready()

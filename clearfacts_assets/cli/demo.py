@@ -48,8 +48,8 @@ def demo(
 
 
 def _demo(date: str | None, per_day: int, port: int | None, once: bool) -> bool:
-    from clearfacts_assets.cli.run import days_asked_for
-    from clearfacts_assets.cli.start import ready
+    from clearfacts_assets.cli.invoices.run import days_asked_for
+    from clearfacts_assets.cli.startup import ready
     from clearfacts_assets.storage import migrate
 
     (day,) = days_asked_for(date)
@@ -82,9 +82,9 @@ def _let_in(database_url: str) -> str:
     from datetime import UTC, datetime
 
     from clearfacts_assets.api.auth.passwords import hashed
-    from clearfacts_assets.storage.audit import Actor
+    from clearfacts_assets.storage.accounts.audit import Actor
+    from clearfacts_assets.storage.accounts.users import UserNotFound, UserRepository
     from clearfacts_assets.storage.database import open_engine
-    from clearfacts_assets.storage.users import UserNotFound, UserRepository
 
     password, actor, now = secrets.token_urlsafe(12), Actor("clearfacts demo"), datetime.now(UTC)
     engine = open_engine(database_url)
@@ -108,7 +108,7 @@ def _process_one_day(address: str, day: str, password: str) -> bool:
 
     from clearfacts_assets import settings
     from clearfacts_assets.api.dagster_gateway import ENDED, DagsterGateway, PasswordLogin
-    from clearfacts_assets.cli.jobs import print_job
+    from clearfacts_assets.cli.invoices.jobs import print_job
     from clearfacts_assets.cli.progress import follow
     from clearfacts_assets.storage.database import open_engine
 

@@ -9,15 +9,17 @@ from typing import Annotated
 
 import typer
 
-from clearfacts_assets.cli import audit, chargeback, database, deliveries, invoices, jobs, keys, users
+from clearfacts_assets.cli import chargeback, database
+from clearfacts_assets.cli.accounts import audit, keys, users
 from clearfacts_assets.cli.daemon import daemon
 from clearfacts_assets.cli.demo import demo
 from clearfacts_assets.cli.health import health
-from clearfacts_assets.cli.run import run
+from clearfacts_assets.cli.invoices import deliveries, invoices, jobs
+from clearfacts_assets.cli.invoices.run import run
+from clearfacts_assets.cli.invoices.validate import validate
 from clearfacts_assets.cli.serve import serve
 from clearfacts_assets.cli.settings import settings
 from clearfacts_assets.cli.simulate import simulate
-from clearfacts_assets.cli.validate import validate
 
 app = typer.Typer(
     name="clearfacts",
@@ -63,7 +65,7 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        from clearfacts_assets.cli.foreseen import explain
+        from clearfacts_assets.cli.expected_errors import explain
 
         message = explain(error)
         if message is None:

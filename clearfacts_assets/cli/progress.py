@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sqlalchemy import Engine
 
 from clearfacts_assets.cli.console import err, fail
-from clearfacts_assets.storage.jobs import JobRepository
+from clearfacts_assets.storage.invoices.jobs import JobRepository
 
 LOOK_EVERY = 0.3  # seconds
 

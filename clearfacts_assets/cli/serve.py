@@ -19,7 +19,7 @@ def serve(
 
     from clearfacts_assets.api.app import create_app, settle
     from clearfacts_assets.api.connections import BoundedConnection
-    from clearfacts_assets.cli.start import ready
+    from clearfacts_assets.cli.startup import ready
     from clearfacts_assets.home import packaged
 
     known = ready()

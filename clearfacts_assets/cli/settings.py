@@ -17,7 +17,7 @@ def settings(
     """Every setting with its value and where that comes from. Secrets are never shown."""
     if as_json and as_markdown:
         fail("--json and --markdown exclude each other", code=2)
-    from clearfacts_assets.cli.catalogue import document, in_force
+    from clearfacts_assets.cli.settings_catalogue import document, in_force
 
     if as_markdown:
         typer.echo(document(), nl=False)

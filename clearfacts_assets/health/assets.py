@@ -8,11 +8,11 @@ from sqlalchemy import Engine
 
 from clearfacts_assets import settings
 from clearfacts_assets.configuration import in_force
+from clearfacts_assets.health.alerts import tell_at_once_of_database, tell_of_health, tell_of_recovery
 from clearfacts_assets.health.probes import Health, ask
 from clearfacts_assets.health.systems import SYSTEMS, questions, ways
-from clearfacts_assets.invoices.automation import correlation_of
-from clearfacts_assets.invoices.metadata import table
-from clearfacts_assets.notifications.alerts import tell_at_once_of_database, tell_of_health, tell_of_recovery
+from clearfacts_assets.orchestration.metadata import table
+from clearfacts_assets.orchestration.tags import correlation_of
 from clearfacts_assets.resources import ClearfactsResource, DatabaseResource, SlackResource, SourceResource
 
 DATABASE, TOLD = "database", "people_know_since"

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from clearfacts_assets.invoices.missing import DEADLINE_HOUR, last_day_owed
-from clearfacts_assets.storage.days import MissingDay
+from clearfacts_assets.invoices.missing_days import DEADLINE_HOUR, last_day_owed
+from clearfacts_assets.storage.invoices.days import MissingDay
 
 DAYS_NAMED = 14  # the newest ones, of those that are missing
 

@@ -16,7 +16,7 @@ from clearfacts_assets.outgoing.network import NetworkUnusable
 from clearfacts_assets.resources import ClearfactsResource, SlackResource, SourceResource
 from clearfacts_assets.settings import Settings
 from clearfacts_assets.storage.database import in_words, reading
-from clearfacts_assets.storage.days import missing_now
+from clearfacts_assets.storage.invoices.days import missing_now
 
 SYSTEMS = ("java_backend", "clearfacts", "slack", "database", "nightly_run")
 OUTSIDE = SYSTEMS[:3]  # those that belong to others

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
-from clearfacts_assets.invoices.identifiers import (
+from clearfacts_assets.invoices.company_numbers import (
     BELGIAN,
     BELGIAN_SCHEMES,
     NAME,

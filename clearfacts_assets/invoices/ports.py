@@ -22,7 +22,7 @@ from uuid import UUID
 
 from lxml import etree
 
-from clearfacts_assets.invoices.delivery_model import Candidate, Claim, DeliveryRecord, Force, Registration, Settlement
+from clearfacts_assets.invoices.ledger.model import Candidate, Claim, DeliveryRecord, Force, Registration, Settlement
 from clearfacts_assets.invoices.model import Finding, InvoiceKey, SourceDocument, Window
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, Row, func, or_, select, update
 
 from clearfacts_assets.outgoing.evidence import storable
 from clearfacts_assets.storage.database import insert_into, reading, write
-from clearfacts_assets.storage.tables import Alert
+from clearfacts_assets.storage.operations.tables import Alert
 
 BATCH = 20  # alerts sent by one dispatch; the others wait for the next
 CLAIM = timedelta(seconds=120)  # longer than any one send takes

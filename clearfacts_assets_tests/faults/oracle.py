@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from clearfacts_assets.invoices.delivery_model import Candidate, DeliveryRecord, Force
+from clearfacts_assets.invoices.ledger.model import Candidate, DeliveryRecord, Force
 from clearfacts_assets.invoices.lifecycle import TRANSITIONS, WAITS_FOR_A_PERSON, State, Verdict
 from clearfacts_assets.invoices.model import InvoiceKey
 from clearfacts_assets.invoices.ports import Outcome

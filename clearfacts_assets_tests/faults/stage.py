@@ -9,18 +9,19 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from uuid import UUID, uuid4
 
+from clearfacts_assets.storage.operations.tables import Alert
 from sqlalchemy import Table, delete, func, select
 
-from clearfacts_assets.invoices.delivery_model import DeliveryRecord
+from clearfacts_assets.invoices.defs.notifications import tell_of_forgotten_jobs
+from clearfacts_assets.invoices.ledger.model import DeliveryRecord
 from clearfacts_assets.invoices.lifecycle import FINAL, State, Verdict
 from clearfacts_assets.invoices.model import InvoiceStatus
-from clearfacts_assets.notifications.alerts import tell_of_forgotten_jobs
 from clearfacts_assets.notifications.outbox import LONGEST_WAIT, dispatch
 from clearfacts_assets.storage.database import open_engine, reading
-from clearfacts_assets.storage.delivery_review import DeliveryReview
-from clearfacts_assets.storage.delivery_rows import record_of
-from clearfacts_assets.storage.jobs import FINISHED
-from clearfacts_assets.storage.tables import Alert, Base, Delivery, DeliveryAttempt, InvoiceRow, Job
+from clearfacts_assets.storage.invoices.delivery_review import DeliveryReview
+from clearfacts_assets.storage.invoices.delivery_rows import record_of
+from clearfacts_assets.storage.invoices.jobs import FINISHED
+from clearfacts_assets.storage.invoices.tables import Base, Delivery, DeliveryAttempt, InvoiceRow, Job
 from clearfacts_assets_tests.faults.papers import Paper
 from clearfacts_assets_tests.faults.worker import WINDOW, Place, Worker, Workshop
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from clearfacts_assets.invoices.history import IN_DOUBT
+from clearfacts_assets.invoices.ledger.history import IN_DOUBT
 from clearfacts_assets.invoices.lifecycle import State
 from clearfacts_assets_tests.faults.papers import papers
 from clearfacts_assets_tests.faults.stage import Stage

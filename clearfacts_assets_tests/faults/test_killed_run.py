@@ -11,8 +11,8 @@ import psutil
 import pytest
 
 from clearfacts_assets.invoices.lifecycle import State
-from clearfacts_assets.storage.delivery_review import DeliveryReview
-from clearfacts_assets.storage.jobs import JobRepository
+from clearfacts_assets.storage.invoices.delivery_review import DeliveryReview
+from clearfacts_assets.storage.invoices.jobs import JobRepository
 from clearfacts_assets_tests.fixtures.command import Command
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 

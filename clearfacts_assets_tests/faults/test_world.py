@@ -12,8 +12,8 @@ from dataclasses import replace
 
 import pytest
 
-from clearfacts_assets.invoices import decisions
-from clearfacts_assets.invoices.decisions import TABLE, Next, Row
+from clearfacts_assets.invoices.ledger import decisions
+from clearfacts_assets.invoices.ledger.decisions import TABLE, Next, Row
 from clearfacts_assets.invoices.lifecycle import State
 from clearfacts_assets_tests.faults.world import World
 from clearfacts_assets_tests.unit.test_decisions import EXAMPLES, holds

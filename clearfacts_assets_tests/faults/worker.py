@@ -30,23 +30,23 @@ from uuid import UUID, uuid4
 import psycopg
 from sqlalchemy import Engine
 
-from clearfacts_assets.invoices.delivery import deliver
-from clearfacts_assets.invoices.delivery_model import Force
+from clearfacts_assets.invoices.defs.notifications import dispatch_alerts, tell_of_job
+from clearfacts_assets.invoices.delivery.outcomes import Pace
+from clearfacts_assets.invoices.delivery.sending import deliver
 from clearfacts_assets.invoices.destinations.clearfacts_graphql import ClearfactsGraphql
 from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRest
+from clearfacts_assets.invoices.ledger.model import Force
 from clearfacts_assets.invoices.model import Decision, Report, SourceDocument, Window
-from clearfacts_assets.invoices.outcomes import Pace
 from clearfacts_assets.invoices.ports import SourceError
 from clearfacts_assets.invoices.retrieval import retrieve_window
 from clearfacts_assets.invoices.sources import java_backend
-from clearfacts_assets.invoices.ubl import parse, read_invoice
-from clearfacts_assets.notifications.alerts import dispatch_alerts, tell_of_job
+from clearfacts_assets.invoices.validation.ubl import parse, read_invoice
 from clearfacts_assets.notifications.slack import Slack, open_client
 from clearfacts_assets.settings import Settings, SlackSettings
 from clearfacts_assets.storage.database import open_engine
-from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
-from clearfacts_assets.storage.invoices import InvoiceRepository, Stored
-from clearfacts_assets.storage.jobs import JobRepository
+from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
+from clearfacts_assets.storage.invoices.invoices import InvoiceRepository, Stored
+from clearfacts_assets.storage.invoices.jobs import JobRepository
 from clearfacts_assets_tests.faults.papers import Paper, papers
 
 DAY = "2026-11-20"

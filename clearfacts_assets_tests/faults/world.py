@@ -13,7 +13,8 @@ from hashlib import sha256
 from random import Random
 from uuid import UUID, uuid5
 
-from clearfacts_assets.invoices.delivery_model import AsSeen, Candidate, DeliveryRecord, Force, Settlement
+from clearfacts_assets.invoices.delivery.outcomes import Pace, judged, judged_after_look_up
+from clearfacts_assets.invoices.ledger.model import AsSeen, Candidate, DeliveryRecord, Force, Settlement
 from clearfacts_assets.invoices.lifecycle import (
     OVER,
     WAITS_FOR_A_PERSON,
@@ -23,7 +24,6 @@ from clearfacts_assets.invoices.lifecycle import (
     Verdict,
 )
 from clearfacts_assets.invoices.model import InvoiceKey
-from clearfacts_assets.invoices.outcomes import Pace, judged, judged_after_look_up
 from clearfacts_assets.invoices.ports import Accepted, Denied, NotSent, Outcome, Refused, Unknown
 from clearfacts_assets_tests.faults.oracle import Call, Clearfacts, Oracle, Run, Told, Violation
 from clearfacts_assets_tests.fixtures.memory_ledger import MemoryLedger

@@ -10,10 +10,10 @@ import dagster as dg
 import pytest
 
 from clearfacts_assets import resources, settings
-from clearfacts_assets.invoices import alerts
+from clearfacts_assets.invoices.defs.notifications import MOST_SILENCE, tell_of_waiting
+from clearfacts_assets.invoices.defs.sensors import alerts
 from clearfacts_assets.invoices.lifecycle import State, Verdict
 from clearfacts_assets.notifications import outbox
-from clearfacts_assets.notifications.alerts import MOST_SILENCE, tell_of_waiting
 from clearfacts_assets.notifications.slack import Slack
 from clearfacts_assets_tests.fixtures.databases import PostgresServer
 from clearfacts_assets_tests.fixtures.pipeline import DAY, Finished, Pipeline

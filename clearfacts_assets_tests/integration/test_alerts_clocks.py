@@ -7,16 +7,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from clearfacts_assets.health.alerts import tell_of_health
 from sqlalchemy import Engine, create_engine, text, update
 
 from clearfacts_assets import settings
 from clearfacts_assets.health.probes import Health
+from clearfacts_assets.invoices.defs.notifications import tell_of_waiting
 from clearfacts_assets.invoices.lifecycle import State, Verdict
-from clearfacts_assets.notifications.alerts import tell_of_health, tell_of_waiting
 from clearfacts_assets.notifications.outbox import DispatchCount, NotTold, dispatch, enqueue
 from clearfacts_assets.storage import migrate
 from clearfacts_assets.storage.database import write
-from clearfacts_assets.storage.tables import Delivery
+from clearfacts_assets.storage.invoices.tables import Delivery
 from clearfacts_assets_tests.fixtures.pipeline import Pipeline
 
 NOW = datetime.now(UTC)

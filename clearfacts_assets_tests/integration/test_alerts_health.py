@@ -8,9 +8,9 @@ from uuid import uuid4
 import pytest
 
 from clearfacts_assets import resources
-from clearfacts_assets.invoices import alerts
 from clearfacts_assets.invoices.days import day_before
-from clearfacts_assets.storage.days import missing_now
+from clearfacts_assets.invoices.defs.sensors import alerts
+from clearfacts_assets.storage.invoices.days import missing_now
 from clearfacts_assets_tests.fixtures.databases import PostgresServer
 from clearfacts_assets_tests.fixtures.pipeline import Pipeline
 

@@ -15,7 +15,7 @@ from sqlalchemy import insert, text
 
 from clearfacts_assets.api import correlation
 from clearfacts_assets.api.errors import CATALOGUE, ErrorCode, catalogue_as_markdown
-from clearfacts_assets.storage.tables import InvoiceRow, Job
+from clearfacts_assets.storage.invoices.tables import InvoiceRow, Job
 from clearfacts_assets_tests.fixtures.api import RunningApi
 
 PROJECT = Path(__file__).resolve().parents[2]

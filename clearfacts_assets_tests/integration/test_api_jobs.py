@@ -18,13 +18,13 @@ import pytest
 from sqlalchemy import select, update
 
 from clearfacts_assets import resources
-from clearfacts_assets.api import launching
-from clearfacts_assets.invoices.alerts import tend
+from clearfacts_assets.api import job_submission
 from clearfacts_assets.invoices.days import ZONE
-from clearfacts_assets.storage.account_tables import AuditLog
+from clearfacts_assets.invoices.defs.sensors.alerts import tend
+from clearfacts_assets.storage.accounts.tables import AuditLog
 from clearfacts_assets.storage.database import reading
-from clearfacts_assets.storage.jobs import JobRepository
-from clearfacts_assets.storage.tables import Job
+from clearfacts_assets.storage.invoices.jobs import JobRepository
+from clearfacts_assets.storage.invoices.tables import Job
 from clearfacts_assets_tests.fixtures.api import RunningApi
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 
@@ -240,7 +240,7 @@ def test_when_dagster_takes_no_run_the_job_says_so_and_the_key_may_be_used_again
 ) -> None:
     client, key = quick_api.client(), new_key()
     with monkeypatch.context() as broken:
-        broken.setattr(launching, "LOCATION", "a location that did not load")
+        broken.setattr(job_submission, "LOCATION", "a location that did not load")
         answer = client.post("/api/v1/invoices/process", json={"date": DAY}, headers=key)
     assert code(answer) == (503, "EXTERNAL_API_ERROR")
     details = answer.json()["error"]["details"]
@@ -258,14 +258,14 @@ def test_a_launch_that_answers_late_leaves_a_pending_job(
     quick_api: RunningApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, goes_on = quick_api.client(), threading.Event()
-    inner = launching.create_valid_pipeline_run
+    inner = job_submission.create_valid_pipeline_run
 
     def slow(*arguments: Any) -> Any:
         goes_on.wait(20)
         return inner(*arguments)
 
     quick_api.app.state.services.launching.patience = 0.05
-    monkeypatch.setattr(launching, "create_valid_pipeline_run", slow)
+    monkeypatch.setattr(job_submission, "create_valid_pipeline_run", slow)
     job_id = started(client)["job_id"]
     assert quick_api.instance.get_run_by_id(job_id) is None
     assert job_of(client, job_id)["status"] == "pending"
@@ -284,7 +284,7 @@ def test_a_launch_that_fails_late_is_told_by_the_job(quick_api: RunningApi, monk
         raise RuntimeError("the code server is gone")
 
     quick_api.app.state.services.launching.patience = 0.05
-    monkeypatch.setattr(launching, "create_valid_pipeline_run", broken)
+    monkeypatch.setattr(job_submission, "create_valid_pipeline_run", broken)
     job_id = started(client)["job_id"]
     assert job_of(client, job_id)["status"] == "pending"
     goes_on.set()

@@ -12,11 +12,11 @@ from sqlalchemy import select
 
 from clearfacts_assets import configuration, settings
 from clearfacts_assets.api.auth.permissions import Permission
-from clearfacts_assets.storage import audit
-from clearfacts_assets.storage.account_tables import ApiKey, ConfigurationEntry
-from clearfacts_assets.storage.configuration import ConfigurationRepository
+from clearfacts_assets.storage.accounts import audit
+from clearfacts_assets.storage.accounts.configuration import ConfigurationRepository
+from clearfacts_assets.storage.accounts.keyring import cipher
+from clearfacts_assets.storage.accounts.tables import ApiKey, ConfigurationEntry
 from clearfacts_assets.storage.database import reading
-from clearfacts_assets.storage.keyring import cipher
 from clearfacts_assets_tests.fixtures.api import RunningApi
 from clearfacts_assets_tests.fixtures.callers import PASSWORD, TEST
 

@@ -13,13 +13,13 @@ import httpx
 import pytest
 from sqlalchemy import insert, select, update
 
-from clearfacts_assets.invoices.inquiries import Reply
+from clearfacts_assets.invoices.delivery.status_polling import Reply
 from clearfacts_assets.invoices.lifecycle import State
 from clearfacts_assets.invoices.ports import FiledDocument
-from clearfacts_assets.storage.account_tables import AuditLog
+from clearfacts_assets.storage.accounts.tables import AuditLog
 from clearfacts_assets.storage.database import reading
-from clearfacts_assets.storage.delivered_documents import DeliveredDocuments
-from clearfacts_assets.storage.tables import Delivery, Job
+from clearfacts_assets.storage.invoices.document_status import DeliveredDocuments
+from clearfacts_assets.storage.invoices.tables import Delivery, Job
 from clearfacts_assets_tests.fixtures.api import RunningApi
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from clearfacts_assets.chargeback.attribution.review import CannotDecide, Verdict
 from clearfacts_assets.chargeback.lifecycle import Event, NotAllowed
 from clearfacts_assets.chargeback.model import ChargebackError, FileRefused, Mode
-from clearfacts_assets.storage.audit import entries
+from clearfacts_assets.storage.accounts.audit import entries
 from clearfacts_assets.storage.chargeback.charges import ChargeFilter, NoSuchCharge
 from clearfacts_assets.storage.chargeback.imports import ImportRepository
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository, StillWaiting

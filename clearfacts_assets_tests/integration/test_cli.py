@@ -16,10 +16,10 @@ import pytest
 
 from clearfacts_assets import settings
 from clearfacts_assets.cli import main
-from clearfacts_assets.invoices.inquiries import Reply
+from clearfacts_assets.invoices.delivery.status_polling import Reply
 from clearfacts_assets.invoices.ports import FiledDocument
 from clearfacts_assets.storage.database import open_engine
-from clearfacts_assets.storage.delivered_documents import DeliveredDocuments
+from clearfacts_assets.storage.invoices.document_status import DeliveredDocuments
 from clearfacts_assets.telemetry import logging as our_logging
 from clearfacts_assets_tests.fixtures.command import Command
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator

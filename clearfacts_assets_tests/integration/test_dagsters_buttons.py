@@ -6,8 +6,8 @@ import dagster as dg
 import pytest
 
 from clearfacts_assets.invoices.lifecycle import State
-from clearfacts_assets.invoices.validation import Validator
-from clearfacts_assets.storage.waiting import days_due
+from clearfacts_assets.invoices.validation.engine import Validator
+from clearfacts_assets.storage.invoices.review_queue import days_due
 from clearfacts_assets_tests.fixtures.pipeline import DAY, Pipeline
 
 FORCE = {"force_processing": True}

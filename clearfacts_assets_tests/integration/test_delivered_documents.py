@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from clearfacts_assets.invoices.delivery_model import DeliveryRecord
-from clearfacts_assets.invoices.inquiries import DocumentStatus
+from clearfacts_assets.invoices.delivery.status_polling import DocumentStatus
+from clearfacts_assets.invoices.ledger.model import DeliveryRecord
 from clearfacts_assets.invoices.lifecycle import State, Verdict
 from clearfacts_assets.simulator.afterwards import LATEST_DAYS, days_until_paid
-from clearfacts_assets.storage.delivered_documents import DeliveredDocuments
-from clearfacts_assets.storage.tables import Delivery
+from clearfacts_assets.storage.invoices.document_status import DeliveredDocuments
+from clearfacts_assets.storage.invoices.tables import Delivery
 from clearfacts_assets_tests.fixtures.pipeline import Finished, Pipeline
 
 RIGHT = 11  # of the day's 12 invoices one is broken

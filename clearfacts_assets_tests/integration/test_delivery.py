@@ -11,15 +11,15 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import func, select
 
-from clearfacts_assets.invoices.delivery import deliver
-from clearfacts_assets.invoices.delivery_model import Candidate, Force
+from clearfacts_assets.invoices.delivery.outcomes import Pace
+from clearfacts_assets.invoices.delivery.sending import deliver
+from clearfacts_assets.invoices.ledger.model import Candidate, Force
 from clearfacts_assets.invoices.lifecycle import Event, State
 from clearfacts_assets.invoices.model import InvoiceStatus
-from clearfacts_assets.invoices.outcomes import Pace
 from clearfacts_assets.invoices.ports import Denied, NotSent, Outcome, Parcel, Refused, Unknown
 from clearfacts_assets.storage.database import reading
-from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
-from clearfacts_assets.storage.tables import Delivery
+from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
+from clearfacts_assets.storage.invoices.tables import Delivery
 from clearfacts_assets_tests.fixtures.parcels import Acceptor, candidate, candidates, for_number
 from clearfacts_assets_tests.fixtures.runs import QUICK, Runs, statuses
 

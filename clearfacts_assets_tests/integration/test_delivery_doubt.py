@@ -11,13 +11,13 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from clearfacts_assets.invoices.delivery_model import Settlement
+from clearfacts_assets.invoices.delivery.outcomes import Pace
+from clearfacts_assets.invoices.ledger.model import Settlement
 from clearfacts_assets.invoices.lifecycle import Event, Verdict
 from clearfacts_assets.invoices.model import InvoiceStatus
-from clearfacts_assets.invoices.outcomes import Pace
 from clearfacts_assets.invoices.ports import Accepted, Parcel, Unknown
-from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
-from clearfacts_assets.storage.delivery_review import DeliveryReview
+from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
+from clearfacts_assets.storage.invoices.delivery_review import DeliveryReview
 from clearfacts_assets_tests.fixtures.parcels import TRANSPORT, Acceptor, candidate, candidates, for_number
 from clearfacts_assets_tests.fixtures.runs import Runs, statuses
 

@@ -12,8 +12,8 @@ from sqlalchemy import Engine, insert, select
 from typer.testing import CliRunner
 
 from clearfacts_assets import settings
-from clearfacts_assets.cli.deliveries import app
-from clearfacts_assets.invoices.delivery_model import DeliveryRecord, Settlement
+from clearfacts_assets.cli.invoices.deliveries import app
+from clearfacts_assets.invoices.ledger.model import DeliveryRecord, Settlement
 from clearfacts_assets.invoices.lifecycle import (
     TRANSITIONS,
     AnotherVersionIsOpen,
@@ -23,9 +23,9 @@ from clearfacts_assets.invoices.lifecycle import (
     Verdict,
 )
 from clearfacts_assets.storage.database import reading
-from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
-from clearfacts_assets.storage.delivery_review import DeliveryNotFound, DeliveryReview
-from clearfacts_assets.storage.tables import InvoiceRow, Job
+from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
+from clearfacts_assets.storage.invoices.delivery_review import DeliveryNotFound, DeliveryReview
+from clearfacts_assets.storage.invoices.tables import InvoiceRow, Job
 from clearfacts_assets_tests.fixtures.parcels import TRANSPORT, candidate
 
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)

@@ -8,17 +8,25 @@ from uuid import uuid4
 
 import dagster as dg
 import pytest
+from clearfacts_assets.storage.operations.tables import Alert
 from sqlalchemy import select
 
 from clearfacts_assets import resources
-from clearfacts_assets.invoices.alerts import tend
-from clearfacts_assets.invoices.due import FIRST_WAIT, MOST_RUNS, Plan, due_deliveries, due_runs, planned, written
+from clearfacts_assets.invoices.defs.notifications import LEFT_SUBJECT
+from clearfacts_assets.invoices.defs.sensors.alerts import tend
+from clearfacts_assets.invoices.defs.sensors.due import (
+    FIRST_WAIT,
+    MOST_RUNS,
+    Plan,
+    due_deliveries,
+    due_runs,
+    planned,
+    written,
+)
 from clearfacts_assets.invoices.lifecycle import State
-from clearfacts_assets.notifications.alerts import LEFT_SUBJECT
 from clearfacts_assets.storage.database import reading
-from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
-from clearfacts_assets.storage.tables import Alert
-from clearfacts_assets.storage.waiting import days_due
+from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
+from clearfacts_assets.storage.invoices.review_queue import days_due
 from clearfacts_assets_tests.fixtures.parcels import TRANSPORT
 from clearfacts_assets_tests.fixtures.pipeline import DAY, Pipeline
 

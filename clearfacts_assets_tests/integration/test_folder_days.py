@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from clearfacts_assets.invoices.days import ZONE
 from clearfacts_assets.simulator.trade import RECEIVERS
-from clearfacts_assets.storage.tables import Delivery, Job
+from clearfacts_assets.storage.invoices.tables import Delivery, Job
 from clearfacts_assets_tests.fixtures.pipeline import Pipeline
 from clearfacts_assets_tests.fixtures.ubl_documents import document
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import Engine
 
-from clearfacts_assets.invoices.delivery_model import Force
+from clearfacts_assets.invoices.ledger.model import Force
 from clearfacts_assets.invoices.lifecycle import Event, State, Verdict
-from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
-from clearfacts_assets.storage.delivery_review import DeliveryReview
+from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
+from clearfacts_assets.storage.invoices.delivery_review import DeliveryReview
 from clearfacts_assets_tests.fixtures.parcels import candidate
 from clearfacts_assets_tests.integration.test_ledger import in_state, register
 

@@ -7,7 +7,7 @@ from threading import Barrier
 
 from sqlalchemy import Engine
 
-from clearfacts_assets.storage.leases import leased
+from clearfacts_assets.storage.operations.leases import leased
 
 
 def test_one_of_many_gets_it(engine: Engine) -> None:

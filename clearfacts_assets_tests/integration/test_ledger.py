@@ -11,14 +11,14 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import Engine, select, text
 
-from clearfacts_assets.invoices.delivery_model import Candidate, DeliveryRecord, Force, Registration, Settlement
-from clearfacts_assets.invoices.history import History
+from clearfacts_assets.invoices.ledger.history import History
+from clearfacts_assets.invoices.ledger.model import Candidate, DeliveryRecord, Force, Registration, Settlement
 from clearfacts_assets.invoices.lifecycle import Event, State, Verdict, before
-from clearfacts_assets.storage.account_tables import AuditLog
+from clearfacts_assets.storage.accounts.tables import AuditLog
 from clearfacts_assets.storage.database import open_engine, reading
-from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
-from clearfacts_assets.storage.delivery_review import DeliveryReview
-from clearfacts_assets.storage.tables import DeliveryAttempt
+from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
+from clearfacts_assets.storage.invoices.delivery_review import DeliveryReview
+from clearfacts_assets.storage.invoices.tables import DeliveryAttempt
 from clearfacts_assets_tests.fixtures.databases import PostgresServer
 from clearfacts_assets_tests.fixtures.parcels import TRANSPORT, candidate
 

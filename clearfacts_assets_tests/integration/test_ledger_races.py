@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 from sqlalchemy import select
 
 from clearfacts_assets.storage.database import open_engine, reading
-from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
-from clearfacts_assets.storage.tables import Delivery
+from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
+from clearfacts_assets.storage.invoices.tables import Delivery
 from clearfacts_assets_tests.fixtures.parcels import TRANSPORT, candidates
 from clearfacts_assets_tests.integration.test_ledger import register
 

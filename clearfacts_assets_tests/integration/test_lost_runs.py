@@ -14,16 +14,25 @@ from uuid import UUID, uuid4
 
 import dagster as dg
 import pytest
+from clearfacts_assets.storage.operations.tables import RunHeartbeat
 from sqlalchemy import Engine, select, update
 from sqlalchemy.exc import OperationalError
 
-from clearfacts_assets.running.heart import beating
-from clearfacts_assets.running.process import lives_here, this_process
-from clearfacts_assets.running.watch import MOST_COUNTED, NEVER, Silence, Watch, judged, look, remembered, written
-from clearfacts_assets.storage import heartbeats
+from clearfacts_assets.orchestration.heartbeat import beating
+from clearfacts_assets.orchestration.monitor import (
+    MOST_COUNTED,
+    NEVER,
+    Silence,
+    Watch,
+    judged,
+    look,
+    remembered,
+    written,
+)
+from clearfacts_assets.orchestration.process import lives_here, this_process
 from clearfacts_assets.storage.database import reading, write
-from clearfacts_assets.storage.heartbeats import Heartbeat
-from clearfacts_assets.storage.tables import RunHeartbeat
+from clearfacts_assets.storage.operations import heartbeats
+from clearfacts_assets.storage.operations.heartbeats import Heartbeat
 from clearfacts_assets_tests.fixtures.pipeline import Pipeline
 
 Status = dg.DagsterRunStatus

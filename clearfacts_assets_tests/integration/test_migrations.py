@@ -15,7 +15,7 @@ from sqlalchemy.engine.reflection import Inspector
 from clearfacts_assets.invoices.lifecycle import State
 from clearfacts_assets.storage import migrate
 from clearfacts_assets.storage.database import open_engine, reading
-from clearfacts_assets.storage.tables import Base
+from clearfacts_assets.storage.invoices.tables import Base
 
 HEAD = ScriptDirectory.from_config(migrate.configuration()).get_current_head()
 

@@ -12,9 +12,9 @@ import dagster as dg
 import pytest
 
 from clearfacts_assets import resources
-from clearfacts_assets.invoices.alerts import tend
-from clearfacts_assets.invoices.automation import nightly
-from clearfacts_assets.invoices.catching_up import (
+from clearfacts_assets.invoices.defs.automation import nightly
+from clearfacts_assets.invoices.defs.sensors.alerts import tend
+from clearfacts_assets.invoices.defs.sensors.missed_days import (
     FIRST_WAIT,
     MOST_AT_ONCE,
     MOST_RUNS,
@@ -23,8 +23,8 @@ from clearfacts_assets.invoices.catching_up import (
     missed_runs,
     planned,
 )
-from clearfacts_assets.invoices.missing import end_of, last_day_owed
-from clearfacts_assets.storage.days import missing_now
+from clearfacts_assets.invoices.missing_days import end_of, last_day_owed
+from clearfacts_assets.storage.invoices.days import missing_now
 from clearfacts_assets_tests.fixtures.command import Command
 from clearfacts_assets_tests.fixtures.pipeline import Pipeline
 
@@ -263,7 +263,7 @@ def test_a_plan_made_under_a_wrong_clock_delays_a_day_by_hours_and_not_for_ever(
 
 
 def test_the_command_lists_and_runs_them(command: Command) -> None:
-    from clearfacts_assets.storage.jobs import JobRepository
+    from clearfacts_assets.storage.invoices.jobs import JobRepository
 
     jobs = JobRepository(command.engine())
     whole = {"job_type": "scheduled", "correlation_id": None, "details": {"whole_day": True}}

@@ -12,20 +12,21 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
+from clearfacts_assets.storage.operations.tables import Alert
 from sqlalchemy import Engine, Table, insert, inspect, select
 from sqlalchemy import column as sa_column
 from sqlalchemy import table as sa_table
 
-from clearfacts_assets.invoices.delivery_model import Candidate, DeliveryRecord
+from clearfacts_assets.invoices.delivery.addressing import file_name
+from clearfacts_assets.invoices.ledger.model import Candidate, DeliveryRecord
 from clearfacts_assets.invoices.lifecycle import State
 from clearfacts_assets.invoices.model import Invoice
-from clearfacts_assets.invoices.parcels import file_name
-from clearfacts_assets.invoices.ubl import parse, read_invoice
+from clearfacts_assets.invoices.validation.ubl import parse, read_invoice
 from clearfacts_assets.storage import migrate
-from clearfacts_assets.storage.account_tables import ConfigurationEntry
+from clearfacts_assets.storage.accounts.tables import ConfigurationEntry
 from clearfacts_assets.storage.database import open_engine, reading
-from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
-from clearfacts_assets.storage.tables import Alert, Delivery, InvoiceRow, Job
+from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
+from clearfacts_assets.storage.invoices.tables import Delivery, InvoiceRow, Job
 
 BEFORE = "0006"
 NOW = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from clearfacts_assets.invoices.days import window_of
-from clearfacts_assets.invoices.delivery_model import AsSeen, DeliveryRecord
+from clearfacts_assets.invoices.ledger.model import AsSeen, DeliveryRecord
 from clearfacts_assets.invoices.lifecycle import ForbiddenTransition, Outdated, State, Verdict
-from clearfacts_assets.storage.waiting import days_due
+from clearfacts_assets.storage.invoices.review_queue import days_due
 from clearfacts_assets_tests.fixtures.pipeline import DAY, Pipeline
 from clearfacts_assets_tests.fixtures.ubl_documents import BUYER_VAT, document
 

@@ -7,9 +7,9 @@ import subprocess
 
 from sqlalchemy import text
 
-from clearfacts_assets.storage import audit
+from clearfacts_assets.storage.accounts import audit
+from clearfacts_assets.storage.accounts.keyring import parse
 from clearfacts_assets.storage.database import open_engine
-from clearfacts_assets.storage.keyring import parse
 from clearfacts_assets_tests.fixtures.command import Command
 from clearfacts_assets_tests.fixtures.databases import PostgresServer
 

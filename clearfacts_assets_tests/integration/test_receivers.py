@@ -10,15 +10,15 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import Engine, select
 
-from clearfacts_assets.invoices.delivery_model import Candidate, Force
+from clearfacts_assets.invoices.delivery.receivers import Directory, ReceiverCheck
+from clearfacts_assets.invoices.ledger.model import Candidate, Force
 from clearfacts_assets.invoices.lifecycle import State, Verdict
 from clearfacts_assets.invoices.model import InvoiceStatus, Party
 from clearfacts_assets.invoices.ports import Administration, DestinationError, NotSent
-from clearfacts_assets.invoices.receivers import Directory, ReceiverCheck
 from clearfacts_assets.storage.database import reading
-from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
-from clearfacts_assets.storage.delivery_review import DeliveryReview
-from clearfacts_assets.storage.tables import Delivery
+from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
+from clearfacts_assets.storage.invoices.delivery_review import DeliveryReview
+from clearfacts_assets.storage.invoices.tables import Delivery
 from clearfacts_assets_tests.fixtures.parcels import TRANSPORT, Acceptor, candidate, candidates
 from clearfacts_assets_tests.fixtures.runs import Runs, statuses
 

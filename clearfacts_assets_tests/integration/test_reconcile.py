@@ -15,8 +15,8 @@ import dagster as dg
 import psutil
 import pytest
 
-from clearfacts_assets.invoices.runs import reconcile
-from clearfacts_assets.running.process import this_process
+from clearfacts_assets.invoices.defs.runs import reconcile
+from clearfacts_assets.orchestration.process import this_process
 from clearfacts_assets_tests.fixtures.pipeline import DAY, Pipeline
 
 Status = dg.DagsterRunStatus

@@ -14,13 +14,13 @@ import pytest
 from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from clearfacts_assets.invoices.delivery_model import DeliveryResult
+from clearfacts_assets.invoices.ledger.model import DeliveryResult
 from clearfacts_assets.invoices.model import Decision, Invoice, InvoiceStatus, Money, Party, Report
-from clearfacts_assets.storage import audit
+from clearfacts_assets.storage.accounts import audit
 from clearfacts_assets.storage.database import in_words, reading, refuses_a_row, write
-from clearfacts_assets.storage.invoice_rows import bounded_id
-from clearfacts_assets.storage.invoices import InvoiceRecord, InvoiceRepository
-from clearfacts_assets.storage.jobs import JobRepository
+from clearfacts_assets.storage.invoices.invoice_rows import bounded_id
+from clearfacts_assets.storage.invoices.invoices import InvoiceRecord, InvoiceRepository
+from clearfacts_assets.storage.invoices.jobs import JobRepository
 from clearfacts_assets_tests.integration.test_storage_invoices import NOW, document, invoice, new_job
 
 LONG = "".join(random.Random(6).choices("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", k=6000))  # which does not compress

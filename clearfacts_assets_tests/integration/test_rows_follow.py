@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import Engine, insert
 from sqlalchemy.exc import OperationalError
 
-from clearfacts_assets.invoices.delivery_model import DeliveryRecord, Settlement
+from clearfacts_assets.invoices.defs.runs import reconcile
+from clearfacts_assets.invoices.ledger.model import DeliveryRecord, Settlement
 from clearfacts_assets.invoices.lifecycle import Event, State
-from clearfacts_assets.invoices.runs import reconcile
-from clearfacts_assets.storage.deliveries import SqlDeliveryLedger
-from clearfacts_assets.storage.invoices import InvoiceRepository
-from clearfacts_assets.storage.jobs import JobRepository
-from clearfacts_assets.storage.tables import InvoiceRow
+from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
+from clearfacts_assets.storage.invoices.invoices import InvoiceRepository
+from clearfacts_assets.storage.invoices.jobs import JobRepository
+from clearfacts_assets.storage.invoices.tables import InvoiceRow
 from clearfacts_assets_tests.fixtures.parcels import TRANSPORT, candidate
 from clearfacts_assets_tests.fixtures.pipeline import DAY, Pipeline
 

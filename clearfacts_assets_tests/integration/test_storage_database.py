@@ -12,7 +12,7 @@ from sqlalchemy import Column, Engine, MetaData, Table, insert, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from clearfacts_assets.storage.database import collided, commit_to_disk, database_now, open_engine, read, reading, write
-from clearfacts_assets.storage.tables import DeliveryAttempt
+from clearfacts_assets.storage.invoices.tables import DeliveryAttempt
 from clearfacts_assets.storage.types import ExactDecimal, Json, UtcDateTime, Words
 
 THINGS = Table(

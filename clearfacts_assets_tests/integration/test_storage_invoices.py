@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import Engine, insert
 
-from clearfacts_assets.invoices.delivery_model import DeliveryResult
+from clearfacts_assets.invoices.ledger.model import DeliveryResult
 from clearfacts_assets.invoices.lifecycle import FINAL, State
 from clearfacts_assets.invoices.model import (
     Decision,
@@ -23,12 +23,12 @@ from clearfacts_assets.invoices.model import (
     Severity,
     SourceDocument,
 )
-from clearfacts_assets.storage.documents import stored
-from clearfacts_assets.storage.invoice_rows import LONGEST_INVOICE_ID
-from clearfacts_assets.storage.invoices import InvoiceRepository, Stored
-from clearfacts_assets.storage.jobs import JobCounts, JobRepository
-from clearfacts_assets.storage.tables import Delivery, SourceVersion
-from clearfacts_assets.storage.takeover import Takeover
+from clearfacts_assets.storage.invoices.documents import stored
+from clearfacts_assets.storage.invoices.invoice_rows import LONGEST_INVOICE_ID
+from clearfacts_assets.storage.invoices.invoices import InvoiceRepository, Stored
+from clearfacts_assets.storage.invoices.jobs import JobCounts, JobRepository
+from clearfacts_assets.storage.invoices.tables import Delivery, SourceVersion
+from clearfacts_assets.storage.invoices.takeover import Takeover
 
 NOW = datetime(2026, 11, 21, 1, 0, tzinfo=UTC)
 DAY = "2026-11-20"

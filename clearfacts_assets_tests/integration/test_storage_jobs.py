@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Engine
 
 from clearfacts_assets.invoices.model import SourceDocument
-from clearfacts_assets.storage.invoices import InvoiceRepository
-from clearfacts_assets.storage.jobs import JobCounts, JobRecord, JobRepository
+from clearfacts_assets.storage.invoices.invoices import InvoiceRepository
+from clearfacts_assets.storage.invoices.jobs import JobCounts, JobRecord, JobRepository
 from clearfacts_assets.storage.paging import BadCursor
 
 NOW = datetime(2026, 11, 21, 1, 0, tzinfo=UTC)

@@ -7,9 +7,9 @@ from uuid import uuid4
 
 from sqlalchemy import Engine, insert
 
-from clearfacts_assets.storage.jobs import JobRepository
-from clearfacts_assets.storage.reasons import Reason, by_reason, reasons_of
-from clearfacts_assets.storage.tables import InvoiceRow
+from clearfacts_assets.storage.invoices.jobs import JobRepository
+from clearfacts_assets.storage.invoices.reasons import Reason, by_reason, reasons_of
+from clearfacts_assets.storage.invoices.tables import InvoiceRow
 
 NOW = datetime(2026, 11, 21, 1, 0, tzinfo=UTC)
 ROWS = (

@@ -15,10 +15,10 @@ from clearfacts_assets.credentials import Renewal
 from clearfacts_assets.invoices.lifecycle import State
 from clearfacts_assets.invoices.ports import DestinationError
 from clearfacts_assets.simulator.tokens import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
-from clearfacts_assets.storage.account_tables import AuditLog, ConfigurationEntry
-from clearfacts_assets.storage.audit import Actor
+from clearfacts_assets.storage.accounts.audit import Actor
+from clearfacts_assets.storage.accounts.tables import AuditLog, ConfigurationEntry
 from clearfacts_assets.storage.database import reading
-from clearfacts_assets.storage.tables import Delivery, DeliveryAttempt, Job
+from clearfacts_assets.storage.invoices.tables import Delivery, DeliveryAttempt, Job
 from clearfacts_assets_tests.fixtures.databases import lose_a_commit
 from clearfacts_assets_tests.fixtures.pipeline import Pipeline
 

@@ -11,7 +11,7 @@ import typer
 from lxml import etree
 from typer.testing import CliRunner
 
-from clearfacts_assets.cli.validate import validate
+from clearfacts_assets.cli.invoices.validate import validate
 from clearfacts_assets_tests.fixtures.ubl_documents import document, edited
 
 app = typer.Typer()
@@ -116,7 +116,7 @@ def test_svrl_is_written_on_request(folder, tmp_path):
 
 def test_the_command_s_module_starts_without_what_it_does_not_need():
     modules = subprocess.run(
-        [sys.executable, "-c", "import sys, clearfacts_assets.cli.validate; print(*sys.modules)"],
+        [sys.executable, "-c", "import sys, clearfacts_assets.cli.invoices.validate; print(*sys.modules)"],
         check=True,
         capture_output=True,
         text=True,

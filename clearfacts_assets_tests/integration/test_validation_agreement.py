@@ -14,13 +14,13 @@ import pytest
 from lxml import etree
 from saxonche import PySaxonApiError, PySaxonProcessor
 
-from clearfacts_assets.invoices.inspection import Inspector, Plan
 from clearfacts_assets.invoices.model import Decision
-from clearfacts_assets.invoices.outline import Outline
-from clearfacts_assets.invoices.proving.prover import Prover
-from clearfacts_assets.invoices.rules import RuleOptions, build
-from clearfacts_assets.invoices.rules.ubl_xsd import artefacts
-from clearfacts_assets.invoices.ubl import parse
+from clearfacts_assets.invoices.validation.elements import Outline
+from clearfacts_assets.invoices.validation.inspection import Inspector, Plan
+from clearfacts_assets.invoices.validation.rules import RuleOptions, build
+from clearfacts_assets.invoices.validation.rules.ubl_xsd import artefacts
+from clearfacts_assets.invoices.validation.ubl import parse
+from clearfacts_assets.invoices.validation.xpath_compiler.prover import Prover
 from clearfacts_assets_tests.fixtures.ubl_documents import document
 from clearfacts_assets_tests.fixtures.ubl_mutants import mutants, originals
 
@@ -158,7 +158,7 @@ def test_mutants_of_documents_of_others_get_the_official_findings(official, insp
 
 
 def test_a_prover_that_understands_nothing_leaves_everything_to_saxon():
-    from clearfacts_assets.invoices.proving.xpath import NotUnderstood
+    from clearfacts_assets.invoices.validation.xpath_compiler.xpath import NotUnderstood
 
     artefact = (artefacts() / "EN16931-UBL-validation.xslt").read_bytes()
     for old, new in (

@@ -13,12 +13,12 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from clearfacts_assets.invoices import validation
 from clearfacts_assets.invoices.model import Decision
-from clearfacts_assets.invoices.policy import Policy
-from clearfacts_assets.invoices.rules import OwnRules, RuleOptions
-from clearfacts_assets.invoices.validation import Validator, report_as_json, validator_from
-from clearfacts_assets.invoices.workers import WorkersFailed
+from clearfacts_assets.invoices.validation import engine
+from clearfacts_assets.invoices.validation.engine import Validator, report_as_json, validator_from
+from clearfacts_assets.invoices.validation.policy import Policy
+from clearfacts_assets.invoices.validation.rules import OwnRules, RuleOptions
+from clearfacts_assets.invoices.validation.workers import WorkersFailed
 from clearfacts_assets.settings import ValidationSettings
 from clearfacts_assets_tests.fixtures.ubl_documents import document, edited
 from clearfacts_assets_tests.fixtures.ubl_mutants import mutants
@@ -68,14 +68,14 @@ def test_documents_are_read_only_as_far_ahead_as_keeps_the_workers_busy(validato
     reports = validator.validate_many(source())
     for _ in range(10):
         next(reports)
-    assert read <= 10 + 2 * validation.AHEAD + 1
+    assert read <= 10 + 2 * engine.AHEAD + 1
     reports.close()
     assert read < 500
     assert validator.validate(document()).decision is Decision.ACCEPT
 
 
 def test_large_documents_are_not_read_ahead_without_bound(validator, monkeypatch):
-    monkeypatch.setattr(validation, "AHEAD_BYTES", 100_000)
+    monkeypatch.setattr(engine, "AHEAD_BYTES", 100_000)
     read = 0
 
     def source() -> Iterator[tuple[int, bytes]]:
@@ -126,8 +126,8 @@ def test_schemas_are_not_shared_by_threads():
         validator.validate(document())
 
         def ask(number: int) -> None:
-            from clearfacts_assets.invoices.rules.ubl_xsd import UblXsd
-            from clearfacts_assets.invoices.ubl import parse
+            from clearfacts_assets.invoices.validation.rules.ubl_xsd import UblXsd
+            from clearfacts_assets.invoices.validation.ubl import parse
 
             rule_set = UblXsd(explained_bytes=0)
             for _ in range(100):
@@ -188,7 +188,7 @@ PARENT = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it, and so would we
 signal.signal(signal.SIGTERM, signal.SIG_DFL)
-from clearfacts_assets.invoices.validation import Validator
+from clearfacts_assets.invoices.validation.engine import Validator
 from clearfacts_assets_tests.fixtures.ubl_documents import document
 if __name__ == "__main__":
     validator = Validator(workers=1, layers=("ubl_xsd",))
@@ -219,7 +219,7 @@ def test_a_worker_imports_neither_dagster_nor_a_database():
         validator.validate(document())
         mapped = psutil.Process(validator.worker_pids[0]).memory_maps()
     asked = subprocess.run(
-        [sys.executable, "-c", "import sys, clearfacts_assets.invoices.workers, clearfacts_assets.invoices.rules as r;"
+        [sys.executable, "-c", "import sys, clearfacts_assets.invoices.validation.workers, clearfacts_assets.invoices.validation.rules as r;"
          "[r.build(layer, r.RuleOptions()) for layer in r.known_layers()]; print(*sorted(sys.modules))"],
         check=True, capture_output=True, text=True,
     ).stdout.split()  # fmt: skip

@@ -12,10 +12,10 @@ import httpx
 import pytest
 from sqlalchemy import func, select
 
-from clearfacts_assets.api.intake import DEEPEST, is_deeper
-from clearfacts_assets.storage.account_tables import AuditLog
+from clearfacts_assets.api.request_limits import DEEPEST, is_deeper
+from clearfacts_assets.storage.accounts.tables import AuditLog
 from clearfacts_assets.storage.database import reading
-from clearfacts_assets.storage.tables import Job
+from clearfacts_assets.storage.invoices.tables import Job
 from clearfacts_assets_tests.fixtures.api import RunningApi
 
 PROCESS = "/api/v1/invoices/process"

@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import Connection, Engine, delete, text, update
 from sqlalchemy.exc import DBAPIError
 
-from clearfacts_assets.storage import audit
-from clearfacts_assets.storage.account_tables import AuditLog
-from clearfacts_assets.storage.audit import Actor, record
+from clearfacts_assets.storage.accounts import audit
+from clearfacts_assets.storage.accounts.audit import Actor, record
+from clearfacts_assets.storage.accounts.tables import AuditLog
 from clearfacts_assets.storage.database import write
 
 NOW = datetime(2026, 11, 21, 2, 0, 0, 123456, tzinfo=UTC)

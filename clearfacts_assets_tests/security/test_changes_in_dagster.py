@@ -10,8 +10,8 @@ from starlette.routing import Route
 
 from clearfacts_assets.api.auth.changes import LONGEST_VALUE, MOST_ARGUMENTS, changes, kept, parsed
 from clearfacts_assets.api.auth.webserver import MOST_CHANGES
-from clearfacts_assets.storage import audit
-from clearfacts_assets.storage.audit import Entry
+from clearfacts_assets.storage.accounts import audit
+from clearfacts_assets.storage.accounts.audit import Entry
 from clearfacts_assets_tests.fixtures.api import RunningApi
 
 CANARY = "canary-5b1f"

@@ -12,7 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from clearfacts_assets.api.auth import door, pages
+from clearfacts_assets.api.auth import middleware, pages
 from clearfacts_assets_tests.fixtures.api import RunningApi
 from clearfacts_assets_tests.fixtures.callers import PASSWORD, TEST
 
@@ -81,7 +81,7 @@ def test_a_websocket_of_a_stranger_is_never_accepted(quick_api: RunningApi, show
     headers = {shown: "clearfacts=x" if shown == "Cookie" else "Bearer x"} if shown else {}
     with TestClient(quick_api.app) as client, pytest.raises(WebSocketDisconnect) as refused:
         client.websocket_connect("/graphql", subprotocols=["graphql-ws"], headers=headers).__enter__()
-    assert refused.value.code == door.REFUSED
+    assert refused.value.code == middleware.REFUSED
 
 
 def test_a_websocket_of_another_site_is_refused(quick_api: RunningApi) -> None:
@@ -111,8 +111,8 @@ def test_subscriptions_come_over_a_websocket_and_mutations_do_not(quick_api: Run
 
 
 def test_an_open_websocket_ends_with_its_session(quick_api: RunningApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert door.LOOK_AGAIN <= 60
-    monkeypatch.setattr(door, "LOOK_AGAIN", 0.05)
+    assert middleware.LOOK_AGAIN <= 60
+    monkeypatch.setattr(middleware, "LOOK_AGAIN", 0.05)
     headers = {**quick_api.callers.cookie("operator"), "Origin": "http://testserver"}
     user = quick_api.callers.user("operator")
     with (
@@ -124,7 +124,7 @@ def test_an_open_websocket_ends_with_its_session(quick_api: RunningApi, monkeypa
         quick_api.callers.users.set_password(user.id, "!", actor=TEST, now=datetime.now(UTC))
         with pytest.raises(WebSocketDisconnect) as ended:
             ws.receive_json()
-    assert ended.value.code == door.REFUSED
+    assert ended.value.code == middleware.REFUSED
 
 
 def allowed(client: httpx.Client) -> set[bool]:

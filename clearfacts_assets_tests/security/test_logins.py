@@ -19,10 +19,10 @@ from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.auth.rate_limits import LoginLimits
 from clearfacts_assets.api.errors import ApiError
 from clearfacts_assets.settings import AuthSettings
-from clearfacts_assets.storage import audit
-from clearfacts_assets.storage.account_tables import RefreshToken, Session, User
+from clearfacts_assets.storage.accounts import audit
+from clearfacts_assets.storage.accounts.sessions import SessionRepository
+from clearfacts_assets.storage.accounts.tables import RefreshToken, Session, User
 from clearfacts_assets.storage.database import reading
-from clearfacts_assets.storage.sessions import SessionRepository
 from clearfacts_assets_tests.fixtures.api import RunningApi
 from clearfacts_assets_tests.fixtures.callers import PASSWORD, TEST
 

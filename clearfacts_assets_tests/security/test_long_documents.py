@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from clearfacts_assets.invoices.inspection import Inspector, Plan
 from clearfacts_assets.invoices.model import Decision
-from clearfacts_assets.invoices.rules import RuleOptions
 from clearfacts_assets.invoices.sources.folder import Folder
-from clearfacts_assets.invoices.ubl import LONGEST_NUMBER, MOST_ATTRIBUTES, Limits, Unreadable, parse
+from clearfacts_assets.invoices.validation.inspection import Inspector, Plan
+from clearfacts_assets.invoices.validation.rules import RuleOptions
+from clearfacts_assets.invoices.validation.ubl import LONGEST_NUMBER, MOST_ATTRIBUTES, Limits, Unreadable, parse
 from clearfacts_assets_tests.fixtures.operator_documents import big_attachment
 from clearfacts_assets_tests.fixtures.ubl_documents import document, edited
 from clearfacts_assets_tests.security.test_validation_attacks import ENTITIES, SECONDS, SECRET, Listener
@@ -143,7 +143,7 @@ def test_hostile_long_documents_are_refused_at_once(inspector, kind):
 MEASURE = """
 import re
 from pathlib import Path
-from clearfacts_assets.invoices.inspection import Inspector, Plan
+from clearfacts_assets.invoices.validation.inspection import Inspector, Plan
 from clearfacts_assets_tests.fixtures.operator_documents import big_attachment, operator
 from clearfacts_assets_tests.security.test_long_documents import HOSTILE, LAUGHS, PAD, declaring
 def peak():

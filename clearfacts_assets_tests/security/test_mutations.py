@@ -11,9 +11,9 @@ import pytest
 from dagster._core.workspace.permissions import EDITOR_PERMISSIONS
 from dagster_graphql.schema import create_schema
 
-from clearfacts_assets.api.auth import launches, tokens
+from clearfacts_assets.api.auth import graphql_launches, tokens
 from clearfacts_assets.api.auth.authentication import TRUST_SECONDS, Authentication, Cookie
-from clearfacts_assets.api.auth.mutations import (
+from clearfacts_assets.api.auth.graphql_mutations import (
     ADMINISTER,
     ADMINISTRATORS_BUTTONS,
     NEEDS,
@@ -21,8 +21,8 @@ from clearfacts_assets.api.auth.mutations import (
     needed_for,
 )
 from clearfacts_assets.api.auth.permissions import ALLOWED, Permission, Role
-from clearfacts_assets.storage import audit
-from clearfacts_assets.storage.audit import Actor
+from clearfacts_assets.storage.accounts import audit
+from clearfacts_assets.storage.accounts.audit import Actor
 from clearfacts_assets_tests.fixtures.api import RunningApi
 from clearfacts_assets_tests.fixtures.callers import TEST
 
@@ -62,8 +62,8 @@ def test_every_field_that_launches_is_rewritten() -> None:
     taking = {"ExecutionParams", "ReexecutionParams", "LaunchBackfillParams"}
     for name, field in SCHEMA.mutation_type.fields.items():
         arguments = {argument for argument, known in field.args.items() if str(known.type).strip("[]!") in taking}
-        assert arguments <= set(launches._TAGS), name
-        assert bool(arguments) == (name in launches.LAUNCHING), name
+        assert arguments <= set(graphql_launches._TAGS), name
+        assert bool(arguments) == (name in graphql_launches.LAUNCHING), name
 
 
 def test_only_administrators_may_harm_the_installation() -> None:

@@ -14,7 +14,7 @@ from fastapi.dependencies.models import Dependant
 from clearfacts_assets.api.app import PREFIX
 from clearfacts_assets.api.auth.dependencies import Requires, anybody, anybody_known
 from clearfacts_assets.api.auth.permissions import ALLOWED, MEANINGS, Permission, Role, roles_as_markdown
-from clearfacts_assets.api.documented import routes_as_markdown
+from clearfacts_assets.api.openapi import routes_as_markdown
 from clearfacts_assets_tests.fixtures.api import RunningApi
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from clearfacts_assets.invoices.inspection import Inspector, Plan
 from clearfacts_assets.invoices.model import Decision, Report
 from clearfacts_assets.invoices.ports import ParsedDocument
-from clearfacts_assets.invoices.rules import RuleOptions
-from clearfacts_assets.invoices.ubl import parse
+from clearfacts_assets.invoices.validation.inspection import Inspector, Plan
+from clearfacts_assets.invoices.validation.rules import RuleOptions
+from clearfacts_assets.invoices.validation.ubl import parse
 from clearfacts_assets_tests.fixtures.ubl_documents import document, edited
 
 SECRET = "geheim-4711"
@@ -158,7 +158,7 @@ def test_saxon_itself_opens_nothing(listener, secret):
     """The second wall: even bytes that never passed our parser fetch nothing."""
     from saxonche import PySaxonApiError
 
-    from clearfacts_assets.invoices import saxon
+    from clearfacts_assets.invoices.validation import saxon
 
     for target in (secret.as_uri(), f"{listener.address}/x"):
         text = f'<!DOCTYPE a [<!ENTITY x SYSTEM "{target}">]><a>&x;</a>'
@@ -171,7 +171,7 @@ def test_saxon_itself_opens_nothing(listener, secret):
 
 
 def test_rules_that_open_documents_open_nothing(listener, secret):
-    from clearfacts_assets.invoices.saxon import CannotRun, Stylesheet
+    from clearfacts_assets.invoices.validation.saxon import CannotRun, Stylesheet
 
     for target in (secret.as_uri(), f"{listener.address}/x"):
         sheet = Stylesheet(
@@ -222,7 +222,7 @@ def test_a_document_beyond_the_byte_limit_is_not_even_parsed(inspector):
 
 
 def test_an_attachment_never_reaches_saxon(inspector):
-    from clearfacts_assets.invoices.saxon import text_for_saxon
+    from clearfacts_assets.invoices.validation.saxon import text_for_saxon
 
     content = document(attachments=(("a.pdf", "application/pdf", b"%PDF-" + SECRET.encode() * 1000),))
     parsed = parse(content)

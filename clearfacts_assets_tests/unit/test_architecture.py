@@ -35,7 +35,7 @@ MAY_TOUCH_THE_ENVIRONMENT = {
     "clearfacts_assets/home.py",  # DAGSTER_HOME and CLEARFACTS_HOME, so that child processes use the same folder
     "clearfacts_assets/cli/main.py",  # CLEARFACTS_CONFIG, for --config
     "clearfacts_assets/cli/demo.py",  # addresses of the simulator
-    "clearfacts_assets/invoices/workers.py",  # PYTHONPATH of the validation's workers
+    "clearfacts_assets/invoices/validation/workers.py",  # PYTHONPATH of the validation's workers
 }
 
 # Written in halves, so that this file does not hold what it looks for.

@@ -10,8 +10,8 @@ import pytest
 from dagster._utils.schedules import schedule_execution_time_iterator
 
 from clearfacts_assets.definitions import defs
-from clearfacts_assets.invoices.automation import DAYS, nightly
 from clearfacts_assets.invoices.days import day_before, window_of
+from clearfacts_assets.invoices.defs.automation import DAYS, nightly
 
 
 def tick_at(moment: datetime) -> dg.RunRequest:

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from clearfacts_assets.invoices import decisions
-from clearfacts_assets.invoices.decisions import TABLE, Facts, Next, decide
+from clearfacts_assets.invoices.ledger import decisions
+from clearfacts_assets.invoices.ledger.decisions import TABLE, Facts, Next, decide
 
 OWN, OTHER = Facts(revision=2), Facts(revision=1)
 GONE = replace(OTHER, shown=False)

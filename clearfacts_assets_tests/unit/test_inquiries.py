@@ -9,7 +9,13 @@ from uuid import uuid4
 
 import pytest
 
-from clearfacts_assets.invoices.inquiries import DocumentState, DocumentStatus, DueDocument, Reply, inquire
+from clearfacts_assets.invoices.delivery.status_polling import (
+    DocumentState,
+    DocumentStatus,
+    DueDocument,
+    Reply,
+    inquire,
+)
 from clearfacts_assets.invoices.ports import DestinationError, FiledDocument
 
 NOW = datetime(2026, 11, 21, 5, tzinfo=UTC)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from clearfacts_assets.storage import keyring
-from clearfacts_assets.storage.keyring import Keyring, KeyringError, cipher
+from clearfacts_assets.storage.accounts import keyring
+from clearfacts_assets.storage.accounts.keyring import Keyring, KeyringError, cipher
 
 NOW = datetime(2026, 11, 21, 2, tzinfo=UTC)
 GOOD = "vJ2mX8qLr4TzW0pYc6NsKd1hGb7FuEa3"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clearfacts_assets.invoices.decisions import table
+from clearfacts_assets.invoices.ledger.decisions import table
 from clearfacts_assets.invoices.lifecycle import (
     BY_A_PERSON,
     FINAL,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clearfacts_assets.invoices.days import window_of
-from clearfacts_assets.invoices.missing import end_of, last_day_owed, missing_days, oldest_by_itself
+from clearfacts_assets.invoices.missing_days import end_of, last_day_owed, missing_days, oldest_by_itself
 
 
 def at_night(day: str) -> datetime:

@@ -11,8 +11,8 @@ import typer
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
-from clearfacts_assets.cli import catalogue
 from clearfacts_assets.cli import settings as command
+from clearfacts_assets.cli import settings_catalogue
 from clearfacts_assets.settings import CONFIG_VARIABLE, Settings, load
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -21,7 +21,7 @@ CANARY = "canary-7f3a"
 
 @pytest.fixture(autouse=True)
 def _untouched_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for setting in catalogue.catalogue():
+    for setting in settings_catalogue.catalogue():
         monkeypatch.delenv(setting.variable, raising=False)
     monkeypatch.delenv(CONFIG_VARIABLE, raising=False)
     load.cache_clear()
@@ -44,17 +44,17 @@ def printed(app: typer.Typer, *arguments: str) -> str:
 
 def test_the_document_is_current() -> None:
     document = (PROJECT / "docs" / "settings.md").read_text("utf-8")
-    assert document == catalogue.document(), "run: .venv/bin/clearfacts settings --markdown > docs/settings.md"
+    assert document == settings_catalogue.document(), "run: .venv/bin/clearfacts settings --markdown > docs/settings.md"
 
 
 def test_every_setting_says_what_it_is_for() -> None:
-    assert [setting.name for setting in catalogue.catalogue() if not setting.purpose] == []
+    assert [setting.name for setting in settings_catalogue.catalogue() if not setting.purpose] == []
 
 
 def test_the_document_is_the_same_whatever_is_set(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLEARFACTS_SERVE__PORT", "4321")
-    assert printed(app, "--markdown") == catalogue.document()
-    assert "4321" not in catalogue.document()
+    assert printed(app, "--markdown") == settings_catalogue.document()
+    assert "4321" not in settings_catalogue.document()
 
 
 def test_each_value_says_where_it_comes_from(app: typer.Typer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_each_value_says_where_it_comes_from(app: typer.Typer, monkeypatch: pyte
 
 @pytest.mark.parametrize("form", [[], ["--json"], ["--markdown"]])
 def test_no_form_shows_a_secret(app: typer.Typer, monkeypatch: pytest.MonkeyPatch, form: list[str]) -> None:
-    secrets = [setting for setting in catalogue.catalogue() if setting.secret]
+    secrets = [setting for setting in settings_catalogue.catalogue() if setting.secret]
     assert {"database_url", "source.token", "destination.token", "slack.token"} <= {one.name for one in secrets}
     for setting in secrets:
         value = f"postgresql+psycopg://me:{CANARY}@db/x" if setting.name == "database_url" else CANARY
@@ -109,5 +109,5 @@ def test_two_forms_at_once_are_refused(app: typer.Typer) -> None:
 
 
 def test_the_documented_variable_is_the_one_that_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(catalogue.variable(["destination", "connect_timeout"]), "7.5")
+    monkeypatch.setenv(settings_catalogue.variable(["destination", "connect_timeout"]), "7.5")
     assert Settings().destination.connect_timeout == 7.5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clearfacts_assets.storage.documents import stored
+from clearfacts_assets.storage.invoices.documents import stored
 
 XML = '<?xml version="1.0" encoding="{}"?>\n<Invoice>Société Générale é</Invoice>'
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from clearfacts_assets.invoices.model import DocumentType, Money
-from clearfacts_assets.invoices.ubl import (
+from clearfacts_assets.invoices.validation.ubl import (
     DEFAULT_LIMITS,
     Limits,
     Unreadable,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from clearfacts_assets.invoices.inspection import Inspector, Plan
 from clearfacts_assets.invoices.model import Decision, Severity
-from clearfacts_assets.invoices.policy import BUILT_IN, BadPolicy, Policy, Profile, load_policy, profile_of
-from clearfacts_assets.invoices.rules import known_layers
-from clearfacts_assets.invoices.ubl import parse
+from clearfacts_assets.invoices.validation.inspection import Inspector, Plan
+from clearfacts_assets.invoices.validation.policy import BUILT_IN, BadPolicy, Policy, Profile, load_policy, profile_of
+from clearfacts_assets.invoices.validation.rules import known_layers
+from clearfacts_assets.invoices.validation.ubl import parse
 from clearfacts_assets_tests.fixtures.ubl_documents import (
     BIS3,
     E_FFF,

@@ -9,11 +9,11 @@ from decimal import Decimal
 
 import pytest
 
-from clearfacts_assets.invoices.hints import HINTS
-from clearfacts_assets.invoices.own_rules import OwnRuleSet, OwnRulesUnusable
-from clearfacts_assets.invoices.rules import OwnRules, RuleOptions, build, known_layers
-from clearfacts_assets.invoices.rules.attachments import unpacked
-from clearfacts_assets.invoices.ubl import parse
+from clearfacts_assets.invoices.validation.custom_rules import OwnRuleSet, OwnRulesUnusable
+from clearfacts_assets.invoices.validation.hints import HINTS
+from clearfacts_assets.invoices.validation.rules import OwnRules, RuleOptions, build, known_layers
+from clearfacts_assets.invoices.validation.rules.attachments import unpacked
+from clearfacts_assets.invoices.validation.ubl import parse
 from clearfacts_assets_tests.fixtures.ubl_documents import document, edited
 from clearfacts_assets_tests.fixtures.ubl_mutants import mixed_rates, originals
 
@@ -62,7 +62,7 @@ def test_every_error_of_an_invalid_document_is_listed_with_its_path():
 
 
 def test_a_large_invalid_document_gets_the_first_engine_s_words_alone():
-    from clearfacts_assets.invoices.rules.ubl_xsd import UblXsd
+    from clearfacts_assets.invoices.validation.rules.ubl_xsd import UblXsd
 
     content = edited(document(), "<cbc:IssueDate>2026-11-20<", "<cbc:IssueDate>yesterday<")
     found = UblXsd(explained_bytes=100).check(parse(content))
@@ -261,7 +261,7 @@ def test_a_rule_file_of_another_kind_is_refused(tmp_path, text):
 
 
 def test_an_operator_s_xslt_runs_as_it_is(tmp_path):
-    from clearfacts_assets.invoices.rules.ubl_xsd import artefacts
+    from clearfacts_assets.invoices.validation.rules.ubl_xsd import artefacts
 
     path = tmp_path / "norm.xslt"
     path.write_bytes((artefacts() / "EN16931-UBL-validation.xslt").read_bytes())

@@ -14,11 +14,11 @@ import pytest
 from lxml import etree
 
 import clearfacts_assets.invoices
-from clearfacts_assets.invoices.inspection import Inspector, Plan
 from clearfacts_assets.invoices.model import Decision, Report
-from clearfacts_assets.invoices.own_rules import OwnRuleSet
-from clearfacts_assets.invoices.rules import OwnRules, RuleOptions
-from clearfacts_assets.invoices.ubl import parse, read_invoice, value_of
+from clearfacts_assets.invoices.validation.custom_rules import OwnRuleSet
+from clearfacts_assets.invoices.validation.inspection import Inspector, Plan
+from clearfacts_assets.invoices.validation.rules import OwnRules, RuleOptions
+from clearfacts_assets.invoices.validation.ubl import parse, read_invoice, value_of
 from clearfacts_assets.simulator.ledger import read_facts
 from clearfacts_assets_tests.fixtures.operator_documents import operator
 from clearfacts_assets_tests.fixtures.ubl_documents import SELF_BILLING, SELF_BILLING_PROCESS, document, edited

@@ -26,10 +26,10 @@ from clearfacts_assets.api.auth.permissions import ALLOWED, Permission, Role
 from clearfacts_assets.api.auth.principal import Kind, Principal
 from clearfacts_assets.api.correlation import correlation_id
 from clearfacts_assets.api.errors import ApiError, ErrorCode
-from clearfacts_assets.storage.api_keys import ApiKeyRecord, ApiKeyRepository
-from clearfacts_assets.storage.audit import Actor
-from clearfacts_assets.storage.keyring import Keyring
-from clearfacts_assets.storage.sessions import LONGEST_PAUSE, SessionRepository, Standing
+from clearfacts_assets.storage.accounts.api_keys import ApiKeyRecord, ApiKeyRepository
+from clearfacts_assets.storage.accounts.audit import Actor
+from clearfacts_assets.storage.accounts.keyring import Keyring
+from clearfacts_assets.storage.accounts.sessions import LONGEST_PAUSE, SessionRepository, Standing
 
 logger = logging.getLogger(__name__)
 

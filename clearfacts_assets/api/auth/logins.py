@@ -22,10 +22,10 @@ from clearfacts_assets.api.auth.permissions import Role
 from clearfacts_assets.api.auth.rate_limits import LoginLimits
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.settings import AuthSettings
-from clearfacts_assets.storage.audit import Actor
-from clearfacts_assets.storage.keyring import Keyring
-from clearfacts_assets.storage.sessions import RefreshRefused, RefreshReused
-from clearfacts_assets.storage.users import UserRecord, UserRepository
+from clearfacts_assets.storage.accounts.audit import Actor
+from clearfacts_assets.storage.accounts.keyring import Keyring
+from clearfacts_assets.storage.accounts.sessions import RefreshRefused, RefreshReused
+from clearfacts_assets.storage.accounts.users import UserRecord, UserRepository
 
 logger = logging.getLogger(__name__)
 

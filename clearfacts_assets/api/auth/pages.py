@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from clearfacts_assets.api.auth.access import Access, access
 from clearfacts_assets.api.auth.dependencies import anybody
-from clearfacts_assets.api.auth.door import HEADERS, HTTPS_ONLY
+from clearfacts_assets.api.auth.middleware import HEADERS, HTTPS_ONLY
 from clearfacts_assets.api.auth.templates import part, template
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from clearfacts_assets.api.auth.permissions import Permission, Role
-from clearfacts_assets.storage.audit import Actor
+from clearfacts_assets.storage.accounts.audit import Actor
 
 
 class Kind(StrEnum):

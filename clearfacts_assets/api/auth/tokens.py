@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 import jwt
 
-from clearfacts_assets.storage.keyring import Keyring
+from clearfacts_assets.storage.accounts.keyring import Keyring
 
 ISSUER = "clearfacts_assets"
 AUDIENCE = "clearfacts_assets/api"

@@ -24,13 +24,13 @@ from starlette.types import Scope
 from starlette.websockets import WebSocket
 
 from clearfacts_assets.api.auth.changes import Change, changes, kept, kinds, parsed
-from clearfacts_assets.api.auth.launches import Asked, ForAdministrators, with_caller
-from clearfacts_assets.api.auth.mutations import ADMINISTRATORS_BUTTONS, needed_for
+from clearfacts_assets.api.auth.graphql_launches import Asked, ForAdministrators, with_caller
+from clearfacts_assets.api.auth.graphql_mutations import ADMINISTRATORS_BUTTONS, needed_for
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.auth.principal import Principal
 from clearfacts_assets.api.auth.templates import part
-from clearfacts_assets.invoices.automation import CORRELATION_TAG, TRIGGERED_BY_TAG
-from clearfacts_assets.storage.audit import record
+from clearfacts_assets.orchestration.tags import CORRELATION_TAG, TRIGGERED_BY_TAG
+from clearfacts_assets.storage.accounts.audit import record
 from clearfacts_assets.storage.database import write
 
 SCOPE_KEY = "clearfacts.principal"

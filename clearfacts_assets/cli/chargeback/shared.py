@@ -28,7 +28,7 @@ Reason = Annotated[str, typer.Option("--reason", help="why; it is kept")]
 
 def ledger() -> Engine:
     """An engine on our database."""
-    from clearfacts_assets.cli.start import ready
+    from clearfacts_assets.cli.startup import ready
     from clearfacts_assets.storage.database import open_engine
 
     return open_engine(ready().business_database_url)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from clearfacts_assets.invoices.delivery.addressing import company_number
 from clearfacts_assets.invoices.destinations.calls import (
     STATUSES,
     Answer,
@@ -22,7 +23,6 @@ from clearfacts_assets.invoices.destinations.calls import (
     document_uuid,
 )
 from clearfacts_assets.invoices.destinations.token import Renew, never
-from clearfacts_assets.invoices.parcels import company_number
 from clearfacts_assets.invoices.ports import (
     Accepted,
     Administration,

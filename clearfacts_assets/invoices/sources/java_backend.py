@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, V
 from clearfacts_assets.invoices.model import SourceDocument, Window
 from clearfacts_assets.invoices.ports import InvoiceNotFound, SourceDenied, SourceProtocolError, SourceUnavailable
 from clearfacts_assets.invoices.sources import ID_CHARACTERS, is_fit_for_id
-from clearfacts_assets.invoices.ubl import from_text
+from clearfacts_assets.invoices.validation.ubl import from_text
 from clearfacts_assets.outgoing.body import BodyMalformed, BodyTooLarge, read_body
 from clearfacts_assets.outgoing.client import bounded, open_client
 from clearfacts_assets.outgoing.evidence import Secrets, is_storable

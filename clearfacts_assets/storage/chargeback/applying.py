@@ -15,7 +15,7 @@ from clearfacts_assets.chargeback.lifecycle import Action, State, require
 from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Difference, Kind, Mode
 from clearfacts_assets.chargeback.ports import Delivery, Outcome
 from clearfacts_assets.money import plain
-from clearfacts_assets.storage.audit import Actor, record
+from clearfacts_assets.storage.accounts.audit import Actor, record
 from clearfacts_assets.storage.chargeback.carrying import carry_decisions
 from clearfacts_assets.storage.chargeback.difference import Scope, beyond, compare, number_occurrences
 from clearfacts_assets.storage.chargeback.ledger import (

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, select, update
 from clearfacts_assets.chargeback.lifecycle import Action, State, require
 from clearfacts_assets.chargeback.model import CHANGES, Change, ChargebackError, Difference, Refusal
 from clearfacts_assets.chargeback.ports import Delivery, Outcome
-from clearfacts_assets.storage.audit import Actor, record
+from clearfacts_assets.storage.accounts.audit import Actor, record
 from clearfacts_assets.storage.chargeback.applying import Identity, apply
 from clearfacts_assets.storage.chargeback.ledger import count_out, only_writer, put_together
 from clearfacts_assets.storage.chargeback.staging import Staging, unpacked

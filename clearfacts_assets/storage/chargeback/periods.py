@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, insert, select, update
 from clearfacts_assets.chargeback.lifecycle import Event, NotAllowed, State, after
 from clearfacts_assets.chargeback.model import DUE, ChargebackError, period_of
 from clearfacts_assets.money import EXACT, normal_text, plain
-from clearfacts_assets.storage.audit import Actor, record
+from clearfacts_assets.storage.accounts.audit import Actor, record
 from clearfacts_assets.storage.chargeback.ledger import begin_period, only_writer, state_of
 from clearfacts_assets.storage.chargeback.statements import sql
 from clearfacts_assets.storage.chargeback.tables import Period, PeriodEvent

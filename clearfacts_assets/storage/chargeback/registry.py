@@ -20,7 +20,7 @@ from clearfacts_assets.chargeback.attribution.registry import (
 )
 from clearfacts_assets.chargeback.model import Basis, ChargebackError
 from clearfacts_assets.money import plain
-from clearfacts_assets.storage.audit import Actor, record
+from clearfacts_assets.storage.accounts.audit import Actor, record
 from clearfacts_assets.storage.chargeback.tables import (
     BillingException,
     CostSourceRow,

@@ -13,7 +13,7 @@ from clearfacts_assets.chargeback.attribution.review import CannotDecide, Verdic
 from clearfacts_assets.chargeback.ingest.payers import attribution_digest
 from clearfacts_assets.chargeback.lifecycle import Action, State, require
 from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Attribution, Status
-from clearfacts_assets.storage.audit import Actor, record
+from clearfacts_assets.storage.accounts.audit import Actor, record
 from clearfacts_assets.storage.chargeback.charges import ChargeFilter, NoSuchCharge
 from clearfacts_assets.storage.chargeback.ledger import count_in, count_out, only_writer, put_together, state_of
 from clearfacts_assets.storage.chargeback.statements import sql

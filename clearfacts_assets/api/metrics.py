@@ -1,0 +1,137 @@
+"""The figures of /metrics that are read from our database and from Dagster's."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from dagster import AssetKey, DagsterInstance
+from dagster._core.events import DagsterEventType
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable as Events
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+from dagster._core.storage.runs.schema import RunsTable as Runs
+from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from sqlalchemy import Engine, case, func, select
+
+from clearfacts_assets.storage.invoices import counts
+
+JOB_SECONDS = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
+INVOICE_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0)
+CALL_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_MADE = DagsterEventType.ASSET_MATERIALIZATION.value
+_PLANNED = DagsterEventType.ASSET_MATERIALIZATION_PLANNED.value
+_ENDED = {DagsterEventType.STEP_SUCCESS.value: "success", DagsterEventType.STEP_FAILURE.value: "failure"}
+
+
+def of_invoices(engine: Engine) -> Iterator[Metric]:
+    """What became of invoices, and of the calls to the outside."""
+    invoices = CounterMetricFamily(
+        "invoice_processing", "Invoices of all jobs, by what became of them", labels=["status"]
+    )
+    for status, number in counts.invoices_by_status(engine).items():
+        invoices.add_metric([status], number)
+    yield invoices
+    yield _histogram(
+        "invoice_processing_duration_seconds",
+        "Seconds from an invoice's retrieval to its end",
+        INVOICE_SECONDS,
+        {(): counts.invoice_times(engine, INVOICE_SECONDS)},
+    )
+    calls = CounterMetricFamily(
+        "external_api_calls", "Calls to outside systems that brought or took invoices", labels=["system", "outcome"]
+    )
+    for outcome, number in counts.attempts_by_outcome(engine).items():
+        calls.add_metric(["clearfacts", outcome], number)
+    calls.add_metric(["java_backend", "page"], counts.pages_retrieved(engine))
+    yield calls
+    yield _histogram(
+        "external_api_call_duration_seconds",
+        "Seconds of such a call",
+        CALL_SECONDS,
+        {("clearfacts",): counts.attempt_times(engine, CALL_SECONDS)},
+        labels=["system"],
+    )
+
+
+def of_runs(instance: DagsterInstance) -> Iterator[Metric]:
+    """Dagster's runs, by job and status."""
+    storage = instance.run_storage
+    assert isinstance(storage, SqlRunStorage)  # noqa: S101 - every storage of the open-source edition is one
+    lasted = Runs.c.end_time - Runs.c.start_time
+    up_to = [func.sum(case((lasted <= bound, 1), else_=0)) for bound in JOB_SECONDS]
+    query = select(
+        Runs.c.pipeline_name,
+        Runs.c.status,
+        func.count(),
+        func.count(lasted),
+        func.coalesce(func.sum(lasted), 0.0),
+        *up_to,
+    ).group_by(Runs.c.pipeline_name, Runs.c.status)
+    runs = CounterMetricFamily(
+        "dagster_job_runs", "Runs that Dagster knows, by job and status", labels=["job", "status"]
+    )
+    times: dict[tuple[str, ...], counts.Times] = {}
+    with storage.connect() as connection:
+        for job, status, number, ended, seconds, *cumulated in connection.execute(query):
+            runs.add_metric([job, status], number)
+            if ended:
+                times[job, status] = counts.Times(tuple(int(one) for one in cumulated), int(ended), float(seconds))
+    yield runs
+    yield _histogram("dagster_job_duration_seconds", "Seconds of a run", JOB_SECONDS, times, labels=["job", "status"])
+
+
+def of_assets(instance: DagsterInstance) -> Iterator[Metric]:
+    """Materializations and operations, by asset. Each of our operations makes one asset.
+
+    On SQLite, Dagster keeps a run's own events in a file of the run: there, what was planned and not made counts as
+    ``not_completed``, whether it failed, was skipped or is still under way.
+    """
+    log = instance.event_log_storage
+    assert isinstance(log, SqlEventLogStorage)  # noqa: S101
+    query = (
+        select(Events.c.asset_key, Events.c.step_key, Events.c.dagster_event_type, func.count())
+        .where(Events.c.dagster_event_type.in_([_MADE, _PLANNED, *_ENDED]))
+        .group_by(Events.c.asset_key, Events.c.step_key, Events.c.dagster_event_type)
+    )
+    made: Counter[str] = Counter()
+    ended: Counter[tuple[str, str]] = Counter()
+    planned: Counter[tuple[str, str]] = Counter()
+    with log.index_connection() as connection:
+        for asset, step, event, number in connection.execute(query):
+            if event in _ENDED:
+                ended[step, _ENDED[event]] += number
+                continue
+            if event == _MADE:
+                made[_name(asset)] += number
+                planned[step, "success"] += number
+            planned[step, "not_completed"] += number if event == _PLANNED else -number
+    assets = CounterMetricFamily("dagster_asset_materializations", "Materializations, by asset", labels=["asset"])
+    for asset, number in made.items():
+        assets.add_metric([asset], number)
+    yield assets
+    operations = CounterMetricFamily(
+        "dagster_operation_executions", "Executions of operations, by how they ended", labels=["operation", "status"]
+    )
+    for (step, status), number in (ended or planned).items():
+        operations.add_metric([step or "none", status], max(number, 0))
+    yield operations
+
+
+def _name(asset_key: str | None) -> str:
+    key = AssetKey.from_db_string(asset_key)
+    return key.to_user_string() if key else "unknown"
+
+
+def _histogram(
+    name: str,
+    purpose: str,
+    bounds: Sequence[float],
+    times: dict[tuple[str, ...], counts.Times],
+    labels: Sequence[str] = (),
+) -> Metric:
+    family = HistogramMetricFamily(name, purpose, labels=list(labels))
+    for values, one in times.items():
+        buckets = [(str(bound), float(number)) for bound, number in zip(bounds, one.up_to, strict=True)]
+        family.add_metric(list(values), [*buckets, ("+Inf", float(one.count))], sum_value=one.total_seconds)
+    return family

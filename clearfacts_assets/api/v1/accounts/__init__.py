@@ -1,0 +1,1 @@
+"""Endpoints of people and services: login, users, keys, audit."""

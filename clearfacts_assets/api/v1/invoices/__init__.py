@@ -1,0 +1,1 @@
+"""Endpoints of invoices, deliveries, jobs and processing."""

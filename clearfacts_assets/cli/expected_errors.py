@@ -1,0 +1,36 @@
+"""Errors that can be foreseen, in words for the person at the terminal."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+from sqlalchemy.exc import OperationalError, ProgrammingError
+
+from clearfacts_assets.invoices.ports import DestinationError, SourceError
+from clearfacts_assets.outgoing.network import NetworkUnusable
+from clearfacts_assets.storage.accounts.configuration import Undecryptable
+from clearfacts_assets.storage.accounts.keyring import KeyringError
+from clearfacts_assets.storage.database import in_words
+from clearfacts_assets.storage.paging import BadCursor
+
+_TELLING = (
+    SourceError,
+    DestinationError,
+    NetworkUnusable,
+    FileNotFoundError,
+    KeyringError,
+    Undecryptable,
+    BadCursor,
+)
+
+
+def explain(error: Exception) -> str | None:
+    """What went wrong and what to do; None for what nobody foresaw."""
+    if isinstance(error, ValidationError) and error.title == "Settings":
+        found = error.errors(include_input=False)
+        wrong = "; ".join(": ".join(filter(None, (".".join(map(str, one["loc"])), one["msg"]))) for one in found)
+        return f"the settings are not right: {wrong}. `clearfacts settings` lists them all."
+    if isinstance(error, _TELLING):
+        return str(error)
+    if isinstance(error, OperationalError | ProgrammingError):
+        return in_words(error)
+    return None

@@ -1,0 +1,1 @@
+"""Commands of invoices: run, validate, jobs, invoices, deliveries."""

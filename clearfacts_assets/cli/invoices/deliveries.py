@@ -1,0 +1,287 @@
+"""``clearfacts deliveries``: what has left, what waits for a person, and the person's verdict."""
+
+from __future__ import annotations
+
+import getpass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import typer
+
+from clearfacts_assets.cli.console import fail, instant, out, print_json, print_more, print_table, say
+from clearfacts_assets.cli.id_prefixes import one_id, short
+from clearfacts_assets.invoices.lifecycle import WAITS_FOR_A_PERSON, State, Verdict
+
+if TYPE_CHECKING:
+    from clearfacts_assets.invoices.delivery.status_polling import DocumentState
+    from clearfacts_assets.invoices.ledger.history import Shown
+    from clearfacts_assets.invoices.ledger.model import AsSeen, DeliveryRecord
+    from clearfacts_assets.storage.invoices.delivery_review import DeliveryDetail, DeliveryReview
+
+app = typer.Typer(help="Deliveries: each invoice's way to Clearfacts, and what waits for a person.")
+
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
+Id = Annotated[str, typer.Argument(help="the delivery's id, or its first 8 characters")]
+
+
+@app.command("list")
+def list_(
+    state: Annotated[list[State] | None, typer.Option(help="only these; may be given several times")] = None,
+    number: Annotated[str | None, typer.Option(help="the invoice's number (BT-1)")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="most deliveries shown")] = 50,
+    cursor: Annotated[str | None, typer.Option(help="where the last page ended (its next_cursor)")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Deliveries, newest first. What waits for a person: --state parked --state held."""
+    page = _open().list(states=state or (), number=number, limit=limit, cursor=cursor)
+    if as_json:
+        print_json({"deliveries": [as_result(one) for one in page.items], "next_cursor": page.next_cursor})
+        return
+    print_table(
+        "Deliveries",
+        ("delivery", "state", "invoice", "supplier", "since"),
+        [
+            (
+                short(one.id),
+                one.state,
+                one.key.number + (f" (revision {one.revision})" if one.revision > 1 else ""),
+                one.key.supplier,
+                instant(one.updated_at),
+            )
+            for one in page.items
+        ],
+        whole=("delivery", "state", "supplier", "since"),
+    )
+    _print_reasons(page.items)
+    print_more(page.next_cursor)
+
+
+def _print_reasons(deliveries: Sequence[DeliveryRecord]) -> None:
+    """Below the table, because a reason is long and many share one; and what to do about those that wait."""
+    reasons = Counter((one.state, one.reason) for one in deliveries if one.reason)
+    if not reasons:
+        return
+    print_table(
+        "Why",
+        ("deliveries", "state", "reason"),
+        [(count, state, reason) for (state, reason), count in reasons.most_common()],
+        right=("deliveries",),
+        whole=("state",),
+    )
+    if any(one.state in WAITS_FOR_A_PERSON for one in deliveries):
+        out.print(
+            "\nLook:    clearfacts deliveries show ID"
+            '\nDecide:  clearfacts deliveries resolve ID --as delivered|resend|waive --seen parked/1 --reason "..."',
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+@app.command()
+def show(delivery_id: Id, as_json: AsJson = False) -> None:
+    """One delivery with all evidence: every try, every answer, every decision."""
+    detail = _get(*_chosen(delivery_id))
+    if as_json:
+        print_json(
+            as_result(detail.record)
+            | {
+                "attempts": [asdict(one) for one in detail.attempts],
+                "decisions": [asdict(one) for one in detail.decisions],
+                "seen_in": [asdict(one) for one in detail.seen],
+                "document": asdict(detail.document) if detail.document else None,
+                "versions": [as_result(one) for one in detail.versions],
+                "shown": [asdict(one) for one in detail.shown],
+            }
+        )
+        return
+    _print(detail)
+
+
+@app.command()
+def resolve(
+    delivery_id: Id,
+    verdict: Annotated[Verdict, typer.Option("--as", help="delivered, resend, send_again or waive")],
+    reason: Annotated[str, typer.Option(help="why; kept in the audit log with your name")],
+    seen: Annotated[
+        str | None,
+        typer.Option(help="how it was when you looked, as `show` says it: parked/1; refused if that has changed"),
+    ] = None,
+    actor: Annotated[str | None, typer.Option(help="who decides; the user of this terminal by default")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Decide about a delivery that waits for a person.
+
+    delivered: Clearfacts has it. resend: send it, with the next run of its day. send_again: send once more what is
+    delivered. waive: it is not sent. Exit code 1 where it is not as you saw it any more, or cannot be decided so.
+    """
+    from clearfacts_assets.invoices.lifecycle import ForbiddenTransition, Outdated
+
+    as_seen = _as_seen(seen)
+    review, chosen = _chosen(delivery_id)
+    record = _get(review, chosen).record
+    try:
+        now = datetime.now(UTC)
+        decided = review.resolve(
+            chosen, verdict, reason=reason, actor=actor or getpass.getuser(), now=now, seen=as_seen or _seen_of(record)
+        )
+    except Outdated as outdated:
+        fail(f"nothing was decided: {outdated}. `clearfacts deliveries show {delivery_id}` shows what is known.")
+    except ForbiddenTransition as forbidden:
+        hint = (
+            "it is being sent: wait until its run is over" if record.state is State.SENDING else "see its state above"
+        )
+        fail(f"{forbidden}; {hint}. `clearfacts deliveries show {delivery_id}` shows what is known.")
+    except ValueError as error:
+        fail(f"{error}: use --reason", code=2)
+    if as_json:
+        print_json(as_result(decided))
+        return
+    say(f"Delivery {decided.id} of invoice {decided.key.number} was {record.state} and is {decided.state} now.")
+    if decided.ordered:
+        seen_in = sorted({one.partition_key for one in _get(review, chosen).seen if one.partition_key})
+        day = decided.day or (seen_in[-1] if seen_in else None)
+        again = f"clearfacts run --date {day}" if day else "the next run of its day"
+        out.print(f"It leaves with: {again}", highlight=False)
+
+
+def _as_seen(text: str | None) -> AsSeen | None:
+    """``parked/1``: the state and the generation."""
+    from clearfacts_assets.invoices.ledger.model import AsSeen
+
+    if text is None:
+        return None
+    state, _, generation = text.partition("/")
+    if state not in set(State) or not generation.isascii() or not generation.isdigit():
+        fail(f"--seen is what `clearfacts deliveries show` says of it, such as parked/1, and not {text}", code=2)
+    return AsSeen(State(state), int(generation))
+
+
+def _seen_of(record: DeliveryRecord) -> AsSeen:
+    from clearfacts_assets.invoices.ledger.model import AsSeen
+
+    return AsSeen(record.state, record.generation)
+
+
+def as_result(record: DeliveryRecord) -> dict[str, Any]:
+    """A delivery as JSON shows it."""
+    result = asdict(record)
+    key = result.pop("key")
+    return {"delivery_id": result.pop("id"), **key, **result}
+
+
+def _print(detail: DeliveryDetail) -> None:
+    from clearfacts_assets.invoices.delivery.addressing import file_name
+
+    record = detail.record
+    facts = {
+        "state": f"{record.state} (when you decide: --seen {record.state}/{record.generation})",
+        "reason": record.reason or "–",
+        "document": f"{record.key.document_type} {record.key.number} of {record.key.issue_year}",
+        "supplier": record.key.supplier,
+        "receiver": record.key.receiver,
+        "revision": record.revision,
+        "generation": f"{record.generation} (higher after every resend)",
+        "tries": record.attempts,
+        "file name at Clearfacts": file_name(record),
+        "Clearfacts' id": record.document_id or "–",
+        "delivered": instant(record.delivered_at),
+        "at Clearfacts now": _what_became(detail.document),
+        "due": instant(record.not_before),
+        "day whose runs send it": record.day or "–",
+        "sha256": record.content_sha256,
+        "idempotency key": record.idempotency_key,
+    }
+    print_table(f"Delivery {record.id}", ("", ""), facts.items())
+    _print_history(detail)
+    print_table(
+        "Seen in",
+        ("job", "day", "invoice", "status"),
+        [(short(one.job_id), one.partition_key, one.invoice_id, one.status) for one in detail.seen],
+        whole=("job", "day", "status"),
+    )
+
+
+def _print_history(detail: DeliveryDetail) -> None:
+    """The invoice's versions, what the ERP shows, what was tried and what people decided."""
+    if len(detail.versions) > 1:
+        print_table(
+            "Versions of this invoice",
+            ("revision", "delivery", "state", "reason"),
+            [(one.revision, short(one.id), one.state, one.reason) for one in detail.versions],
+            right=("revision",),
+            whole=("delivery", "state"),
+        )
+    print_table(
+        "Shown by the ERP",
+        ("as", "changed", "day", "now"),
+        [(one.source_id, instant(one.source_updated_at), one.day, _shown_now(one)) for one in detail.shown],
+        whole=("changed", "day", "now"),
+    )
+    if detail.attempts:
+        print_table(
+            "Tries",
+            ("started", "outcome", "run", "reason", "answer"),
+            [
+                (
+                    instant(one.started_at),
+                    f"{one.outcome or 'none yet'}{f', then proved {one.proof}' if one.proof else ''}",
+                    short(one.run_id) if one.run_id else "",
+                    one.reason,
+                    one.response,
+                )
+                for one in detail.attempts
+            ],
+            whole=("started", "outcome", "run"),
+        )
+    if detail.decisions:
+        print_table(
+            "Decisions",
+            ("when", "what", "who", "why"),
+            [
+                (instant(one.created_at), one.action, one.details.get("actor"), one.details.get("reason"))
+                for one in detail.decisions
+            ],
+        )
+
+
+def _shown_now(shown: Shown) -> str:
+    if shown.withdrawn_at is not None:
+        return f"withdrawn, noticed {instant(shown.withdrawn_at)}"
+    return "yes" if shown.is_current else "no, something else"
+
+
+def _what_became(document: DocumentState | None) -> str:
+    if document is None:
+        return "not asked yet"
+    told = [document.in_words, *(text for text in (document.document_type, document.document_date) if text)]
+    return f"{', '.join(told)} (asked {instant(document.asked_at)})"
+
+
+def _get(review: DeliveryReview, delivery_id: UUID) -> DeliveryDetail:
+    from clearfacts_assets.storage.invoices.delivery_review import DeliveryNotFound
+
+    try:
+        return review.get(delivery_id)
+    except DeliveryNotFound as error:
+        fail(f"{error}: `clearfacts deliveries list` shows them")
+
+
+def _chosen(text: str) -> tuple[DeliveryReview, UUID]:
+    from clearfacts_assets.cli.ledger import open_ledger
+    from clearfacts_assets.storage.invoices.delivery_review import DeliveryReview
+    from clearfacts_assets.storage.invoices.tables import Delivery
+
+    engine = open_ledger()
+    return DeliveryReview(engine), one_id(engine, Delivery.__table__.c.id, text, "delivery")
+
+
+def _open() -> DeliveryReview:
+    from clearfacts_assets.cli.ledger import open_ledger
+    from clearfacts_assets.storage.invoices.delivery_review import DeliveryReview
+
+    return DeliveryReview(open_ledger())

@@ -1,0 +1,1 @@
+"""The invoices in Dagster: assets, checks, jobs, schedules, sensors."""

@@ -1,0 +1,357 @@
+"""The four daily assets: what the ERP has, what is valid, what Clearfacts got, and what it all came to.
+
+Data passes through our database; Dagster keeps what people look at. Each asset reads, calls one function of the core,
+writes, and says what happened. (No postponed annotations here: Dagster reads them as they are.)
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
+from typing import TypeVar
+from uuid import UUID
+
+import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster._utils.interrupts import capture_interrupts, check_captured_interrupt
+
+from clearfacts_assets import settings
+from clearfacts_assets.configuration import in_force
+from clearfacts_assets.invoices.days import home_day, window_of
+from clearfacts_assets.invoices.defs.automation import DAYS
+from clearfacts_assets.invoices.defs.checks import COUNTS_ARE_CONSERVED, counts_are_conserved
+from clearfacts_assets.invoices.defs.runs import JobBook, JobRun, dead_runs, job_of
+from clearfacts_assets.invoices.delivery import sending
+from clearfacts_assets.invoices.delivery.outcomes import Pace
+from clearfacts_assets.invoices.ledger.model import Candidate, Force
+from clearfacts_assets.invoices.model import Decision, InvoiceStatus, SourceDocument
+from clearfacts_assets.invoices.ports import SourceError
+from clearfacts_assets.invoices.retrieval import Retrieval, Stored, retrieve_chosen, retrieve_window
+from clearfacts_assets.invoices.validation.engine import report_as_json
+from clearfacts_assets.orchestration.metadata import links, table
+from clearfacts_assets.resources import ClearfactsResource, DatabaseResource, SourceResource, ValidationResource
+from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
+from clearfacts_assets.storage.invoices.invoices import InvoiceRepository
+from clearfacts_assets.storage.invoices.jobs import JobRepository
+from clearfacts_assets.storage.invoices.reasons import reasons_of
+from clearfacts_assets.storage.invoices.takeover import Takeover
+
+BATCH = 200  # rows written in one transaction
+WHAT_IS_LEFT = "What was not sent keeps its place: materialize the partition again to send it."
+GROUP, OWNERS = "invoice_delivery", ["team:finance"]
+
+T = TypeVar("T")
+
+
+class RetrievalRequest(dg.Config):
+    """What to take, other than the day's whole window."""
+
+    invoice_ids: list[str] = []
+    force_processing: bool = False
+
+
+class DeliveryRequest(dg.Config):
+    """Whether to send again, knowingly, what was delivered before."""
+
+    force_processing: bool = False
+
+
+@dg.asset(partitions_def=DAYS, group_name=GROUP, owners=OWNERS, kinds={"java", "xml"})
+def raw_invoices(
+    context: dg.AssetExecutionContext, config: RetrievalRequest, source: SourceResource, database: DatabaseResource
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Every invoice that the ERP created or changed on the day (Brussels time, half-open window in UTC).
+
+    Takes them page by page and stores each page at once. A record that cannot be used fails alone. When the ERP stops
+    answering after some pages, what came goes on to Clearfacts, and the run ends as failed and says which page is
+    missing: materialize the partition again, nothing is sent twice.
+
+    Configuration: `invoice_ids` takes just these, whatever their day; `force_processing` sends again what was
+    delivered before.
+    """
+    engine = database.engine()
+    rows = InvoiceRepository(engine)
+    with job_of(context, engine) as book, source.open(book.job.correlation_id) as erp:
+        window = window_of(book.job.partition_key)
+
+        def store(page: Sequence[SourceDocument]) -> Stored:
+            return rows.store(book.job.id, page, now=_now(), skip_delivered=not config.force_processing)
+
+        def progress(so_far: Retrieval) -> None:
+            context.log.info(f"{so_far.rows} invoices in {so_far.pages} pages")
+
+        try:
+            if config.invoice_ids:
+                retrieval = retrieve_chosen(erp, config.invoice_ids, store, progress)
+            else:
+                retrieval = retrieve_window(erp, window, store, progress)
+        except SourceError as error:
+            raise dg.Failure(f"Nothing was retrieved. {error}", allow_retries=False) from error
+        book.note(
+            window=[window.start.isoformat(), window.end.isoformat()],
+            invoice_ids=config.invoice_ids,
+            force_processing=config.force_processing,
+            retrieval=asdict(retrieval),
+            whole_day=not (config.invoice_ids or retrieval.stopped),
+        )
+        Takeover(engine).close_left(book.job.id, book.job.partition_key, now=_now())
+        if not (config.invoice_ids or retrieval.stopped):
+            SqlDeliveryLedger(engine).withdraw(book.job.id, book.job.partition_key)
+        if retrieval.stopped:
+            pages = "1 page" if retrieval.pages == 1 else f"{retrieval.pages} pages"
+            book.note_problem(f"The ERP gave only {pages}. {retrieval.stopped}")
+        yield dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": retrieval.rows,
+                "new": retrieval.new,
+                "delivered_before": retrieval.known,
+                "repeated_rows": retrieval.repeated + retrieval.replaced,
+                "unusable": retrieval.unusable,
+                "pages": retrieval.pages,
+                "megabytes": round(retrieval.bytes / 1e6, 3),
+                "window": f"{window.start:%Y-%m-%dT%H:%MZ} to {window.end:%Y-%m-%dT%H:%MZ}",
+                "complete": not retrieval.stopped,
+                "stopped_because": retrieval.stopped or "–",
+                **links(book.job.id),
+            }
+        )
+
+
+@dg.asset(partitions_def=DAYS, deps=[raw_invoices], group_name=GROUP, owners=OWNERS, kinds={"xml"})
+def validated_invoices(
+    context: dg.AssetExecutionContext, validation: ValidationResource, database: DatabaseResource
+) -> Iterator[dg.MaterializeResult[None]]:
+    """The day's invoices with all that the rule sets found in them, and the decision: accept, hold or reject.
+
+    A rejected invoice is failed, with its reason, and never leaves. One on hold waits for a person. The findings are
+    kept with each invoice: `clearfacts invoices show ID`.
+    """
+    engine = database.engine()
+    rows = InvoiceRepository(engine)
+    decisions: Counter[Decision] = Counter()
+    rules: Counter[tuple[str, str]] = Counter()
+    words: dict[str, str] = {}
+    refused: list[tuple[str, str, str]] = []
+    started = time.monotonic()
+    with job_of(context, engine) as book:
+        take_over(book, Takeover(engine), "raw_invoices")
+        documents = (
+            ((row.id, row.invoice_id), row.content)
+            for batch in rows.batches_to_validate(book.job.id, BATCH)
+            for row in batch
+        )
+        for reports in in_batches(validation.validator().validate_many(documents)):
+            rows.record_reports(
+                book.job.id, [(row, report, report_as_json(report)) for (row, _), report in reports], now=_now()
+            )
+            for (_, invoice_id), report in reports:
+                decisions[report.decision] += 1
+                rules.update({(finding.rule, finding.severity.value) for finding in report.findings})
+                words.update({finding.rule: finding.hint or finding.message for finding in report.findings})
+                if report.decision is not Decision.ACCEPT:
+                    refused.append((invoice_id, report.decision.value, report.reason))
+        seconds = time.monotonic() - started
+        total = decisions.total()
+        yield dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": total,
+                "accepted": decisions[Decision.ACCEPT],
+                "on_hold": decisions[Decision.HOLD],
+                "rejected": decisions[Decision.REJECT],
+                "documents_per_second": round(total / seconds, 1) if total else 0,
+                "not_accepted": table({"invoice": "string", "decision": "string", "reason": "string"}, refused),
+                "most_frequent_rules": table(
+                    {"rule": "string", "severity": "string", "documents": "int", "in_words": "string"},
+                    [(rule, severity, count, words[rule]) for (rule, severity), count in rules.most_common(15)],
+                ),
+                **links(book.job.id),
+            }
+        )
+
+
+@dg.asset(
+    partitions_def=DAYS,
+    deps=[validated_invoices],
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"http", "xml"},
+    pool="clearfacts",
+)
+def processed_invoices(
+    context: dg.AssetExecutionContext,
+    config: DeliveryRequest,
+    clearfacts: ClearfactsResource,
+    database: DatabaseResource,
+) -> Iterator[dg.MaterializeResult[None]]:
+    """The accepted invoices, each delivered to Clearfacts once.
+
+    An invoice that was delivered before is a duplicate and is not sent. One whose number is known with other content,
+    whose receiver has no administration at Clearfacts, or of which nobody can tell whether Clearfacts has it, waits for
+    a person: `clearfacts deliveries list`. No step here is retried blindly: materialize the partition again, and what
+    is left is sent.
+
+    Configuration: `force_processing` sends again, knowingly, what was delivered before.
+    """
+    engine = database.engine()
+    rows, ledger = InvoiceRepository(engine), SqlDeliveryLedger(engine)
+    statuses: Counter[InvoiceStatus] = Counter()
+    not_sent: list[tuple[str, str, str]] = []
+    started = time.monotonic()
+    with job_of(context, engine) as book:
+        # What is under way when Dagster is told to stop (SIGTERM, Ctrl-C, *Terminate*) is finished and written down.
+        with (
+            clearfacts.open(book.job.correlation_id, check_captured_interrupt) as destination,
+            capture_interrupts(),
+        ):
+            take_over(book, Takeover(engine), "validated_invoices")
+            names: dict[UUID, str] = {}
+            for results in sending.deliver(
+                remembering(names, rows.batches_to_deliver(book.job.id, BATCH, partial(_home_day, book.job))),
+                ledger=ledger,
+                destination=destination,
+                run_id=book.job.id,
+                pace=pace_from(in_force().delivery),
+                invoice_type=clearfacts.invoice_type,
+                correlation_id=book.job.correlation_id,
+                force=force_of(book.job, config),
+                dead_run_ids=dead_runs(context.instance, engine),
+                admit=clearfacts.admit(destination, ledger),
+                should_stop=check_captured_interrupt,
+                on_stop=lambda reason: book.note_problem(f"Delivery stopped: {reason}. {WHAT_IS_LEFT}"),
+            ):
+                rows.record_results(book.job.id, results, now=_now())
+                for result in results:
+                    statuses[result.status] += 1
+                    name = names.pop(result.row_id, "")
+                    if result.status in (InvoiceStatus.FAILED, InvoiceStatus.PENDING):
+                        not_sent.append((name, result.status.value, result.message))
+            interrupted = check_captured_interrupt()
+        seconds = time.monotonic() - started
+        sent = statuses[InvoiceStatus.SENT]
+        yield dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": statuses.total(),
+                "sent": sent,
+                "duplicates": statuses[InvoiceStatus.DUPLICATE],
+                "refused": statuses[InvoiceStatus.FAILED],
+                "waiting": statuses[InvoiceStatus.PENDING],
+                "deliveries_per_second": round(sent / seconds, 1) if sent else 0,
+                "not_sent": table({"invoice": "string", "status": "string", "reason": "string"}, not_sent),
+                **links(book.job.id),
+            }
+        )
+        if interrupted:
+            raise DagsterExecutionInterruptedError
+
+
+@dg.asset(
+    partitions_def=DAYS,
+    deps=[processed_invoices],
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"metrics"},
+    check_specs=[COUNTS_ARE_CONSERVED],
+)
+def job_metrics(context: dg.AssetExecutionContext, database: DatabaseResource) -> Iterator[dg.MaterializeResult[None]]:
+    """What the day came to: counts, amounts and times, which plot over the partitions.
+
+    total = processed + failed + duplicates + pending. When something went wrong on the way that did not stop the run
+    (a page that the ERP did not give, a token that Clearfacts refused), the run ends here as failed, and says so.
+    Materialized alone, it measures the day's newest job anew.
+    """
+    engine = database.engine()
+    jobs, rows = JobRepository(engine), InvoiceRepository(engine)
+    with job_of(context, engine) as book:
+        measured = book.measured()
+        rows.follow_deliveries(measured, now=_now())
+        counts, amounts = jobs.counts(measured), rows.amounts_sent(measured)
+        reasons = reasons_of(engine, measured)
+        seconds = book.seconds_of(measured)
+        results = {
+            "total_invoices": counts.total,
+            "processed": counts.sent,
+            "failed": counts.failed,
+            "duplicates": counts.duplicates,
+        }
+        book.note(results=results, measures=str(measured))
+        yield dg.MaterializeResult(
+            metadata={
+                **results,
+                "pending": counts.pending,
+                "seconds": round(seconds, 2),
+                "invoices_per_second": round(counts.total / seconds, 1) if counts.total else 0,
+                "amounts_delivered": table(
+                    {"document": "string", "currency": "string", "amount": "string"},
+                    [(document, currency, f"{amount:f}") for (document, currency), amount in sorted(amounts.items())],
+                ),
+                "why_some_did_not_leave": table(
+                    {"invoices": "int", "reason": "string", "for_example": "string"},
+                    [(reason.invoices, reason.text, ", ".join(reason.examples)) for reason in reasons],
+                ),
+                **links(measured),
+            },
+            # Here and not beside it: it is wanted most of all when the run ends as failed, just below.
+            check_results=[counts_are_conserved(jobs, measured)],
+        )
+
+
+def take_over(book: JobBook, takeover: Takeover, needed: str) -> None:
+    """Where this run does not contain the asset before this one, work on what the partition's earlier runs left.
+
+    What the ledger has to send of the day comes along in any run of the whole day.
+    """
+    job, delivers = book.job, needed == "validated_invoices"
+    taken = 0
+    if needed not in book.chosen_assets:
+        if book.takes_only_what_is_due:
+            taken += takeover.unfinished(job.id, job.partition_key, now=_now())
+        elif job.parent is not None:
+            taken += takeover.job(job.id, job.partition_key, job.parent, now=_now(), validated=delivers)
+        else:
+            taken += takeover.day(job.id, job.partition_key, now=_now(), validated=delivers)
+    if delivers and not job.details.get("invoice_ids"):
+        taken += takeover.due(job.id, job.partition_key, now=_now())
+    if taken or needed not in book.chosen_assets:
+        book.note(carried_over=taken + job.details.get("carried_over", 0))
+
+
+def _home_day(job: JobRun, changed: datetime | None) -> str:
+    return home_day(changed, job.partition_key, _now())
+
+
+def remembering(names: dict[UUID, str], batches: Iterable[list[Candidate]]) -> Iterator[list[Candidate]]:
+    """The batches, while ``names`` knows the ERP's ids of the invoices that are under way."""
+    for batch in batches:
+        names.update({candidate.row_id: candidate.invoice_id for candidate in batch})
+        yield batch
+
+
+def force_of(job: JobRun, config: DeliveryRequest) -> Force | None:
+    """The wish to send again: asked of this asset, or of raw_invoices in the same run."""
+    if not (config.force_processing or job.details.get("force_processing")):
+        return None
+    return Force(actor=job.triggered_by, reason=f"force_processing in job {job.wish}", request=job.wish)
+
+
+def pace_from(known: settings.DeliverySettings) -> Pace:
+    return Pace(
+        concurrency=known.concurrency,
+        lease=known.lease,
+        attempts=known.attempts,
+        patience=known.patience,
+        unknowns_in_a_row=known.unknowns_in_a_row,
+    )
+
+
+def in_batches(items: Iterable[T]) -> Iterator[list[T]]:
+    """Lists of BATCH items, so that rows are written in as few transactions as memory allows."""
+    remaining = iter(items)
+    while batch := list(islice(remaining, BATCH)):
+        yield batch
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

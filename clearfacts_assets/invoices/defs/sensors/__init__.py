@@ -1,0 +1,1 @@
+"""What watches by itself: alerts, days that were missed, deliveries that are due."""

@@ -1,0 +1,187 @@
+"""What an answer of the destination means for a delivery, and what a delivery's state means for an invoice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from clearfacts_assets.invoices.delivery.addressing import inquiry_about
+from clearfacts_assets.invoices.ledger.model import DeliveryRecord, DeliveryResult, Settlement
+from clearfacts_assets.invoices.lifecycle import Event, State
+from clearfacts_assets.invoices.model import InvoiceStatus
+from clearfacts_assets.invoices.ports import (
+    Accepted,
+    DeliveryLedger,
+    Denied,
+    Destination,
+    NotSent,
+    Outcome,
+    Refused,
+    Unknown,
+)
+
+UNKNOWN_AT_ONCE = 100  # looked up between two looks into the ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a run hands documents over; times in seconds. The defaults are those of the settings."""
+
+    concurrency: int = 8  # calls under way at once
+    lease: float = 120.0  # after which a claim without an answer counts as unknown
+    attempts: int = 5  # charged tries before a person is asked
+    patience: float = 60.0  # most that a run waits for deliveries that are due later
+    unknowns_in_a_row: int = 3  # that stop the run
+    first_pause: float = 1.0  # after a first failed try; doubled after each further one
+    longest_pause: float = 60.0
+
+    def pause_after(self, failures: int) -> float:
+        """Seconds until the next try after so many failed ones before the last."""
+        return min(self.longest_pause, self.first_pause * 2.0 ** min(failures, 30))
+
+
+def judged(outcome: Outcome, delivery: DeliveryRecord, destination: Destination, pace: Pace) -> Settlement:
+    """What is written of a call that ended. ``delivery`` is as it was claimed."""
+    if isinstance(outcome, Accepted):
+        return _settlement(delivery, Event.ACCEPTED, document_id=outcome.document_id, response=outcome.response)
+    if isinstance(outcome, Refused):
+        reason = f"refused: {outcome.code}: {outcome.message}"
+        return _settlement(delivery, Event.REFUSED, reason=reason, response=outcome.response)
+    if isinstance(outcome, Denied):
+        return _settlement(delivery, Event.DENIED, reason=outcome.reason, response=outcome.response)
+    if isinstance(outcome, NotSent):
+        asked = outcome.retry_after
+        delay = pace.pause_after(delivery.attempts) if asked is None else asked
+        return _again(delivery, (Event.NOT_SENT,), outcome.reason, outcome.response, delay, pace)
+    if destination.can_look_up:
+        return _settlement(delivery, Event.LOST, reason=outcome.reason, response=outcome.response)
+    if destination.honours_idempotency_key:
+        delay = pace.pause_after(delivery.attempts)
+        return _again(delivery, (Event.LOST, Event.REPEATABLE), outcome.reason, outcome.response, delay, pace)
+    reason = f"it may have been accepted, and Clearfacts cannot be asked: {outcome.reason}"
+    return _settlement(delivery, Event.LOST, Event.GIVEN_UP, reason=reason, response=outcome.response)
+
+
+def judged_after_look_up(
+    answer: Accepted | Unknown | None, delivery: DeliveryRecord, destination: Destination, pace: Pace
+) -> Settlement | None:
+    """What is written of an unknown delivery, once the destination was asked; it has nothing, or cannot be asked: None.
+
+    None where nothing could be learned and only a later look-up can help.
+    """
+    if isinstance(answer, Accepted):
+        reason = "found at the destination after an answer that settled nothing"
+        return _settlement(
+            delivery, Event.FOUND, reason=reason, document_id=answer.document_id, response=answer.response
+        )
+    proved_absent = destination.can_look_up and answer is None
+    if proved_absent or destination.honours_idempotency_key:
+        reason = "the destination does not have it" if proved_absent else "safe to try again: same idempotency key"
+        event = Event.NOT_FOUND if proved_absent else Event.REPEATABLE
+        delay = pace.pause_after(max(delivery.attempts - 1, 0))
+        if delivery.attempts >= pace.attempts:
+            return _settlement(delivery, event, Event.GIVEN_UP, reason=f"given up: {delivery.reason or reason}")
+        return _settlement(delivery, event, reason=reason, delay=delay)
+    if destination.can_look_up:
+        return None
+    reason = f"it may have been accepted, and Clearfacts cannot be asked: {delivery.reason or 'no answer'}"
+    return _settlement(delivery, Event.GIVEN_UP, reason=reason)
+
+
+def settle_unknown(
+    ledger: DeliveryLedger,
+    destination: Destination,
+    pace: Pace,
+    invoice_type: str,
+    correlation_id: str,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Find out, or give to a person, what earlier runs left open at this destination.
+
+    Ends early when told to stop, and after ``pace.unknowns_in_a_row`` look-ups in a row without an answer: the rest
+    stays unknown for the next run.
+    """
+    ledger.park_foreign(destination.name, destination.transport)
+    unanswered, asked = 0, set[UUID]()  # unanswered ones in a row
+    while found := [one for one in ledger.unknown(destination.name, UNKNOWN_AT_ONCE) if one.id not in asked]:
+        for delivery in found:
+            asked.add(delivery.id)
+            answer: Accepted | Unknown | None = None
+            if destination.can_look_up:
+                if should_stop() or unanswered >= pace.unknowns_in_a_row:
+                    return
+                answer = destination.look_up(inquiry_about(delivery, invoice_type, correlation_id))
+                unanswered = unanswered + 1 if isinstance(answer, Unknown) else 0
+            settlement = judged_after_look_up(answer, delivery, destination, pace)
+            if settlement is None:
+                return  # the look-up itself fails: they stay unknown until it works again
+            ledger.settle([settlement])
+
+
+def _again(
+    delivery: DeliveryRecord,
+    events: tuple[Event, ...],
+    reason: str,
+    response: Mapping[str, Any],
+    delay: float,
+    pace: Pace,
+) -> Settlement:
+    if delivery.attempts + 1 < pace.attempts:
+        return _settlement(delivery, *events, reason=reason, response=response, delay=delay)
+    reason = f"given up after {delivery.attempts + 1} tries: {reason}"
+    return _settlement(delivery, *events, Event.GIVEN_UP, reason=reason, response=response)
+
+
+def _settlement(
+    delivery: DeliveryRecord,
+    *events: Event,
+    reason: str = "",
+    response: Mapping[str, Any] | None = None,
+    document_id: str | None = None,
+    delay: float | None = None,
+) -> Settlement:
+    return Settlement(delivery.id, delivery.fence, events, reason, response or {}, document_id, delay)
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a delivery's state means for invoice rows."""
+
+    waited: InvoiceStatus  # a row that waited for it
+    met: InvoiceStatus  # a row that meets it later
+    words: str  # {when}: the moment of it; {run}: who claimed it last
+
+
+_PENDING, _FAILED, _DUPLICATE = InvoiceStatus.PENDING, InvoiceStatus.FAILED, InvoiceStatus.DUPLICATE
+
+# The one place that says so. The row of the job that got a version delivered is sent; that is for the job to know.
+MEANING: dict[State, Meaning] = {
+    State.READY: Meaning(_PENDING, _PENDING, "not sent yet"),
+    State.WAITING: Meaning(_PENDING, _PENDING, "to be tried again"),
+    State.SENDING: Meaning(_PENDING, _PENDING, "run {run} is sending it"),
+    State.UNKNOWN: Meaning(_PENDING, _PENDING, "it may have been accepted; it is looked up again in the next run"),
+    State.HELD: Meaning(_PENDING, _PENDING, "held for a person"),
+    State.PARKED: Meaning(_PENDING, _PENDING, "parked for a person"),
+    State.REJECTED: Meaning(_FAILED, _FAILED, ""),
+    State.DELIVERED: Meaning(_DUPLICATE, _DUPLICATE, "delivered before, on {when}"),
+    State.WAIVED: Meaning(_FAILED, _DUPLICATE, "a person decided on {when} not to send it"),
+    State.SUPERSEDED: Meaning(_DUPLICATE, _DUPLICATE, ""),
+    State.WITHDRAWN: Meaning(_FAILED, _FAILED, ""),
+}
+
+
+def result_of(
+    row_id: UUID, delivery: DeliveryRecord, *, sent: bool = False, response: Mapping[str, Any] | None = None
+) -> DeliveryResult:
+    """What a delivery's state means for an invoice row; ``sent`` if this run got it accepted."""
+    if sent:
+        return DeliveryResult(row_id, InvoiceStatus.SENT, delivery.id, response=response or {})
+    meaning = MEANING[delivery.state]
+    message = meaning.words.format(
+        when=f"{delivery.delivered_at or delivery.updated_at:%Y-%m-%d %H:%M} UTC", run=delivery.run_id
+    )
+    if delivery.reason and delivery.state is not State.DELIVERED:
+        message = f"{message}: {delivery.reason}" if message else delivery.reason
+    return DeliveryResult(row_id, meaning.met, delivery.id, message, response or {})

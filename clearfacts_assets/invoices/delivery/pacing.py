@@ -1,0 +1,69 @@
+"""How fast a run hands documents over: one more call at once for each answer, one at a time after trouble, and a stop
+when waiting or asking on is of no use."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from clearfacts_assets.invoices.delivery.outcomes import Pace
+from clearfacts_assets.invoices.ports import Denied, NotSent, Outcome, Unknown
+
+
+@dataclass(slots=True)
+class Pacing:
+    """What the destination's answers have taught one run. Only ``faltering`` is touched by several threads."""
+
+    pace: Pace
+    monotonic: Callable[[], float]
+    window: int = 1  # calls at once that the destination has earned
+    unknowns: int = 0  # in a row
+    setbacks: int = 0  # in a row, those at the same time counted as one
+    hold_until: float = 0.0  # no call before it
+    waited: float = 0.0  # seconds in which nothing was under way
+    trouble: str = ""  # the last answer that accepted and refused nothing
+    faltering: threading.Event = field(default_factory=threading.Event)  # trouble that the run's thread has not seen
+
+    def free(self, under_way: int) -> int:
+        """How many calls may begin beside those that are under way."""
+        if self.faltering.is_set() or self.monotonic() < self.hold_until:
+            return 0
+        # Claims beyond the calls under way, so that none waits for the ledger; none while there is trouble.
+        ahead = self.pace.concurrency // 2 if self.window == self.pace.concurrency else 0
+        return max(0, self.window + ahead - under_way)
+
+    def notice(self, outcome: Outcome) -> None:
+        """Let calls that are about to begin know of trouble at once."""
+        if isinstance(outcome, NotSent | Unknown | Denied):
+            self.faltering.set()
+
+    def learn(self, outcome: Outcome) -> tuple[bool, str]:
+        """Follow an answer. Returns whether there is trouble, and why nothing more is to be claimed, if so."""
+        if isinstance(outcome, Denied):
+            return True, f"Clearfacts refuses our credentials: {outcome.reason}"
+        if not isinstance(outcome, NotSent | Unknown):
+            self.window, self.unknowns, self.setbacks = min(self.window + 1, self.pace.concurrency), 0, 0
+            return False, ""
+        now, self.trouble = self.monotonic(), outcome.reason
+        self.faltering.clear()
+        if now >= self.hold_until:
+            self.setbacks += 1
+        asked = outcome.retry_after if isinstance(outcome, NotSent) else None
+        pause = asked if asked is not None else self.pace.pause_after(self.setbacks - 1)
+        self.window, self.hold_until = 1, max(self.hold_until, now + pause)
+        if isinstance(outcome, Unknown):
+            self.unknowns += 1
+            if self.unknowns >= self.pace.unknowns_in_a_row:
+                row = "one answer" if self.unknowns == 1 else f"{self.unknowns} answers in a row"
+                return True, f"nothing was settled by {row}, the last one: {outcome.reason}"
+        return True, ""
+
+    def pause(self, due: float | None) -> tuple[float, str]:
+        """Seconds to wait until something is due, or may be called again; and why not to wait, if that is too long."""
+        now = self.monotonic()
+        pause = max(self.hold_until, now if due is None else due, now) - now
+        if self.waited + pause > self.pace.patience:
+            why = f": {self.trouble}" if self.trouble else ""
+            return 0.0, f"Clearfacts is to be tried again in {pause:.0f} s, longer than this run waits{why}"
+        return pause, ""

@@ -1,0 +1,1 @@
+"""What the ledger knows of an invoice, and the one function that decides from it."""

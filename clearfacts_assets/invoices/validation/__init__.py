@@ -1,0 +1,1 @@
+"""From bytes to findings and a verdict: parsing, rule sets, the engine, policy."""

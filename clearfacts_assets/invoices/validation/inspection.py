@@ -1,0 +1,199 @@
+"""One document through its layers, in this process and this thread: read, route, check, decide.
+
+Worker processes import this module and what it needs, and nothing else of the project: no Dagster, no database.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from lxml import etree
+
+from clearfacts_assets.invoices.model import Decision, Finding, Invoice, Report, Severity
+from clearfacts_assets.invoices.ports import ParsedDocument, RuleSet
+from clearfacts_assets.invoices.validation.elements import element_at, let_go_of_outline
+from clearfacts_assets.invoices.validation.hints import HINTS
+from clearfacts_assets.invoices.validation.policy import DOCUMENT_LAYER, Course, Policy, Profile, profile_of
+from clearfacts_assets.invoices.validation.rules import MOST_OF_A_RULE, RuleOptions, build
+from clearfacts_assets.invoices.validation.ubl import (
+    Limits,
+    Unreadable,
+    parse,
+    read_invoice,
+    refuse_depth,
+    refuse_endless_work,
+)
+
+STRUCTURE = "ubl_xsd"  # where it finds errors, no later layer runs: their words would mislead
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that decides what a report says, besides the document. Travels to worker processes."""
+
+    policy: Policy = field(default_factory=Policy)
+    limits: Limits = field(default_factory=Limits)
+    options: RuleOptions = field(default_factory=RuleOptions)
+    layers: tuple[str, ...] | None = None  # run just these, whatever the document claims to be
+
+    def needed(self) -> tuple[str, ...]:
+        """Every layer that some document may need."""
+        if self.layers is not None:
+            return self.layers
+        return tuple(dict.fromkeys(layer for course in self.policy.courses.values() for layer in course.layers))
+
+    def course(self, profile: Profile) -> Course:
+        course = self.policy.courses[profile]
+        if self.layers is None:
+            return course
+        # Asked for by name, a layer is judged by its own errors, whatever the profile makes of them.
+        return Course(self.layers, dict.fromkeys(self.layers, Severity.ERROR))
+
+
+class Inspector:
+    """Runs the layers of a plan. Builds each rule set when it is first needed, or all of them with ``warm``."""
+
+    def __init__(self, plan: Plan, *, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.plan = plan
+        self._clock = clock
+        self._rule_sets: dict[str, RuleSet] = {}
+
+    def warm(self) -> None:
+        for layer in self.plan.needed():
+            self._rule_set(layer)
+
+    def inspect(self, content: bytes) -> Report:
+        """All that the plan's layers have to say of a document. Never raises for what the document is."""
+        started = self._clock()
+        digest = hashlib.sha256(content).hexdigest()
+        try:
+            document = parse(content, limits=self.plan.limits)
+            refuse_depth(document.root, self.plan.limits)
+            refuse_endless_work(document)
+        except Unreadable as unreadable:
+            return Report(
+                sha256=digest,
+                size=len(content),
+                profile=Profile.UNKNOWN.value,
+                invoice=None,
+                decision=Decision.REJECT,
+                findings=(_finding(unreadable),),
+                versions=(),
+                duration=self._clock() - started,
+            )
+        try:
+            return self._inspect(document, digest, started)
+        except Exception as error:  # noqa: BLE001 - a mistake of ours holds up one document, not the day
+            message = f"the rules could not be applied to this document ({type(error).__name__}: {error})"
+            return failed(content, "DOC-FAULT", message, self._clock() - started)
+        finally:
+            let_go_of_outline(document)
+
+    def _inspect(self, document: ParsedDocument, digest: str, started: float) -> Report:
+        profile = profile_of(document.root)
+        course = self.plan.course(profile)
+        findings, versions = self._run(document, course)
+        invoice, missing = self._head(document.root)
+        findings = self.plan.policy.weighed(findings)
+        decision = course.decide(findings)
+        if missing:
+            findings.append(missing)
+            decision = Decision.REJECT
+        return Report(
+            sha256=digest,
+            size=len(document.content),
+            profile=profile.value,
+            invoice=invoice,
+            decision=decision,
+            findings=tuple(findings),
+            versions=versions,
+            duration=self._clock() - started,
+        )
+
+    def _run(self, document: ParsedDocument, course: Course) -> tuple[list[Finding], tuple[tuple[str, str], ...]]:
+        findings: list[Finding] = []
+        versions = []
+        for layer in course.layers:
+            rule_set = self._rule_set(layer)
+            found = rule_set.check(document)
+            versions.append((layer, rule_set.version))
+            findings += [_placed(finding, document) for finding in _bounded(found)]
+            if found and layer == STRUCTURE and self.plan.layers is None:
+                break
+        return findings, tuple(versions)
+
+    def _head(self, root: etree._Element) -> tuple[Invoice | None, Finding | None]:
+        """The invoice, and what keeps it from being one; fragments are welcome where layers are asked for by name."""
+        try:
+            return read_invoice(root), None
+        except Unreadable as unreadable:
+            return None, _finding(unreadable) if self.plan.layers is None else None
+
+    def _rule_set(self, layer: str) -> RuleSet:
+        rule_set = self._rule_sets.get(layer)
+        if rule_set is None:
+            rule_set = self._rule_sets[layer] = build(layer, self.plan.options)
+        return rule_set
+
+
+def _finding(unreadable: Unreadable) -> Finding:
+    return Finding(
+        unreadable.rule,
+        DOCUMENT_LAYER,
+        Severity.ERROR,
+        unreadable.message,
+        unreadable.location,
+        unreadable.line,
+        HINTS.get(unreadable.rule, ""),
+    )
+
+
+def _placed(finding: Finding, document: ParsedDocument) -> Finding:
+    """The finding with its line, where its rule set gave only a path, and with its hint."""
+    line = finding.line
+    if line is None and finding.location:
+        element = element_at(document.root, finding.location)
+        line = element.sourceline if element is not None else None  # type: ignore[assignment]
+    hint = HINTS.get(finding.rule, "")
+    return replace(finding, line=line, hint=hint) if line != finding.line or hint else finding
+
+
+def _bounded(found: list[Finding]) -> list[Finding]:
+    """At most MOST_OF_A_RULE findings of a rule; the last of them says how many more there are."""
+    if len(found) <= MOST_OF_A_RULE:
+        return found
+    counts = Counter(finding.rule for finding in found)
+    seen: Counter[str] = Counter()
+    kept = []
+    for finding in found:
+        seen[finding.rule] += 1
+        if seen[finding.rule] < MOST_OF_A_RULE or counts[finding.rule] == MOST_OF_A_RULE:
+            kept.append(finding)
+        elif seen[finding.rule] == MOST_OF_A_RULE:
+            more = counts[finding.rule] - MOST_OF_A_RULE
+            kept.append(replace(finding, message=f"{finding.message} (and {more:,} more findings of this rule)"))
+    return kept
+
+
+def failed(content: bytes, rule: str, message: str, duration: float) -> Report:
+    """The report of a document that could not be inspected: a person decides, if at least its head can be read."""
+    findings = [Finding(rule, DOCUMENT_LAYER, Severity.ERROR, message)]
+    try:
+        invoice, decision = read_invoice(parse(content).root), Decision.HOLD
+    except Unreadable as unreadable:
+        invoice, decision = None, Decision.REJECT
+        findings.append(_finding(unreadable))
+    return Report(
+        sha256=hashlib.sha256(content).hexdigest(),
+        size=len(content),
+        profile=Profile.UNKNOWN.value,
+        invoice=invoice,
+        decision=decision,
+        findings=tuple(findings),
+        versions=(),
+        duration=duration,
+    )

@@ -1,0 +1,208 @@
+"""Compiled Schematron (XSLT 2.0 or 3.0) on Saxon, kept away from everything outside.
+
+Saxon would read files and open connections that a document names. So it never sees the bytes that came from outside:
+it is given the text of the tree that passed ``ubl.parse``, without attachments, and its protocols are closed.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import Counter
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from lxml import etree
+from saxonche import PySaxonApiError, PySaxonProcessor
+
+from clearfacts_assets.invoices.model import Finding, Severity
+from clearfacts_assets.invoices.ports import ParsedDocument
+from clearfacts_assets.invoices.validation.elements import location_of
+from clearfacts_assets.invoices.validation.ubl import EMBEDDED_DOCUMENT, said, value_of
+
+SVRL = "http://purl.oclc.org/dsdl/svrl"
+_XSL = "http://www.w3.org/1999/XSL/Transform"
+_NO_DOCTYPE = "http://saxon.sf.net/feature/parserFeature?uri=http%3A//apache.org/xml/features/disallow-doctype-decl"
+_PROTOCOLS = "http://saxon.sf.net/feature/allowedProtocols"
+_STUB = "QQ=="
+_NUMBERS = "places"
+LOCATING = ("schematron-select-full-path", "schematron-get-full-path")
+_TEXT = "saxon_text"
+_NODE = "saxon_node"
+# As XPath's path() writes it: /Q{urn:...}Invoice[1]/Q{urn:...}ID[1]; or as the ISO skeleton does, in rules of others.
+_STEP = re.compile(r"/(?:Q\{([^}]*)\}(\w[\w.-]*)|\*:(\w[\w.-]*)\[namespace-uri\(\)='([^']*)'\])\[(\d+)\]")
+_SEVERITIES = {"fatal": Severity.ERROR, "error": Severity.ERROR, "warning": Severity.WARNING}
+
+
+class _Processors(threading.local):
+    """One Saxon a thread."""
+
+    def __init__(self) -> None:
+        self.processor = PySaxonProcessor(license=False)
+        self.processor.set_configuration_property(_NO_DOCTYPE, "true")
+        self.processor.set_configuration_property(_PROTOCOLS, "none")
+
+
+@lru_cache(maxsize=1)
+def _processors() -> _Processors:
+    return _Processors()  # made when first needed: importing starts nothing
+
+
+def _processor() -> Any:
+    return _processors().processor
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An assert that a document fails, as the artefact says it."""
+
+    rule: str
+    flag: str
+    location: str  # as the artefact writes it
+    message: str
+
+
+class CannotRun(Exception):
+    """The rules raise an error on this document: what they compute with is not there, or twice."""
+
+
+class Stylesheet:
+    """A Schematron that was compiled to XSLT. Belongs to the thread that made it."""
+
+    def __init__(self, xslt: bytes) -> None:
+        self._executable = _processor().new_xslt30_processor().compile_stylesheet(stylesheet_text=_stripped(xslt))
+
+    def failed(self, document: ParsedDocument) -> list[Failed]:
+        """Every failed assert, in the artefact's order. Raises CannotRun."""
+        node = document.shared.get(_NODE)
+        try:
+            if node is None:
+                node = document.shared[_NODE] = _processor().parse_xml(xml_text=text_for_saxon(document))
+            svrl = self._executable.transform_to_string(xdm_node=node)
+        except PySaxonApiError as error:
+            raise CannotRun(str(error).strip().splitlines()[0] if str(error).strip() else "no reason given") from None
+        return _read_svrl(svrl)
+
+
+def _stripped(xslt: bytes) -> str:
+    """The stylesheet without what only reports what was *not* wrong: a quarter faster, the same failed asserts.
+
+    Locations become places in the document's order: counting siblings for each of them, as the ISO skeleton does, takes
+    a minute for a long document with something wrong on every line.
+    """
+    root = etree.fromstring(xslt, etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True))
+    for name in ("fired-rule", "active-pattern"):
+        for element in list(root.iter(f"{{{SVRL}}}{name}")):
+            element.getparent().remove(element)
+    _number_elements(root)
+    for output in root.iter(f"{{{_XSL}}}output"):
+        output.set("indent", "no")
+    return etree.tostring(root, encoding="unicode")
+
+
+def _number_elements(sheet: etree._Element) -> None:
+    """Have locations written as ``#n``, the n-th element of the document: Saxon numbers them all at once, if at all."""
+    place = f"concat('#', (ancestor-or-self::*)[last()]/accumulator-before('{_NUMBERS}'))"
+    replaced = False
+    for attribute in sheet.iter(f"{{{_XSL}}}attribute"):
+        call = attribute.find(f"{{{_XSL}}}apply-templates")
+        if attribute.get("name") == "location" and call is not None and call.get("mode") in LOCATING:
+            attribute.replace(call, etree.Element(f"{{{_XSL}}}value-of", select=place))
+            replaced = True
+    if not replaced:
+        return
+    numbers = etree.Element(f"{{{_XSL}}}accumulator", {"name": _NUMBERS, "initial-value": "0"})
+    etree.SubElement(numbers, f"{{{_XSL}}}accumulator-rule", match="*", select="$value + 1")
+    sheet.insert(0, numbers)
+    sheet.insert(0, etree.Element(f"{{{_XSL}}}mode", {"use-accumulators": _NUMBERS}))
+
+
+def text_for_saxon(document: ParsedDocument) -> str:
+    """The checked tree as text; attachments, which no rule looks into, are replaced by two characters of base64."""
+    text: str | None = document.shared.get(_TEXT)
+    if text is None:
+        kept = []
+        for attachment in document.root.iter(EMBEDDED_DOCUMENT):
+            content = value_of(attachment)
+            if not len(attachment) and len(content) > len(_STUB) and not content.isspace():
+                kept.append((attachment, content))
+                attachment.text = _STUB
+        try:
+            text = document.shared[_TEXT] = etree.tostring(document.root, encoding="unicode")
+        finally:
+            for attachment, content in kept:
+                attachment.text = content
+    return text
+
+
+def _read_svrl(svrl: str | None) -> list[Failed]:
+    if not svrl or "failed-assert" not in svrl:
+        return []
+    root = etree.fromstring(svrl.encode(), etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True))
+    return [
+        Failed(
+            rule=element.get("id") or "",
+            flag=element.get("flag") or "fatal",
+            location=element.get("location") or "",
+            message=said(element, f"{{{SVRL}}}text") or "",
+        )
+        for element in root.iter(f"{{{SVRL}}}failed-assert")
+    ]
+
+
+def findings(stylesheet: Stylesheet, document: ParsedDocument, layer: str, *, most_of_a_rule: int) -> list[Finding]:
+    """The failed asserts as findings. A document on which the rules cannot run gets one finding that says so."""
+    try:
+        failed = stylesheet.failed(document)
+    except CannotRun as error:
+        message = f"the official rules cannot be computed on this document: {error}"
+        return [Finding("XSLT-ERROR", layer, Severity.ERROR, message)]
+    found = []
+    seen: Counter[str] = Counter()
+    elements = _Elements(document.root)
+    for each in failed:
+        seen[each.rule] += 1
+        element = elements.at(each.location) if seen[each.rule] <= most_of_a_rule else None
+        found.append(
+            Finding(
+                rule=each.rule,
+                layer=layer,
+                severity=_SEVERITIES.get(each.flag, Severity.INFORMATION),
+                message=each.message.removeprefix(f"[{each.rule}]-").removeprefix(f"[{each.rule}]").strip(),
+                location=location_of(element) if element is not None else each.location,
+                line=element.sourceline if element is not None else None,  # type: ignore[arg-type]
+            )
+        )
+    return found
+
+
+class _Elements:
+    """The elements of a document by the locations that Saxon wrote."""
+
+    def __init__(self, root: etree._Element) -> None:
+        self._root = root
+        self._numbered: list[etree._Element] = []
+
+    def at(self, location: str) -> etree._Element | None:
+        """None where the location names no element (a foreign notation)."""
+        if not location.startswith("#"):
+            return _element_at(self._root, location)
+        if not self._numbered:
+            self._numbered = list(self._root.iter(etree.Element))
+        return self._numbered[int(location[1:]) - 1]
+
+
+def _element_at(root: etree._Element, location: str) -> etree._Element | None:
+    """The element that the artefact's location names; None where it names none (an attribute, a foreign notation)."""
+    current: etree._Element | None = None
+    for uri, name, local, namespace, position in _STEP.findall(location):
+        tag = f"{{{uri or namespace}}}{name or local}" if uri or namespace else name or local
+        if current is None:
+            current = root if root.tag == tag else None
+        else:
+            twins = current.iterchildren(tag)
+            current = next((twin for index, twin in enumerate(twins, 1) if index == int(position)), None)
+        if current is None:
+            return None
+    return current

@@ -1,0 +1,216 @@
+"""Whether a document surely breaks none of an artefact's rules: compiled from the artefact when it is loaded."""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from clearfacts_assets.invoices.validation.elements import Element, Outline
+from clearfacts_assets.invoices.validation.xpath_compiler import runtime
+from clearfacts_assets.invoices.validation.xpath_compiler.asserts import Rule, read_rules
+from clearfacts_assets.invoices.validation.xpath_compiler.translation import Translation
+from clearfacts_assets.invoices.validation.xpath_compiler.xpath import (
+    Binary,
+    Call,
+    Literal,
+    Node,
+    NotUnderstood,
+    Path,
+    Step,
+    parse,
+)
+
+_ROOTS = ("ubl:Invoice", "cn:CreditNote")
+_DIGITS = 60  # a result that needs more is not proved
+
+
+@dataclass(slots=True)
+class _Absent:
+    """Names that must not stand under an element, as a tree of paths: one walk answers for hundreds of asserts."""
+
+    elements: set[str] = field(default_factory=set)
+    attributes: set[str] = field(default_factory=set)
+    below: dict[str, _Absent] = field(default_factory=dict)
+
+    def holds(self, element: Element) -> bool:
+        by = element.by
+        if not self.elements.isdisjoint(by) or not self.attributes.isdisjoint(element.attributes):
+            return False
+        for tag, inner in self.below.items():
+            for child in by.get(tag, runtime.NONE):
+                if not inner.holds(child):
+                    return False
+        return True
+
+
+class Prover:
+    """Built from one artefact. Raises NotUnderstood where any of its rules cannot be translated."""
+
+    def __init__(self, xslt: bytes) -> None:
+        rules, prefixes = read_rules(xslt)
+        self._translation = Translation(prefixes)
+        self._absent = _Absent()
+        self._everywhere: set[str] = set()  # attribute names that no element may have
+        self.asserts = sum(len(rule.asserts) for rule in rules)
+        self._checks = self._compiled([source for rule in rules if (source := self._rule(rule))])
+
+    def proves(self, outline: Outline) -> bool:
+        """True where every assert surely holds; False where one may fail, or cannot be told."""
+        if not self._everywhere.isdisjoint(outline.attribute_names) or not self._absent.holds(outline.root):
+            return False
+        with decimal.localcontext() as context:
+            context.prec = _DIGITS
+            context.traps[decimal.Inexact] = True
+            try:
+                return all(check(outline) for check in self._checks)
+            except (runtime.Unproved, decimal.DecimalException):
+                return False
+
+    # -- one rule ---------------------------------------------------------------------------------------------------
+
+    def _rule(self, rule: Rule) -> str:
+        """The body of a function that looks at every element of the rule's context; empty where nothing is left."""
+        at_root = {part.strip() for part in rule.context.split("|")} == {f"/{root}" for root in _ROOTS}
+        tests = []
+        self._translation.root = "x" if at_root else ""
+        for each in rule.asserts:
+            node = parse(each.test)
+            if not (at_root and self._is_absence(node)):
+                tests.append(self._translation.truth(node, "x", {}))
+        tests = [test for test in dict.fromkeys(tests) if test != "True"]
+        if not tests:
+            return ""
+        written = "\n".join(f"        if not {test}: return False" for test in tests)
+        if at_root:
+            return f"    for x in [outline.root]:\n{written}\n"  # no other root passes ubl.parse
+        return "".join(
+            f"    for x in {candidates}:\n{written}\n" for candidates in self._candidates(parse(rule.context))
+        )
+
+    def _candidates(self, pattern: Node) -> list[str]:
+        """For each alternative of a pattern, the elements that match it. A rule of higher priority that claims an
+        element first is left out of account: then more is asked than must hold, never less."""
+        if isinstance(pattern, Binary) and pattern.operator == "|":
+            return [*self._candidates(pattern.left), *self._candidates(pattern.right)]
+        if not isinstance(pattern, Path) or any(step.axis != "child" for step in pattern.steps):
+            raise NotUnderstood("a pattern in another form")
+        *above, last = pattern.steps
+        found, rest = self._by_name(last)
+        conditions = self._above("x", above, anchored=pattern.start == "/")
+        conditions += [self._translation.truth(predicate, "x", {}) for predicate in rest]
+        if not conditions:
+            return [found]
+        return [f"[x for x in {found} if {' and '.join(conditions)}]"]
+
+    def _by_name(self, step: Step) -> tuple[str, list[Node]]:
+        """The elements of the last step's name, and the predicates that are still to be looked at."""
+        predicates = list(step.predicates)
+        if step.name == "*":
+            ending, rest = _ending(predicates)
+            return f"[e for tag, same in outline.by_tag.items() if tag.endswith({ending!r}) for e in same]", rest
+        tag = self._translation.tag(step.name)
+        grouping = self._translation.grouping(predicates[0]) if predicates else None
+        if grouping:
+            name = self._translation.tag(grouping[0])
+            return f"grouped(outline, {tag}, {name}).get({grouping[1]!r}, NONE)", predicates[1:]
+        return f"outline.all({tag})", predicates
+
+    def _above(self, element: str, steps: list[Step], *, anchored: bool) -> list[str]:
+        conditions = []
+        for step in reversed(steps):
+            element += ".parent"
+            conditions.append(f"{element} is not None")
+            if step.name != "*":
+                conditions.append(f"{element}.tag == {self._translation.tag(step.name)}")
+            conditions += [self._translation.truth(predicate, element, {}) for predicate in step.predicates]
+        if anchored:
+            conditions.append(f"{element}.parent is None")
+        return conditions
+
+    # -- "must not be there" ----------------------------------------------------------------------------------------
+
+    def _is_absence(self, node: Node) -> bool:
+        """``not(a/b/c)`` at the root goes into the tree of absences, and ``not(//@a)`` into the set of names."""
+        if not (isinstance(node, Call) and node.name == "not" and isinstance(node.arguments[0], Path)):
+            return False
+        path = node.arguments[0]
+        if path.start == "//" and len(path.steps) == 1 and path.steps[0].axis == "attribute":
+            self._everywhere.add(path.steps[0].name)
+            return True
+        names = [_alternatives(step) for step in path.steps]
+        if path.start or not all(names):
+            return False
+        places = [self._absent]
+        for step in names[:-1]:
+            places = [place.below.setdefault(self._clark(name), _Absent()) for place in places for name in step]
+        for place in places:
+            for name in names[-1]:
+                if name.startswith("@"):
+                    place.attributes.add(name[1:])
+                else:
+                    place.elements.add(self._clark(name))
+        return True
+
+    def _clark(self, name: str) -> str:
+        prefix, _, local = name.partition(":")
+        return f"{{{self._translation.prefixes[prefix]}}}{local}"
+
+    # -- the program ------------------------------------------------------------------------------------------------
+
+    def _compiled(self, bodies: list[str]) -> list[Callable[[Outline], bool]]:
+        names: dict[str, Any] = {name: value for name, value in vars(runtime).items() if not name.startswith("__")}
+        names |= {name: tag for tag, name in self._translation.tags.items()}
+        source = [
+            f"def {name}(outline):\n    made = outline.made.get({name!r})\n    if made is None:\n"
+            f"        made = outline.made[{name!r}] = {code}\n    return made\n"
+            for code, name in self._translation.shared.items()
+        ]
+        source += [f"def check_{number}(outline):\n{body}    return True\n" for number, body in enumerate(bodies)]
+        exec(compile("\n".join(source), "<rules of the artefact>", "exec"), names)  # noqa: S102 - written just above
+        return [names[f"check_{number}"] for number in range(len(bodies))]
+
+
+def _alternatives(step: Step) -> list[str]:
+    """The names that a plain step stands for, ``@`` before an attribute's; none where it is not plain."""
+    if step.predicates or step.name == "*":
+        return []
+    if step.axis in ("child", "attribute"):
+        return [f"@{step.name}" if step.axis == "attribute" else step.name]
+    return _names(step.expression) if step.axis == "expression" else []
+
+
+def _names(node: Node | None) -> list[str]:
+    """``a|b`` as its names; none where it is anything else."""
+    if isinstance(node, Binary) and node.operator == "|":
+        left, right = _names(node.left), _names(node.right)
+        return [*left, *right] if left and right else []
+    if isinstance(node, Path) and not node.start and len(node.steps) == 1:
+        return _alternatives(node.steps[0])
+    return []
+
+
+def _ending(predicates: list[Node]) -> tuple[str, list[Node]]:
+    """``[ends-with(name(), 'X') and ...]`` as the ending and what is left; ``not(ends-with(...))`` stays with it."""
+    if len(predicates) != 1:
+        raise NotUnderstood("a pattern for any element")
+    conjuncts = _conjuncts(predicates[0])
+    first = conjuncts[0]
+    if not (isinstance(first, Call) and first.name == "ends-with" and _is_name(first.arguments[0])):
+        raise NotUnderstood("a pattern for any element")
+    ending = first.arguments[1]
+    if not isinstance(ending, Literal) or not isinstance(ending.value, str) or ":" in ending.value:
+        raise NotUnderstood("a pattern for any element")
+    # Leaving a condition out asks more elements than must be asked, never fewer.
+    return ending.value, []
+
+
+def _is_name(node: Node) -> bool:
+    return isinstance(node, Call) and node.name == "name" and not node.arguments
+
+
+def _conjuncts(node: Node) -> list[Node]:
+    if isinstance(node, Binary) and node.operator == "and":
+        return [*_conjuncts(node.left), *_conjuncts(node.right)]
+    return [node]

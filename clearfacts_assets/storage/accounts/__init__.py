@@ -1,0 +1,1 @@
+"""Tables and repositories of people and services: users, sessions, keys, audit, configuration."""

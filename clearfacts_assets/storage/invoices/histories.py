@@ -1,0 +1,208 @@
+"""Loading and keeping the histories that one transaction of the ledger works on, a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from operator import itemgetter
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, insert, or_, select, tuple_, update
+
+from clearfacts_assets.invoices.ledger.batch import Batch
+from clearfacts_assets.invoices.ledger.history import Attempt, History, Shown
+from clearfacts_assets.invoices.ledger.model import DeliveryRecord, Settlement
+from clearfacts_assets.invoices.lifecycle import Event
+from clearfacts_assets.storage.database import insert_into
+from clearfacts_assets.storage.invoices.delivery_rows import (
+    CHANGEABLE,
+    attempt_of,
+    changes_of,
+    record_of,
+    shown_from,
+    shown_row,
+    values_of,
+)
+from clearfacts_assets.storage.invoices.tables import Delivery, DeliveryAttempt, DeliveryWish, SourceVersion
+
+_deliveries = cast(Table, Delivery.__table__)
+_attempts = cast(Table, DeliveryAttempt.__table__)
+_shown = cast(Table, SourceVersion.__table__)
+_wishes = cast(Table, DeliveryWish.__table__)
+
+
+class Raced(Exception):
+    """Somebody else registered the same thing at the same time: look again."""
+
+
+@dataclass(slots=True)
+class Loaded:
+    """A batch as it was loaded, so that what has changed can be kept."""
+
+    batch: Batch
+    versions: dict[UUID, DeliveryRecord] = field(default_factory=dict)
+    shown: dict[UUID, Shown] = field(default_factory=dict)
+
+    def changed(self) -> list[DeliveryRecord]:
+        """The versions that are not as they were, without new ones; in the order in which rows are locked."""
+        return [one for one in self._now() if one.id in self.versions and self.versions[one.id] != one]
+
+    def _now(self) -> list[DeliveryRecord]:
+        digests = sorted(self.batch.histories)
+        return [one for digest in digests for one in self.batch.histories[digest].versions]
+
+    def save(self, connection: Connection) -> None:
+        """Keep what has changed. Raises Raced where another transaction was quicker."""
+        new = [one for one in self._now() if one.id not in self.versions]
+        _insert(connection, _deliveries, [values_of(one) for one in new])
+        changed = self.changed()
+        if changed:
+            connection.execute(_CHANGE, [changes_of(one) for one in changed])
+        self._save_shown(connection)
+        granted = [
+            {"wish": wish, "key_digest": digest, "delivery_id": delivery_id, "created_at": self.batch.now}
+            for wish, digest, delivery_id in self.batch.granted
+        ]
+        _insert(connection, _wishes, granted)
+
+    def _save_shown(self, connection: Connection) -> None:
+        now = [shown for digest in sorted(self.batch.histories) for shown in self.batch.histories[digest].shown]
+        changed = [shown_row(one) for one in now if one.id in self.shown and self.shown[one.id] != one]
+        # What is shown no more comes first: of each id, the database lets one version be current.
+        for row in sorted(changed, key=itemgetter("is_current")):
+            connection.execute(update(_shown).where(_shown.c.id == row["id"]).values(row))
+        _insert(connection, _shown, [shown_row(one) for one in now if one.id not in self.shown])
+
+
+def load(
+    connection: Connection,
+    now: datetime,
+    *,
+    digests: Collection[str] = (),
+    delivery_ids: Collection[UUID] = (),
+    source_ids: Collection[str] = (),
+) -> Loaded:
+    """The histories with these keys, of these versions, and of what these ids of the source show now; all locked."""
+    current: dict[str, Shown] = {}
+    if source_ids:
+        query = select(_shown).where(_shown.c.source_id.in_(source_ids), _shown.c.is_current)
+        current = {row["source_id"]: shown_from(row) for row in connection.execute(query).mappings()}
+    named = {*delivery_ids, *(one.delivery_id for one in current.values())}
+    rows = _locked(connection, _which(digests, named)) if digests or named else []
+    records = [record_of(row) for row in rows]
+    histories: dict[str, History] = {}
+    for row, record in zip(rows, records, strict=True):
+        history = histories.setdefault(row["key_digest"], History(record.key, now))
+        history.versions.append(record)
+    batch = Batch(now, current=current)
+    batch.include(histories.values())
+    shown = shown_of(connection, [record.id for record in records])
+    for one in shown:
+        batch.of(one.delivery_id).shown.append(one)
+    return Loaded(batch, {record.id: record for record in records}, {one.id: one for one in shown})
+
+
+def _which(digests: Collection[str], delivery_ids: Collection[UUID]) -> ColumnElement[bool]:
+    conditions: list[ColumnElement[bool]] = []
+    if digests:
+        conditions.append(_deliveries.c.key_digest.in_(digests))
+    if delivery_ids:
+        of_these = select(_deliveries.c.key_digest).where(_deliveries.c.id.in_(delivery_ids))
+        conditions.append(_deliveries.c.key_digest.in_(of_these))
+    return conditions[0] if len(conditions) == 1 else or_(*conditions)
+
+
+def _locked(connection: Connection, which: ColumnElement[bool]) -> Sequence[Mapping[str, Any]]:
+    query = select(_deliveries).where(which).order_by(_deliveries.c.key_digest, _deliveries.c.revision)
+    if connection.dialect.name == "postgresql":
+        # Then read anew: a version that somebody entered while we waited for a lock is not in this answer.
+        connection.execute(query.with_for_update())
+    return cast("Sequence[Mapping[str, Any]]", connection.execute(query).mappings().all())
+
+
+def shown_of(connection: Connection, delivery_ids: Sequence[UUID]) -> list[Shown]:
+    """Under which ids the source has shown these versions, oldest first."""
+    if not delivery_ids:
+        return []
+    query = select(_shown).where(_shown.c.delivery_id.in_(delivery_ids)).order_by(_shown.c.seen_at, _shown.c.id)
+    return [shown_from(row) for row in connection.execute(query).mappings()]
+
+
+def wishes_of(connection: Connection, wish: str, digests: Collection[str]) -> set[tuple[str, str]]:
+    """Those of the keys for which this wish has had a version sent."""
+    query = select(_wishes.c.key_digest).where(_wishes.c.wish == wish, _wishes.c.key_digest.in_(digests))
+    return {(wish, digest) for digest in connection.scalars(query)}
+
+
+def attempts_of(connection: Connection, settlements: Sequence[Settlement]) -> dict[tuple[UUID, int], Attempt]:
+    """The attempts that are settled, by delivery and fence."""
+    pairs = [(one.delivery_id, one.fence) for one in settlements]
+    query = select(_attempts).where(tuple_(_attempts.c.delivery_id, _attempts.c.fence).in_(pairs))
+    found = [attempt_of(row) for row in connection.execute(query).mappings()]
+    refused = [one.delivery_id for one in settlements if one.events[0] is Event.REFUSED]
+    doubted = _doubted(connection, refused) if refused else set()
+    return {
+        (one.delivery_id, one.fence): replace(one, follows_doubt=(one.delivery_id, one.generation) in doubted)
+        for one in found
+    }
+
+
+def _doubted(connection: Connection, delivery_ids: Collection[UUID]) -> set[tuple[UUID, int]]:
+    """Deliveries and generations of which a call got no answer: it may have arrived, whatever is refused later."""
+    query = select(_attempts.c.delivery_id, _attempts.c.generation).where(
+        _attempts.c.delivery_id.in_(delivery_ids), _attempts.c.outcome == Event.LOST
+    )
+    return {(row.delivery_id, row.generation) for row in connection.execute(query)}
+
+
+def complete(connection: Connection, ended: Iterable[tuple[Attempt, Settlement]], now: datetime) -> None:
+    """Write how attempts ended, once, and what proves an acceptance later."""
+    outcomes, proofs = [], []
+    for attempt, settlement in ended:
+        response = dict(settlement.response) or None
+        about = {"delivery": attempt.delivery_id, "attempt": attempt.fence, "at": now, "answer": response}
+        if attempt.proof is not None:
+            proofs.append(about | {"said": attempt.proof})
+        else:
+            outcomes.append(about | {"said": attempt.outcome, "why": settlement.reason or None})
+    if outcomes:
+        connection.execute(_END, outcomes)
+    if proofs:
+        connection.execute(_PROVE, proofs)
+
+
+def _insert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """All of them, or Raced where one was there already."""
+    if rows:
+        statement = insert_into(connection, table).on_conflict_do_nothing()
+        first = next(iter(table.primary_key))
+        if len(connection.execute(statement.returning(first), rows).all()) < len(rows):
+            raise Raced
+
+
+def begin_attempts(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write the attempts of claims."""
+    if rows:
+        connection.execute(insert(_attempts), rows)
+
+
+_CHANGE = (
+    update(_deliveries)
+    .where(_deliveries.c.id == bindparam("delivery"))
+    .values({name: bindparam(f"new_{name}") for name in CHANGEABLE})
+)
+_THIS_ATTEMPT = (_attempts.c.delivery_id == bindparam("delivery"), _attempts.c.fence == bindparam("attempt"))
+_END = (
+    update(_attempts)
+    .where(*_THIS_ATTEMPT, _attempts.c.outcome.is_(None))
+    .values(
+        outcome=bindparam("said"), reason=bindparam("why"), response=bindparam("answer"), finished_at=bindparam("at")
+    )
+)
+_PROVE = (
+    update(_attempts)
+    .where(*_THIS_ATTEMPT, _attempts.c.proof.is_(None))
+    .values(proof=bindparam("said"), proof_response=bindparam("answer"), proved_at=bindparam("at"))
+)

@@ -1,0 +1,383 @@
+"""Invoices: one row per job and invoice, what that job saw and did. All work is done a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from operator import attrgetter
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    update,
+)
+
+from clearfacts_assets.invoices.ledger.model import Candidate, DeliveryResult
+from clearfacts_assets.invoices.lifecycle import FINAL, State
+from clearfacts_assets.invoices.model import Decision, InvoiceStatus, Report, SourceDocument
+from clearfacts_assets.storage.database import insert_into, read, reading, write
+from clearfacts_assets.storage.invoices.documents import stored
+from clearfacts_assets.storage.invoices.invoice_rows import (
+    HEAD,
+    VERDICT,
+    barrier_of,
+    bounded_id,
+    invoice_of,
+    new_row,
+    newest_of_each,
+    replaces,
+    verdict_of,
+    without_the_answer,
+    without_what_is_refused,
+)
+from clearfacts_assets.storage.invoices.refused_rows import write_rows
+from clearfacts_assets.storage.invoices.settled_rows import (
+    SETTLES_EARLIER_ROWS,
+    followed,
+    jobs_behind,
+    waiting_elsewhere,
+)
+from clearfacts_assets.storage.invoices.tables import NUMBER_BEGINS, Delivery, InvoiceRow, Job, SourceVersion
+from clearfacts_assets.storage.paging import NEWEST_FIRST, Filter, Listing, Page, Span, page_of, page_size
+
+COPIED_AT_ONCE = 200
+TAKEN_AT_ONCE = 200
+
+_rows = cast(Table, InvoiceRow.__table__)
+_deliveries = cast(Table, Delivery.__table__)
+_shown = cast(Table, SourceVersion.__table__)
+_holds = _rows.alias("holds_the_document")
+# A document stands once; rows of later jobs with the same content find it by its hash.
+_CONTENT_OF = func.coalesce(
+    _rows.c.ubl_data,
+    select(_holds.c.ubl_data)
+    .where(_holds.c.content_sha256 == _rows.c.content_sha256, _holds.c.ubl_data.is_not(None))
+    .limit(1)
+    .scalar_subquery(),
+)
+_CONTENT = ("ubl_data", "content_sha256", "source_updated_at", "status", "error_message", "delivery_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What storing one page came to, in rows."""
+
+    new: int = 0
+    repeated: int = 0  # the same row again
+    replaced: int = 0  # the same row again with other content, changed later: that one counts
+    unusable: int = 0  # recorded as failed; also counted as new or replaced
+    known: int = 0  # recorded as duplicate: this content was delivered before; also counted as new or replaced
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRow:
+    """A row that waits for validation; ``content`` are the bytes that would be delivered."""
+
+    id: UUID
+    invoice_id: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceRecord:
+    """A row as people look at it, with the state of its delivery and without the document."""
+
+    id: UUID
+    job_id: UUID
+    invoice_id: str
+    status: str
+    error_message: str | None
+    decision: str | None
+    document_type: str | None
+    number: str | None
+    issue_date: date | None
+    supplier: str | None
+    customer: str | None
+    payable_amount: Decimal | None
+    currency: str | None
+    content_sha256: str | None
+    clearfacts_response: dict[str, Any] | None
+    processed_at: datetime | None
+    source_updated_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    delivery_id: UUID | None
+    delivery_state: str | None
+    partition_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceDetail:
+    """All there is of one row."""
+
+    record: InvoiceRecord
+    report: dict[str, Any] | None
+    document: str | None  # the XML; None where its content was delivered before, or never came
+
+
+class InvoiceRepository:
+    """The ``invoices`` table, for one destination's deliveries."""
+
+    def __init__(self, engine: Engine, destination: str = "clearfacts") -> None:
+        self._engine, self._destination = engine, destination
+
+    def store(
+        self, job_id: UUID, documents: Sequence[SourceDocument], *, now: datetime, skip_delivered: bool = True
+    ) -> Stored:
+        """Keep what a source handed over, in one transaction.
+
+        A document with a problem is failed. The same invoice again replaces its row where its content is another one
+        and not older, unless the row is on its way already. With ``skip_delivered``, what the ledger knows as
+        delivered or waived, and the source still shows under the same id, is a duplicate at once, and is not stored a
+        second time.
+        """
+        newest, repeated = newest_of_each(documents)
+        if not newest:
+            return Stored()
+        incoming = [(document, stored(document.content)) for document in newest.values()]
+
+        def work(connection: Connection) -> Stored:
+            settled = self._settled(connection, set(newest)) if skip_delivered else {}
+            known = _content_of(connection, job_id, list(newest))
+            counts = {"new": 0, "repeated": repeated, "replaced": 0, "unusable": 0, "known": 0}
+            values = []
+            for document, text in incoming:
+                row = new_row(job_id, document, text, settled.get((bounded_id(document.invoice_id), text.sha256)), now)
+                before = known.get(row["invoice_id"])
+                if before is not None and not replaces(row, before):
+                    counts["repeated"] += 1
+                    continue
+                counts["new" if before is None else "replaced"] += 1
+                counts["unusable"] += row["status"] == InvoiceStatus.FAILED
+                counts["known"] += row["status"] == InvoiceStatus.DUPLICATE
+                values.append(row)
+            counts["unusable"] += _upsert(connection, values)
+            return Stored(**counts)
+
+        return write(self._engine, work, repeatable=True)
+
+    def _settled(
+        self, connection: Connection, source_ids: Collection[str]
+    ) -> dict[tuple[str, str], tuple[UUID, State]]:
+        """What the source showed last under its ids, by id and content, where that is settled for good."""
+        # Without the states in the question: SQLite would walk through all that was ever delivered.
+        query = (
+            select(_shown.c.source_id, _deliveries.c.content_sha256, _deliveries.c.id, _deliveries.c.state)
+            .join(_deliveries, _deliveries.c.id == _shown.c.delivery_id)
+            .where(_shown.c.source_id.in_(source_ids), _shown.c.is_current, _shown.c.withdrawn_at.is_(None))
+            .where(_deliveries.c.destination == self._destination)
+        )
+        found = [((row.source_id, row.content_sha256), (row.id, State(row.state))) for row in connection.execute(query)]
+        return {shown: (delivery_id, state) for shown, (delivery_id, state) in found if state in FINAL}
+
+    def batches_to_validate(self, job_id: UUID, size: int) -> Iterator[list[DocumentRow]]:
+        """The job's rows without a decision, in the order of their ids. Rows may be written between two batches."""
+        query = select(_rows.c.id, _rows.c.invoice_id, _CONTENT_OF.label("content")).where(
+            _rows.c.job_id == job_id, _rows.c.status == InvoiceStatus.PENDING, _rows.c.decision.is_(None)
+        )
+        for batch in self._batches(query, size):
+            yield [DocumentRow(row.id, row.invoice_id, row.content.encode("utf-8")) for row in batch if row.content]
+
+    def record_reports(
+        self, job_id: UUID, reports: Sequence[tuple[UUID, Report, Mapping[str, Any]]], *, now: datetime
+    ) -> int:
+        """Keep what validation said. A rejected row is failed with the reason; one on hold is pending with it.
+
+        A row of which the database refuses a value is failed, and says which. Returns how many these were.
+        """
+        values = [{"row": row_id, **verdict_of(report, as_json, now)} for row_id, report, as_json in reports]
+        statement = update(_rows).where(
+            _rows.c.id == bindparam("row"), _rows.c.job_id == job_id, _rows.c.delivery_id.is_(None)
+        )
+        return self._update_many(statement, values)
+
+    def batches_to_deliver(
+        self, job_id: UUID, size: int, day_of: Callable[[datetime | None], str | None] = lambda moment: None
+    ) -> Iterator[list[Candidate]]:
+        """The job's rows that are still pending and were not rejected, in the order of their ids.
+
+        ``day_of`` says whose day an invoice is that the source changed at a moment.
+        """
+        names = (
+            *("id", "invoice_id", "content_sha256", "source_updated_at", "created_at"),
+            *("decision", "error_message", "delivery_id"),
+        )
+        query = select(*(_rows.c[name] for name in (*names, *HEAD)), _CONTENT_OF.label("content")).where(
+            _rows.c.job_id == job_id,
+            _rows.c.status == InvoiceStatus.PENDING,
+            _rows.c.decision.in_((Decision.ACCEPT, Decision.HOLD)),
+            _rows.c.number.is_not(None),
+        )
+        for batch in self._batches(query, size):
+            yield [
+                Candidate(
+                    row_id=row.id,
+                    invoice_id=row.invoice_id,
+                    invoice=invoice_of(row),
+                    content=row.content.encode("utf-8"),
+                    content_sha256=row.content_sha256,
+                    updated_at=row.source_updated_at,
+                    retrieved_at=row.created_at,
+                    day=day_of(row.source_updated_at),
+                    barrier=barrier_of(row),
+                    delivery_id=row.delivery_id,
+                )
+                for row in batch
+                if row.content
+            ]
+
+    def record_results(self, job_id: UUID, results: Sequence[DeliveryResult], *, now: datetime) -> None:
+        """Keep what delivery came to. Rows of earlier jobs that waited for the same delivery follow it."""
+        values = [
+            {
+                "row": result.row_id,
+                "status": result.status,
+                "delivery_id": result.delivery_id,
+                "clearfacts_response": result.response or None,
+                "error_message": result.message or None,
+                "processed_at": None if result.status is InvoiceStatus.PENDING else now,
+                "updated_at": now,
+            }
+            for result in results
+        ]
+        settling = {result.delivery_id: result for result in results if result.status in SETTLES_EARLIER_ROWS}
+
+        def work(connection: Connection) -> None:
+            write_rows(connection, update(_rows).where(_rows.c.id == bindparam("row")), values, without_the_answer)
+            waited = waiting_elsewhere(connection, job_id, settling, now)
+            if waited:
+                connection.execute(update(_rows).where(_rows.c.id == bindparam("row")), waited)
+
+        write(self._engine, work, repeatable=True)
+
+    def follow_deliveries(self, job_id: UUID, *, now: datetime) -> int:
+        """Settle pending rows whose deliveries are settled: what a run could not write any more, or another one found.
+
+        Rows of this job, and of all jobs that are over. Returns how many changed.
+        """
+        found = read(
+            self._engine,
+            lambda connection: {behind: followed(connection, behind) for behind in jobs_behind(connection, job_id)},
+        )
+        for behind, results in found.items():
+            self.record_results(behind, results, now=now)
+        return sum(len(results) for results in found.values())
+
+    def list(
+        self,
+        *,
+        job_id: UUID | None = None,
+        status: str | None = None,
+        invoice_id: str | None = None,
+        number: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+        span: Span = NEWEST_FIRST,
+    ) -> Page[InvoiceRecord]:
+        """Rows, newest first unless the span says otherwise. Raises BadCursor."""
+        limit = page_size(limit)
+        source_id = bounded_id(invoice_id) if invoice_id is not None else None
+        wanted = {"job_id": job_id, "status": status, "invoice_id": source_id, "number": number}
+        with reading(self._engine) as connection:
+            found = [InvoiceRecord(*row) for row in _RECORDS.rows(connection, span, cursor, limit, wanted)]
+        return page_of(found, limit, attrgetter("created_at"), attrgetter("id"))
+
+    def get(self, identifier: UUID | str) -> InvoiceDetail | None:
+        """A row by its id, or the newest row of an invoice by the source's id."""
+        by_id = isinstance(identifier, UUID)
+        condition = _rows.c.id == identifier if by_id else _rows.c.invoice_id == bounded_id(str(identifier))
+        query = _select_records().where(condition).order_by(_rows.c.created_at.desc(), _rows.c.id.desc()).limit(1)
+        with reading(self._engine) as connection:
+            row = connection.execute(query).mappings().one_or_none()
+            if row is None:
+                return None
+            content = select(_rows.c.report, _CONTENT_OF.label("content")).where(_rows.c.id == row["id"])
+            more = connection.execute(content).one()
+        return InvoiceDetail(InvoiceRecord(**row), more.report, more.content)
+
+    def amounts_sent(self, job_id: UUID) -> dict[tuple[str, str], Decimal]:
+        """What the job delivered, summed exactly by document type and currency."""
+        query = select(_rows.c.document_type, _rows.c.currency, _rows.c.payable_amount).where(
+            _rows.c.job_id == job_id, _rows.c.status == InvoiceStatus.SENT, _rows.c.payable_amount.is_not(None)
+        )
+        sums: dict[tuple[str, str], Decimal] = {}
+        with reading(self._engine) as connection:
+            # Summed here, because SQLite would sum as floats.
+            for document_type, currency, amount in connection.execute(query):
+                sums[document_type, currency] = sums.get((document_type, currency), Decimal(0)) + amount
+        return sums
+
+    def _batches(self, query: Select[Any], size: int) -> Iterator[Sequence[Row[Any]]]:
+        last = ""
+        while True:
+            page = (query.where(_rows.c.invoice_id > last) if last else query).order_by(_rows.c.invoice_id).limit(size)
+            batch = read(self._engine, lambda connection, page=page: connection.execute(page).all())  # type: ignore[misc]
+            if not batch:
+                return
+            last = batch[-1].invoice_id
+            yield batch
+
+    def _update_many(self, statement: Any, values: Sequence[Mapping[str, Any]]) -> int:
+        if not values:
+            return 0
+        return write(
+            self._engine,
+            lambda connection: write_rows(connection, statement, values, without_what_is_refused),
+            repeatable=True,
+        )
+
+
+def _content_of(connection: Connection, job_id: UUID, invoice_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    query = (
+        select(_rows.c.invoice_id, *(_rows.c[name] for name in _CONTENT if name != "ubl_data"))
+        .where(_rows.c.job_id == job_id, _rows.c.invoice_id.in_(invoice_ids))
+        .with_for_update()
+    )
+    return {row["invoice_id"]: dict(row) for row in connection.execute(query).mappings()}
+
+
+def _upsert(connection: Connection, values: Sequence[Mapping[str, Any]]) -> int:
+    """How many rows the database refused; they are failed."""
+    statement = insert_into(connection, _rows)
+    changed = [*_CONTENT, *VERDICT, "processed_at", "updated_at"]
+    statement = statement.on_conflict_do_update(
+        index_elements=[_rows.c.job_id, _rows.c.invoice_id],
+        set_={name: statement.excluded[name] for name in changed},
+    )
+    return write_rows(connection, statement, values, without_what_is_refused)
+
+
+def _select_records() -> Select[Any]:
+    names = [name for name in InvoiceRecord.__dataclass_fields__ if name not in ("delivery_state", "partition_key")]
+    return (
+        select(*(_rows.c[name] for name in names), _deliveries.c.state.label("delivery_state"), Job.partition_key)
+        .outerjoin(_deliveries, _deliveries.c.id == _rows.c.delivery_id)
+        .join(Job, Job.id == _rows.c.job_id)
+    )
+
+
+def _has_number(number: BindParameter[str]) -> ColumnElement[bool]:
+    """Found by its beginning, which is indexed, and compared as a whole."""
+    begins: ColumnElement[str] = literal_column(NUMBER_BEGINS.replace("number", "invoices.number"))
+    # Concatenated: SQLite would put what it must be equal to into the first condition, and lose sight of its index.
+    whole = _rows.c.number.concat(literal_column("''"))
+    return and_(begins == func.substr(number, literal_column("1"), literal_column("250")), whole == number)
+
+
+_FILTERS: dict[str, Filter] = {name: _rows.c[name].__eq__ for name in ("job_id", "status", "invoice_id")}
+_FILTERS["number"] = _has_number
+_RECORDS = Listing(_select_records(), _rows.c.created_at, _rows.c.id, _FILTERS)

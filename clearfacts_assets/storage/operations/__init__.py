@@ -1,0 +1,1 @@
+"""Tables that keep the system running: leases, signs of life of runs, the outbox of alerts."""
