@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from clearfacts_assets.storage.operations.tables import Alert
 from sqlalchemy import Engine, select
 
 from clearfacts_assets.notifications import outbox
 from clearfacts_assets.notifications.outbox import DispatchCount, NotTold, dispatch, enqueue
 from clearfacts_assets.notifications.slack import Slack, open_client
+from clearfacts_assets.storage.operations.tables import Alert
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 
 START = datetime(2026, 11, 21, 2, tzinfo=UTC)

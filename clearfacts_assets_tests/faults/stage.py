@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from uuid import UUID, uuid4
 
-from clearfacts_assets.storage.operations.tables import Alert
 from sqlalchemy import Table, delete, func, select
 
 from clearfacts_assets.invoices.defs.notifications import tell_of_forgotten_jobs
@@ -22,6 +21,7 @@ from clearfacts_assets.storage.invoices.delivery_review import DeliveryReview
 from clearfacts_assets.storage.invoices.delivery_rows import record_of
 from clearfacts_assets.storage.invoices.jobs import FINISHED
 from clearfacts_assets.storage.invoices.tables import Base, Delivery, DeliveryAttempt, InvoiceRow, Job
+from clearfacts_assets.storage.operations.tables import Alert
 from clearfacts_assets_tests.faults.papers import Paper
 from clearfacts_assets_tests.faults.worker import WINDOW, Place, Worker, Workshop
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from clearfacts_assets.health.alerts import tell_of_health
 from sqlalchemy import Engine, create_engine, text, update
 
 from clearfacts_assets import settings
+from clearfacts_assets.health.alerts import tell_of_health
 from clearfacts_assets.health.probes import Health
 from clearfacts_assets.invoices.defs.notifications import tell_of_waiting
 from clearfacts_assets.invoices.lifecycle import State, Verdict

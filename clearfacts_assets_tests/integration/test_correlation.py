@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from clearfacts_assets.orchestration.tags import CORRELATION_TAG
 
+from clearfacts_assets.orchestration.tags import CORRELATION_TAG
 from clearfacts_assets.simulator.tokens import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
 from clearfacts_assets_tests.fixtures.api import RunningApi
 from clearfacts_assets_tests.fixtures.pipeline import Pipeline

@@ -8,7 +8,6 @@ from uuid import uuid4
 
 import dagster as dg
 import pytest
-from clearfacts_assets.storage.operations.tables import Alert
 from sqlalchemy import select
 
 from clearfacts_assets import resources
@@ -27,6 +26,7 @@ from clearfacts_assets.invoices.lifecycle import State
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices.review_queue import days_due
+from clearfacts_assets.storage.operations.tables import Alert
 from clearfacts_assets_tests.fixtures.parcels import TRANSPORT
 from clearfacts_assets_tests.fixtures.pipeline import DAY, Pipeline
 

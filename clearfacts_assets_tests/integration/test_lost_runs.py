@@ -14,7 +14,6 @@ from uuid import UUID, uuid4
 
 import dagster as dg
 import pytest
-from clearfacts_assets.storage.operations.tables import RunHeartbeat
 from sqlalchemy import Engine, select, update
 from sqlalchemy.exc import OperationalError
 
@@ -33,6 +32,7 @@ from clearfacts_assets.orchestration.process import lives_here, this_process
 from clearfacts_assets.storage.database import reading, write
 from clearfacts_assets.storage.operations import heartbeats
 from clearfacts_assets.storage.operations.heartbeats import Heartbeat
+from clearfacts_assets.storage.operations.tables import RunHeartbeat
 from clearfacts_assets_tests.fixtures.pipeline import Pipeline
 
 Status = dg.DagsterRunStatus

@@ -12,7 +12,6 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
-from clearfacts_assets.storage.operations.tables import Alert
 from sqlalchemy import Engine, Table, insert, inspect, select
 from sqlalchemy import column as sa_column
 from sqlalchemy import table as sa_table
@@ -27,6 +26,7 @@ from clearfacts_assets.storage.accounts.tables import ConfigurationEntry
 from clearfacts_assets.storage.database import open_engine, reading
 from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices.tables import Delivery, InvoiceRow, Job
+from clearfacts_assets.storage.operations.tables import Alert
 
 BEFORE = "0006"
 NOW = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)

@@ -214,15 +214,22 @@ def test_workers_end_when_their_parent_ends_however_it_ends(how):
     assert gone(worker)
 
 
+WHAT_A_WORKER_IMPORTS = """
+import sys
+import clearfacts_assets.invoices.validation.workers
+from clearfacts_assets.invoices.validation import rules
+[rules.build(layer, rules.RuleOptions()) for layer in rules.known_layers()]
+print(*sorted(sys.modules))
+"""
+
+
 def test_a_worker_imports_neither_dagster_nor_a_database():
     with Validator(workers=1, layers=("ubl_xsd", "en16931", "peppol_bis3")) as validator:
         validator.validate(document())
         mapped = psutil.Process(validator.worker_pids[0]).memory_maps()
     asked = subprocess.run(
-        [sys.executable, "-c", "import sys, clearfacts_assets.invoices.validation.workers, clearfacts_assets.invoices.validation.rules as r;"
-         "[r.build(layer, r.RuleOptions()) for layer in r.known_layers()]; print(*sorted(sys.modules))"],
-        check=True, capture_output=True, text=True,
-    ).stdout.split()  # fmt: skip
+        [sys.executable, "-c", WHAT_A_WORKER_IMPORTS], check=True, capture_output=True, text=True
+    ).stdout.split()
     assert mapped
     for module in ("dagster", "sqlalchemy", "httpx", "pydantic", "typer", "clearfacts_assets.settings"):
         assert module not in asked, module

@@ -11,14 +11,7 @@ FOLLOW_UP_HOUR = 6
 DAYS = dg.DailyPartitionsDefinition(start_date=FIRST_DAY, timezone=ZONE.key, end_offset=1)
 
 PIPELINE = ("raw_invoices", "validated_invoices", "processed_invoices", "job_metrics")
-CORRELATION_TAG = "clearfacts/correlation_id"
-TRIGGERED_BY_TAG = "clearfacts/triggered_by"
 CATCHING_UP = "missed_days"  # the sensor that runs what the schedule missed
-
-
-def correlation_of(run: dg.DagsterRun) -> str:
-    """The id under which the run calls others: that of whoever asked for it, else its own."""
-    return run.tags.get(CORRELATION_TAG, run.run_id)
 
 
 daily_processing = dg.define_asset_job(

@@ -9,11 +9,10 @@ from uuid import UUID
 
 from sqlalchemy import Engine, select
 
-from clearfacts_assets.health.probes import Health
 from clearfacts_assets.invoices.lifecycle import WAITS_FOR_A_PERSON
 from clearfacts_assets.notifications import messages
+from clearfacts_assets.notifications.at_once import tell_at_once
 from clearfacts_assets.notifications.outbox import DispatchCount, Matter, Send, dispatch, enqueue, last_of
-from clearfacts_assets.notifications.slack import Slack, open_client
 from clearfacts_assets.settings import Settings
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.invoices.jobs import JobRecord, JobRepository
@@ -25,7 +24,7 @@ from clearfacts_assets.storage.operations.tables import Alert
 LOOK_BACK = timedelta(days=2)  # how far back jobs are looked at that nobody was told of
 JOBS_AT_ONCE = 500
 MOST_SILENCE = timedelta(minutes=15)  # that a person does not hear of what waits because jobs are under way
-JOB, WAITING, LEFT, MISSED, DOWN, UP = "job", "waiting", "due-left", "missed", "health-down", "health-up"  # kinds
+JOB, WAITING, LEFT, MISSED = "job", "waiting", "due-left", "missed"  # kinds
 LEFT_SUBJECT = f"{LEFT}:"  # day and newest job
 WAITING_PAGE = "/assets/processed_invoices?view=checks&checkDetail=no_delivery_is_unknown"  # in Dagster's UI
 MISSED_PAGE = "/assets/raw_invoices?view=partitions"
@@ -59,19 +58,7 @@ def tell_of_lost_run(engine: Engine, known: Settings, run_id: str, job_name: str
 
 def tell_at_once_of_lost_run(known: Settings, run_id: str, job_name: str, error: str) -> None:
     """The same past the outbox, whose database is down. Raises NotTold."""
-    _tell_at_once(known, _lost(known, run_id, job_name, error))
-
-
-def tell_at_once_of_database(known: Settings, verdict: Health, *, now: datetime) -> None:
-    """The database is down, and the outbox with it. Raises NotTold."""
-    _tell_at_once(known, _down(known, verdict, now))
-
-
-def tell_of_recovery(engine: Engine, known: Settings, system: str, *, since: datetime, now: datetime) -> bool:
-    """A system is back whose fall the outbox did not see."""
-    back = messages.HealthRecovered(system, since, now, known.public_address)
-    subject = f"health:{system}:up:{now.isoformat()}"
-    return enqueue(engine, subject, known.slack.channel, messages.health_recovered(back), now, Matter(UP, system, now))
+    tell_at_once(known, _lost(known, run_id, job_name, error))
 
 
 def tell_of_forgotten_jobs(engine: Engine, known: Settings, *, now: datetime) -> int:
@@ -146,45 +133,14 @@ def days_left(engine: Engine) -> dict[str, int]:
     return {newest[subject]: due[newest[subject]] for subject in sorted(_written(engine, list(newest)))}
 
 
-def tell_of_health(engine: Engine, known: Settings, verdicts: Sequence[Health], *, now: datetime) -> int:
-    """Tell of each system that went down or came back since the last word about it. Returns how many were told."""
-    told = 0
-    for verdict in verdicts:
-        down_since = _down_since(engine, verdict.system)
-        if verdict.healthy == (down_since is None):
-            continue
-        if down_since is None:
-            subject = f"health:{verdict.system}:down:{now.isoformat()}"
-            message = _down(known, verdict, now)
-            told += enqueue(engine, subject, known.slack.channel, message, now, Matter(DOWN, verdict.system, now))
-        else:
-            told += tell_of_recovery(engine, known, verdict.system, since=down_since, now=now)
-    return told
-
-
 def dispatch_alerts(engine: Engine, send: Send) -> DispatchCount:
     """Send what is due. Slack's faults leave it in the outbox."""
     return dispatch(engine, send, lambda: datetime.now(UTC))
 
 
-def _tell_at_once(known: Settings, message: messages.Message) -> None:
-    client = open_client(known.slack.token.get_secret_value(), str(known.slack.base_url), network=known.way_out)
-    Slack(client).send(known.slack.channel, message)
-
-
 def _lost(known: Settings, run_id: str, job_name: str, error: str) -> messages.Message:
     run = messages.Run(_shown(job_name), run_id, f"{known.public_address}/runs/{run_id}")
     return messages.job_failed(messages.JobFailed(run, error))
-
-
-def _down(known: Settings, verdict: Health, now: datetime) -> messages.Message:
-    return messages.health_down(messages.HealthDown(verdict.system, verdict.message, now, known.public_address))
-
-
-def _down_since(engine: Engine, system: str) -> datetime | None:
-    """Since when the system has been told to be down; None if the last word was that it is up, or none was said."""
-    last = last_of(engine, [DOWN, UP], system)
-    return last.at if last is not None and last.kind == DOWN else None
 
 
 def _digest(members: Sequence[str]) -> str:

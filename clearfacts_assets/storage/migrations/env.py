@@ -5,7 +5,8 @@ from __future__ import annotations
 from alembic import context
 
 import clearfacts_assets.storage.chargeback.tables
-import clearfacts_assets.storage.invoices.tables  # noqa: F401 - so that Base knows them all
+import clearfacts_assets.storage.invoices.tables
+import clearfacts_assets.storage.operations.tables  # noqa: F401 - so that Base knows them all
 from clearfacts_assets.storage.base import Base
 
 connection = context.config.attributes.get("connection")

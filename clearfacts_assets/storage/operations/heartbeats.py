@@ -23,7 +23,7 @@ _beats = cast(Table, RunHeartbeat.__table__)
 class Heartbeat:
     """The last sign of life of one run."""
 
-    process: dict[str, Any]  # see running/process.py
+    process: dict[str, Any]  # see orchestration/process.py
     number: int  # how many there were
     lost: bool  # taken for dead
 

@@ -1,0 +1,54 @@
+"""What is told of systems: that one went down, that it is back, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Engine
+
+from clearfacts_assets.health.probes import Health
+from clearfacts_assets.notifications import messages
+from clearfacts_assets.notifications.at_once import tell_at_once
+from clearfacts_assets.notifications.outbox import Matter, enqueue, last_of
+from clearfacts_assets.settings import Settings
+
+DOWN, UP = "health-down", "health-up"  # kinds of alerts
+
+
+def tell_at_once_of_database(known: Settings, verdict: Health, *, now: datetime) -> None:
+    """The database is down, and the outbox with it. Raises NotTold."""
+    tell_at_once(known, _down(known, verdict, now))
+
+
+def tell_of_recovery(engine: Engine, known: Settings, system: str, *, since: datetime, now: datetime) -> bool:
+    """A system is back whose fall the outbox did not see."""
+    back = messages.HealthRecovered(system, since, now, known.public_address)
+    subject = f"health:{system}:up:{now.isoformat()}"
+    return enqueue(engine, subject, known.slack.channel, messages.health_recovered(back), now, Matter(UP, system, now))
+
+
+def tell_of_health(engine: Engine, known: Settings, verdicts: Sequence[Health], *, now: datetime) -> int:
+    """Tell of each system that went down or came back since the last word about it. Returns how many were told."""
+    told = 0
+    for verdict in verdicts:
+        down_since = _down_since(engine, verdict.system)
+        if verdict.healthy == (down_since is None):
+            continue
+        if down_since is None:
+            subject = f"health:{verdict.system}:down:{now.isoformat()}"
+            message = _down(known, verdict, now)
+            told += enqueue(engine, subject, known.slack.channel, message, now, Matter(DOWN, verdict.system, now))
+        else:
+            told += tell_of_recovery(engine, known, verdict.system, since=down_since, now=now)
+    return told
+
+
+def _down(known: Settings, verdict: Health, now: datetime) -> messages.Message:
+    return messages.health_down(messages.HealthDown(verdict.system, verdict.message, now, known.public_address))
+
+
+def _down_since(engine: Engine, system: str) -> datetime | None:
+    """Since when the system has been told to be down; None if the last word was that it is up, or none was said."""
+    last = last_of(engine, [DOWN, UP], system)
+    return last.at if last is not None and last.kind == DOWN else None
