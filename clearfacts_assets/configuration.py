@@ -133,7 +133,7 @@ def signing_keys(known: Settings) -> Keyring:
     return Keyring("signing", setting=setting, file=known.home / "keys" / "signing.json")
 
 
-def in_force(*, anew: bool = False) -> Settings:
+def effective_settings(*, anew: bool = False) -> Settings:
     """The settings of this moment, or of some seconds ago unless they are read ``anew``.
 
     While the database does not answer nobody can change them: then they are as this process saw them last. Raises

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from clearfacts_assets import configuration, settings
-from clearfacts_assets.configuration import in_force
+from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.invoices.destinations.oauth import Client, Tokens, refreshed
 from clearfacts_assets.invoices.ports import DestinationError
 from clearfacts_assets.settings import DestinationSettings
@@ -79,7 +79,7 @@ class Renewal:
         except SQLAlchemyError as error:
             logger.error("the renewed token could not be kept (%s): %s", type(error).__name__, _what_to_do(tokens))
         else:
-            in_force(anew=True)  # so that this process does not show the old one for some seconds more
+            effective_settings(anew=True)  # so that this process does not show the old one for some seconds more
             logger.info("Clearfacts refused the token; it was renewed")
         return tokens.access
 
@@ -111,7 +111,7 @@ def _what_to_do(lost: Tokens) -> str:
 
 
 def _destination() -> DestinationSettings:
-    return in_force(anew=True).destination
+    return effective_settings(anew=True).destination
 
 
 def _token(known: DestinationSettings) -> str:

@@ -18,13 +18,13 @@ from slack_sdk.web.client import WebClient
 from sqlalchemy import Engine
 
 from clearfacts_assets import settings as configuration
-from clearfacts_assets.configuration import in_force
+from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.credentials import Renewal
 from clearfacts_assets.invoices.delivery.receivers import Admit, Directory, ReceiverCheck, everything
 from clearfacts_assets.invoices.destinations.calls import Meaning
 from clearfacts_assets.invoices.destinations.clearfacts_graphql import KNOWN_ERRORS, ClearfactsGraphql, ErrorMeaning
 from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRest
-from clearfacts_assets.invoices.ports import DeliveryLedger, Destination, InvoiceSource, NamesAdministrations
+from clearfacts_assets.invoices.ports import DeliveryLedger, Destination, InvoiceSource, ListsAdministrations
 from clearfacts_assets.invoices.sources.folder import Folder
 from clearfacts_assets.invoices.sources.java_backend import JavaBackend
 from clearfacts_assets.invoices.validation.engine import Validator, validator_from
@@ -51,7 +51,7 @@ class SourceResource(dg.ConfigurableResource[None]):
             source.close()
 
     def _make(self, correlation_id: str) -> InvoiceSource:
-        limits = in_force().source
+        limits = effective_settings().source
         if self.kind == "folder":
             if not self.folder:
                 raise SettingMissing("source.folder", "the folder of dropped UBL files")
@@ -88,7 +88,7 @@ class ClearfactsResource(dg.ConfigurableResource[None]):
     @contextmanager
     def open(self, correlation_id: str = "", should_stop: Callable[[], bool] = lambda: False) -> Iterator[Destination]:
         """A client for one run, closed at its end. It waits no longer to repeat a question once it ``should_stop``."""
-        limits, delivery = in_force().destination, in_force().delivery
+        limits, delivery = effective_settings().destination, effective_settings().delivery
         # Whoever asks may have calls under way, and settles them only afterwards. So a whole question, at most this and
         # one deadline, takes half a lease: the calls have the other half.
         patience = max(0.0, min(delivery.patience, delivery.lease / 2 - limits.deadline))
@@ -122,8 +122,8 @@ class ClearfactsResource(dg.ConfigurableResource[None]):
 
     def admit(self, destination: Destination, ledger: DeliveryLedger) -> Admit:
         """What one run lets go on: documents of known receivers, where the settings and the transport allow to ask."""
-        known = in_force().destination
-        if not (known.check_receivers and isinstance(destination, NamesAdministrations)):
+        known = effective_settings().destination
+        if not (known.check_receivers and isinstance(destination, ListsAdministrations)):
             return everything
         directory = _directory(self.base_url)
         return ReceiverCheck(ledger, destination, directory, self.invoice_type, known.receivers_fresh).admit
@@ -149,7 +149,7 @@ class SlackResource(DagsterSlackResource):
         """A client with a timeout; the token comes from the settings."""
         _refuse_another("slack.base_url", self.base_url, str(configuration.load().slack.base_url))
         network = configuration.load().way_out
-        return open_client(in_force().slack.token.get_secret_value(), self.base_url, network=network)
+        return open_client(effective_settings().slack.token.get_secret_value(), self.base_url, network=network)
 
 
 class ValidationResource(dg.ConfigurableResource[None]):

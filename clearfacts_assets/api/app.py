@@ -16,14 +16,14 @@ from clearfacts_assets import settings
 from clearfacts_assets.api import error_handlers, probes
 from clearfacts_assets.api.auth import pages
 from clearfacts_assets.api.auth.access import Access
-from clearfacts_assets.api.auth.middleware import Door
+from clearfacts_assets.api.auth.middleware import AccessMiddleware
 from clearfacts_assets.api.auth.webserver import Webserver
 from clearfacts_assets.api.correlation import CorrelationMiddleware
 from clearfacts_assets.api.envelope import answer_of
 from clearfacts_assets.api.error_handlers import FaultMiddleware
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.read_routes import ReadRoute, is_read
-from clearfacts_assets.api.request_limits import IntakeMiddleware
+from clearfacts_assets.api.request_limits import RequestLimitsMiddleware
 from clearfacts_assets.api.services import Services
 from clearfacts_assets.api.v1.accounts import audit, auth, keys, users
 from clearfacts_assets.api.v1.invoices import deliveries, invoices, jobs, processing
@@ -65,7 +65,7 @@ def create_app(
             Middleware(CorrelationMiddleware),
             Middleware(HttpMetricsMiddleware, metrics=served.metrics, place_of=_place_of),
             Middleware(FaultMiddleware),
-            Middleware(IntakeMiddleware, prefixes=OURS, body_bytes=known.serve.body_bytes),
+            Middleware(RequestLimitsMiddleware, prefixes=OURS, body_bytes=known.serve.body_bytes),
         ],
     )
     app.state.services, app.state.access, app.state.authentication = served, access, access.authentication
@@ -115,7 +115,8 @@ def _add(app: FastAPI, router: APIRouter, prefix: str = "", *, in_schema: bool =
 def _ui(workspace: IWorkspaceProcessContext[Any], access: Access) -> ASGIApp:
     """Dagster's UI, behind the door."""
     ui = Webserver(workspace, access.engine).create_asgi_app()
-    return Door(IntakeMiddleware(ui, prefixes=["/"], body_bytes=UI_BODY_BYTES), access.authentication)
+    limited = RequestLimitsMiddleware(ui, prefixes=["/"], body_bytes=UI_BODY_BYTES)
+    return AccessMiddleware(limited, access.authentication)
 
 
 class Elsewhere:

@@ -1,6 +1,7 @@
 """The HTTP connection of a caller: how large a request's head may be, and how long a request may take to come.
 
-The server reads heads of any size for as long as somebody drips them; IntakeMiddleware sees only what has come whole.
+The server reads heads of any size for as long as somebody drips them; RequestLimitsMiddleware sees only what has come
+whole.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Launching and following Dagster runs through the webserver's GraphQL, as its own UI does.
+"""JobSubmission and following Dagster runs through the webserver's GraphQL, as its own UI does.
 
 Errors: GatewayError, with what Dagster said. Callers check the partition before they launch: ``launchRun`` takes any
 key, and a day in 2099 runs to success.

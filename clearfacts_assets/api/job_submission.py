@@ -90,7 +90,7 @@ class Started:
     replayed: bool = False
 
 
-class Launching:
+class JobSubmission:
     """Turns wishes into jobs."""
 
     def __init__(

@@ -18,7 +18,7 @@ _JSON_TYPE = re.compile(r"application/json\s*(;\s*charset=\"?utf-8\"?\s*)?", re.
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
 
 
-class IntakeMiddleware:
+class RequestLimitsMiddleware:
     """Reads the body of requests below ``prefixes``, refuses what cannot be right, and hands the rest on whole."""
 
     def __init__(self, app: ASGIApp, *, prefixes: Sequence[str], body_bytes: int) -> None:

@@ -21,7 +21,7 @@ from fastapi import Request
 from sqlalchemy import Engine
 
 from clearfacts_assets.api import metrics
-from clearfacts_assets.api.job_submission import Launching
+from clearfacts_assets.api.job_submission import JobSubmission
 from clearfacts_assets.api.read_routes import readers_of
 from clearfacts_assets.invoices.defs.runs import reconcile
 from clearfacts_assets.settings import Settings
@@ -76,7 +76,7 @@ class Services:
     known: Settings
     engine: Engine
     workspace: IWorkspaceProcessContext[Any]
-    launching: Launching
+    job_submission: JobSubmission
     watch: JobWatch
     metrics: Metrics
     readers: ThreadPoolExecutor
@@ -91,7 +91,7 @@ class Services:
             known=known,
             engine=engine,
             workspace=workspace,
-            launching=Launching(workspace, engine),
+            job_submission=JobSubmission(workspace, engine),
             watch=JobWatch(instance, engine),
             readers=readers_of(engine),
             lookers=ThreadPoolExecutor(LOOKERS, thread_name_prefix="looker"),

@@ -17,12 +17,12 @@ def settings(
     """Every setting with its value and where that comes from. Secrets are never shown."""
     if as_json and as_markdown:
         fail("--json and --markdown exclude each other", code=2)
-    from clearfacts_assets.cli.settings_catalogue import document, in_force
+    from clearfacts_assets.cli.settings_catalogue import document, effective_settings
 
     if as_markdown:
         typer.echo(document(), nl=False)
         return
-    rows = list(in_force())
+    rows = list(effective_settings())
     if as_json:
         print_json([asdict(setting) | {"value": value, "origin": origin} for setting, value, origin in rows])
         return

@@ -60,7 +60,7 @@ def catalogue() -> Iterator[Setting]:
         )
 
 
-def in_force() -> Iterator[tuple[Setting, str, Origin]]:
+def effective_settings() -> Iterator[tuple[Setting, str, Origin]]:
     """Every setting with its value in this process and where that came from. Raises ValidationError."""
     values, origins = load(), _origins()
     for setting in catalogue():

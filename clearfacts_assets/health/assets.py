@@ -7,7 +7,7 @@ import dagster as dg
 from sqlalchemy import Engine
 
 from clearfacts_assets import settings
-from clearfacts_assets.configuration import in_force
+from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.health.alerts import tell_at_once_of_database, tell_of_health, tell_of_recovery
 from clearfacts_assets.health.probes import Health, ask
 from clearfacts_assets.health.systems import SYSTEMS, questions, ways
@@ -68,8 +68,8 @@ def _tell(instance: dg.DagsterInstance, engine: Engine, verdicts: Sequence[Healt
             tell_at_once_of_database(settings.load(), database, now=now)
         return {TOLD: told or now.isoformat()}
     if told is not None:
-        tell_of_recovery(engine, in_force(), DATABASE, since=datetime.fromisoformat(told), now=now)
-    tell_of_health(engine, in_force(), verdicts, now=now)
+        tell_of_recovery(engine, effective_settings(), DATABASE, since=datetime.fromisoformat(told), now=now)
+    tell_of_health(engine, effective_settings(), verdicts, now=now)
     return {}
 
 

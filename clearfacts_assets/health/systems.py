@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from clearfacts_assets.configuration import in_force
+from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.health.probes import nightly_run
 from clearfacts_assets.invoices.days import FIRST_DAY
 from clearfacts_assets.notifications.slack import Slack
@@ -90,7 +90,7 @@ def _clearfacts(clearfacts: ClearfactsResource, correlation_id: str) -> str:
 
 
 def _slack(slack: SlackResource) -> str:
-    if not in_force().slack.token.get_secret_value():
+    if not effective_settings().slack.token.get_secret_value():
         return "no Slack token is configured: alerts stay in the outbox"
     return Slack(slack.get_client()).check()
 

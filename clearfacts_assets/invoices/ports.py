@@ -98,7 +98,7 @@ class RuleSet(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class Submission:
     """One document on its way out."""
 
     key: InvoiceKey
@@ -165,12 +165,12 @@ class Destination(Protocol):
     can_look_up: bool
     longest_number: int  # characters of an invoice's number that it takes
 
-    def send(self, parcel: Parcel) -> Outcome:
+    def send(self, submission: Submission) -> Outcome:
         """Send once, within one total deadline, without retries. Never raises for what the other side does."""
         ...
 
-    def look_up(self, parcel: Parcel) -> Accepted | Unknown | None:
-        """Whether it has this parcel: Accepted, None for provably not, Unknown where it cannot be told."""
+    def look_up(self, submission: Submission) -> Accepted | Unknown | None:
+        """Whether it has this submission: Accepted, None for provably not, Unknown where it cannot be told."""
         ...
 
     def check(self) -> str:
@@ -189,7 +189,7 @@ class Administration:
 
 
 @runtime_checkable
-class NamesAdministrations(Protocol):
+class ListsAdministrations(Protocol):
     """A destination that says whose documents it takes."""
 
     def administrations(self) -> list[Administration]:
@@ -208,7 +208,7 @@ class FiledDocument:
 
 
 @runtime_checkable
-class TellsOfDocuments(Protocol):
+class ReportsDocumentStatus(Protocol):
     """A destination that can be asked what became of a document."""
 
     def document(self, document_id: str) -> FiledDocument | None:

@@ -23,7 +23,7 @@ from clearfacts_assets_tests.fixtures.destinations import (
     DestinationAt,
     open_destination,
 )
-from clearfacts_assets_tests.fixtures.simulated_parcels import parcel
+from clearfacts_assets_tests.fixtures.simulated_submissions import submission
 from clearfacts_assets_tests.fixtures.wire import Line, answer, answering, unused_port
 
 # --- connections -----------------------------------------------------------------------------------------------------
@@ -37,7 +37,7 @@ def once_and_keep(line: Line) -> None:
 def test_a_connection_that_closed_while_idle_is_replaced(destination_at: DestinationAt) -> None:
     server, destination = destination_at(once_and_keep)
     for number in range(3):
-        assert isinstance(destination.send(parcel(str(number))), Accepted)
+        assert isinstance(destination.send(submission(str(number))), Accepted)
         for stream in pooled_streams(destination):  # httpx may have noticed already
             select.select([stream.get_extra_info("socket")], [], [], 5)
     assert server.connections == 3
@@ -49,10 +49,10 @@ def test_a_connection_that_takes_no_byte_any_more_means_not_sent(destination_at:
         line.server.closing.wait()
 
     _, destination = destination_at(keep_open, deadline=1.0)
-    assert isinstance(destination.send(parcel("1")), Accepted)
+    assert isinstance(destination.send(submission("1")), Accepted)
     (stream,) = pooled_streams(destination)
     stream.get_extra_info("socket").shutdown(socket.SHUT_WR)
-    outcome = destination.send(parcel("2"))
+    outcome = destination.send(submission("2"))
     assert isinstance(outcome, NotSent)
     assert "nothing left" in outcome.reason
 
@@ -63,8 +63,8 @@ def test_a_connection_that_closes_on_the_next_request_is_unknown(destination_at:
         line.read()
 
     server, destination = destination_at(close_on_second)
-    assert isinstance(destination.send(parcel("1")), Accepted)
-    assert isinstance(destination.send(parcel("2")), Unknown)
+    assert isinstance(destination.send(submission("1")), Accepted)
+    assert isinstance(destination.send(submission("2")), Unknown)
     assert server.connections == 1
 
 
@@ -79,9 +79,9 @@ def test_an_idle_connection_is_dropped_before_a_server_would(
         line.until_gone()
 
     server, destination = destination_at(keep_open)
-    destination.send(parcel("1"))
+    destination.send(submission("1"))
     time.sleep(0.1)
-    destination.send(parcel("2"))
+    destination.send(submission("2"))
     assert server.connections == 2
 
 
@@ -94,7 +94,7 @@ def test_no_more_connections_than_allowed(destination_at: DestinationAt) -> None
 
     server, destination = destination_at(serve, connections=3)
     with ThreadPoolExecutor(12) as threads:
-        outcomes = list(threads.map(lambda number: destination.send(parcel(str(number))), range(60)))
+        outcomes = list(threads.map(lambda number: destination.send(submission(str(number))), range(60)))
     assert all(isinstance(outcome, Accepted) for outcome in outcomes)
     assert server.connections <= 3
 
@@ -118,7 +118,7 @@ def test_no_thread_closes_the_connection_on_which_another_has_its_answer(
     monkeypatch.setattr(client._Stream, "get_extra_info", slowly)
     server, destination = destination_at(serve, connections=4)
     with ThreadPoolExecutor(8) as threads:
-        outcomes = list(threads.map(lambda number: destination.send(parcel(str(number))), range(80)))
+        outcomes = list(threads.map(lambda number: destination.send(submission(str(number))), range(80)))
     assert [outcome for outcome in outcomes if not isinstance(outcome, Accepted)] == []
     assert server.connections <= 4
 
@@ -127,12 +127,12 @@ def test_a_call_that_finds_no_free_connection_in_its_time_has_not_left(destinati
     server, destination = destination_at(answering(200, ACCEPTED), connections=1, deadline=1)
     free = destination._calls._client._transport._pool._free  # type: ignore[attr-defined]
     taken = free.get()
-    outcome = destination.send(parcel("1"))
+    outcome = destination.send(submission("1"))
     assert isinstance(outcome, NotSent)
     assert "all connections are in use" in outcome.reason
     assert server.connections == 0
     free.put(taken)
-    assert isinstance(destination.send(parcel("2")), Accepted)
+    assert isinstance(destination.send(submission("2")), Accepted)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_call_that_ends_badly_gives_its_connection_back(
     destination_at: DestinationAt, script: Callable[[Line], None]
 ) -> None:
     _, destination = destination_at(script, script, answering(200, ACCEPTED), connections=1, deadline=1)
-    assert [type(destination.send(parcel(str(number)))) for number in range(3)] == [Unknown, Unknown, Accepted]
+    assert [type(destination.send(submission(str(number)))) for number in range(3)] == [Unknown, Unknown, Accepted]
 
 
 def pooled_streams(destination: Destination) -> list[Any]:
@@ -181,7 +181,7 @@ def test_the_token_is_nowhere(destination_at: DestinationAt, transport: str, cap
         cut_in_the_token,
     ]
     _, destination = destination_at(*scripts)
-    outcomes = [destination.send(parcel()) for _ in scripts]
+    outcomes = [destination.send(submission()) for _ in scripts]
     assert "canary" not in repr(outcomes)
     assert "canary" not in repr(vars(destination)) + repr(vars(destination._calls))
     with pytest.raises(DestinationError) as caught:
@@ -194,7 +194,7 @@ def test_hostile_words_are_kept_short_and_storable(destination_at: DestinationAt
     hostile = {"error": {"code": "\x00" * 300, "message": "\ud800" * 10_000}, "deep": json.loads("[" * 50 + "]" * 50)}
     _, destination = destination_at(answering(422, hostile), answering(200, json.dumps({"a": ["x" * 10] * 1000})))
     for _ in range(2):
-        outcome = destination.send(parcel())
+        outcome = destination.send(submission())
         assert isinstance(outcome, Refused | Unknown)
         kept = json.dumps(outcome.response, ensure_ascii=False) + repr(outcome)
         kept.encode("utf-8")
@@ -205,7 +205,7 @@ def test_hostile_words_are_kept_short_and_storable(destination_at: DestinationAt
 @pytest.mark.parametrize("correlation_id", ["a\r\nX-Evil: 1", "é", "x" * 1000])
 def test_a_hostile_correlation_id_makes_no_header(destination_at: DestinationAt, correlation_id: str) -> None:
     server, destination = destination_at(answering(200, ACCEPTED))
-    assert isinstance(destination.send(replace(parcel(), correlation_id=correlation_id)), Accepted)
+    assert isinstance(destination.send(replace(submission(), correlation_id=correlation_id)), Accepted)
     headers = server.requests[0].headers
     assert "x-evil" not in headers
     assert len(headers.get("x-correlation-id", "")) <= 128

@@ -20,7 +20,7 @@ from clearfacts_assets.invoices.destinations.clearfacts_graphql import (
     company_number,
 )
 from clearfacts_assets.invoices.ports import Accepted, Denied, DestinationError, NotSent, Outcome, Refused, Unknown
-from clearfacts_assets_tests.fixtures.simulated_parcels import RECEIVER, parcel
+from clearfacts_assets_tests.fixtures.simulated_submissions import RECEIVER, submission
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 from clearfacts_assets_tests.fixtures.wire import Script, WireServer, answer, answering
 
@@ -69,7 +69,7 @@ def failed(*errors: Any, data: Any = None) -> dict[str, Any]:
 @pytest.mark.parametrize("body", [uploaded(), uploaded() | {"errors": None}, uploaded() | {"errors": []}])
 def test_a_uuid_without_errors_is_accepted(connect: Connect, body: Any) -> None:
     _, destination = connect(answering(200, body))
-    outcome = destination.send(parcel())
+    outcome = destination.send(submission())
     assert isinstance(outcome, Accepted)
     assert outcome.document_id == UUID
 
@@ -81,7 +81,7 @@ CODES = [rule.code for rule in KNOWN_ERRORS if rule.code and rule.meaning is Mea
 @pytest.mark.parametrize("code", CODES)
 def test_a_known_error_code_is_a_refusal(connect: Connect, status: int, code: str) -> None:
     _, destination = connect(answering(status, failed(error("told so", code))))
-    outcome = destination.send(parcel())
+    outcome = destination.send(submission())
     assert isinstance(outcome, Refused)
     assert (outcome.code, outcome.message) == (code, "told so")
 
@@ -98,14 +98,14 @@ def test_a_known_error_code_is_a_refusal(connect: Connect, status: int, code: st
 )
 def test_a_known_message_without_a_code_is_a_refusal(connect: Connect, message: str, code: str) -> None:
     _, destination = connect(answering(200, failed(error(message))))
-    outcome = destination.send(parcel())
+    outcome = destination.send(submission())
     assert isinstance(outcome, Refused)
     assert (outcome.code, outcome.message) == (code, message)
 
 
 def test_an_error_that_denies_the_token_is_denied(connect: Connect) -> None:
     _, destination = connect(answering(200, failed(error("token expired", "UNAUTHENTICATED"))))
-    assert isinstance(destination.send(parcel()), Denied)
+    assert isinstance(destination.send(submission()), Denied)
 
 
 KNOWN = error("told so", "UNKNOWN_ADMINISTRATION")
@@ -134,22 +134,22 @@ UNKNOWN: dict[str, Script] = {
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_whatever_is_not_known_is_unknown(connect: Connect, name: str) -> None:
     _, destination = connect(UNKNOWN[name])
-    assert isinstance(destination.send(parcel()), Unknown)
+    assert isinstance(destination.send(submission()), Unknown)
 
 
 def test_further_errors_can_be_made_known(connect: Connect) -> None:
     further = (*KNOWN_ERRORS, ErrorMeaning(Meaning.REFUSED, words="already closed", name="YEAR_CLOSED"))
     _, destination = connect(answering(200, failed(error("This year is already closed"))), known_errors=further)
-    outcome = destination.send(parcel())
+    outcome = destination.send(submission())
     assert isinstance(outcome, Refused)
     assert outcome.code == "YEAR_CLOSED"
 
 
 def test_there_is_no_look_up(connect: Connect) -> None:
     server, destination = connect(answering(200, uploaded()))
-    found = destination.look_up(parcel())
+    found = destination.look_up(submission())
     assert isinstance(found, Unknown)
-    assert parcel().file_name in found.reason
+    assert submission().file_name in found.reason
     assert server.connections == 0
     assert not destination.can_look_up
     assert not destination.honours_idempotency_key
@@ -157,7 +157,7 @@ def test_there_is_no_look_up(connect: Connect) -> None:
 
 def test_the_upload_is_a_multipart_form_of_query_variables_and_file(connect: Connect) -> None:
     server, destination = connect(answering(200, uploaded()))
-    destination.send(replace(parcel(content=b"<Invoice/>"), file_name='a "b"\r\nc.xml'))
+    destination.send(replace(submission(content=b"<Invoice/>"), file_name='a "b"\r\nc.xml'))
     (request,) = server.requests
     assert request.path == "/graphql"
     assert request.headers["content-type"].startswith("multipart/form-data; boundary=")
@@ -196,7 +196,7 @@ def test_a_belgian_vat_number_becomes_a_company_number(vat_number: str, number: 
 
 
 def test_the_simulator_gets_the_document_as_it_is(simulator: RunningSimulator, destination: ClearfactsGraphql) -> None:
-    sent = parcel(content="<Invoice>café\r\n--boundary</Invoice>".encode("utf-16"))
+    sent = submission(content="<Invoice>café\r\n--boundary</Invoice>".encode("utf-16"))
     outcome = destination.send(sent)
     (accepted,) = simulator.accepted()
     assert isinstance(outcome, Accepted)
@@ -219,7 +219,7 @@ def test_the_simulator_gets_the_document_as_it_is(simulator: RunningSimulator, d
 def test_the_simulators_refusals(
     simulator: RunningSimulator, destination: ClearfactsGraphql, changes: dict[str, Any], code: str
 ) -> None:
-    outcome = destination.send(replace(parcel(), **changes))
+    outcome = destination.send(replace(submission(), **changes))
     assert isinstance(outcome, Refused)
     assert outcome.code == code
     assert simulator.accepted() == []
@@ -252,7 +252,7 @@ def test_the_simulators_bad_days(
     expected: type[Outcome],
 ) -> None:
     fault = simulator.fault("clearfacts", kind, times=1, **options)
-    assert type(destination.send(parcel())) is expected
+    assert type(destination.send(submission())) is expected
     assert simulator.applied(fault) == 1
 
 
@@ -297,7 +297,7 @@ def test_administrations_without_end_are_an_error(connect: Connect, monkeypatch:
 def test_a_delivered_document_says_what_became_of_it(
     simulator: RunningSimulator, destination: ClearfactsGraphql
 ) -> None:
-    outcome = destination.send(parcel())
+    outcome = destination.send(submission())
     assert isinstance(outcome, Accepted)
     document = destination.document(outcome.document_id)
     assert document is not None
@@ -344,7 +344,7 @@ def test_many_threads_share_the_connections(simulator: RunningSimulator) -> None
     destination = open_destination(simulator, connections=8)
     before = simulator.connections()
     with ThreadPoolExecutor(16) as threads:
-        outcomes = list(threads.map(lambda number: destination.send(parcel(str(number))), range(100)))
+        outcomes = list(threads.map(lambda number: destination.send(submission(str(number))), range(100)))
     assert [outcome for outcome in outcomes if not isinstance(outcome, Accepted)] == []
     assert len(simulator.accepted()) == 100
     assert simulator.connections() - before <= 8 + 1

@@ -21,21 +21,21 @@ from clearfacts_assets_tests.fixtures.destinations import (
     DestinationAt,
     open_destination,
 )
-from clearfacts_assets_tests.fixtures.simulated_parcels import parcel
+from clearfacts_assets_tests.fixtures.simulated_submissions import submission
 from clearfacts_assets_tests.fixtures.wire import Line, Script, answer, answering, took_at_most, unused_port
 
 # --- nothing left: NOT SENT ------------------------------------------------------------------------------------------
 
 
 def test_a_refused_connection_is_not_sent(transport: str) -> None:
-    outcome = open_destination(transport, f"http://127.0.0.1:{unused_port()}").send(parcel())
+    outcome = open_destination(transport, f"http://127.0.0.1:{unused_port()}").send(submission())
     assert isinstance(outcome, NotSent)
     assert "ConnectError" in outcome.reason
     assert outcome.retry_after is None
 
 
 def test_an_unknown_host_is_not_sent(transport: str) -> None:
-    assert isinstance(open_destination(transport, "http://clearfacts.invalid").send(parcel()), NotSent)
+    assert isinstance(open_destination(transport, "http://clearfacts.invalid").send(submission()), NotSent)
 
 
 def test_a_connection_that_is_not_made_in_time_is_not_sent(transport: str) -> None:
@@ -47,7 +47,7 @@ def test_a_connection_that_is_not_made_in_time_is_not_sent(transport: str) -> No
             waiting.connect_ex(full.getsockname())
         url = f"http://127.0.0.1:{full.getsockname()[1]}"
         with took_at_most(10):
-            outcome = open_destination(transport, url, connect_timeout=0.2, deadline=30).send(parcel())
+            outcome = open_destination(transport, url, connect_timeout=0.2, deadline=30).send(submission())
     assert isinstance(outcome, NotSent)
     assert "ConnectTimeout" in outcome.reason
 
@@ -56,7 +56,7 @@ def test_a_failed_tls_handshake_is_not_sent(destination_at: DestinationAt, trans
     server, _ = destination_at(Line.until_gone)
     https = open_destination(transport, server.url.replace("http:", "https:"), connect_timeout=0.3, deadline=30)
     with took_at_most(10):
-        assert isinstance(https.send(parcel()), NotSent)
+        assert isinstance(https.send(submission()), NotSent)
 
 
 def test_waiting_for_a_free_connection_beyond_the_deadline_is_not_sent(destination_at: DestinationAt) -> None:
@@ -67,7 +67,7 @@ def test_waiting_for_a_free_connection_beyond_the_deadline_is_not_sent(destinati
 
     server, destination = destination_at(half, deadline=0.3, connections=1)
     with destination._calls._client.stream("GET", server.url), took_at_most(10):
-        outcome = destination.send(parcel())
+        outcome = destination.send(submission())
     assert isinstance(outcome, NotSent)
     assert "PoolTimeout" in outcome.reason
 
@@ -82,7 +82,7 @@ def test_429_is_not_sent_with_its_retry_after(destination_at: DestinationAt) -> 
         answering(429, ACCEPTED),
         longest_wait=60,
     )
-    outcomes = [destination.send(parcel()) for _ in range(4)]
+    outcomes = [destination.send(submission()) for _ in range(4)]
     assert all(isinstance(outcome, NotSent) for outcome in outcomes)
     waits = [outcome.retry_after for outcome in outcomes if isinstance(outcome, NotSent)]
     assert waits[:2] == [7.0, 60.0]
@@ -97,7 +97,7 @@ def test_429_is_not_sent_with_its_retry_after(destination_at: DestinationAt) -> 
 @pytest.mark.parametrize("body", [b"", {"error": {"code": "X", "message": "m"}}, "<html>login</html>", ACCEPTED])
 def test_401_and_403_are_denied_whatever_they_say(destination_at: DestinationAt, status: int, body: Any) -> None:
     _, destination = destination_at(answering(status, body))
-    outcome = destination.send(parcel())
+    outcome = destination.send(submission())
     assert isinstance(outcome, Denied)
     assert f"HTTP {status}" in outcome.reason
     assert outcome.response["status"] == status
@@ -190,7 +190,7 @@ UNKNOWN: dict[str, Script] = {
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_whatever_does_not_settle_it_is_unknown(destination_at: DestinationAt, name: str) -> None:
     server, destination = destination_at(UNKNOWN[name])
-    outcome = destination.send(parcel())
+    outcome = destination.send(submission())
     assert isinstance(outcome, Unknown)
     assert f"POST {server.url}/" in outcome.reason
     assert server.connections == 1, "nothing is sent a second time"
@@ -199,7 +199,7 @@ def test_whatever_does_not_settle_it_is_unknown(destination_at: DestinationAt, n
 
 def test_the_evidence_keeps_what_came(destination_at: DestinationAt) -> None:
     _, destination = destination_at(UNKNOWN["cut"], UNKNOWN["502"], UNKNOWN["307"])
-    outcomes = [destination.send(parcel()) for _ in range(3)]
+    outcomes = [destination.send(submission()) for _ in range(3)]
     responses = [outcome.response for outcome in outcomes if isinstance(outcome, Unknown)]
     assert responses[0]["status"] == 200
     assert UUID in responses[0]["body"]
@@ -210,14 +210,16 @@ def test_the_evidence_keeps_what_came(destination_at: DestinationAt) -> None:
 
 def test_a_reset_while_the_request_goes_out_is_unknown(destination_at: DestinationAt) -> None:
     _, destination = destination_at(reset_while_the_request_comes_in)
-    assert isinstance(destination.send(parcel(content=b"x" * 2**20)), Unknown)
+    assert isinstance(destination.send(submission(content=b"x" * 2**20)), Unknown)
 
 
 @pytest.mark.parametrize("script", [Line.until_gone, drip_body, drip_head, never_read, read_slowly])
 def test_one_deadline_covers_the_whole_call_however_it_drips(destination_at: DestinationAt, script: Script) -> None:
     _, destination = destination_at(script, deadline=1)
     with took_at_most(10):
-        outcome = destination.send(parcel(content=b"x" * (16 * 2**20 if script in (never_read, read_slowly) else 10)))
+        outcome = destination.send(
+            submission(content=b"x" * (16 * 2**20 if script in (never_read, read_slowly) else 10))
+        )
     assert isinstance(outcome, Unknown)
     assert "1 s at most" in outcome.reason
 

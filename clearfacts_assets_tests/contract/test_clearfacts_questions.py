@@ -15,7 +15,7 @@ from clearfacts_assets.invoices.destinations.calls import PAUSES, Patience
 from clearfacts_assets.invoices.destinations.clearfacts_graphql import MOST_PAGES, ClearfactsGraphql
 from clearfacts_assets.invoices.ports import DestinationDenied, DestinationError, Unknown
 from clearfacts_assets_tests.fixtures.destinations import DestinationAt
-from clearfacts_assets_tests.fixtures.simulated_parcels import parcel
+from clearfacts_assets_tests.fixtures.simulated_submissions import submission
 from clearfacts_assets_tests.fixtures.wire import Line, Script, WireServer, answer, answering
 
 DOCUMENT_ID = "1b4e28ba-2fa1-41d2-883f-0016d3cca427"
@@ -162,7 +162,7 @@ def test_only_who_has_sent_a_document_is_told_to_look_for_it(destination_at: Des
         line.read()
 
     _, destination = destination_at(silent)
-    outcome = destination.send(parcel())
+    outcome = destination.send(submission())
     assert isinstance(outcome, Unknown)
     assert "look the document up in Clearfacts" in outcome.reason
     with pytest.raises(DestinationError) as raised:

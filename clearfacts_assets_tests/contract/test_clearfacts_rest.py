@@ -12,7 +12,7 @@ import pytest
 
 from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRest
 from clearfacts_assets.invoices.ports import Accepted, Denied, DestinationError, NotSent, Outcome, Refused, Unknown
-from clearfacts_assets_tests.fixtures.simulated_parcels import parcel
+from clearfacts_assets_tests.fixtures.simulated_submissions import submission
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 from clearfacts_assets_tests.fixtures.wire import Script, WireServer, answering
 
@@ -42,7 +42,7 @@ def destination(simulator: RunningSimulator) -> Iterator[ClearfactsRest]:
 
 
 def filed(**changes: Any) -> dict[str, Any]:
-    ours = parcel()
+    ours = submission()
     return {"uuid": UUID, "sha256": ours.content_sha256, "idempotency_key": ours.idempotency_key} | changes
 
 
@@ -54,7 +54,7 @@ def refusal(code: Any = "NO", message: Any = "because") -> dict[str, Any]:
 @pytest.mark.parametrize("body", [filed(), {"uuid": UUID}, {"uuid": UUID.upper()}])
 def test_200_and_201_with_a_uuid_are_accepted(connect: Connect, status: int, body: Any) -> None:
     _, destination = connect(answering(status, body))
-    outcome = destination.send(parcel())
+    outcome = destination.send(submission())
     assert isinstance(outcome, Accepted)
     assert outcome.document_id == UUID
     assert outcome.response["status"] == status
@@ -66,13 +66,13 @@ def test_200_and_201_with_a_uuid_are_accepted(connect: Connect, status: int, bod
 )
 def test_200_with_anything_else_is_unknown(connect: Connect, body: Any) -> None:
     _, destination = connect(answering(200, body))
-    assert isinstance(destination.send(parcel()), Unknown)
+    assert isinstance(destination.send(submission()), Unknown)
 
 
 @pytest.mark.parametrize("status", [400, 413, 415, 422])
 def test_a_documented_error_is_a_refusal(connect: Connect, status: int) -> None:
     _, destination = connect(answering(status, refusal("UNKNOWN_ADMINISTRATION", "no such company")))
-    outcome = destination.send(parcel())
+    outcome = destination.send(submission())
     assert isinstance(outcome, Refused)
     assert (outcome.code, outcome.message) == ("UNKNOWN_ADMINISTRATION", "no such company")
     assert outcome.response["status"] == status
@@ -85,13 +85,13 @@ def test_a_documented_error_is_a_refusal(connect: Connect, status: int) -> None:
 )
 def test_an_error_that_is_not_as_documented_is_unknown(connect: Connect, status: int, body: Any) -> None:
     _, destination = connect(answering(status, body))
-    assert isinstance(destination.send(parcel()), Unknown)
+    assert isinstance(destination.send(submission()), Unknown)
 
 
 @pytest.mark.parametrize("status", [400, 409, 422])
 def test_a_key_that_was_used_for_something_else_is_unknown(connect: Connect, status: int) -> None:
     _, destination = connect(answering(status, refusal("IDEMPOTENCY_KEY_REUSED")))
-    assert isinstance(destination.send(parcel()), Unknown)
+    assert isinstance(destination.send(submission()), Unknown)
 
 
 LOOK_UPS: dict[str, tuple[Script, type | None]] = {
@@ -116,17 +116,17 @@ LOOK_UPS: dict[str, tuple[Script, type | None]] = {
 def test_a_look_up_proves_or_leaves_it_unknown(connect: Connect, name: str) -> None:
     script, expected = LOOK_UPS[name]
     server, destination = connect(script)
-    found = destination.look_up(parcel())
+    found = destination.look_up(submission())
     assert (type(found) if found is not None else None) is expected
     if server.requests:
-        assert server.requests[0].query == {"idempotency_key": parcel().idempotency_key}
+        assert server.requests[0].query == {"idempotency_key": submission().idempotency_key}
 
 
 # --- with the simulator ----------------------------------------------------------------------------------------------
 
 
 def test_the_simulator_gets_the_document_as_it_is(simulator: RunningSimulator, destination: ClearfactsRest) -> None:
-    sent = parcel(content="<Invoice>café</Invoice>".encode("utf-16"))
+    sent = submission(content="<Invoice>café</Invoice>".encode("utf-16"))
     outcome = destination.send(sent)
     (accepted,) = simulator.accepted()
     assert isinstance(outcome, Accepted)
@@ -144,7 +144,7 @@ def test_the_simulator_gets_the_document_as_it_is(simulator: RunningSimulator, d
 
 
 def test_the_same_key_again_is_the_same_document(simulator: RunningSimulator, destination: ClearfactsRest) -> None:
-    first, second = destination.send(parcel()), destination.send(replace(parcel(), correlation_id="c-18"))
+    first, second = destination.send(submission()), destination.send(replace(submission(), correlation_id="c-18"))
     assert isinstance(first, Accepted)
     assert isinstance(second, Accepted)
     assert first.document_id == second.document_id
@@ -154,8 +154,8 @@ def test_the_same_key_again_is_the_same_document(simulator: RunningSimulator, de
 def test_the_same_key_with_other_content_is_unknown_and_the_look_up_says_why(
     simulator: RunningSimulator, destination: ClearfactsRest
 ) -> None:
-    destination.send(parcel())
-    changed = parcel(content=b"<Invoice>changed</Invoice>")
+    destination.send(submission())
+    changed = submission(content=b"<Invoice>changed</Invoice>")
     assert isinstance(destination.send(changed), Unknown)
     found = destination.look_up(changed)
     assert isinstance(found, Unknown)
@@ -174,7 +174,7 @@ def test_the_same_key_with_other_content_is_unknown_and_the_look_up_says_why(
 def test_the_simulators_refusals(
     simulator: RunningSimulator, destination: ClearfactsRest, changes: dict[str, Any], code: str
 ) -> None:
-    outcome = destination.send(replace(parcel(), **changes))
+    outcome = destination.send(replace(submission(), **changes))
     assert isinstance(outcome, Refused)
     assert outcome.code == code
     assert simulator.accepted() == []
@@ -188,9 +188,9 @@ def test_what_was_accepted_without_an_answer_is_unknown_and_the_look_up_finds_it
     simulator: RunningSimulator, destination: ClearfactsRest, how: str
 ) -> None:
     fault = simulator.fault("clearfacts", f"accept_then_{how}", times=1)
-    assert isinstance(destination.send(parcel()), Unknown)
+    assert isinstance(destination.send(submission()), Unknown)
     assert simulator.applied(fault) == 1
-    found = destination.look_up(parcel())
+    found = destination.look_up(submission())
     assert isinstance(found, Accepted)
     assert found.document_id == simulator.accepted()[0]["uuid"]
 
@@ -218,7 +218,7 @@ def test_the_simulators_bad_days(
     expected: type[Outcome],
 ) -> None:
     fault = simulator.fault("clearfacts", kind, times=1, **options)
-    outcome = destination.send(parcel())
+    outcome = destination.send(submission())
     assert type(outcome) is expected
     assert simulator.applied(fault) == 1
     if isinstance(outcome, NotSent):
@@ -227,8 +227,8 @@ def test_the_simulators_bad_days(
 
 def test_what_was_never_accepted_is_not_found(simulator: RunningSimulator, destination: ClearfactsRest) -> None:
     simulator.fault("clearfacts", "down", times=1, match={"operation": "upload"})
-    assert isinstance(destination.send(parcel()), Unknown)
-    assert destination.look_up(parcel()) is None
+    assert isinstance(destination.send(submission()), Unknown)
+    assert destination.look_up(submission()) is None
 
 
 def test_check_proves_the_token(simulator: RunningSimulator, destination: ClearfactsRest) -> None:
@@ -243,7 +243,7 @@ def test_many_threads_share_the_connections(simulator: RunningSimulator) -> None
     destination = ClearfactsRest(simulator.clearfacts_url, simulator.clearfacts_token, connections=8)
     before = simulator.connections()
     with ThreadPoolExecutor(16) as threads:
-        outcomes = list(threads.map(lambda number: destination.send(parcel(str(number))), range(200)))
+        outcomes = list(threads.map(lambda number: destination.send(submission(str(number))), range(200)))
     assert [outcome for outcome in outcomes if not isinstance(outcome, Accepted)] == []
     assert len(simulator.accepted()) == 200
     assert simulator.connections() - before <= 8 + 1

@@ -18,7 +18,7 @@ from clearfacts_assets.invoices.destinations.oauth import Client, refreshed
 from clearfacts_assets.invoices.ports import Accepted, Denied, DestinationError
 from clearfacts_assets.simulator.tokens import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
 from clearfacts_assets_tests.fixtures.destinations import ACCEPTED, TOKEN, DestinationAt
-from clearfacts_assets_tests.fixtures.simulated_parcels import parcel
+from clearfacts_assets_tests.fixtures.simulated_submissions import submission
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 from clearfacts_assets_tests.fixtures.wire import Line, WireServer, answer, answering
 
@@ -77,7 +77,7 @@ def test_a_token_that_expires_under_many_threads_is_renewed_once_and_everything_
     destination = open_simulated(renew=renew, connections=16)
     simulator.expire_tokens(after=10)
     with ThreadPoolExecutor(16) as threads:
-        outcomes = list(threads.map(lambda number: destination.send(parcel(f"N-{number}")), range(60)))
+        outcomes = list(threads.map(lambda number: destination.send(submission(f"N-{number}")), range(60)))
     assert {type(outcome) for outcome in outcomes} == {Accepted}
     assert simulator.tokens() == {"renewals": 1, "refused": 0}
     assert renew.refused == [simulator.clearfacts_token]
@@ -88,7 +88,7 @@ def test_a_token_that_expires_under_many_threads_is_renewed_once_and_everything_
 def test_a_token_is_renewed_again_once_it_has_worked(simulator: RunningSimulator, open_simulated: Open) -> None:
     destination = open_simulated(renew=Renewals(simulator.clearfacts_url))
     simulator.expire_tokens(after=2, lifetime=3)
-    outcomes = [destination.send(parcel(f"N-{number}")) for number in range(11)]
+    outcomes = [destination.send(submission(f"N-{number}")) for number in range(11)]
     assert {type(outcome) for outcome in outcomes} == {Accepted}
     assert simulator.tokens() == {"renewals": 3, "refused": 0}
     assert len(simulator.accepted()) == 11
@@ -103,7 +103,7 @@ def test_a_second_refusal_stands_and_is_not_renewed_again(destination_at: Destin
 
     server, destination = destination_at(refusing(TOKEN, FRESH), renew=renew)
     for _ in range(3):
-        outcome = destination.send(parcel())
+        outcome = destination.send(submission())
         assert isinstance(outcome, Denied)
         assert outcome.reason.endswith("HTTP 401: renew destination.token")
     assert asked == [TOKEN]
@@ -119,7 +119,7 @@ def test_the_second_try_is_the_same_request_under_the_other_token(destination_at
         line.send(answer(200, ACCEPTED))
 
     server, destination = destination_at(script, renew=lambda refused: FRESH)
-    assert isinstance(destination.send(parcel()), Accepted)
+    assert isinstance(destination.send(submission()), Accepted)
     first, second = server.requests
     assert first.body == second.body
     assert (first.headers.pop("authorization"), second.headers.pop("authorization")) == (
@@ -132,13 +132,13 @@ def test_the_second_try_is_the_same_request_under_the_other_token(destination_at
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_no_other_answer_is_a_reason_to_renew(destination_at: DestinationAt, status: int) -> None:
     server, destination = destination_at(answering(status), renew=lambda refused: pytest.fail("renewed"))
-    destination.send(parcel())
+    destination.send(submission())
     assert len(server.requests) == 1
 
 
 def test_without_another_token_there_is_no_second_try(destination_at: DestinationAt) -> None:
     server, destination = destination_at(answering(401), renew=lambda refused: refused)
-    assert isinstance(destination.send(parcel()), Denied)
+    assert isinstance(destination.send(submission()), Denied)
     assert len(server.requests) == 1
 
 
@@ -151,7 +151,7 @@ def test_a_renewal_that_fails_is_told_to_everybody_and_tried_once(destination_at
 
     _, destination = destination_at(refusing(TOKEN), renew=renew, connections=4)
     with ThreadPoolExecutor(4) as threads:
-        outcomes = list(threads.map(lambda number: destination.send(parcel(str(number))), range(8)))
+        outcomes = list(threads.map(lambda number: destination.send(submission(str(number))), range(8)))
     assert {getattr(outcome, "reason", "").partition(": ")[2] for outcome in outcomes} == {
         "renew destination.token (it could not be renewed by itself: the refresh token is refused)"
     }
@@ -176,12 +176,12 @@ def test_an_answer_that_is_only_late_does_not_make_a_failed_renewal_be_tried_aga
 
     _, destination = destination_at(accept_late, refusing(TOKEN), renew=renew, connections=2)
     with ThreadPoolExecutor(1) as thread:
-        first = thread.submit(destination.send, parcel("1"))
+        first = thread.submit(destination.send, submission("1"))
         assert asked.wait(5)
-        assert isinstance(destination.send(parcel("2")), Denied)
+        assert isinstance(destination.send(submission("2")), Denied)
         held.set()
         assert isinstance(first.result(), Accepted)
-    assert isinstance(destination.send(parcel("3")), Denied)
+    assert isinstance(destination.send(submission("3")), Denied)
     assert renewals == [TOKEN]
 
 
@@ -193,7 +193,7 @@ def test_a_renewal_that_breaks_is_a_refusal_and_never_a_doubt(
         raise raised
 
     _, destination = destination_at(answering(401), renew=renew)
-    outcome = destination.send(parcel())
+    outcome = destination.send(submission())
     assert isinstance(outcome, Denied)
     assert type(raised).__name__ in outcome.reason
     assert "in renew" in caplog.text
@@ -203,7 +203,7 @@ def test_a_renewal_that_breaks_is_a_refusal_and_never_a_doubt(
 @pytest.mark.parametrize("fresh", ["two words", "naïve", "line\nbreak"])
 def test_a_token_that_no_header_may_carry_is_not_taken(destination_at: DestinationAt, fresh: str) -> None:
     _, destination = destination_at(answering(401), renew=lambda refused: fresh)
-    outcome = destination.send(parcel())
+    outcome = destination.send(submission())
     assert isinstance(outcome, Denied)
     assert fresh not in outcome.reason
 
@@ -228,9 +228,9 @@ def test_both_tries_and_the_renewal_share_one_deadline(
         return FRESH
 
     server, destination = destination_at(answering(401), renew=renew, deadline=60)
-    assert isinstance(destination.send(parcel()), Denied)
+    assert isinstance(destination.send(submission()), Denied)
     assert len(server.requests) == 1
-    assert isinstance(destination.send(parcel()), Denied)  # with the renewed one
+    assert isinstance(destination.send(submission()), Denied)  # with the renewed one
     assert server.requests[-1].headers["authorization"] == f"Bearer {FRESH}"
 
 
@@ -240,7 +240,7 @@ def test_neither_token_is_in_what_is_told_or_kept(
     caplog.set_level("DEBUG")
     said = {"error": {"code": "X", "message": f"{TOKEN} and {FRESH} are bad"}, "errors": [{"message": FRESH}]}
     _, destination = destination_at(answering(401, said), renew=lambda refused: FRESH)
-    told = repr(destination.send(parcel())) + caplog.text
+    told = repr(destination.send(submission())) + caplog.text
     assert "***" in told
     assert TOKEN not in told
     assert FRESH not in told
@@ -255,7 +255,7 @@ def test_an_error_of_graphql_that_refuses_the_token_renews_it_too() -> None:
 
     with WireServer([script]) as server:
         destination = ClearfactsGraphql(server.url, TOKEN, login_url=server.url, renew=lambda refused: FRESH)
-        assert isinstance(destination.send(parcel()), Accepted)
+        assert isinstance(destination.send(submission()), Accepted)
         destination.close()
 
 

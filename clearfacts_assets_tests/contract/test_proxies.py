@@ -29,7 +29,7 @@ from clearfacts_assets_tests.fixtures.backends import page, read_all, record
 from clearfacts_assets_tests.fixtures.certificates import Authority
 from clearfacts_assets_tests.fixtures.destinations import ACCEPTED, open_destination
 from clearfacts_assets_tests.fixtures.proxies import ForwardProxy
-from clearfacts_assets_tests.fixtures.simulated_parcels import parcel
+from clearfacts_assets_tests.fixtures.simulated_submissions import submission
 from clearfacts_assets_tests.fixtures.wire import Line, Script, WireServer, answer, answering, unused_port
 
 HOST = "outside.test"
@@ -66,7 +66,7 @@ def ask(client: str, url: str, network: Network) -> object:
 def send(transport: str, url: str, network: Network) -> Outcome:
     destination = open_destination(transport, url, network=network)
     try:
-        return destination.send(parcel())
+        return destination.send(submission())
     finally:
         destination.close()
 
@@ -134,7 +134,7 @@ def test_a_proxy_spoken_to_by_tls_sees_no_more_than_one_that_is_not(
 def test_a_large_document_passes_a_proxy_spoken_to_by_tls_whole(outside: Place, authority: Authority) -> None:
     server, url, proxy = outside(answering(200, ACCEPTED), secure=True, tls=authority.server("localhost"))
     destination = open_destination("graphql", url, network=through(proxy, authority))
-    large = parcel(content=b"x" * 3_000_000)
+    large = submission(content=b"x" * 3_000_000)
     assert isinstance(destination.send(large), Accepted)
     destination.close()
     assert large.content in server.requests[0].body
@@ -185,7 +185,7 @@ def test_a_proxy_that_is_not_there_means_not_sent_and_is_named(transport: str, s
 def test_a_proxy_that_does_not_answer_means_not_sent(authority: Authority) -> None:
     with WireServer([Line.until_gone]) as silent:
         destination = open_destination("graphql", f"https://{HOST}", deadline=1.0, network=through(silent.url))
-        outcome = destination.send(parcel())
+        outcome = destination.send(submission())
         destination.close()
         assert isinstance(outcome, NotSent)
         assert f"through proxy {silent.url}" in outcome.reason
@@ -245,7 +245,7 @@ def test_a_tunnel_is_kept_for_the_next_document(outside: Place, authority: Autho
 
     server, url, proxy = outside(keep, secure=True)
     destination = open_destination("graphql", url, network=through(proxy, authority))
-    assert all(isinstance(destination.send(parcel(str(number))), Accepted) for number in range(3))
+    assert all(isinstance(destination.send(submission(str(number))), Accepted) for number in range(3))
     destination.close()
     assert (len(proxy.passed), server.connections) == (1, 1)
 

@@ -27,7 +27,7 @@ from clearfacts_assets.invoices.model import InvoiceKey
 from clearfacts_assets.invoices.ports import Accepted, Denied, NotSent, Outcome, Refused, Unknown
 from clearfacts_assets_tests.faults.oracle import Call, Clearfacts, Oracle, Run, Told, Violation
 from clearfacts_assets_tests.fixtures.memory_ledger import MemoryLedger
-from clearfacts_assets_tests.fixtures.parcels import invoice
+from clearfacts_assets_tests.fixtures.submissions import invoice
 
 DAY, NAMESPACE = "2026-11-20", UUID(int=20)
 BEGIN = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)

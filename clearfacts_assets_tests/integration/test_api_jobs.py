@@ -264,13 +264,13 @@ def test_a_launch_that_answers_late_leaves_a_pending_job(
         goes_on.wait(20)
         return inner(*arguments)
 
-    quick_api.app.state.services.launching.patience = 0.05
+    quick_api.app.state.services.job_submission.patience = 0.05
     monkeypatch.setattr(job_submission, "create_valid_pipeline_run", slow)
     job_id = started(client)["job_id"]
     assert quick_api.instance.get_run_by_id(job_id) is None
     assert job_of(client, job_id)["status"] == "pending"
     goes_on.set()
-    quick_api.app.state.services.launching.close()
+    quick_api.app.state.services.job_submission.close()
     run = quick_api.instance.get_run_by_id(job_id)
     assert run is not None
     assert run.status is dg.DagsterRunStatus.QUEUED
@@ -283,12 +283,12 @@ def test_a_launch_that_fails_late_is_told_by_the_job(quick_api: RunningApi, monk
         goes_on.wait(20)
         raise RuntimeError("the code server is gone")
 
-    quick_api.app.state.services.launching.patience = 0.05
+    quick_api.app.state.services.job_submission.patience = 0.05
     monkeypatch.setattr(job_submission, "create_valid_pipeline_run", broken)
     job_id = started(client)["job_id"]
     assert job_of(client, job_id)["status"] == "pending"
     goes_on.set()
-    quick_api.app.state.services.launching.close()
+    quick_api.app.state.services.job_submission.close()
     assert job_of(client, job_id)["status"] == "failed"
 
 

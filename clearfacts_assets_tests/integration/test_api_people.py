@@ -135,9 +135,9 @@ def test_a_setting_is_changed_and_reset_without_a_restart(api: RunningApi, monke
     assert (before["is_changed"], before["value"]) == (False, before["default"])
     changed = admin.put(path, json={"value": 7}).json()["data"]
     assert (changed["is_changed"], changed["value"], changed["default"]) == (True, 7, before["default"])
-    assert configuration.in_force().delivery.attempts == 7
+    assert configuration.effective_settings().delivery.attempts == 7
     assert admin.delete(path).json()["data"]["is_changed"] is False
-    assert configuration.in_force().delivery.attempts == before["default"]
+    assert configuration.effective_settings().delivery.attempts == before["default"]
     assert actions(api) == ["configuration.reset", "configuration.set"]
 
 
@@ -149,7 +149,7 @@ def test_a_value_of_another_type_or_beyond_its_limits_is_refused(quick_api: Runn
 
 def test_a_value_that_does_not_fit_the_other_settings_is_refused(quick_api: RunningApi) -> None:
     admin, path = quick_api.client("admin"), "/api/v1/configuration/destination.deadline"
-    longest = configuration.in_force().delivery.lease / 2
+    longest = configuration.effective_settings().delivery.lease / 2
     answer = admin.put(path, json={"value": longest + 1})
     assert error(answer) == (422, "VALIDATION_ERROR")
     assert "delivery.lease must be at least twice destination.deadline" in answer.json()["error"]["message"]
@@ -163,11 +163,11 @@ def test_a_stored_value_that_does_not_fit_never_comes_into_force(
     api: RunningApi, caplog: pytest.LogCaptureFixture, key: str, value: str
 ) -> None:
     """The lease was made shorter, a limit narrower, or somebody wrote into the table."""
-    before, known = configuration.in_force(), settings.load()
+    before, known = configuration.effective_settings(), settings.load()
     table = configuration.repository(api.engine, known)
     table.set(key, value, secret=False, description="", actor=TEST, now=datetime.now(UTC))
     table.set("source.attempts", "7", secret=False, description="", actor=TEST, now=datetime.now(UTC))
-    now = configuration.in_force(anew=True)
+    now = configuration.effective_settings(anew=True)
     assert (now.destination, now.delivery) == (before.destination, before.delivery)
     assert now.source.attempts == 7
     assert f"the changed setting {key} is passed over" in caplog.text
@@ -197,10 +197,10 @@ def test_a_secret_is_encrypted_used_and_never_shown_again(
         "default": None,
         "updated_at": "",
     }
-    assert configuration.in_force().destination.token.get_secret_value() == f"{CANARY}-2"
+    assert configuration.effective_settings().destination.token.get_secret_value() == f"{CANARY}-2"
     with reading(api.engine) as connection:
         stored = str(connection.execute(select(ConfigurationEntry.__table__)).all())
-    everywhere = [answer.text for answer in seen] + [stored, caplog.text, repr(configuration.in_force())]
+    everywhere = [answer.text for answer in seen] + [stored, caplog.text, repr(configuration.effective_settings())]
     everywhere += [str(entry) for entry in audit.entries(api.engine).items]
     assert not any(CANARY in text for text in everywhere)
 
@@ -220,10 +220,10 @@ def test_a_secret_that_cannot_be_decrypted_leaves_the_setting_in_force(
     api: RunningApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(configuration, "FRESH_SECONDS", 0.0)
-    before = configuration.in_force().destination.token
+    before = configuration.effective_settings().destination.token
     api.client("admin").put("/api/v1/configuration/destination.token", json={"value": CANARY})
     (api.app.state.access.known.home / "keys" / "encryption.json").unlink()
-    assert configuration.in_force().destination.token == before
+    assert configuration.effective_settings().destination.token == before
 
 
 def test_the_log_tells_who_from_where_and_under_which_id(api: RunningApi) -> None:

@@ -16,12 +16,12 @@ from clearfacts_assets.invoices.delivery.sending import deliver
 from clearfacts_assets.invoices.ledger.model import Candidate, Force
 from clearfacts_assets.invoices.lifecycle import Event, State
 from clearfacts_assets.invoices.model import InvoiceStatus
-from clearfacts_assets.invoices.ports import Denied, NotSent, Outcome, Parcel, Refused, Unknown
+from clearfacts_assets.invoices.ports import Denied, NotSent, Outcome, Refused, Submission, Unknown
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices.tables import Delivery
-from clearfacts_assets_tests.fixtures.parcels import Acceptor, candidate, candidates, for_number
 from clearfacts_assets_tests.fixtures.runs import QUICK, Runs, statuses
+from clearfacts_assets_tests.fixtures.submissions import Acceptor, candidate, candidates, for_number
 
 SENT, FAILED, DUPLICATE, PENDING = (
     InvoiceStatus.SENT,
@@ -52,7 +52,7 @@ def test_a_result_carries_the_destinations_answer(run: Runs) -> None:
 def test_the_parcel_names_the_document_for_a_person(run: Runs) -> None:
     destination = Acceptor()
     run([candidate("F/2026 7"), candidate("../../é")], destination)
-    first, second = sorted(destination.accepted, key=lambda parcel: parcel.key.number, reverse=True)
+    first, second = sorted(destination.accepted, key=lambda submission: submission.key.number, reverse=True)
     assert first.file_name == f"F-2026-7-{first.key.digest[:16]}.xml"
     assert second.file_name == f"invoice-{second.key.digest[:16]}.xml"
     assert (first.administration, first.invoice_type) == ("BE0987654394", "PURCHASE")
@@ -99,13 +99,13 @@ def test_one_document_under_two_ids_is_sent_once(run: Runs) -> None:
 
 
 def test_what_was_not_sent_is_tried_again_within_the_run(run: Runs) -> None:
-    destination = Acceptor(lambda parcel, call: NotSent("429", retry_after=0.01) if call <= 2 else None)
+    destination = Acceptor(lambda submission, call: NotSent("429", retry_after=0.01) if call <= 2 else None)
     assert set(statuses(run(candidates(5), destination)).values()) == {SENT}
     assert set(destination.calls.values()) == {3}
 
 
 def test_a_long_retry_after_ends_the_run_and_everything_keeps_its_place(run: Runs) -> None:
-    destination = Acceptor(lambda parcel, call: NotSent("429", retry_after=3600))
+    destination = Acceptor(lambda submission, call: NotSent("429", retry_after=3600))
     told: list[str] = []
     found = run(candidates(50), destination, on_stop=told.append)
     assert set(statuses(found).values()) == {PENDING}
@@ -129,7 +129,7 @@ def test_tries_are_bounded_and_then_a_person_is_asked(run: Runs) -> None:
 
 
 def test_an_outage_parks_a_handful_and_leaves_the_rest_untouched(run: Runs) -> None:
-    destination = Acceptor(lambda parcel, call: Unknown("502 Bad Gateway"))
+    destination = Acceptor(lambda submission, call: Unknown("502 Bad Gateway"))
     told: list[str] = []
     found = run(candidates(1000), destination, pace=Pace(16, first_pause=0.01), size=100, on_stop=told.append)
     assert Counter(run.states().values()) == {"ready": 997, "parked": 3}
@@ -141,8 +141,8 @@ def test_an_outage_parks_a_handful_and_leaves_the_rest_untouched(run: Runs) -> N
 def test_an_outage_in_the_middle_parks_no_more_than_what_was_under_way(run: Runs) -> None:
     down = threading.Event()
 
-    def answer(parcel: Parcel, call: int) -> Outcome | None:
-        if parcel.key.number >= "F-00100":
+    def answer(submission: Submission, call: int) -> Outcome | None:
+        if submission.key.number >= "F-00100":
             down.set()
         return Unknown("502") if down.is_set() else None
 
@@ -153,7 +153,9 @@ def test_an_outage_in_the_middle_parks_no_more_than_what_was_under_way(run: Runs
 
 
 def test_refused_credentials_pause_everything_and_charge_nothing(run: Runs) -> None:
-    destination = Acceptor(lambda parcel, call: Denied("401: token expired") if parcel.key.number > "F-00004" else None)
+    destination = Acceptor(
+        lambda submission, call: Denied("401: token expired") if submission.key.number > "F-00004" else None
+    )
     told: list[str] = []
     found = statuses(run(candidates(40), destination, on_stop=told.append))
     sent = Counter(found.values())[SENT]  # what is about to leave beside the first refusal stays here
@@ -169,8 +171,8 @@ def test_refused_credentials_pause_everything_and_charge_nothing(run: Runs) -> N
 def test_being_told_to_stop_finishes_what_is_under_way_and_claims_no_more(run: Runs) -> None:
     stop, taken = threading.Event(), []
 
-    def answer(parcel: Parcel, call: int) -> Outcome | None:
-        if parcel.key.number == "F-00020":
+    def answer(submission: Submission, call: int) -> Outcome | None:
+        if submission.key.number == "F-00020":
             stop.set()
         time.sleep(0.002)
         return None
@@ -201,7 +203,7 @@ def test_being_told_to_stop_finishes_what_is_under_way_and_claims_no_more(run: R
 
 
 def test_a_consumer_that_breaks_off_leaves_nothing_claimed(run: Runs) -> None:
-    destination = Acceptor(lambda parcel, call: time.sleep(0.01))
+    destination = Acceptor(lambda submission, call: time.sleep(0.01))
     results = deliver(iter([candidates(200)]), ledger=run.ledger, destination=destination, run_id=uuid4(), pace=QUICK)
     next(results)
     results.close()
@@ -225,13 +227,13 @@ def test_batches_are_taken_lazily_and_memory_does_not_grow_with_them(run: Runs) 
 
 
 def test_concurrency_is_bounded_and_used(run: Runs) -> None:
-    destination = Acceptor(lambda parcel, call: time.sleep(0.01))
+    destination = Acceptor(lambda submission, call: time.sleep(0.01))
     run(candidates(100), destination, pace=Pace(6))
     assert destination.most_under_way == 6
 
 
 def test_two_runs_at_once_deliver_everything_once(run: Runs) -> None:
-    destination, found = Acceptor(lambda parcel, call: time.sleep(0.002)), []
+    destination, found = Acceptor(lambda submission, call: time.sleep(0.002)), []
     threads = [threading.Thread(target=lambda: found.append(run(candidates(80), destination))) for _ in range(3)]
     for thread in threads:
         thread.start()
@@ -243,7 +245,7 @@ def test_two_runs_at_once_deliver_everything_once(run: Runs) -> None:
 
 
 def test_a_client_that_fails_is_unknown_and_not_unsent(run: Runs) -> None:
-    def answer(parcel: Parcel, call: int) -> Outcome | None:
+    def answer(submission: Submission, call: int) -> Outcome | None:
         raise ZeroDivisionError
 
     run([candidate("F-1")], Acceptor(answer))
@@ -255,7 +257,7 @@ def test_force_sends_again_and_says_so_in_the_key(run: Runs) -> None:
     run([candidate("F-1")], destination)
     assert statuses(run([candidate("F-1")], destination, force=force)) == {"F-1": SENT}
     assert statuses(run([candidate("F-1")], destination, force=force)) == {"F-1": DUPLICATE}
-    assert [parcel.idempotency_key[-4:] for parcel in destination.accepted] == ["r1g1", "r1g2"]
+    assert [submission.idempotency_key[-4:] for submission in destination.accepted] == ["r1g1", "r1g2"]
 
 
 def test_settled_evidence_survives_a_ledger_that_cannot_be_written(run: Runs, caplog: pytest.LogCaptureFixture) -> None:
@@ -286,5 +288,5 @@ def test_nothing_to_deliver_is_nothing_done(run: Runs) -> None:
 
 def test_every_attempt_has_an_outcome_of_the_life_cycle(run: Runs) -> None:
     outcomes = [None, Refused("X", "y"), NotSent("z", 0.0), Unknown("u")]
-    run(candidates(40), Acceptor(lambda parcel, call: outcomes[(int(parcel.key.number[-2:]) + call) % 4]))
+    run(candidates(40), Acceptor(lambda submission, call: outcomes[(int(submission.key.number[-2:]) + call) % 4]))
     assert set(run.outcomes()) <= {Event.ACCEPTED, Event.REFUSED, Event.NOT_SENT, Event.LOST, Event.RELEASED}

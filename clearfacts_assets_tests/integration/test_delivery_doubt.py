@@ -15,11 +15,11 @@ from clearfacts_assets.invoices.delivery.outcomes import Pace
 from clearfacts_assets.invoices.ledger.model import Settlement
 from clearfacts_assets.invoices.lifecycle import Event, Verdict
 from clearfacts_assets.invoices.model import InvoiceStatus
-from clearfacts_assets.invoices.ports import Accepted, Parcel, Unknown
+from clearfacts_assets.invoices.ports import Accepted, Submission, Unknown
 from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices.delivery_review import DeliveryReview
-from clearfacts_assets_tests.fixtures.parcels import TRANSPORT, Acceptor, candidate, candidates, for_number
 from clearfacts_assets_tests.fixtures.runs import Runs, statuses
+from clearfacts_assets_tests.fixtures.submissions import TRANSPORT, Acceptor, candidate, candidates, for_number
 
 SENT, FAILED, DUPLICATE, PENDING = (
     InvoiceStatus.SENT,
@@ -48,7 +48,7 @@ def test_unknown_is_settled_where_the_destination_can_tell(
     run: Runs, *, silently: bool, key: bool, look_up: bool
 ) -> None:
     destination = Acceptor(
-        lambda parcel, call: Unknown("read timeout") if parcel.key.number == "F-00001" and call == 1 else None,
+        lambda submission, call: Unknown("read timeout") if submission.key.number == "F-00001" and call == 1 else None,
         honours_idempotency_key=key,
         can_look_up=look_up,
         accepts_silently=["F-00001"] if silently else [],
@@ -82,8 +82,8 @@ def test_what_a_dead_run_was_sending_is_settled_where_the_destination_can_tell(
     destination = Acceptor(honours_idempotency_key=key, can_look_up=look_up)
     if arrived:
         ((answer),) = run.ledger.register(dead, "clearfacts", [candidate("F-00001")])
-        parcel = Parcel(answer.delivery.key, b"", "", "", "", "", answer.delivery.idempotency_key, "")
-        destination.send(parcel)
+        submission = Submission(answer.delivery.key, b"", "", "", "", "", answer.delivery.idempotency_key, "")
+        destination.send(submission)
     found = statuses(run(candidates(3), destination, dead_run_ids=[dead]))
     assert destination.numbers == ["F-00000", "F-00001", "F-00002"]
     assert set(run.states().values()) == {"delivered"}
@@ -95,7 +95,7 @@ class Blind(Acceptor):
 
     looked_up = 0
 
-    def look_up(self, parcel: Parcel) -> Accepted | Unknown | None:
+    def look_up(self, submission: Submission) -> Accepted | Unknown | None:
         self.looked_up += 1
         return Unknown("503")
 
@@ -116,8 +116,8 @@ def test_a_run_that_is_told_to_stop_looks_nothing_more_up(run: Runs, told_after:
     asked: list[str] = []
 
     class Empty(Acceptor):
-        def look_up(self, parcel: Parcel) -> Accepted | Unknown | None:
-            asked.append(parcel.key.number)
+        def look_up(self, submission: Submission) -> Accepted | Unknown | None:
+            asked.append(submission.key.number)
             return None
 
     run([], Empty(can_look_up=True), dead_run_ids=[dead], should_stop=lambda: len(asked) >= told_after)
@@ -203,8 +203,8 @@ def test_a_clock_that_jumps_while_a_call_is_under_way_sends_nothing_twice(
     def clock() -> datetime:
         return datetime.now(UTC) + timedelta(hours=hours if jumped.is_set() else 0)
 
-    def answer(parcel: Parcel, call: int) -> None:
-        if parcel.key.number == "F-00001" and call == 1:
+    def answer(submission: Submission, call: int) -> None:
+        if submission.key.number == "F-00001" and call == 1:
             jumped.set()
             answer_may_come.wait(30)
 

@@ -26,7 +26,7 @@ from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices.delivery_review import DeliveryNotFound, DeliveryReview
 from clearfacts_assets.storage.invoices.tables import InvoiceRow, Job
-from clearfacts_assets_tests.fixtures.parcels import TRANSPORT, candidate
+from clearfacts_assets_tests.fixtures.submissions import TRANSPORT, candidate
 
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 

@@ -27,8 +27,8 @@ from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices.review_queue import days_due
 from clearfacts_assets.storage.operations.tables import Alert
-from clearfacts_assets_tests.fixtures.parcels import TRANSPORT
 from clearfacts_assets_tests.fixtures.pipeline import DAY, Pipeline
+from clearfacts_assets_tests.fixtures.submissions import TRANSPORT
 
 NOW = datetime.now(UTC)
 

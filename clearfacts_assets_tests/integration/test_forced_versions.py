@@ -11,7 +11,7 @@ from clearfacts_assets.invoices.ledger.model import Force
 from clearfacts_assets.invoices.lifecycle import Event, State, Verdict
 from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices.delivery_review import DeliveryReview
-from clearfacts_assets_tests.fixtures.parcels import candidate
+from clearfacts_assets_tests.fixtures.submissions import candidate
 from clearfacts_assets_tests.integration.test_ledger import in_state, register
 
 

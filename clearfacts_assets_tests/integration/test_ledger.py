@@ -20,7 +20,7 @@ from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices.delivery_review import DeliveryReview
 from clearfacts_assets.storage.invoices.tables import DeliveryAttempt
 from clearfacts_assets_tests.fixtures.databases import PostgresServer
-from clearfacts_assets_tests.fixtures.parcels import TRANSPORT, candidate
+from clearfacts_assets_tests.fixtures.submissions import TRANSPORT, candidate
 
 RUN, OTHER_RUN = uuid4(), uuid4()
 

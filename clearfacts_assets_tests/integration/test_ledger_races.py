@@ -10,7 +10,7 @@ from sqlalchemy import select
 from clearfacts_assets.storage.database import open_engine, reading
 from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices.tables import Delivery
-from clearfacts_assets_tests.fixtures.parcels import TRANSPORT, candidates
+from clearfacts_assets_tests.fixtures.submissions import TRANSPORT, candidates
 from clearfacts_assets_tests.integration.test_ledger import register
 
 

@@ -19,8 +19,8 @@ from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices.delivery_review import DeliveryReview
 from clearfacts_assets.storage.invoices.tables import Delivery
-from clearfacts_assets_tests.fixtures.parcels import TRANSPORT, Acceptor, candidate, candidates
 from clearfacts_assets_tests.fixtures.runs import Runs, statuses
+from clearfacts_assets_tests.fixtures.submissions import TRANSPORT, Acceptor, candidate, candidates
 
 SENT, PENDING, DUPLICATE = InvoiceStatus.SENT, InvoiceStatus.PENDING, InvoiceStatus.DUPLICATE
 KNOWN, STRANGER = "0987654394", Party("Vreemd NV", vat_id="BE0456.789.123")
@@ -126,7 +126,7 @@ def test_a_person_may_send_it_all_the_same(run: Checked) -> None:
 def test_what_a_person_resent_stays_sendable_when_a_first_try_fails(run: Checked) -> None:
     run.deliver([strange("S-1")])
     run.resolve("S-1", Verdict.RESEND)
-    run.destination = Acceptor(lambda parcel, call: NotSent("429") if call == 1 else None)
+    run.destination = Acceptor(lambda submission, call: NotSent("429") if call == 1 else None)
     assert statuses(run.deliver([strange("S-1")])) == {"S-1": SENT}
 
 
@@ -146,7 +146,7 @@ def test_what_is_held_for_its_content_is_not_released_by_its_receiver(run: Check
 
 
 def test_what_waits_for_another_try_is_held_too_when_its_administration_is_gone(run: Checked) -> None:
-    run.destination = Acceptor(lambda parcel, call: NotSent("429", retry_after=3600))
+    run.destination = Acceptor(lambda submission, call: NotSent("429", retry_after=3600))
     run.deliver([candidate("F-1")])
     assert run.states() == {"F-1": "waiting"}
     run.account.numbers = {"0111111112"}

@@ -17,8 +17,8 @@ from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices.invoices import InvoiceRepository
 from clearfacts_assets.storage.invoices.jobs import JobRepository
 from clearfacts_assets.storage.invoices.tables import InvoiceRow
-from clearfacts_assets_tests.fixtures.parcels import TRANSPORT, candidate
 from clearfacts_assets_tests.fixtures.pipeline import DAY, Pipeline
+from clearfacts_assets_tests.fixtures.submissions import TRANSPORT, candidate
 
 NOW = datetime.now(UTC)
 LOST = OperationalError("", {}, Exception("server closed the connection"), connection_invalidated=True)

@@ -21,7 +21,7 @@ from clearfacts_assets.cli.simulate import simulate
 from clearfacts_assets.invoices.destinations.clearfacts_graphql import ClearfactsGraphql
 from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRest
 from clearfacts_assets.invoices.model import DocumentType, InvoiceKey, Window
-from clearfacts_assets.invoices.ports import Accepted, Parcel
+from clearfacts_assets.invoices.ports import Accepted, Submission
 from clearfacts_assets.invoices.sources.java_backend import JavaBackend
 from clearfacts_assets.settings import Settings
 from clearfacts_assets.simulator.generator import Generator
@@ -70,8 +70,8 @@ def test_the_real_destinations_are_understood(simulator, transport):
     )
     assert destination.check()
     key = InvoiceKey("clearfacts", "BE1", "BE2", DocumentType.INVOICE, "1", 2026)
-    parcel = Parcel(key, b"<a/>", "", "f.xml", RECEIVERS[0].vat_number, "PURCHASE", "key-1", "c-1")
-    outcome = destination.send(parcel if transport == "graphql" else parcel_with_digest(parcel))
+    submission = Submission(key, b"<a/>", "", "f.xml", RECEIVERS[0].vat_number, "PURCHASE", "key-1", "c-1")
+    outcome = destination.send(submission if transport == "graphql" else parcel_with_digest(submission))
     (listed,) = simulator.accepted()
     assert isinstance(outcome, Accepted)
     assert outcome.document_id == listed["uuid"]
@@ -79,8 +79,8 @@ def test_the_real_destinations_are_understood(simulator, transport):
     destination.close()
 
 
-def parcel_with_digest(parcel: Parcel) -> Parcel:
-    return replace(parcel, content_sha256=hashlib.sha256(parcel.content).hexdigest())
+def parcel_with_digest(submission: Submission) -> Submission:
+    return replace(submission, content_sha256=hashlib.sha256(submission.content).hexdigest())
 
 
 def test_what_was_accepted_outlives_a_kill_and_keys_are_still_known(start_simulator, tmp_path):

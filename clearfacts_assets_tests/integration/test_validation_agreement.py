@@ -15,7 +15,7 @@ from lxml import etree
 from saxonche import PySaxonApiError, PySaxonProcessor
 
 from clearfacts_assets.invoices.model import Decision
-from clearfacts_assets.invoices.validation.elements import Outline
+from clearfacts_assets.invoices.validation.elements import ElementIndex
 from clearfacts_assets.invoices.validation.inspection import Inspector, Plan
 from clearfacts_assets.invoices.validation.rules import RuleOptions, build
 from clearfacts_assets.invoices.validation.rules.ubl_xsd import artefacts
@@ -99,7 +99,7 @@ def test_what_is_proved_is_never_wrong_and_most_sound_documents_are_proved(offic
     proved: Counter[tuple[bool, bool]] = Counter()
     for content in [*originals(), *mutants(SEED + 1, MUTANTS)]:
         sound = not official.failed(content)
-        proves = prover.proves(Outline(parse(content).root))
+        proves = prover.proves(ElementIndex(parse(content).root))
         assert sound or not proves
         proved[sound, proves] += 1
     assert proved[True, True] > 20 * proved[True, False]

@@ -17,7 +17,7 @@ from clearfacts_assets.invoices.model import Decision
 from clearfacts_assets.invoices.validation import engine
 from clearfacts_assets.invoices.validation.engine import Validator, report_as_json, validator_from
 from clearfacts_assets.invoices.validation.policy import Policy
-from clearfacts_assets.invoices.validation.rules import OwnRules, RuleOptions
+from clearfacts_assets.invoices.validation.rules import CustomRules, RuleOptions
 from clearfacts_assets.invoices.validation.workers import WorkersFailed
 from clearfacts_assets.settings import ValidationSettings
 from clearfacts_assets_tests.fixtures.ubl_documents import document, edited
@@ -236,7 +236,7 @@ def test_a_worker_imports_neither_dagster_nor_a_database():
 
 
 def test_a_worker_that_cannot_start_says_why(tmp_path):
-    options = RuleOptions(peppol=OwnRules(tmp_path / "not-there.sch", "0" * 64))
+    options = RuleOptions(peppol=CustomRules(tmp_path / "not-there.sch", "0" * 64))
     with Validator(workers=1, options=options) as validator, pytest.raises(WorkersFailed, match=r"not-there\.sch"):
         validator.validate(document())
 

@@ -33,7 +33,7 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-# Launching takes a quarter of a second each time, and it is tested by itself.
+# JobSubmission takes a quarter of a second each time, and it is tested by itself.
 LAUNCHES = {"process_invoices"}
 ASIDE = {
     "readyz",  # 503 is what it has to say: no daemon runs here

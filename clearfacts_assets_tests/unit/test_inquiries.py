@@ -14,7 +14,7 @@ from clearfacts_assets.invoices.delivery.status_polling import (
     DocumentStatus,
     DueDocument,
     Reply,
-    inquire,
+    poll,
 )
 from clearfacts_assets.invoices.ports import DestinationError, FiledDocument
 
@@ -58,7 +58,7 @@ class Archive:
 def replies(archive: Archive, count: int, size: int = 5, concurrency: int = 1, give_up_after: int = 3) -> list[Reply]:
     all_due = [due(number) for number in range(count)]
     batches = [all_due[start : start + size] for start in range(0, count, size)]
-    found = inquire(batches, archive, concurrency=concurrency, give_up_after=give_up_after, over=threading.Event())
+    found = poll(batches, archive, concurrency=concurrency, give_up_after=give_up_after, over=threading.Event())
     return [reply for batch in found for reply in batch]
 
 
@@ -117,7 +117,7 @@ def test_an_interrupted_inquiry_does_not_wait_for_questions_that_wait_themselves
 
     batches = [[due(number) for number in range(9)]]
     with pytest.raises(KeyboardInterrupt):
-        list(inquire(batches, Archive(answer), concurrency=2, give_up_after=3, over=over))
+        list(poll(batches, Archive(answer), concurrency=2, give_up_after=3, over=over))
     assert told
     assert all(told)
 

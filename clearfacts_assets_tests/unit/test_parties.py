@@ -14,7 +14,7 @@ from clearfacts_assets.invoices.delivery.addressing import PURCHASE, SALE, admin
 from clearfacts_assets.invoices.model import DocumentType, Invoice, InvoiceKey, number_form
 from clearfacts_assets.invoices.parties import Party, contradictions, in_words, is_belgian, normal_form
 from clearfacts_assets.invoices.validation.ubl import parse, read_invoice
-from clearfacts_assets_tests.fixtures.parcels import invoice
+from clearfacts_assets_tests.fixtures.submissions import invoice
 from clearfacts_assets_tests.fixtures.ubl_documents import document, edited
 
 OPERATOR = Path(__file__).parents[1] / "fixtures" / "operator"

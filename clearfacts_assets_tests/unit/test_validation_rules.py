@@ -9,9 +9,9 @@ from decimal import Decimal
 
 import pytest
 
-from clearfacts_assets.invoices.validation.custom_rules import OwnRuleSet, OwnRulesUnusable
+from clearfacts_assets.invoices.validation.custom_rules import CustomRuleSet, CustomRulesUnusable
 from clearfacts_assets.invoices.validation.hints import HINTS
-from clearfacts_assets.invoices.validation.rules import OwnRules, RuleOptions, build, known_layers
+from clearfacts_assets.invoices.validation.rules import CustomRules, RuleOptions, build, known_layers
 from clearfacts_assets.invoices.validation.rules.attachments import unpacked
 from clearfacts_assets.invoices.validation.ubl import parse
 from clearfacts_assets_tests.fixtures.ubl_documents import document, edited
@@ -226,8 +226,8 @@ SCHEMATRON = """<schema xmlns="http://purl.oclc.org/dsdl/schematron" queryBindin
 </schema>"""
 
 
-def pinned(path) -> OwnRules:
-    return OwnRules(path, hashlib.sha256(path.read_bytes()).hexdigest())
+def pinned(path) -> CustomRules:
+    return CustomRules(path, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def test_an_operator_s_schematron_runs(tmp_path):
@@ -248,16 +248,16 @@ def test_a_rule_file_that_was_changed_is_refused(tmp_path):
     path.write_text(SCHEMATRON)
     rules_file = pinned(path)
     path.write_text(SCHEMATRON.replace("12", "99"))
-    with pytest.raises(OwnRulesUnusable, match="SHA-256"):
-        OwnRuleSet("peppol_bis3", rules_file)
+    with pytest.raises(CustomRulesUnusable, match="SHA-256"):
+        CustomRuleSet("peppol_bis3", rules_file)
 
 
 @pytest.mark.parametrize("text", ["<a/>", "not XML", SCHEMATRON.replace("<title>", '<include href="x"/><title>')])
 def test_a_rule_file_of_another_kind_is_refused(tmp_path, text):
     path = tmp_path / "house.sch"
     path.write_text(text)
-    with pytest.raises(OwnRulesUnusable):
-        OwnRuleSet("peppol_bis3", pinned(path))
+    with pytest.raises(CustomRulesUnusable):
+        CustomRuleSet("peppol_bis3", pinned(path))
 
 
 def test_an_operator_s_xslt_runs_as_it_is(tmp_path):
@@ -265,7 +265,7 @@ def test_an_operator_s_xslt_runs_as_it_is(tmp_path):
 
     path = tmp_path / "norm.xslt"
     path.write_bytes((artefacts() / "EN16931-UBL-validation.xslt").read_bytes())
-    found = OwnRuleSet("peppol_bis3", pinned(path)).check(
+    found = CustomRuleSet("peppol_bis3", pinned(path)).check(
         parse(edited(document(), "<cbc:IssueDate>2026-11-20</cbc:IssueDate>", ""))
     )
     assert [finding.rule for finding in found] == ["BR-03"]

@@ -15,9 +15,9 @@ from lxml import etree
 
 import clearfacts_assets.invoices
 from clearfacts_assets.invoices.model import Decision, Report
-from clearfacts_assets.invoices.validation.custom_rules import OwnRuleSet
+from clearfacts_assets.invoices.validation.custom_rules import CustomRuleSet
 from clearfacts_assets.invoices.validation.inspection import Inspector, Plan
-from clearfacts_assets.invoices.validation.rules import OwnRules, RuleOptions
+from clearfacts_assets.invoices.validation.rules import CustomRules, RuleOptions
 from clearfacts_assets.invoices.validation.ubl import parse, read_invoice, value_of
 from clearfacts_assets.simulator.ledger import read_facts
 from clearfacts_assets_tests.fixtures.operator_documents import operator
@@ -109,7 +109,7 @@ def test_a_comment_in_an_own_rule_is_not_told(tmp_path):
     )
     path = tmp_path / "own.sch"
     path.write_bytes(written)
-    rules = OwnRuleSet("peppol_bis3", OwnRules(path, hashlib.sha256(written).hexdigest()))
+    rules = CustomRuleSet("peppol_bis3", CustomRules(path, hashlib.sha256(written).hexdigest()))
     assert rules.version.startswith("Our rules ")
     assert [found.message for found in rules.check(parse(operator("00-ordinary")))] == ["no date 2026-11-20 is right"]
 

@@ -36,7 +36,7 @@ HEADERS = {
 HTTPS_ONLY = {"Strict-Transport-Security": "max-age=31536000"}
 
 
-class Door:
+class AccessMiddleware:
     """Lets in whom the authentication knows, with what they may do."""
 
     def __init__(self, app: ASGIApp, authentication: Authentication) -> None:

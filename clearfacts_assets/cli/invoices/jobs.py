@@ -91,14 +91,14 @@ def missing(as_json: AsJson = False) -> None:
     from datetime import UTC, datetime
 
     from clearfacts_assets.cli.ledger import open_ledger
-    from clearfacts_assets.configuration import in_force
+    from clearfacts_assets.configuration import effective_settings
     from clearfacts_assets.invoices.days import FIRST_DAY
     from clearfacts_assets.invoices.missing_days import last_day_owed, oldest_by_itself
     from clearfacts_assets.storage.invoices.days import missing_now
 
     now = datetime.now(UTC)
     days = missing_now(open_ledger(), now, FIRST_DAY)
-    oldest = oldest_by_itself(last_day_owed(now), in_force().schedule.catch_up_days)
+    oldest = oldest_by_itself(last_day_owed(now), effective_settings().schedule.catch_up_days)
     if as_json:
         found = [
             {

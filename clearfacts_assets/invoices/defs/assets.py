@@ -19,11 +19,11 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._utils.interrupts import capture_interrupts, check_captured_interrupt
 
 from clearfacts_assets import settings
-from clearfacts_assets.configuration import in_force
+from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.invoices.days import home_day, window_of
 from clearfacts_assets.invoices.defs.automation import DAYS
 from clearfacts_assets.invoices.defs.checks import COUNTS_ARE_CONSERVED, counts_are_conserved
-from clearfacts_assets.invoices.defs.runs import JobBook, JobRun, dead_runs, job_of
+from clearfacts_assets.invoices.defs.runs import JobRecorder, JobRun, dead_runs, job_of
 from clearfacts_assets.invoices.delivery import sending
 from clearfacts_assets.invoices.delivery.outcomes import Pace
 from clearfacts_assets.invoices.ledger.model import Candidate, Force
@@ -74,11 +74,11 @@ def raw_invoices(
     """
     engine = database.engine()
     rows = InvoiceRepository(engine)
-    with job_of(context, engine) as book, source.open(book.job.correlation_id) as erp:
-        window = window_of(book.job.partition_key)
+    with job_of(context, engine) as recorder, source.open(recorder.job.correlation_id) as erp:
+        window = window_of(recorder.job.partition_key)
 
         def store(page: Sequence[SourceDocument]) -> Stored:
-            return rows.store(book.job.id, page, now=_now(), skip_delivered=not config.force_processing)
+            return rows.store(recorder.job.id, page, now=_now(), skip_delivered=not config.force_processing)
 
         def progress(so_far: Retrieval) -> None:
             context.log.info(f"{so_far.rows} invoices in {so_far.pages} pages")
@@ -90,19 +90,19 @@ def raw_invoices(
                 retrieval = retrieve_window(erp, window, store, progress)
         except SourceError as error:
             raise dg.Failure(f"Nothing was retrieved. {error}", allow_retries=False) from error
-        book.note(
+        recorder.note(
             window=[window.start.isoformat(), window.end.isoformat()],
             invoice_ids=config.invoice_ids,
             force_processing=config.force_processing,
             retrieval=asdict(retrieval),
             whole_day=not (config.invoice_ids or retrieval.stopped),
         )
-        Takeover(engine).close_left(book.job.id, book.job.partition_key, now=_now())
+        Takeover(engine).close_left(recorder.job.id, recorder.job.partition_key, now=_now())
         if not (config.invoice_ids or retrieval.stopped):
-            SqlDeliveryLedger(engine).withdraw(book.job.id, book.job.partition_key)
+            SqlDeliveryLedger(engine).withdraw(recorder.job.id, recorder.job.partition_key)
         if retrieval.stopped:
             pages = "1 page" if retrieval.pages == 1 else f"{retrieval.pages} pages"
-            book.note_problem(f"The ERP gave only {pages}. {retrieval.stopped}")
+            recorder.note_problem(f"The ERP gave only {pages}. {retrieval.stopped}")
         yield dg.MaterializeResult(
             metadata={
                 "dagster/row_count": retrieval.rows,
@@ -115,7 +115,7 @@ def raw_invoices(
                 "window": f"{window.start:%Y-%m-%dT%H:%MZ} to {window.end:%Y-%m-%dT%H:%MZ}",
                 "complete": not retrieval.stopped,
                 "stopped_because": retrieval.stopped or "–",
-                **links(book.job.id),
+                **links(recorder.job.id),
             }
         )
 
@@ -136,16 +136,16 @@ def validated_invoices(
     words: dict[str, str] = {}
     refused: list[tuple[str, str, str]] = []
     started = time.monotonic()
-    with job_of(context, engine) as book:
-        take_over(book, Takeover(engine), "raw_invoices")
+    with job_of(context, engine) as recorder:
+        take_over(recorder, Takeover(engine), "raw_invoices")
         documents = (
             ((row.id, row.invoice_id), row.content)
-            for batch in rows.batches_to_validate(book.job.id, BATCH)
+            for batch in rows.batches_to_validate(recorder.job.id, BATCH)
             for row in batch
         )
         for reports in in_batches(validation.validator().validate_many(documents)):
             rows.record_reports(
-                book.job.id, [(row, report, report_as_json(report)) for (row, _), report in reports], now=_now()
+                recorder.job.id, [(row, report, report_as_json(report)) for (row, _), report in reports], now=_now()
             )
             for (_, invoice_id), report in reports:
                 decisions[report.decision] += 1
@@ -167,7 +167,7 @@ def validated_invoices(
                     {"rule": "string", "severity": "string", "documents": "int", "in_words": "string"},
                     [(rule, severity, count, words[rule]) for (rule, severity), count in rules.most_common(15)],
                 ),
-                **links(book.job.id),
+                **links(recorder.job.id),
             }
         )
 
@@ -200,29 +200,29 @@ def processed_invoices(
     statuses: Counter[InvoiceStatus] = Counter()
     not_sent: list[tuple[str, str, str]] = []
     started = time.monotonic()
-    with job_of(context, engine) as book:
+    with job_of(context, engine) as recorder:
         # What is under way when Dagster is told to stop (SIGTERM, Ctrl-C, *Terminate*) is finished and written down.
         with (
-            clearfacts.open(book.job.correlation_id, check_captured_interrupt) as destination,
+            clearfacts.open(recorder.job.correlation_id, check_captured_interrupt) as destination,
             capture_interrupts(),
         ):
-            take_over(book, Takeover(engine), "validated_invoices")
+            take_over(recorder, Takeover(engine), "validated_invoices")
             names: dict[UUID, str] = {}
             for results in sending.deliver(
-                remembering(names, rows.batches_to_deliver(book.job.id, BATCH, partial(_home_day, book.job))),
+                remembering(names, rows.batches_to_deliver(recorder.job.id, BATCH, partial(_home_day, recorder.job))),
                 ledger=ledger,
                 destination=destination,
-                run_id=book.job.id,
-                pace=pace_from(in_force().delivery),
+                run_id=recorder.job.id,
+                pace=pace_from(effective_settings().delivery),
                 invoice_type=clearfacts.invoice_type,
-                correlation_id=book.job.correlation_id,
-                force=force_of(book.job, config),
+                correlation_id=recorder.job.correlation_id,
+                force=force_of(recorder.job, config),
                 dead_run_ids=dead_runs(context.instance, engine),
                 admit=clearfacts.admit(destination, ledger),
                 should_stop=check_captured_interrupt,
-                on_stop=lambda reason: book.note_problem(f"Delivery stopped: {reason}. {WHAT_IS_LEFT}"),
+                on_stop=lambda reason: recorder.note_problem(f"Delivery stopped: {reason}. {WHAT_IS_LEFT}"),
             ):
-                rows.record_results(book.job.id, results, now=_now())
+                rows.record_results(recorder.job.id, results, now=_now())
                 for result in results:
                     statuses[result.status] += 1
                     name = names.pop(result.row_id, "")
@@ -240,7 +240,7 @@ def processed_invoices(
                 "waiting": statuses[InvoiceStatus.PENDING],
                 "deliveries_per_second": round(sent / seconds, 1) if sent else 0,
                 "not_sent": table({"invoice": "string", "status": "string", "reason": "string"}, not_sent),
-                **links(book.job.id),
+                **links(recorder.job.id),
             }
         )
         if interrupted:
@@ -264,19 +264,19 @@ def job_metrics(context: dg.AssetExecutionContext, database: DatabaseResource) -
     """
     engine = database.engine()
     jobs, rows = JobRepository(engine), InvoiceRepository(engine)
-    with job_of(context, engine) as book:
-        measured = book.measured()
+    with job_of(context, engine) as recorder:
+        measured = recorder.measured()
         rows.follow_deliveries(measured, now=_now())
         counts, amounts = jobs.counts(measured), rows.amounts_sent(measured)
         reasons = reasons_of(engine, measured)
-        seconds = book.seconds_of(measured)
+        seconds = recorder.seconds_of(measured)
         results = {
             "total_invoices": counts.total,
             "processed": counts.sent,
             "failed": counts.failed,
             "duplicates": counts.duplicates,
         }
-        book.note(results=results, measures=str(measured))
+        recorder.note(results=results, measures=str(measured))
         yield dg.MaterializeResult(
             metadata={
                 **results,
@@ -298,15 +298,15 @@ def job_metrics(context: dg.AssetExecutionContext, database: DatabaseResource) -
         )
 
 
-def take_over(book: JobBook, takeover: Takeover, needed: str) -> None:
+def take_over(recorder: JobRecorder, takeover: Takeover, needed: str) -> None:
     """Where this run does not contain the asset before this one, work on what the partition's earlier runs left.
 
     What the ledger has to send of the day comes along in any run of the whole day.
     """
-    job, delivers = book.job, needed == "validated_invoices"
+    job, delivers = recorder.job, needed == "validated_invoices"
     taken = 0
-    if needed not in book.chosen_assets:
-        if book.takes_only_what_is_due:
+    if needed not in recorder.chosen_assets:
+        if recorder.takes_only_what_is_due:
             taken += takeover.unfinished(job.id, job.partition_key, now=_now())
         elif job.parent is not None:
             taken += takeover.job(job.id, job.partition_key, job.parent, now=_now(), validated=delivers)
@@ -314,8 +314,8 @@ def take_over(book: JobBook, takeover: Takeover, needed: str) -> None:
             taken += takeover.day(job.id, job.partition_key, now=_now(), validated=delivers)
     if delivers and not job.details.get("invoice_ids"):
         taken += takeover.due(job.id, job.partition_key, now=_now())
-    if taken or needed not in book.chosen_assets:
-        book.note(carried_over=taken + job.details.get("carried_over", 0))
+    if taken or needed not in recorder.chosen_assets:
+        recorder.note(carried_over=taken + job.details.get("carried_over", 0))
 
 
 def _home_day(job: JobRun, changed: datetime | None) -> str:

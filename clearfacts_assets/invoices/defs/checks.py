@@ -5,14 +5,14 @@ from uuid import UUID
 
 import dagster as dg
 
-from clearfacts_assets.configuration import in_force
+from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.invoices.defs.notifications import days_left
 from clearfacts_assets.orchestration.metadata import table
 from clearfacts_assets.resources import DatabaseResource
 from clearfacts_assets.storage.id_prefixes import SHORTEST
 from clearfacts_assets.storage.invoices.jobs import JobRepository
 from clearfacts_assets.storage.invoices.review_queue import Waiting, waiting_for_a_person
-from clearfacts_assets.storage.invoices.unsettled import whereabouts
+from clearfacts_assets.storage.invoices.unsettled import unsettled_invoices
 
 MOST_DAYS = 10  # that are named
 
@@ -71,7 +71,7 @@ def no_delivery_is_unknown(database: DatabaseResource) -> dg.AssetCheckResult:
     """
     engine = database.engine()
     waiting, left = waiting_for_a_person(engine), days_left(engine)
-    too_many = waiting.parked > in_force().delivery.parked_threshold
+    too_many = waiting.parked > effective_settings().delivery.parked_threshold
     return dg.AssetCheckResult(
         passed=not (waiting.parked or waiting.held or left),
         severity=dg.AssetCheckSeverity.ERROR if too_many else dg.AssetCheckSeverity.WARN,
@@ -106,7 +106,7 @@ def nothing_is_nowhere(database: DatabaseResource) -> dg.AssetCheckResult:
     """Over all days, each invoice has an end, or waits for a person, for a time or for a run. Red where one waits for
     nobody: that is a fault of this program, and the table says of which invoice.
     """
-    found = whereabouts(database.engine())
+    found = unsettled_invoices(database.engine())
     return dg.AssetCheckResult(
         passed=not found.for_nobody,
         description=(

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from clearfacts_assets.configuration import in_force
+from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.invoices.defs.assets import BATCH, GROUP, OWNERS
-from clearfacts_assets.invoices.delivery.status_polling import DocumentStatus, DueDocument, Reply, inquire
-from clearfacts_assets.invoices.ports import TellsOfDocuments
+from clearfacts_assets.invoices.delivery.status_polling import DocumentStatus, DueDocument, Reply, poll
+from clearfacts_assets.invoices.ports import ReportsDocumentStatus
 from clearfacts_assets.orchestration.metadata import LONGEST_TABLE, table
 from clearfacts_assets.orchestration.tags import correlation_of
 from clearfacts_assets.resources import ClearfactsResource, DatabaseResource
@@ -52,18 +52,18 @@ def delivered_documents(
     a run. A question without an answer is asked again next time. A document that Clearfacts does not know any more
     turns a check yellow: look for it there. What is known of one document: `clearfacts deliveries show ID`.
     """
-    known, now = in_force().delivery, datetime.now(UTC)
+    known, now = effective_settings().delivery, datetime.now(UTC)
     documents = DeliveredDocuments(database.engine())
     correlation_id, over = correlation_of(context.run), threading.Event()
     with clearfacts.open(correlation_id, over.is_set) as destination:
-        if not isinstance(destination, TellsOfDocuments):
+        if not isinstance(destination, ReportsDocumentStatus):
             yield _nothing_to_ask(clearfacts.transport)
             return
         due = documents.due(
             now=now, again_after=known.follow_again, followed_days=known.follow_days, limit=known.follow_at_once
         )
         changes, problems, answered, first = list[Reply](), Counter[str](), 0, 0
-        for replies in inquire(
+        for replies in poll(
             _batches(due),
             destination,
             concurrency=known.concurrency,

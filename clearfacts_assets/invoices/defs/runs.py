@@ -50,7 +50,7 @@ class JobRun:
         return [str(problem["text"]) for problem in self.details.get("problems", [])]
 
 
-class JobBook:
+class JobRecorder:
     """The ``jobs`` row of the running asset: opened, noted in, and closed by the run's last asset."""
 
     def __init__(self, context: dg.AssetExecutionContext, engine: Engine) -> None:
@@ -155,26 +155,26 @@ class JobBook:
 
 
 @contextmanager
-def job_of(context: dg.AssetExecutionContext, engine: Engine) -> Iterator[JobBook]:
+def job_of(context: dg.AssetExecutionContext, engine: Engine) -> Iterator[JobRecorder]:
     """The run's ``jobs`` row around the work of one asset; an exception closes it as failed with its message.
 
     Raises Failure, in words, where our database cannot be used.
     """
     try:
-        with _opened(JobBook(context, engine)) as book:
-            yield book
+        with _opened(JobRecorder(context, engine)) as recorder:
+            yield recorder
     except (OperationalError, ProgrammingError) as error:
         raise dg.Failure(in_words(error)) from error
 
 
 @contextmanager
-def _opened(book: JobBook) -> Iterator[JobBook]:
-    book.open()
+def _opened(recorder: JobRecorder) -> Iterator[JobRecorder]:
+    recorder.open()
     try:
-        yield book
-        book.close()
+        yield recorder
+        recorder.close()
     except BaseException as error:
-        book.fail(error)
+        recorder.fail(error)
         raise
 
 

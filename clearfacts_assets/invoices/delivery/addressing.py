@@ -7,7 +7,7 @@ import re
 from clearfacts_assets.invoices.ledger.model import Candidate, DeliveryRecord
 from clearfacts_assets.invoices.model import DocumentType, Invoice
 from clearfacts_assets.invoices.parties import normal_form
-from clearfacts_assets.invoices.ports import Parcel
+from clearfacts_assets.invoices.ports import Submission
 
 PURCHASE, SALE = "PURCHASE", "SALE"  # Clearfacts' InvoiceTypeArgument
 DIGEST_IN_NAME = 16  # hexadecimal digits of the key's digest in a file name
@@ -17,9 +17,9 @@ _BELGIAN = re.compile(r"(?:BE)?(\d{9,10})", re.ASCII)
 _UNFIT_FOR_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-def parcel_of(candidate: Candidate, delivery: DeliveryRecord, invoice_type: str, correlation_id: str) -> Parcel:
-    """The parcel in which a candidate leaves. The same delivery always gets the same name and idempotency key."""
-    return Parcel(
+def submission_of(candidate: Candidate, delivery: DeliveryRecord, invoice_type: str, correlation_id: str) -> Submission:
+    """The submission in which a candidate leaves. The same delivery always gets the same name and idempotency key."""
+    return Submission(
         key=delivery.key,
         content=candidate.content,
         content_sha256=candidate.content_sha256,
@@ -31,9 +31,9 @@ def parcel_of(candidate: Candidate, delivery: DeliveryRecord, invoice_type: str,
     )
 
 
-def inquiry_about(delivery: DeliveryRecord, invoice_type: str, correlation_id: str) -> Parcel:
-    """A parcel without content: enough to ask the destination whether it has the delivery."""
-    return Parcel(
+def look_up_of(delivery: DeliveryRecord, invoice_type: str, correlation_id: str) -> Submission:
+    """A submission without content: enough to ask the destination whether it has the delivery."""
+    return Submission(
         key=delivery.key,
         content=b"",
         content_sha256=delivery.content_sha256,

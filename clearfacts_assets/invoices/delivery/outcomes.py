@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from clearfacts_assets.invoices.delivery.addressing import inquiry_about
+from clearfacts_assets.invoices.delivery.addressing import look_up_of
 from clearfacts_assets.invoices.ledger.model import DeliveryRecord, DeliveryResult, Settlement
 from clearfacts_assets.invoices.lifecycle import Event, State
 from clearfacts_assets.invoices.model import InvoiceStatus
@@ -112,7 +112,7 @@ def settle_unknown(
             if destination.can_look_up:
                 if should_stop() or unanswered >= pace.unknowns_in_a_row:
                     return
-                answer = destination.look_up(inquiry_about(delivery, invoice_type, correlation_id))
+                answer = destination.look_up(look_up_of(delivery, invoice_type, correlation_id))
                 unanswered = unanswered + 1 if isinstance(answer, Unknown) else 0
             settlement = judged_after_look_up(answer, delivery, destination, pace)
             if settlement is None:

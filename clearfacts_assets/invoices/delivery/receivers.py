@@ -16,7 +16,7 @@ from clearfacts_assets.invoices.delivery.addressing import PURCHASE, administrat
 from clearfacts_assets.invoices.ledger.model import HELD_FOR_RECEIVER, Candidate, DeliveryRecord, Registration
 from clearfacts_assets.invoices.lifecycle import Event, State, before
 from clearfacts_assets.invoices.parties import in_words, is_belgian
-from clearfacts_assets.invoices.ports import DeliveryLedger, DestinationDenied, DestinationError, NamesAdministrations
+from clearfacts_assets.invoices.ports import DeliveryLedger, DestinationDenied, DestinationError, ListsAdministrations
 
 # What may go on of what was registered, in the same order; the function it is given stops the run, for a reason.
 Admit = Callable[[Sequence[Candidate], Sequence[Registration], Callable[[str], None]], Sequence[Registration]]
@@ -42,7 +42,7 @@ class Directory:
     def now(self) -> float:
         return self._monotonic()
 
-    def missing(self, numbers: Collection[str], of: NamesAdministrations, *, fresh: float, since: float) -> set[str]:
+    def missing(self, numbers: Collection[str], of: ListsAdministrations, *, fresh: float, since: float) -> set[str]:
         """Those of the numbers for which there is no administration. Raises DestinationError.
 
         What was told at most ``fresh`` seconds ago proves that an administration is there. That one is not there takes
@@ -64,7 +64,7 @@ class ReceiverCheck:
     """The check of one run; ``admit`` is what ``deliver`` asks. Sent without it is only what a person resent."""
 
     ledger: DeliveryLedger
-    destination: NamesAdministrations
+    destination: ListsAdministrations
     directory: Directory
     invoice_type: str
     fresh: float  # seconds

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from uuid import UUID
 
-from clearfacts_assets.invoices.delivery.addressing import PURCHASE, parcel_of
+from clearfacts_assets.invoices.delivery.addressing import PURCHASE, submission_of
 from clearfacts_assets.invoices.delivery.outcomes import Pace, judged, judged_after_look_up, result_of, settle_unknown
 from clearfacts_assets.invoices.delivery.pacing import Pacing
 from clearfacts_assets.invoices.delivery.receivers import Admit, everything
@@ -261,12 +261,12 @@ class _Run:
 
     def _send(self, errand: _Errand, claimed_at: float) -> Outcome | None:
         """Send; None if nothing was: there is trouble ahead, or this process slept so long that others may act now."""
-        parcel = parcel_of(errand.candidate, errand.delivery, self.invoice_type, self.correlation_id)
+        submission = submission_of(errand.candidate, errand.delivery, self.invoice_type, self.correlation_id)
         self.reached("sending")
         if self.pacing.faltering.is_set() or self.monotonic() - claimed_at > self.pace.lease / 2:
             return None
         try:
-            outcome = self.destination.send(parcel)
+            outcome = self.destination.send(submission)
         except Exception as error:
             logger.exception("the destination's client failed on delivery %s", errand.delivery.id)
             outcome = Unknown(f"the client failed ({type(error).__name__}): acceptance cannot be excluded")
@@ -275,9 +275,9 @@ class _Run:
         return outcome
 
     def _ask(self, errand: _Errand) -> Outcome | None:
-        parcel = parcel_of(errand.candidate, errand.delivery, self.invoice_type, self.correlation_id)
+        submission = submission_of(errand.candidate, errand.delivery, self.invoice_type, self.correlation_id)
         try:
-            return self.destination.look_up(parcel)
+            return self.destination.look_up(submission)
         except Exception as error:
             logger.exception("the destination's client failed on a look-up of delivery %s", errand.delivery.id)
             return Unknown(f"the look-up failed ({type(error).__name__})")

@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from clearfacts_assets.invoices.ports import DestinationError, FiledDocument, TellsOfDocuments
+from clearfacts_assets.invoices.ports import DestinationError, FiledDocument, ReportsDocumentStatus
 
 logger = logging.getLogger(__name__)
 
@@ -101,9 +101,9 @@ def _facts_of(known: DocumentState) -> tuple[DocumentStatus | None, str | None, 
     return known.status, known.document_type, known.document_date, known.payment_state
 
 
-def inquire(
+def poll(
     batches: Iterable[Sequence[DueDocument]],
-    destination: TellsOfDocuments,
+    destination: ReportsDocumentStatus,
     *,
     concurrency: int,
     give_up_after: int,
@@ -128,7 +128,7 @@ def inquire(
 
 @dataclass(slots=True)
 class _Inquiry:
-    destination: TellsOfDocuments
+    destination: ReportsDocumentStatus
     give_up_after: int
     over: threading.Event
     unanswered: int = 0  # in a row

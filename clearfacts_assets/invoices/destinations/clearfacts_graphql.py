@@ -31,7 +31,7 @@ from clearfacts_assets.invoices.ports import (
     DestinationError,
     FiledDocument,
     Outcome,
-    Parcel,
+    Submission,
     Unknown,
 )
 from clearfacts_assets.outgoing.headers import correlation, plain_address
@@ -136,18 +136,18 @@ class ClearfactsGraphql:
             denied=self._denied,
         )
 
-    def send(self, parcel: Parcel) -> Outcome:
+    def send(self, submission: Submission) -> Outcome:
         variables = {
-            "vatNumber": company_number(parcel.administration),
-            "fileName": parcel.file_name,
-            "invoiceType": parcel.invoice_type,
+            "vatNumber": company_number(submission.administration),
+            "fileName": submission.file_name,
+            "invoiceType": submission.invoice_type,
         }
         request = self._calls.request(
             "POST",
             self._address,
-            headers=correlation(parcel.correlation_id),
+            headers=correlation(submission.correlation_id),
             data={"query": UPLOAD, "variables": json.dumps(variables)},
-            files={"file": (parcel.file_name, parcel.content, "application/xml")},
+            files={"file": (submission.file_name, submission.content, "application/xml")},
         )
         answer = self._calls.hand_over(request)
         if not isinstance(answer, Answer):
@@ -156,9 +156,11 @@ class ClearfactsGraphql:
             return answer.means(STATUSES[answer.status])
         return self._outcome(answer)
 
-    def look_up(self, parcel: Parcel) -> Accepted | Unknown | None:
+    def look_up(self, submission: Submission) -> Accepted | Unknown | None:
         """Never known: the API cannot be asked for a document by its invoice."""
-        return Unknown(f"Clearfacts cannot be asked for a document by its invoice: look for {parcel.file_name} there")
+        return Unknown(
+            f"Clearfacts cannot be asked for a document by its invoice: look for {submission.file_name} there"
+        )
 
     def administrations(self) -> list[Administration]:
         """The files (companies) that our token may see, all of them. Raises DestinationError.

@@ -7,7 +7,7 @@ from typing import Any
 
 from clearfacts_assets.invoices.destinations.calls import STATUSES, Answer, Calls, Meaning, document_uuid
 from clearfacts_assets.invoices.destinations.token import Renew, never
-from clearfacts_assets.invoices.ports import Accepted, DestinationError, Outcome, Parcel, Unknown
+from clearfacts_assets.invoices.ports import Accepted, DestinationError, Outcome, Submission, Unknown
 from clearfacts_assets.outgoing.headers import correlation, plain_address
 from clearfacts_assets.outgoing.network import DIRECT, Network
 
@@ -64,32 +64,32 @@ class ClearfactsRest:
             network=network,
         )
 
-    def send(self, parcel: Parcel) -> Outcome:
+    def send(self, submission: Submission) -> Outcome:
         content = {
-            "administration": parcel.administration,
-            "invoice_type": parcel.invoice_type,
-            "file_name": parcel.file_name,
-            "content": base64.b64encode(parcel.content).decode(),
+            "administration": submission.administration,
+            "invoice_type": submission.invoice_type,
+            "file_name": submission.file_name,
+            "content": base64.b64encode(submission.content).decode(),
         }
-        headers = {"Idempotency-Key": parcel.idempotency_key, **correlation(parcel.correlation_id)}
+        headers = {"Idempotency-Key": submission.idempotency_key, **correlation(submission.correlation_id)}
         answer = self._calls.hand_over(self._calls.request("POST", self._address, headers=headers, json=content))
         if not isinstance(answer, Answer):
             return answer
         code, message = self._error(answer)
         meaning = CODES.get(code) or POSTED.get(answer.status, Meaning.UNKNOWN)
         if meaning is Meaning.ACCEPTED and not code:
-            return _accepted(answer, answer.json, parcel)
+            return _accepted(answer, answer.json, submission)
         if meaning is Meaning.REFUSED and not code:
             return answer.means(Meaning.UNKNOWN, message="no error as documented")
         return answer.means(meaning, code=code, message=message)
 
-    def look_up(self, parcel: Parcel) -> Accepted | Unknown | None:
+    def look_up(self, submission: Submission) -> Accepted | Unknown | None:
         """By the idempotency key. None only for the documented empty list; any doubt is Unknown."""
         request = self._calls.request(
             "GET",
             self._address,
-            params={"idempotency_key": parcel.idempotency_key},
-            headers=correlation(parcel.correlation_id),
+            params={"idempotency_key": submission.idempotency_key},
+            headers=correlation(submission.correlation_id),
         )
         answer = self._calls.ask(request)
         if not isinstance(answer, Answer):
@@ -101,7 +101,7 @@ class ClearfactsRest:
             return None
         if len(found) > 1:
             return Unknown("the look-up found several documents for one idempotency key", answer.evidence)
-        return _accepted(answer, found[0], parcel)
+        return _accepted(answer, found[0], submission)
 
     def check(self) -> str:
         """Look up a key that nobody uses. Raises DestinationError."""
@@ -123,12 +123,12 @@ class ClearfactsRest:
         return self._calls.secrets.excerpt(code, 100), self._calls.secrets.excerpt(message, 500)
 
 
-def _accepted(answer: Answer, body: Any, parcel: Parcel) -> Accepted | Unknown:
+def _accepted(answer: Answer, body: Any, submission: Submission) -> Accepted | Unknown:
     """Accepted if the body names the document by its uuid, and it is none but ours."""
     identifier = document_uuid(body.get("uuid")) if isinstance(body, dict) else None
     if identifier is None:
         return Unknown(f"{answer.address} answered HTTP {answer.status} without a document's uuid", answer.evidence)
-    ours = {"sha256": parcel.content_sha256, "idempotency_key": parcel.idempotency_key}
+    ours = {"sha256": submission.content_sha256, "idempotency_key": submission.idempotency_key}
     others = [name for name, value in ours.items() if body.get(name, value) != value]
     if others:
         return Unknown(

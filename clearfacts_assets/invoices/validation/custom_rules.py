@@ -13,7 +13,7 @@ from lxml import etree
 
 from clearfacts_assets.invoices.model import Finding
 from clearfacts_assets.invoices.ports import ParsedDocument
-from clearfacts_assets.invoices.validation.rules import MOST_OF_A_RULE, OwnRules
+from clearfacts_assets.invoices.validation.rules import MOST_OF_A_RULE, CustomRules
 from clearfacts_assets.invoices.validation.saxon import LOCATING, SVRL, Stylesheet, findings
 from clearfacts_assets.invoices.validation.ubl import said, value_of
 
@@ -24,24 +24,24 @@ _VERSION = re.compile(r"\b\d+\.\d+(?:\.\d+)*\b")
 _REFUSED = ("include", "extends", "phase", "key")  # parts of Schematron that no published Peppol file uses
 
 
-class OwnRulesUnusable(Exception):
+class CustomRulesUnusable(Exception):
     """The operator's rule file cannot be used. The message says why and what to do."""
 
 
-class OwnRuleSet:
-    """Rules from a file. Belongs to the thread that made it. Raises OwnRulesUnusable."""
+class CustomRuleSet:
+    """Rules from a file. Belongs to the thread that made it. Raises CustomRulesUnusable."""
 
-    def __init__(self, layer: str, rules: OwnRules) -> None:
+    def __init__(self, layer: str, rules: CustomRules) -> None:
         self.layer = layer
         content = _pinned(rules)
         try:
             root = etree.fromstring(content, etree.XMLParser(resolve_entities=False, no_network=True))
         except etree.XMLSyntaxError as error:
-            raise OwnRulesUnusable(f"{rules.path} is not XML: {error}") from None
+            raise CustomRulesUnusable(f"{rules.path} is not XML: {error}") from None
         if root.tag == f"{_S}schema":
             content = etree.tostring(compiled(root))
         elif root.tag not in (f"{_X}stylesheet", f"{_X}transform"):
-            raise OwnRulesUnusable(f"{rules.path} is neither Schematron nor XSLT, but {root.tag}")
+            raise CustomRulesUnusable(f"{rules.path} is neither Schematron nor XSLT, but {root.tag}")
         self.version = _version(root, rules)
         self._stylesheet = Stylesheet(content)
 
@@ -49,21 +49,21 @@ class OwnRuleSet:
         return findings(self._stylesheet, document, self.layer, most_of_a_rule=MOST_OF_A_RULE)
 
 
-def _pinned(rules: OwnRules) -> bytes:
+def _pinned(rules: CustomRules) -> bytes:
     try:
         content = rules.path.read_bytes()
     except OSError as error:
-        raise OwnRulesUnusable(f"the rule file {rules.path} cannot be read: {error.strerror}") from None
+        raise CustomRulesUnusable(f"the rule file {rules.path} cannot be read: {error.strerror}") from None
     found = hashlib.sha256(content).hexdigest()
     if found != rules.sha256.lower():
-        raise OwnRulesUnusable(
+        raise CustomRulesUnusable(
             f"the rule file {rules.path} has SHA-256 {found}, not the {rules.sha256 or '(none)'} of the settings; "
             "check where the file comes from, then set validation.peppol_rules_sha256"
         )
     return content
 
 
-def _version(root: etree._Element, rules: OwnRules) -> str:
+def _version(root: etree._Element, rules: CustomRules) -> str:
     """What the file says of itself, and the beginning of its SHA-256, which is what counts."""
     title = said(root, f"{_S}title") or rules.path.name
     numbered = next((found.group() for comment in _comments(root) if (found := _VERSION.search(comment))), "")
@@ -77,11 +77,11 @@ def _comments(root: etree._Element) -> list[str]:
 def compiled(schema: etree._Element) -> etree._Element:
     """ISO Schematron with XPath 2.0 as XSLT 3.0 that writes SVRL: a mode a pattern, a template a rule.
 
-    Knows let, function, rule, assert, report and value-of. Raises OwnRulesUnusable for anything else.
+    Knows let, function, rule, assert, report and value-of. Raises CustomRulesUnusable for anything else.
     """
     for name in _REFUSED:
         if schema.find(f".//{_S}{name}") is not None:
-            raise OwnRulesUnusable(f"the Schematron uses {name}, which is not supported; compile it to XSLT first")
+            raise CustomRulesUnusable(f"the Schematron uses {name}, which is not supported; compile it to XSLT first")
     prefixes = {each.get("prefix") or "": each.get("uri") or "" for each in schema.iterfind(f"{_S}ns")}
     sheet = etree.Element(f"{_X}stylesheet", nsmap={**prefixes, "xsl": _XSL, "svrl": SVRL}, version="3.0")
     for name in ("let", "pattern/let"):

@@ -23,7 +23,7 @@ _NO_ATTRIBUTES: Mapping[str, str] = {}
 _SHORT = {
     namespace: "" if namespace in (INVOICE, CREDIT_NOTE) else f"{prefix}:" for prefix, namespace in PREFIXES.items()
 }
-_KEY = "outline"
+_KEY = "element index"
 
 
 class Element:
@@ -71,7 +71,7 @@ class Element:
             element = element.parent
 
 
-class Outline:
+class ElementIndex:
     """A whole document: its root, its elements by tag, and the names and schemes that occur."""
 
     __slots__ = ("attribute_names", "by_tag", "has_empty", "made", "root", "schemes", "top")
@@ -144,19 +144,19 @@ class Outline:
         self.top.node = None  # type: ignore[assignment]
 
 
-def outline_of(document: ParsedDocument) -> Outline:
-    """The document's outline, read when the first rule set asks for it."""
-    outline: Outline | None = document.shared.get(_KEY)
-    if outline is None:
-        outline = document.shared[_KEY] = Outline(document.root)
-    return outline
+def element_index_of(document: ParsedDocument) -> ElementIndex:
+    """The index of the document's elements, made when the first rule set asks for it."""
+    index: ElementIndex | None = document.shared.get(_KEY)
+    if index is None:
+        index = document.shared[_KEY] = ElementIndex(document.root)
+    return index
 
 
-def let_go_of_outline(document: ParsedDocument) -> None:
-    """For who has finished with the document: nothing made from its outline may be used any more."""
-    outline: Outline | None = document.shared.pop(_KEY, None)
-    if outline is not None:
-        outline.let_go()
+def let_go_of_element_index(document: ParsedDocument) -> None:
+    """For who has finished with the document: nothing made from its elements may be used any more."""
+    index: ElementIndex | None = document.shared.pop(_KEY, None)
+    if index is not None:
+        index.let_go()
 
 
 _STEP = re.compile(r"/(?:(\w+):)?(\w[\w.-]*)(?:\[(\d+)\])?")

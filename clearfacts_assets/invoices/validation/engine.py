@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeVar
 from clearfacts_assets.invoices.model import Finding, Invoice, Party, Report
 from clearfacts_assets.invoices.validation.inspection import Inspector, Plan
 from clearfacts_assets.invoices.validation.policy import Policy, load_policy
-from clearfacts_assets.invoices.validation.rules import OwnRules, RuleOptions
+from clearfacts_assets.invoices.validation.rules import CustomRules, RuleOptions
 from clearfacts_assets.invoices.validation.ubl import Limits
 from clearfacts_assets.invoices.validation.workers import BATCH, DOCUMENT_SECONDS, Workers
 
@@ -143,7 +143,7 @@ def validator_from(settings: _Settings, *, layers: Sequence[str] | None = None) 
     """As the settings say. Raises BadPolicy where the policy file cannot be used."""
     own = None
     if settings.peppol_rules is not None:
-        own = OwnRules(settings.peppol_rules, settings.peppol_rules_sha256 or "")
+        own = CustomRules(settings.peppol_rules, settings.peppol_rules_sha256 or "")
     return Validator(
         load_policy(settings.policy) if settings.policy is not None else None,
         workers=settings.workers,

@@ -15,7 +15,7 @@ from lxml import etree
 
 from clearfacts_assets.invoices.model import Decision, Finding, Invoice, Report, Severity
 from clearfacts_assets.invoices.ports import ParsedDocument, RuleSet
-from clearfacts_assets.invoices.validation.elements import element_at, let_go_of_outline
+from clearfacts_assets.invoices.validation.elements import element_at, let_go_of_element_index
 from clearfacts_assets.invoices.validation.hints import HINTS
 from clearfacts_assets.invoices.validation.policy import DOCUMENT_LAYER, Course, Policy, Profile, profile_of
 from clearfacts_assets.invoices.validation.rules import MOST_OF_A_RULE, RuleOptions, build
@@ -91,7 +91,7 @@ class Inspector:
             message = f"the rules could not be applied to this document ({type(error).__name__}: {error})"
             return failed(content, "DOC-FAULT", message, self._clock() - started)
         finally:
-            let_go_of_outline(document)
+            let_go_of_element_index(document)
 
     def _inspect(self, document: ParsedDocument, digest: str, started: float) -> Report:
         profile = profile_of(document.root)

@@ -32,7 +32,7 @@ class Stray:
 
 
 @dataclass(frozen=True, slots=True)
-class Whereabouts:
+class Unsettled:
     """How many invoices wait, and for what."""
 
     for_a_person: int  # held or parked
@@ -42,7 +42,7 @@ class Whereabouts:
     for_nobody: int
 
 
-def whereabouts(engine: Engine) -> Whereabouts:
+def unsettled_invoices(engine: Engine) -> Unsettled:
     """Where all versions stand that have not come to an end, and all rows that the ledger has not met.
 
     Grows with the number of those, not with what was ever delivered.
@@ -86,7 +86,7 @@ def whereabouts(engine: Engine) -> Whereabouts:
             .limit(NAMED)
         )
         strays += [_behind(*row) for row in connection.execute(behind).tuples()]
-    return Whereabouts(
+    return Unsettled(
         for_a_person=sum(counts[state] for state in WAITS_FOR_A_PERSON),
         for_a_time=counts[State.WAITING],
         for_a_run=counts[State.READY] + counts[State.SENDING] + counts[State.UNKNOWN] + rows,

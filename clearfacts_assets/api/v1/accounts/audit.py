@@ -22,7 +22,7 @@ from clearfacts_assets.storage.accounts import audit
 
 router = APIRouter(prefix="/audit", tags=["audit"])
 
-Door = Annotated[Access, Depends(access)]
+AccessControl = Annotated[Access, Depends(access)]
 Reads = Annotated[Principal, Depends(require(Permission.AUDIT_READ))]
 
 
@@ -63,10 +63,10 @@ class AuditChain(BaseModel):
 
 
 @router.get("", responses=errors(ErrorCode.INVALID_CURSOR), summary="Changes, newest first")
-def list_audit(query: Annotated[AuditQuery, Query()], _: Reads, door: Door) -> Success[Listed[AuditEntry]]:
+def list_audit(query: Annotated[AuditQuery, Query()], _: Reads, control: AccessControl) -> Success[Listed[AuditEntry]]:
     """A page of the log."""
     page = audit.entries(
-        door.engine,
+        control.engine,
         action=query.action,
         resource_type=query.resource_type,
         resource_id=query.resource_id,
@@ -83,9 +83,9 @@ def list_audit(query: Annotated[AuditQuery, Query()], _: Reads, door: Door) -> S
 
 
 @router.get("/chain", responses=errors(), summary="Is the log whole?")
-def verify_audit(_: Reads, door: Door) -> Success[AuditChain]:
+def verify_audit(_: Reads, control: AccessControl) -> Success[AuditChain]:
     """Walks the whole log: every hash, every position."""
-    found = audit.verify(door.engine)
+    found = audit.verify(control.engine)
     return Success(
         data=AuditChain(
             entries=found.entries,

@@ -25,7 +25,7 @@ from clearfacts_assets.storage.accounts.users import UserRepository
 
 router = APIRouter(prefix="/auth", tags=["auth"])
 
-Door = Annotated[Access, Depends(access)]
+AccessControl = Annotated[Access, Depends(access)]
 Known = Annotated[Principal, Depends(anybody_known)]
 
 
@@ -81,10 +81,10 @@ class Done(BaseModel):
     responses=errors(ErrorCode.INVALID_CREDENTIALS),
     summary="Log in",
 )
-async def login(body: Login, request: Request, response: Response, door: Door) -> Success[TokenPair]:
+async def login(body: Login, request: Request, response: Response, control: AccessControl) -> Success[TokenPair]:
     """An unknown name, a wrong password and a disabled account are answered alike. Five wrong passwords in a quarter
     of an hour, and the account has to wait."""
-    tokens = await door.logins.for_program(request, body.username, body.password.get_secret_value())
+    tokens = await control.logins.for_program(request, body.username, body.password.get_secret_value())
     return _pair(tokens, response)
 
 
@@ -94,17 +94,17 @@ async def login(body: Login, request: Request, response: Response, door: Door) -
     responses=errors(ErrorCode.INVALID_REFRESH_TOKEN),
     summary="Fresh tokens",
 )
-async def refresh(body: Refresh, request: Request, response: Response, door: Door) -> Success[TokenPair]:
+async def refresh(body: Refresh, request: Request, response: Response, control: AccessControl) -> Success[TokenPair]:
     """A refresh token works once. If it comes a second time somebody has a copy of it, and the session ends."""
-    return _pair(await door.logins.refresh(request, body.refresh_token.get_secret_value()), response)
+    return _pair(await control.logins.refresh(request, body.refresh_token.get_secret_value()), response)
 
 
 @router.post("/logout", responses=errors(ErrorCode.CONFLICT), summary="Log out")
-async def logout(principal: Known, request: Request, door: Door) -> Success[Done]:
+async def logout(principal: Known, request: Request, control: AccessControl) -> Success[Done]:
     """End the session that the access token belongs to, with its refresh token."""
     if principal.session_id is None:
         raise ApiError(ErrorCode.CONFLICT, "An API key has no session; an admin can revoke it.")
-    await door.logins.end(request, principal.session_id, principal.name, principal.user_id)
+    await control.logins.end(request, principal.session_id, principal.name, principal.user_id)
     return Success(data=Done())
 
 
@@ -127,12 +127,14 @@ async def me(principal: Known) -> Success[Myself]:
     responses=errors(ErrorCode.INVALID_CREDENTIALS, ErrorCode.WEAK_PASSWORD, ErrorCode.CONFLICT),
     summary="Change one's own password",
 )
-async def change_password(body: NewPassword, principal: Known, request: Request, door: Door) -> Success[Done]:
+async def change_password(
+    body: NewPassword, principal: Known, request: Request, control: AccessControl
+) -> Success[Done]:
     """Ends every session of the caller, this one too."""
     if principal.user_id is None:
         raise ApiError(ErrorCode.CONFLICT, "An API key has no password.")
-    users = UserRepository(door.engine)
-    user = await door.logins.check(request, principal.name, body.current_password.get_secret_value())
+    users = UserRepository(control.engine)
+    user = await control.logins.check(request, principal.name, body.current_password.get_secret_value())
     fresh = good_password(body.new_password, user.username, user.email)
     await run_in_threadpool(
         users.set_password,
@@ -141,7 +143,7 @@ async def change_password(body: NewPassword, principal: Known, request: Request,
         actor=principal.actor,
         now=datetime.now(UTC),
     )
-    door.authentication.forget()
+    control.authentication.forget()
     return Success(data=Done())
 
 

@@ -24,7 +24,7 @@ from clearfacts_assets.storage.accounts.api_keys import ApiKeyRecord, ApiKeyRepo
 
 router = APIRouter(prefix="/keys", tags=["keys"])
 
-Door = Annotated[Access, Depends(access)]
+AccessControl = Annotated[Access, Depends(access)]
 Manages = Annotated[Principal, Depends(require(Permission.KEYS_MANAGE))]
 
 LONGEST_LIFE_DAYS = 365
@@ -58,21 +58,21 @@ class MadeKey(Key):
 
 
 @router.get("", responses=errors(ErrorCode.INVALID_CURSOR), summary="API keys, newest first")
-def list_keys(query: Annotated[ListQuery, Query()], _: Manages, door: Door) -> Success[Listed[Key]]:
+def list_keys(query: Annotated[ListQuery, Query()], _: Manages, control: AccessControl) -> Success[Listed[Key]]:
     """A page of keys, expired and revoked ones too."""
-    page = ApiKeyRepository(door.engine).list(span=query.span, limit=query.limit, cursor=query.cursor)
+    page = ApiKeyRepository(control.engine).list(span=query.span, limit=query.limit, cursor=query.cursor)
     return Success(data=Listed(items=[Key(**_shown(key)) for key in page.items], next_cursor=page.next_cursor))
 
 
 @router.post("", status_code=201, responses=errors(ErrorCode.CONFLICT), summary="Make an API key")
-def add_key(body: NewKey, admin: Manages, response: Response, door: Door) -> Success[MadeKey]:
+def add_key(body: NewKey, admin: Manages, response: Response, control: AccessControl) -> Success[MadeKey]:
     """The key is in the answer, this one time."""
     beyond = sorted(set(body.scopes) - ALLOWED[Role.SERVICE])
     if beyond:
         raise ApiError(ErrorCode.VALIDATION_ERROR, f"No service may have the scopes {', '.join(beyond)}.")
     secret, now = tokens.new_secret(tokens.API_KEY_PREFIX), datetime.now(UTC)
     try:
-        key = ApiKeyRepository(door.engine).add(
+        key = ApiKeyRepository(control.engine).add(
             body.name,
             tokens.hash_of(secret),
             sorted(set(body.scopes)),
@@ -87,13 +87,13 @@ def add_key(body: NewKey, admin: Manages, response: Response, door: Door) -> Suc
 
 
 @router.delete("/{key_id}", responses=errors(ErrorCode.API_KEY_NOT_FOUND), summary="Revoke an API key")
-def revoke_key(key_id: UUID, admin: Manages, door: Door) -> Success[Key]:
+def revoke_key(key_id: UUID, admin: Manages, control: AccessControl) -> Success[Key]:
     """At once in this process, and within seconds in every other one."""
     try:
-        key = ApiKeyRepository(door.engine).revoke(key_id, actor=admin.actor, now=datetime.now(UTC))
+        key = ApiKeyRepository(control.engine).revoke(key_id, actor=admin.actor, now=datetime.now(UTC))
     except KeyNotFound:
         raise ApiError(ErrorCode.API_KEY_NOT_FOUND) from None
-    door.authentication.forget()
+    control.authentication.forget()
     return Success(data=Key(**_shown(key)))
 
 

@@ -33,7 +33,7 @@ from clearfacts_assets.storage.accounts.users import (
 
 router = APIRouter(prefix="/users", tags=["users"])
 
-Door = Annotated[Access, Depends(access)]
+AccessControl = Annotated[Access, Depends(access)]
 Manages = Annotated[Principal, Depends(require(Permission.USERS_MANAGE))]
 
 _CODES = {
@@ -80,19 +80,19 @@ class User(BaseModel):
 
 
 @router.get("", responses=errors(ErrorCode.INVALID_CURSOR), summary="Users, newest first")
-def list_users(query: Annotated[ListQuery, Query()], _: Manages, door: Door) -> Success[Listed[User]]:
+def list_users(query: Annotated[ListQuery, Query()], _: Manages, control: AccessControl) -> Success[Listed[User]]:
     """A page of users, the disabled ones too."""
-    page = UserRepository(door.engine).list(span=query.span, limit=query.limit, cursor=query.cursor)
+    page = UserRepository(control.engine).list(span=query.span, limit=query.limit, cursor=query.cursor)
     return Success(data=Listed(items=[_shown(user) for user in page.items], next_cursor=page.next_cursor))
 
 
 @router.post("", status_code=201, responses=errors(ErrorCode.CONFLICT, ErrorCode.WEAK_PASSWORD), summary="Add a user")
-async def add_user(body: NewUser, admin: Manages, door: Door) -> Success[User]:
+async def add_user(body: NewUser, admin: Manages, control: AccessControl) -> Success[User]:
     """Names and addresses are kept in small letters, and are somebody's only once."""
     password = good_password(body.password, body.username, body.email)
     try:
         user = await run_in_threadpool(
-            UserRepository(door.engine).add,
+            UserRepository(control.engine).add,
             body.username,
             email=body.email,
             role=body.role,
@@ -106,10 +106,10 @@ async def add_user(body: NewUser, admin: Manages, door: Door) -> Success[User]:
 
 
 @router.get("/{user_id}", responses=errors(ErrorCode.USER_NOT_FOUND), summary="One user")
-def get_user(user_id: UUID, _: Manages, door: Door) -> Success[User]:
+def get_user(user_id: UUID, _: Manages, control: AccessControl) -> Success[User]:
     """A user as things are."""
     try:
-        return Success(data=_shown(UserRepository(door.engine).get(user_id)))
+        return Success(data=_shown(UserRepository(control.engine).get(user_id)))
     except UserError as error:
         raise told(error) from None
 
@@ -119,10 +119,10 @@ def get_user(user_id: UUID, _: Manages, door: Door) -> Success[User]:
     responses=errors(ErrorCode.USER_NOT_FOUND, ErrorCode.CONFLICT, ErrorCode.LAST_ADMIN),
     summary="Change a user's role or address; disable or enable",
 )
-def change_user(user_id: UUID, body: UserChange, admin: Manages, door: Door) -> Success[User]:
+def change_user(user_id: UUID, body: UserChange, admin: Manages, control: AccessControl) -> Success[User]:
     """In effect at once in this process, and within seconds in every other one."""
     try:
-        user = UserRepository(door.engine).change(
+        user = UserRepository(control.engine).change(
             user_id,
             email=body.email,
             role=body.role,
@@ -132,7 +132,7 @@ def change_user(user_id: UUID, body: UserChange, admin: Manages, door: Door) -> 
         )
     except UserError as error:
         raise told(error) from None
-    door.authentication.forget()
+    control.authentication.forget()
     return Success(data=_shown(user))
 
 
@@ -141,9 +141,9 @@ def change_user(user_id: UUID, body: UserChange, admin: Manages, door: Door) -> 
     responses=errors(ErrorCode.USER_NOT_FOUND, ErrorCode.WEAK_PASSWORD),
     summary="Set a user's password",
 )
-async def set_password(user_id: UUID, body: PasswordOf, admin: Manages, door: Door) -> Success[User]:
+async def set_password(user_id: UUID, body: PasswordOf, admin: Manages, control: AccessControl) -> Success[User]:
     """Ends every session of the user."""
-    users = UserRepository(door.engine)
+    users = UserRepository(control.engine)
     try:
         user = await run_in_threadpool(users.get, user_id)
         password = good_password(body.password, user.username, user.email)
@@ -151,7 +151,7 @@ async def set_password(user_id: UUID, body: PasswordOf, admin: Manages, door: Do
         await run_in_threadpool(users.set_password, user_id, password_hash, actor=admin.actor, now=datetime.now(UTC))
     except UserError as error:
         raise told(error) from None
-    door.authentication.forget()
+    control.authentication.forget()
     return Success(data=_shown(user))
 
 

@@ -97,13 +97,13 @@ def process_invoices(
 def accepted(served: Services, wish: Wish, actor: Actor, key: str | None, response: Response) -> Success[JobAccepted]:
     """Start the job and tell of it. Raises ApiError."""
     try:
-        started = served.launching.start(wish, actor, key=key)
+        started = served.job_submission.start(wish, actor, key=key)
     except ApiError as error:
         if error.code is not ErrorCode.JOB_RUNNING:
             raise
         # What is in the way may be dead: look, and ask once more.
         served.watch.look(at_once=True)
-        started = served.launching.start(wish, actor, key=key)
+        started = served.job_submission.start(wish, actor, key=key)
     if started.replayed:
         response.headers[REPLAYED] = "true"
     return Success(

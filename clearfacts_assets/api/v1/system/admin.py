@@ -25,7 +25,7 @@ from clearfacts_assets.health.systems import questions, ways
 router = APIRouter(prefix="/admin", tags=["admin"])
 
 Served = Annotated[Services, Depends(services)]
-Door = Annotated[Access, Depends(access)]
+AccessControl = Annotated[Access, Depends(access)]
 WAY = "`direct`, or `through proxy http://proxy:3128`; null where nothing is called"
 System = Literal["java_backend", "clearfacts", "slack", "database"]
 
@@ -86,7 +86,7 @@ class MetricView(BaseModel):
 @router.get("/health", responses=errors(), summary="Health of every system")
 @waits
 def get_health(
-    _: Annotated[Principal, Depends(require(Permission.HEALTH_READ))], served: Served, door: Door
+    _: Annotated[Principal, Depends(require(Permission.HEALTH_READ))], served: Served, control: AccessControl
 ) -> Success[HealthView]:
     """Outside systems as the job `health_monitoring` found them last; database, Dagster and daemon as they are now."""
     moment = now()
@@ -103,7 +103,7 @@ def get_health(
         )
         for verdict in live
     ]
-    systems += [_of_limits(limits, moment) for limits in (door.logins.limits,) if limits.shared]
+    systems += [_of_limits(limits, moment) for limits in (control.logins.limits,) if limits.shared]
     asked_now = {one.system for one in systems}
     systems += [_of_report(report) for report in last_success.values() if report.system not in asked_now]
     healthy = all(one.status != "unhealthy" for one in systems)

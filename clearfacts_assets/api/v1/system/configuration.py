@@ -22,7 +22,7 @@ from clearfacts_assets.storage.accounts.configuration import Entry
 
 router = APIRouter(prefix="/configuration", tags=["configuration"])
 
-Door = Annotated[Access, Depends(access)]
+AccessControl = Annotated[Access, Depends(access)]
 Reads = Annotated[Principal, Depends(require(Permission.CONFIGURATION_READ))]
 Writes = Annotated[Principal, Depends(require(Permission.CONFIGURATION_WRITE))]
 
@@ -55,29 +55,29 @@ class ConfigurationItems(BaseModel):
 
 
 @router.get("", responses=errors(), summary="What can be changed, and what holds")
-def list_configuration(_: Reads, door: Door) -> Success[ConfigurationItems]:
+def list_configuration(_: Reads, control: AccessControl) -> Success[ConfigurationItems]:
     """Secrets are never shown."""
-    changed = configuration.repository(door.engine, door.known).entries()
-    items = [_shown(key, changed.get(key), door) for key in configuration.CHANGEABLE]
+    changed = configuration.repository(control.engine, control.known).entries()
+    items = [_shown(key, changed.get(key), control) for key in configuration.CHANGEABLE]
     return Success(data=ConfigurationItems(items=items))
 
 
 @router.get("/{key}", responses=errors(ErrorCode.CONFIGURATION_KEY_NOT_FOUND), summary="One of them")
-def get_configuration(key: str, _: Reads, door: Door) -> Success[ConfigurationItem]:
+def get_configuration(key: str, _: Reads, control: AccessControl) -> Success[ConfigurationItem]:
     """Secrets are never shown."""
-    return _one(_existing(key), door)
+    return _one(_existing(key), control)
 
 
 @router.put("/{key}", responses=errors(ErrorCode.CONFIGURATION_KEY_NOT_FOUND), summary="Change it")
-def set_configuration(key: str, body: NewValue, admin: Writes, door: Door) -> Success[ConfigurationItem]:
+def set_configuration(key: str, body: NewValue, admin: Writes, control: AccessControl) -> Success[ConfigurationItem]:
     """In force within seconds, without a restart; a run that has begun keeps what it began with."""
     key = _existing(key)
     try:
-        value = configuration.as_json(key, body.value, configuration.in_force())
+        value = configuration.as_json(key, body.value, configuration.effective_settings())
     except configuration.BadValue as error:
         fields = [{"field": "body.value", "problem": str(error)}]
         raise ApiError(ErrorCode.VALIDATION_ERROR, f"body.value: {error}", details={"fields": fields}) from None
-    configuration.repository(door.engine, door.known).set(
+    configuration.repository(control.engine, control.known).set(
         key,
         value,
         secret=configuration.is_secret(key),
@@ -85,17 +85,17 @@ def set_configuration(key: str, body: NewValue, admin: Writes, door: Door) -> Su
         actor=admin.actor,
         now=datetime.now(UTC),
     )
-    return _one(key, door)
+    return _one(key, control)
 
 
 @router.delete(
     "/{key}", responses=errors(ErrorCode.CONFIGURATION_KEY_NOT_FOUND), summary="Back to the process's own setting"
 )
-def reset_configuration(key: str, admin: Writes, door: Door) -> Success[ConfigurationItem]:
+def reset_configuration(key: str, admin: Writes, control: AccessControl) -> Success[ConfigurationItem]:
     """What was not changed stays as it is."""
     key = _existing(key)
-    configuration.repository(door.engine, door.known).reset(key, actor=admin.actor, now=datetime.now(UTC))
-    return _one(key, door)
+    configuration.repository(control.engine, control.known).reset(key, actor=admin.actor, now=datetime.now(UTC))
+    return _one(key, control)
 
 
 def _existing(key: str) -> str:
@@ -104,13 +104,13 @@ def _existing(key: str) -> str:
     return key
 
 
-def _one(key: str, door: Access) -> Success[ConfigurationItem]:
-    changed = configuration.repository(door.engine, door.known).entries()
-    return Success(data=_shown(key, changed.get(key), door))
+def _one(key: str, control: Access) -> Success[ConfigurationItem]:
+    changed = configuration.repository(control.engine, control.known).entries()
+    return Success(data=_shown(key, changed.get(key), control))
 
 
-def _shown(key: str, changed: Entry | None, door: Access) -> ConfigurationItem:
-    default = configuration.default_of(key, door.known)
+def _shown(key: str, changed: Entry | None, control: Access) -> ConfigurationItem:
+    default = configuration.default_of(key, control.known)
     value = default if changed is None else None if changed.value is None else json.loads(changed.value)
     return ConfigurationItem(
         key=key,

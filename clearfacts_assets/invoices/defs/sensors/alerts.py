@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from clearfacts_assets import settings
-from clearfacts_assets.configuration import in_force
+from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.invoices.defs.notifications import (
     dispatch_alerts,
     tell_at_once_of_lost_run,
@@ -39,7 +39,7 @@ def job_failed(context: dg.RunFailureSensorContext, database: DatabaseResource) 
         return dg.SkipReason(f"run {run.run_id} will be retried")
     error = context.failure_event.message or ""
     try:
-        engine, known, now = database.engine(), in_force(), datetime.now(UTC)
+        engine, known, now = database.engine(), effective_settings(), datetime.now(UTC)
         reconcile(context.instance, engine)
         if not tell_of_job(engine, known, UUID(run.run_id), now=now):
             tell_of_lost_run(engine, known, run.run_id, run.job_name, error, now=now)
@@ -59,7 +59,7 @@ def job_completed(context: dg.RunStatusSensorContext, database: DatabaseResource
     """A run completed: told if the setting slack.on_success says so (by default, when invoices failed or wait)."""
     engine = database.engine()
     reconcile(context.instance, engine)
-    tell_of_job(engine, in_force(), UUID(context.dagster_run.run_id), now=datetime.now(UTC))
+    tell_of_job(engine, effective_settings(), UUID(context.dagster_run.run_id), now=datetime.now(UTC))
 
 
 @dg.sensor(
@@ -91,8 +91,9 @@ def tend(instance: dg.DagsterInstance, engine: Engine, slack: SlackResource) -> 
     """Close the rows of dead runs, write the alerts that are due, send them. Without a Slack token they are kept."""
     died = reconcile(instance, engine)
     now = datetime.now(UTC)
-    found = tell_of_forgotten_jobs(engine, in_force(), now=now) + tell_of_waiting(engine, in_force(), now=now)
+    known = effective_settings()
+    found = tell_of_forgotten_jobs(engine, known, now=now) + tell_of_waiting(engine, known, now=now)
     sending = DispatchCount()
-    if in_force().slack.token.get_secret_value():
+    if effective_settings().slack.token.get_secret_value():
         sending = dispatch_alerts(engine, Slack(slack.get_client()).send)
     return Tended(len(died), found, sending)

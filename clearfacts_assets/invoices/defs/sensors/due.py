@@ -15,7 +15,7 @@ from uuid import UUID
 import dagster as dg
 from sqlalchemy import Engine
 
-from clearfacts_assets.configuration import in_force
+from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.invoices.defs.automation import delivery_of_what_is_due
 from clearfacts_assets.invoices.defs.notifications import tell_of_day_left
 from clearfacts_assets.orchestration.tags import TRIGGERED_BY_TAG
@@ -105,7 +105,7 @@ def _left(engine: Engine, plan: Plan, day: str, job: str, count: int, now: datet
             return Plan(plan.runs, now + FIRST_WAIT, job)
         if now < plan.at:
             return plan
-        tell_of_day_left(engine, in_force(), day, job, count, plan.runs, now=now)
+        tell_of_day_left(engine, effective_settings(), day, job, count, plan.runs, now=now)
     return replace(plan, job=job, left=count)
 
 

@@ -17,7 +17,7 @@ from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import InstigatorStatus
 from sqlalchemy import Engine
 
-from clearfacts_assets.configuration import in_force
+from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.invoices.days import FIRST_DAY
 from clearfacts_assets.invoices.defs.automation import CATCHING_UP, daily_processing, nightly
 from clearfacts_assets.invoices.defs.notifications import tell_of_missed_days
@@ -65,7 +65,7 @@ def missed_runs(instance: dg.DagsterInstance, engine: Engine, cursor: str | None
     """One look: the runs that start now, and what is planned for the other days."""
     if _is_paused(instance):
         return dg.SensorResult(skip_reason=f"the schedule {nightly.name} is switched off", cursor=cursor)
-    known, plans = in_force(), planned(cursor)
+    known, plans = effective_settings(), planned(cursor)
     missing = missing_now(engine, now, FIRST_DAY)
     oldest = oldest_by_itself(last_day_owed(now), known.schedule.catch_up_days)
     kept: dict[str, Plan] = {}

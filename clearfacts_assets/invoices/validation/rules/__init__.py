@@ -13,7 +13,7 @@ MOST_OF_A_RULE = 100  # findings of one rule that a report holds
 
 
 @dataclass(frozen=True, slots=True)
-class OwnRules:
+class CustomRules:
     """An operator's own copy of rules: a Schematron or XSLT file and the SHA-256 that it must have."""
 
     path: Path
@@ -24,7 +24,7 @@ class OwnRules:
 class RuleOptions:
     """What an operator may decide about rule sets."""
 
-    peppol: OwnRules | None = None
+    peppol: CustomRules | None = None
     attachment_bytes: int = 10 * 2**20  # of all attachments of a document, unpacked
     proofs: bool = True  # spare Saxon the documents that surely break no rule
 

@@ -13,7 +13,7 @@ from importlib.metadata import version
 
 from clearfacts_assets.invoices.model import Finding, Severity
 from clearfacts_assets.invoices.ports import ParsedDocument
-from clearfacts_assets.invoices.validation.elements import Element, Outline, outline_of
+from clearfacts_assets.invoices.validation.elements import Element, ElementIndex, element_index_of
 from clearfacts_assets.invoices.validation.rules import RuleOptions
 from clearfacts_assets.invoices.validation.ubl import CAC, CBC
 
@@ -43,13 +43,13 @@ class Amounts:
         self.version = f"clearfacts-assets {version('clearfacts-assets')}"
 
     def check(self, document: ParsedDocument) -> list[Finding]:
-        outline = outline_of(document)
+        index = element_index_of(document)
         with localcontext() as context:
             context.prec = _PRECISION
-            totals = _only(outline.root, f"{{{CAC}}}LegalMonetaryTotal")
-            found = [*_lines(outline), *_taxes(outline)]
+            totals = _only(index.root, f"{{{CAC}}}LegalMonetaryTotal")
+            found = [*_lines(index), *_taxes(index)]
             if totals is not None:
-                found += [*_totals(outline, totals), *_decimals(totals)]
+                found += [*_totals(index, totals), *_decimals(totals)]
             return found
 
 
@@ -102,18 +102,18 @@ def _modifiers(element: Element, indicator: str) -> list[Element]:
     ]
 
 
-def _document_lines(outline: Outline) -> list[Element]:
-    return [*outline.all(f"{{{CAC}}}InvoiceLine"), *outline.all(f"{{{CAC}}}CreditNoteLine")]
+def _document_lines(index: ElementIndex) -> list[Element]:
+    return [*index.all(f"{{{CAC}}}InvoiceLine"), *index.all(f"{{{CAC}}}CreditNoteLine")]
 
 
-def _totals(outline: Outline, totals: Element) -> Iterator[Finding]:
-    root = outline.root
+def _totals(index: ElementIndex, totals: Element) -> Iterator[Finding]:
+    root = index.root
     for rule, name, what, expected in (
         (
             "BR-CO-10",
             "LineExtensionAmount",
             "the net amounts of the lines",
-            _sum(_document_lines(outline), "LineExtensionAmount"),
+            _sum(_document_lines(index), "LineExtensionAmount"),
         ),
         ("BR-CO-11", "AllowanceTotalAmount", "the allowances", _sum(_modifiers(root, "false"), "Amount")),
         ("BR-CO-12", "ChargeTotalAmount", "the charges", _sum(_modifiers(root, "true"), "Amount")),
@@ -129,7 +129,7 @@ def _totals(outline: Outline, totals: Element) -> Iterator[Finding]:
     if net is not None and without is not None and without != cents(net + charges - allowances):
         what = f"lines {_shown(net)} + charges {_shown(charges)} - allowances {_shown(allowances)}"
         yield _off("BR-CO-13", totals, what, without, cents(net + charges - allowances))
-    tax = _tax_total(outline)
+    tax = _tax_total(index)
     if without is not None and including is not None and tax is not None and including != cents(without + tax):
         what = f"net {_shown(without)} + VAT {_shown(tax)}"
         yield _off("BR-CO-15", totals, what, including, cents(without + tax))
@@ -140,20 +140,20 @@ def _totals(outline: Outline, totals: Element) -> Iterator[Finding]:
         yield _off("BR-CO-16", totals, what, due, cents(including - prepaid) + rounding)
 
 
-def _tax_total(outline: Outline) -> Decimal | None:
+def _tax_total(index: ElementIndex) -> Decimal | None:
     """BT-110: the VAT total in the currency of the document."""
-    currency = _only(outline.root, f"{{{CBC}}}DocumentCurrencyCode")
+    currency = _only(index.root, f"{{{CBC}}}DocumentCurrencyCode")
     amounts = [
         (total, amount)
-        for total in outline.root.by.get(f"{{{CAC}}}TaxTotal", ())
+        for total in index.root.by.get(f"{{{CAC}}}TaxTotal", ())
         for amount in total.by.get(f"{{{CBC}}}TaxAmount", ())
         if currency is not None and amount.attributes.get("currencyID") == currency.value.strip()
     ]
     return _amount(amounts[0][0], "TaxAmount") if len(amounts) == 1 else None
 
 
-def _taxes(outline: Outline) -> Iterator[Finding]:
-    for total in outline.root.by.get(f"{{{CAC}}}TaxTotal", ()):
+def _taxes(index: ElementIndex) -> Iterator[Finding]:
+    for total in index.root.by.get(f"{{{CAC}}}TaxTotal", ()):
         parts = total.by.get(f"{{{CAC}}}TaxSubtotal", ())
         said, expected = _amount(total, "TaxAmount"), _sum(parts, "TaxAmount")
         if parts and said is not None and expected is not None and said != cents(expected):
@@ -183,8 +183,8 @@ def _decimals(totals: Element) -> Iterator[Finding]:
             yield Finding(rule, LAYER, Severity.INFORMATION, message, totals.path)
 
 
-def _lines(outline: Outline) -> Iterator[Finding]:
-    for line in _document_lines(outline):
+def _lines(index: ElementIndex) -> Iterator[Finding]:
+    for line in _document_lines(index):
         price = _only(line, f"{{{CAC}}}Price")
         net = _amount(line, "LineExtensionAmount")
         quantity = _amount(line, "InvoicedQuantity" if line.tag.endswith("InvoiceLine") else "CreditedQuantity")

@@ -12,7 +12,7 @@ from importlib.metadata import version
 
 from clearfacts_assets.invoices.model import Finding, Severity
 from clearfacts_assets.invoices.ports import ParsedDocument
-from clearfacts_assets.invoices.validation.elements import Element, outline_of
+from clearfacts_assets.invoices.validation.elements import Element, element_index_of
 from clearfacts_assets.invoices.validation.rules import RuleOptions
 from clearfacts_assets.invoices.validation.ubl import EMBEDDED_DOCUMENT
 
@@ -41,7 +41,7 @@ class Attachments:
         self._most_bytes = most_bytes
 
     def check(self, document: ParsedDocument) -> list[Finding]:
-        attachments = outline_of(document).all(EMBEDDED_DOCUMENT)
+        attachments = element_index_of(document).all(EMBEDDED_DOCUMENT)
         if not attachments:
             return []
         found = [finding for attachment in attachments for finding in _content(attachment)]

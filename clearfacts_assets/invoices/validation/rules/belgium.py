@@ -16,7 +16,7 @@ from stdnum.util import clean
 
 from clearfacts_assets.invoices.model import Finding, Severity
 from clearfacts_assets.invoices.ports import ParsedDocument
-from clearfacts_assets.invoices.validation.elements import Element, Outline, outline_of
+from clearfacts_assets.invoices.validation.elements import Element, ElementIndex, element_index_of
 from clearfacts_assets.invoices.validation.policy import Profile, profile_of
 from clearfacts_assets.invoices.validation.rules import RuleOptions
 from clearfacts_assets.invoices.validation.ubl import CAC, CBC
@@ -37,10 +37,10 @@ class Belgium:
         self.version = f"python-stdnum {version('python-stdnum')}"
 
     def check(self, document: ParsedDocument) -> list[Finding]:
-        outline = outline_of(document)
-        found = [*_vat_numbers(outline), *_references(outline), *_accounts(outline)]
+        index = element_index_of(document)
+        found = [*_vat_numbers(index), *_references(index), *_accounts(index)]
         if profile_of(document.root) not in _PEPPOL:
-            found += _enterprise_numbers(outline)
+            found += _enterprise_numbers(index)
         return found
 
 
@@ -48,36 +48,36 @@ def _warning(rule: str, element: Element, message: str) -> Finding:
     return Finding(rule, LAYER, Severity.WARNING, message, element.path)
 
 
-def _vat_numbers(outline: Outline) -> Iterator[Finding]:
+def _vat_numbers(index: ElementIndex) -> Iterator[Finding]:
     """BT-31, BT-48, BT-63 that start with BE."""
-    for scheme in outline.all(f"{{{CAC}}}PartyTaxScheme"):
+    for scheme in index.all(f"{{{CAC}}}PartyTaxScheme"):
         for number in scheme.by.get(f"{{{CBC}}}CompanyID", ()):
             written = number.value.strip()
             if written.upper().startswith("BE") and not vat.is_valid(written):
                 yield _warning("BE-VAT", number, f"{written} is not a Belgian VAT number: its check digits are wrong")
 
 
-def _enterprise_numbers(outline: Outline) -> Iterator[Finding]:
+def _enterprise_numbers(index: ElementIndex) -> Iterator[Finding]:
     """BT-30, BT-47, BT-34, BT-49 under scheme 0208."""
     for name in ("CompanyID", "EndpointID"):
-        for number in outline.all(f"{{{CBC}}}{name}"):
+        for number in index.all(f"{{{CBC}}}{name}"):
             if number.attributes.get("schemeID") == ENTERPRISE_SCHEME and not vat.is_valid(number.value.strip()):
                 message = f"{number.value.strip()} is not a Belgian enterprise number: its check digits are wrong"
                 yield _warning("BE-ENTERPRISE", number, message)
 
 
-def _references(outline: Outline) -> Iterator[Finding]:
+def _references(index: ElementIndex) -> Iterator[Finding]:
     """BT-83 in the form of a structured communication: ``+++090/9337/55493+++``."""
-    for reference in outline.all(f"{{{CBC}}}PaymentID"):
+    for reference in index.all(f"{{{CBC}}}PaymentID"):
         written = reference.value.strip()
         if _STRUCTURED.fullmatch(written) and not ogm_vcs.is_valid(written.replace("*", "+")):
             message = f"{written} is not a structured communication (OGM/VCS): its check digits are wrong"
             yield _warning("BE-OGM", reference, message)
 
 
-def _accounts(outline: Outline) -> Iterator[Finding]:
+def _accounts(index: ElementIndex) -> Iterator[Finding]:
     """BT-84 where it has the form of an IBAN."""
-    for account in outline.all(f"{{{CAC}}}PayeeFinancialAccount"):
+    for account in index.all(f"{{{CAC}}}PayeeFinancialAccount"):
         for number in account.by.get(f"{{{CBC}}}ID", ()):
             written = clean(number.value, " -.").strip().upper()
             # Only the check digits: bank codes come and go, and a list of them grows old.

@@ -12,7 +12,7 @@ from functools import cached_property
 
 from clearfacts_assets.invoices.model import Finding
 from clearfacts_assets.invoices.ports import ParsedDocument
-from clearfacts_assets.invoices.validation.elements import outline_of
+from clearfacts_assets.invoices.validation.elements import element_index_of
 from clearfacts_assets.invoices.validation.rules import MOST_OF_A_RULE, RuleOptions
 from clearfacts_assets.invoices.validation.rules.ubl_xsd import artefacts
 from clearfacts_assets.invoices.validation.saxon import Stylesheet, findings
@@ -36,7 +36,7 @@ class En16931:
         self._prover = self._made_prover() if proofs else None
 
     def check(self, document: ParsedDocument) -> list[Finding]:
-        if self._prover is not None and self._prover.proves(outline_of(document)):
+        if self._prover is not None and self._prover.proves(element_index_of(document)):
             self.proved += 1
             return []
         return findings(self._stylesheet, document, LAYER, most_of_a_rule=MOST_OF_A_RULE)

@@ -22,7 +22,7 @@ from mockeinvoice.rules.peppol import SCHEMES
 
 from clearfacts_assets.invoices.model import Finding, Severity
 from clearfacts_assets.invoices.ports import ParsedDocument, RuleSet
-from clearfacts_assets.invoices.validation.elements import Element, Outline, outline_of
+from clearfacts_assets.invoices.validation.elements import Element, ElementIndex, element_index_of
 from clearfacts_assets.invoices.validation.policy import SELF_BILLING, SELF_BILLING_PROCESS, Profile, profile_of
 from clearfacts_assets.invoices.validation.rules import RuleOptions
 from clearfacts_assets.invoices.validation.ubl import CAC, CBC, CREDIT_NOTE
@@ -78,18 +78,18 @@ class PeppolBis3:
         self._order = {rule.id: place for place, rule in enumerate(self._rules)}
 
     def check(self, document: ParsedDocument) -> list[Finding]:
-        outline = outline_of(document)
+        index = element_index_of(document)
         self_billing = profile_of(document.root) is Profile.SELF_BILLING
-        signs = _signs(outline)
+        signs = _signs(index)
         asked = [*self._always, *(rule for gate, rule in self._gated if not gate.isdisjoint(signs))]
         asked.sort(key=lambda rule: self._order[rule.id])
         with decimal.localcontext() as context:
             context.prec = _PRECISION
-            found = [finding for rule in asked for finding in _ask(rule, outline)]
+            found = [finding for rule in asked for finding in _ask(rule, index)]
         found = _without_errors(found)
         if self_billing:
             found = [finding for finding in found if finding.rule not in _NOT_FOR_SELF_BILLING]
-            found += _self_billing(outline)
+            found += _self_billing(index)
         return found
 
     @staticmethod
@@ -117,20 +117,20 @@ def _tag(name: str) -> str:
     return f"{{{CAC if prefix == 'cac' else CBC}}}{local}"
 
 
-def _signs(outline: Outline) -> set[str]:
+def _signs(index: ElementIndex) -> set[str]:
     """All that this document shows of what gates ask for: tags, schemes, countries, empty elements, odd lines."""
-    signs = set(outline.by_tag)
-    signs.update(f"scheme {scheme}" for scheme in outline.schemes)
+    signs = set(index.by_tag)
+    signs.update(f"scheme {scheme}" for scheme in index.schemes)
     for name in ("cbc:IdentificationCode", "cbc:CompanyID"):
-        for element in outline.all(_tag(name)):
+        for element in index.all(_tag(name)):
             signs.add(f"country {element.value.strip()[:2].upper()}")
-    if outline.has_empty:
+    if index.has_empty:
         signs.add("empty")
-    if any(len(outline.all(name)) > 1 for name in _PARTIES) or any(
-        _repeats(party) for name in _PARTIES for party in outline.all(name)
+    if any(len(index.all(name)) > 1 for name in _PARTIES) or any(
+        _repeats(party) for name in _PARTIES for party in index.all(name)
     ):
         signs.add("repeated")
-    if not all(map(_plainly_right, _lines(outline))):
+    if not all(map(_plainly_right, _lines(index))):
         signs.add("line amount")
     return signs
 
@@ -156,9 +156,9 @@ _READ_BY_NATIONAL_RULES = frozenset(
 )
 
 
-def _lines(outline: Outline) -> Iterator[Element]:
-    yield from outline.all(f"{{{CAC}}}InvoiceLine")
-    yield from outline.all(f"{{{CAC}}}CreditNoteLine")
+def _lines(index: ElementIndex) -> Iterator[Element]:
+    yield from index.all(f"{{{CAC}}}InvoiceLine")
+    yield from index.all(f"{{{CAC}}}CreditNoteLine")
 
 
 _NET, _PRICE, _UNIT_PRICE = _tag("cbc:LineExtensionAmount"), _tag("cac:Price"), _tag("cbc:PriceAmount")
@@ -192,10 +192,10 @@ def _repeats(party: Element) -> bool:
     )
 
 
-def _ask(rule: Any, outline: Outline) -> Iterable[Finding]:
+def _ask(rule: Any, index: ElementIndex) -> Iterable[Finding]:
     severity = _SEVERITIES.get(rule.flag, Severity.INFORMATION)
     try:
-        failures = list(rule.check(outline.root))
+        failures = list(rule.check(index.root))
     except Incomputable as error:
         return [Finding(_ERROR, LAYER, Severity.ERROR, f"the rules cannot be computed on this document: {error}")]
     return [Finding(rule.id, LAYER, severity, f"{rule.about}: {detail}", path) for path, detail in failures]
@@ -209,10 +209,10 @@ def _without_errors(found: list[Finding]) -> list[Finding]:
     return [*(finding for finding in found if finding.rule != _ERROR), errors[0]]
 
 
-def _self_billing(outline: Outline) -> Iterator[Finding]:
+def _self_billing(index: ElementIndex) -> Iterator[Finding]:
     finding = partial(Finding, layer=LAYER, severity=Severity.ERROR)
     for name, code in _SELF_BILLING_TYPES.items():
-        for element in outline.all(f"{{{CBC}}}{name}"):
+        for element in index.all(f"{{{CBC}}}{name}"):
             if element.value.strip() != code:
                 yield finding(
                     "SELF-BILLING-TYPE",
@@ -223,7 +223,7 @@ def _self_billing(outline: Outline) -> Iterator[Finding]:
         ("CustomizationID", SELF_BILLING, "BT-24"),
         ("ProfileID", SELF_BILLING_PROCESS, "BT-23"),
     ):
-        for element in outline.root.by.get(f"{{{CBC}}}{name}", ()):
+        for element in index.root.by.get(f"{{{CBC}}}{name}", ()):
             if element.value.strip() != expected:
                 yield finding(
                     f"SELF-BILLING-{'SPECIFICATION' if term == 'BT-24' else 'PROCESS'}",
@@ -234,7 +234,7 @@ def _self_billing(outline: Outline) -> Iterator[Finding]:
 
 def rule_set(options: RuleOptions) -> RuleSet:
     if options.peppol is not None:
-        from clearfacts_assets.invoices.validation.custom_rules import OwnRuleSet
+        from clearfacts_assets.invoices.validation.custom_rules import CustomRuleSet
 
-        return OwnRuleSet(LAYER, options.peppol)
+        return CustomRuleSet(LAYER, options.peppol)
     return PeppolBis3()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from clearfacts_assets.invoices.validation.elements import Element, Outline
+from clearfacts_assets.invoices.validation.elements import Element, ElementIndex
 from clearfacts_assets.invoices.validation.xpath_compiler import runtime
 from clearfacts_assets.invoices.validation.xpath_compiler.asserts import Rule, read_rules
 from clearfacts_assets.invoices.validation.xpath_compiler.translation import Translation
@@ -56,15 +56,15 @@ class Prover:
         self.asserts = sum(len(rule.asserts) for rule in rules)
         self._checks = self._compiled([source for rule in rules if (source := self._rule(rule))])
 
-    def proves(self, outline: Outline) -> bool:
+    def proves(self, index: ElementIndex) -> bool:
         """True where every assert surely holds; False where one may fail, or cannot be told."""
-        if not self._everywhere.isdisjoint(outline.attribute_names) or not self._absent.holds(outline.root):
+        if not self._everywhere.isdisjoint(index.attribute_names) or not self._absent.holds(index.root):
             return False
         with decimal.localcontext() as context:
             context.prec = _DIGITS
             context.traps[decimal.Inexact] = True
             try:
-                return all(check(outline) for check in self._checks)
+                return all(check(index) for check in self._checks)
             except (runtime.Unproved, decimal.DecimalException):
                 return False
 
@@ -84,7 +84,7 @@ class Prover:
             return ""
         written = "\n".join(f"        if not {test}: return False" for test in tests)
         if at_root:
-            return f"    for x in [outline.root]:\n{written}\n"  # no other root passes ubl.parse
+            return f"    for x in [index.root]:\n{written}\n"  # no other root passes ubl.parse
         return "".join(
             f"    for x in {candidates}:\n{written}\n" for candidates in self._candidates(parse(rule.context))
         )
@@ -109,12 +109,12 @@ class Prover:
         predicates = list(step.predicates)
         if step.name == "*":
             ending, rest = _ending(predicates)
-            return f"[e for tag, same in outline.by_tag.items() if tag.endswith({ending!r}) for e in same]", rest
+            return f"[e for tag, same in index.by_tag.items() if tag.endswith({ending!r}) for e in same]", rest
         tag = self._translation.tag(step.name)
         grouping = self._translation.grouping(predicates[0]) if predicates else None
         if grouping:
             name = self._translation.tag(grouping[0])
-            return f"grouped(outline, {tag}, {name}).get({grouping[1]!r}, NONE)", predicates[1:]
+            return f"grouped(index, {tag}, {name}).get({grouping[1]!r}, NONE)", predicates[1:]
         return f"outline.all({tag})", predicates
 
     def _above(self, element: str, steps: list[Step], *, anchored: bool) -> list[str]:
@@ -159,15 +159,15 @@ class Prover:
 
     # -- the program ------------------------------------------------------------------------------------------------
 
-    def _compiled(self, bodies: list[str]) -> list[Callable[[Outline], bool]]:
+    def _compiled(self, bodies: list[str]) -> list[Callable[[ElementIndex], bool]]:
         names: dict[str, Any] = {name: value for name, value in vars(runtime).items() if not name.startswith("__")}
         names |= {name: tag for tag, name in self._translation.tags.items()}
         source = [
-            f"def {name}(outline):\n    made = outline.made.get({name!r})\n    if made is None:\n"
-            f"        made = outline.made[{name!r}] = {code}\n    return made\n"
+            f"def {name}(index):\n    made = index.made.get({name!r})\n    if made is None:\n"
+            f"        made = index.made[{name!r}] = {code}\n    return made\n"
             for code, name in self._translation.shared.items()
         ]
-        source += [f"def check_{number}(outline):\n{body}    return True\n" for number, body in enumerate(bodies)]
+        source += [f"def check_{number}(index):\n{body}    return True\n" for number, body in enumerate(bodies)]
         exec(compile("\n".join(source), "<rules of the artefact>", "exec"), names)  # noqa: S102 - written just above
         return [names[f"check_{number}"] for number in range(len(bodies))]
 

@@ -14,7 +14,7 @@ from decimal import ROUND_FLOOR, Decimal
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from clearfacts_assets.invoices.validation.elements import Element, Outline
+from clearfacts_assets.invoices.validation.elements import Element, ElementIndex
 
 Value = TypeVar("Value", Decimal, date)
 
@@ -41,7 +41,7 @@ def attributes(elements: Iterable[Element], name: str) -> list[str]:
     return [element.attributes[name] for element in elements if name in element.attributes]
 
 
-def parents(elements: Iterable[Element], outline: Outline) -> list[Element]:
+def parents(elements: Iterable[Element], outline: ElementIndex) -> list[Element]:
     found: dict[int, Element] = {}
     for element in elements:
         parent = element.parent if element.parent is not None else outline.top
@@ -53,7 +53,7 @@ def ancestors(element: Element, tag: str) -> list[Element]:
     return [each for each in element.ancestors() if each.tag == tag]
 
 
-def preceding(element: Element, tag: str, outline: Outline) -> list[Element]:
+def preceding(element: Element, tag: str, outline: ElementIndex) -> list[Element]:
     """Those of that name before this one, where this one is of that name too."""
     same = outline.all(tag)
     if len(same) > MOST_PRECEDING or element.tag != tag or ancestors(element, tag):
@@ -61,13 +61,13 @@ def preceding(element: Element, tag: str, outline: Outline) -> list[Element]:
     return list(same[: same.index(element)])
 
 
-def all_attributes(outline: Outline, name: str) -> list[str]:
+def all_attributes(outline: ElementIndex, name: str) -> list[str]:
     if name not in outline.attribute_names:
         return []
     return [value for same in outline.by_tag.values() for value in attributes(same, name)]
 
 
-def grouped(outline: Outline, tag: str, name: str) -> dict[str, list[Element]]:
+def grouped(outline: ElementIndex, tag: str, name: str) -> dict[str, list[Element]]:
     """All elements of a tag by the normalized text of one child; a tag without that child stands under ``""``."""
     key = (tag, name)
     groups: dict[str, list[Element]] | None = outline.made.get(key)
