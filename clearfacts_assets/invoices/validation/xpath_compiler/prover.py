@@ -115,7 +115,7 @@ class Prover:
         if grouping:
             name = self._translation.tag(grouping[0])
             return f"grouped(index, {tag}, {name}).get({grouping[1]!r}, NONE)", predicates[1:]
-        return f"outline.all({tag})", predicates
+        return f"index.all({tag})", predicates
 
     def _above(self, element: str, steps: list[Step], *, anchored: bool) -> list[str]:
         conditions = []

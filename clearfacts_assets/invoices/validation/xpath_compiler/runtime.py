@@ -41,10 +41,10 @@ def attributes(elements: Iterable[Element], name: str) -> list[str]:
     return [element.attributes[name] for element in elements if name in element.attributes]
 
 
-def parents(elements: Iterable[Element], outline: ElementIndex) -> list[Element]:
+def parents(elements: Iterable[Element], index: ElementIndex) -> list[Element]:
     found: dict[int, Element] = {}
     for element in elements:
-        parent = element.parent if element.parent is not None else outline.top
+        parent = element.parent if element.parent is not None else index.top
         found[id(parent)] = parent
     return list(found.values())
 
@@ -53,29 +53,29 @@ def ancestors(element: Element, tag: str) -> list[Element]:
     return [each for each in element.ancestors() if each.tag == tag]
 
 
-def preceding(element: Element, tag: str, outline: ElementIndex) -> list[Element]:
+def preceding(element: Element, tag: str, index: ElementIndex) -> list[Element]:
     """Those of that name before this one, where this one is of that name too."""
-    same = outline.all(tag)
+    same = index.all(tag)
     if len(same) > MOST_PRECEDING or element.tag != tag or ancestors(element, tag):
         raise Unproved
     return list(same[: same.index(element)])
 
 
-def all_attributes(outline: ElementIndex, name: str) -> list[str]:
-    if name not in outline.attribute_names:
+def all_attributes(index: ElementIndex, name: str) -> list[str]:
+    if name not in index.attribute_names:
         return []
-    return [value for same in outline.by_tag.values() for value in attributes(same, name)]
+    return [value for same in index.by_tag.values() for value in attributes(same, name)]
 
 
-def grouped(outline: ElementIndex, tag: str, name: str) -> dict[str, list[Element]]:
+def grouped(index: ElementIndex, tag: str, name: str) -> dict[str, list[Element]]:
     """All elements of a tag by the normalized text of one child; a tag without that child stands under ``""``."""
     key = (tag, name)
-    groups: dict[str, list[Element]] | None = outline.made.get(key)
+    groups: dict[str, list[Element]] | None = index.made.get(key)
     if groups is None:
         groups = {}
-        for element in outline.all(tag):
+        for element in index.all(tag):
             groups.setdefault(normalize(one(element.by.get(name, NONE))), []).append(element)
-        outline.made[key] = groups
+        index.made[key] = groups
     return groups
 
 

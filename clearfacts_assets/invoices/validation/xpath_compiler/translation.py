@@ -1,4 +1,4 @@
-"""XPath as Python source: every expression becomes one Python expression over ``outline`` elements."""
+"""XPath as Python source: every expression becomes one Python expression over the element index."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Translation:
     def _once(self, code: str) -> str:
         """The same for the whole document: computed when first asked for."""
         name = self.shared.setdefault(code, f"shared_{len(self.shared)}")
-        return f"{name}(outline)"
+        return f"{name}(index)"
 
     # -- expressions ------------------------------------------------------------------------------------------------
 
@@ -158,14 +158,14 @@ class Translation:
         if not (path.start or from_root) or _mentions_variables(path):
             return self._steps(path, context, bound)
         outer, self._variables = self._variables, 0  # the same path gets the same source, and is found again
-        code = self._start(path.start, path.steps[0], "outline.root", {})
+        code = self._start(path.start, path.steps[0], "index.root", {})
         for step in path.steps[1:]:
             code = self._step(self._remembered(code), step, {})
         self._variables = outer
         return self._remembered(code)
 
     def _remembered(self, code: Code) -> Code:
-        worth = code.kind != "element" and ("(" in code.python.replace("outline.all(", "").replace(".get(", ""))
+        worth = code.kind != "element" and ("(" in code.python.replace("index.all(", "").replace(".get(", ""))
         return Code(code.kind, self._once(code.python)) if worth and not code.python.startswith("shared_") else code
 
     def _steps(self, path: Path, context: str, bound: dict[str, Code]) -> Code:
@@ -179,19 +179,19 @@ class Translation:
         if start == "//":
             return self._anywhere(step, bound)
         if start == "/":
-            return self._step(Code("element", "outline.top"), step, bound)
+            return self._step(Code("element", "index.top"), step, bound)
         return self._step(Code("element", context), step, bound)
 
     def _anywhere(self, step: Step, bound: dict[str, Code]) -> Code:
         if step.axis == "attribute":
-            return Code("raw", f"all_attributes(outline, {step.name!r})")
+            return Code("raw", f"all_attributes(index, {step.name!r})")
         if step.axis == "expression" and not step.predicates:  # //(a|b)
             return self._either(step.expression, bound)
         if step.axis != "child":
             raise NotUnderstood(f"//{step.axis}")
         if step.predicates and (grouped := self._grouped(step)):
             return self._filtered(grouped, step.predicates[1:], bound)
-        return self._filtered(Code("elements", f"outline.all({self.tag(step.name)})"), step.predicates, bound)
+        return self._filtered(Code("elements", f"index.all({self.tag(step.name)})"), step.predicates, bound)
 
     def _either(self, node: Node | None, bound: dict[str, Code]) -> Code:
         if isinstance(node, Binary) and node.operator == "|":
@@ -219,7 +219,7 @@ class Translation:
         if found is None:
             return None
         tag, name = self.tag(step.name), self.tag(found[0])
-        return Code("elements", f"grouped(outline, {tag}, {name}).get({found[1]!r}, NONE)")
+        return Code("elements", f"grouped(index, {tag}, {name}).get({found[1]!r}, NONE)")
 
     def _step(self, code: Code, step: Step, bound: dict[str, Code]) -> Code:
         if code.kind not in ("element", "elements"):
@@ -240,7 +240,7 @@ class Translation:
         return Code("raw", f"attributes({listed(code)}, {name!r})")
 
     def _parent(self, code: Code, name: str) -> Code:
-        return Code("elements", f"parents({listed(code)}, outline)")
+        return Code("elements", f"parents({listed(code)}, index)")
 
     def _itself(self, code: Code, name: str) -> Code:
         if name == "*":
@@ -255,7 +255,7 @@ class Translation:
     def _preceding(self, code: Code, name: str) -> Code:
         if code.kind != "element":
             raise NotUnderstood("what precedes several")
-        return Code("elements", f"preceding({code.python}, {self.tag(name)}, outline)")
+        return Code("elements", f"preceding({code.python}, {self.tag(name)}, index)")
 
     def _filtered(self, code: Code, predicates: tuple[Node, ...], bound: dict[str, Code]) -> Code:
         if not predicates:
