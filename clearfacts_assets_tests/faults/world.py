@@ -163,7 +163,8 @@ class World(Oracle):
         order = rows[:]
         self.random.shuffle(order)
         if whole:
-            self.ledger.withdraw_all_but({one.invoice_id for one in rows}, DAY)
+            self.ledger.gave(run.id, {one.invoice_id for one in rows})
+            self.ledger.withdraw(run.id, DAY)
             for source_id, told in self.told.items():
                 told.withdrawn = told.withdrawn or source_id not in {one.invoice_id for one in rows}
         for first in range(0, len(order), 2):
@@ -335,7 +336,7 @@ class World(Oracle):
         self.serial += 1
         for _ in range(2 if repeated else 1):
             wish = f"click {self.serial}"
-            granted = any(name == wish for name, _ in self.ledger._batch.wishes)
+            granted = any(name == wish for name, _ in self.ledger.wishes)
             try:
                 self.ledger.resolve(one.id, verdict, seen=AsSeen(one.state, one.generation), wish=wish)
             except ForbiddenTransition:

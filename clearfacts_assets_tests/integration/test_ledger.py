@@ -1,4 +1,4 @@
-"""The ledger on both databases: keys are unique, claims exclusive, settlements fenced."""
+"""The ledger on both databases and in memory: keys are unique, claims exclusive, settlements fenced."""
 
 from __future__ import annotations
 
@@ -19,10 +19,18 @@ from clearfacts_assets.storage.database import open_engine, reading
 from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices.delivery_review import DeliveryReview
 from clearfacts_assets.storage.invoices.tables import DeliveryAttempt
-from clearfacts_assets_tests.fixtures.databases import PostgresServer
+from clearfacts_assets_tests.fixtures.databases import KINDS, PostgresServer
+from clearfacts_assets_tests.fixtures.memory_ledger import MemoryLedger, Tried
 from clearfacts_assets_tests.fixtures.submissions import TRANSPORT, candidate
 
 RUN, OTHER_RUN = uuid4(), uuid4()
+MEMORY = "memory"
+Ledger = SqlDeliveryLedger | MemoryLedger
+
+
+@pytest.fixture(params=(*KINDS, MEMORY))
+def database_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 class Clock:
@@ -42,34 +50,38 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def ledger(engine: Engine, clock: Clock) -> SqlDeliveryLedger:
-    return SqlDeliveryLedger(engine, clock)
+def ledger(database_kind: str, clock: Clock, request: pytest.FixtureRequest) -> Ledger:
+    if database_kind == MEMORY:
+        return MemoryLedger(clock)
+    return SqlDeliveryLedger(request.getfixturevalue("engine"), clock)
 
 
-def register(ledger: SqlDeliveryLedger, *some: Candidate, force: Force | None = None) -> list[Registration]:
+def register(ledger: Ledger, *some: Candidate, force: Force | None = None) -> list[Registration]:
     return ledger.register(RUN, "clearfacts", some, force)
 
 
-def claimed(ledger: SqlDeliveryLedger, one: Candidate, lease: float = 60) -> DeliveryRecord:
+def claimed(ledger: Ledger, one: Candidate, lease: float = 60) -> DeliveryRecord:
     (answer,) = register(ledger, one)
     (record,) = ledger.claim(RUN, [answer.delivery.id], lease, TRANSPORT)
     return record
 
 
-def settle(ledger: SqlDeliveryLedger, record: DeliveryRecord, *events: Event, **more) -> DeliveryRecord:
+def settle(ledger: Ledger, record: DeliveryRecord, *events: Event, **more) -> DeliveryRecord:
     return ledger.settle([Settlement(record.id, record.fence, events, **more)])[record.id]
 
 
-def in_state(ledger: SqlDeliveryLedger, one: Candidate, *events: Event) -> DeliveryRecord:
+def in_state(ledger: Ledger, one: Candidate, *events: Event) -> DeliveryRecord:
     return settle(ledger, claimed(ledger, one), *events, reason="as it happened")
 
 
-def attempts(engine: Engine) -> Sequence[DeliveryAttempt]:
-    with reading(engine) as connection:
+def attempts(ledger: Ledger) -> Sequence[DeliveryAttempt] | Sequence[Tried]:
+    if isinstance(ledger, MemoryLedger):
+        return ledger.attempts()
+    with reading(ledger._engine) as connection:
         return connection.execute(select(DeliveryAttempt.__table__).order_by(DeliveryAttempt.fence)).all()
 
 
-def test_a_new_key_is_ready(ledger: SqlDeliveryLedger) -> None:
+def test_a_new_key_is_ready(ledger: Ledger) -> None:
     one = candidate("F-1")
     (answer,) = register(ledger, one)
     assert (answer.row_id, answer.event, answer.delivery.state) == (one.row_id, Event.REGISTERED, State.READY)
@@ -78,14 +90,14 @@ def test_a_new_key_is_ready(ledger: SqlDeliveryLedger) -> None:
     assert answer.delivery == ledger.states([answer.delivery.id])[answer.delivery.id]
 
 
-def test_the_same_key_and_content_is_known(ledger: SqlDeliveryLedger) -> None:
+def test_the_same_key_and_content_is_known(ledger: Ledger) -> None:
     (first,) = register(ledger, candidate("F-1"))
     again, twin = register(ledger, candidate("F-1"), candidate("F-1"))
     assert (again.delivery, again.event) == (first.delivery, None)
     assert twin.delivery == first.delivery
 
 
-def test_the_same_number_under_two_of_the_sources_ids_is_held_once(ledger: SqlDeliveryLedger) -> None:
+def test_the_same_number_under_two_of_the_sources_ids_is_held_once(ledger: Ledger) -> None:
     first, changed = register(ledger, candidate("F-1"), twin := candidate("F-1", "<changed/>", source_id="another"))
     assert (first.delivery.state, first.delivery.revision) == (State.READY, 1)
     assert (changed.event, changed.delivery.state, changed.delivery.revision) == (Event.CHANGED, State.HELD, 2)
@@ -94,7 +106,7 @@ def test_the_same_number_under_two_of_the_sources_ids_is_held_once(ledger: SqlDe
     assert (again.delivery, same.delivery) == (changed.delivery, first.delivery)
 
 
-def test_a_correction_takes_the_place_of_what_has_not_left(ledger: SqlDeliveryLedger) -> None:
+def test_a_correction_takes_the_place_of_what_has_not_left(ledger: Ledger) -> None:
     (first,) = register(ledger, candidate("F-1"))
     (changed,) = register(ledger, candidate("F-1", "<changed/>"))
     assert (changed.event, changed.delivery.state, changed.delivery.revision) == (Event.CHANGED, State.READY, 2)
@@ -105,21 +117,21 @@ def test_a_correction_takes_the_place_of_what_has_not_left(ledger: SqlDeliveryLe
     )
 
 
-def test_a_run_that_is_late_does_not_bring_an_older_version_back(ledger: SqlDeliveryLedger, clock: Clock) -> None:
+def test_a_run_that_is_late_does_not_bring_an_older_version_back(ledger: Ledger, clock: Clock) -> None:
     (newer,) = register(ledger, candidate("F-1", "<changed/>", updated_at=clock.now))
     (older,) = register(ledger, candidate("F-1", updated_at=clock.now - timedelta(hours=1)))
     assert older.delivery.state is State.SUPERSEDED
     assert ledger.states([newer.delivery.id])[newer.delivery.id].state is State.READY
 
 
-def test_a_correction_after_a_refusal_is_ready(ledger: SqlDeliveryLedger) -> None:
+def test_a_correction_after_a_refusal_is_ready(ledger: Ledger) -> None:
     in_state(ledger, candidate("F-1"), Event.REFUSED)
     (corrected,) = register(ledger, candidate("F-1", "<corrected/>"))
     assert (corrected.event, corrected.delivery.state, corrected.delivery.revision) == (Event.CORRECTED, State.READY, 2)
 
 
 @pytest.mark.parametrize("events", [(), (Event.ACCEPTED,), (Event.LOST, Event.GIVEN_UP), (Event.LOST,)])
-def test_beside_what_is_there_or_may_be_changed_content_is_held(ledger: SqlDeliveryLedger, events) -> None:
+def test_beside_what_is_there_or_may_be_changed_content_is_held(ledger: Ledger, events) -> None:
     claim = claimed(ledger, candidate("F-1"))
     if events:
         settle(ledger, claim, *events, reason="as it happened")
@@ -138,7 +150,7 @@ def test_beside_what_is_there_or_may_be_changed_content_is_held(ledger: SqlDeliv
     ],
 )
 def test_what_comes_of_a_call_decides_about_the_correction_that_came_meanwhile(
-    ledger: SqlDeliveryLedger, event: Event, old: State, new: State
+    ledger: Ledger, event: Event, old: State, new: State
 ) -> None:
     claim = claimed(ledger, candidate("F-1"))
     (changed,) = register(ledger, candidate("F-1", "<changed/>"))
@@ -146,7 +158,7 @@ def test_what_comes_of_a_call_decides_about_the_correction_that_came_meanwhile(
     assert ledger.states([changed.delivery.id])[changed.delivery.id].state is new
 
 
-def test_the_same_number_from_two_suppliers_is_two_invoices(ledger: SqlDeliveryLedger) -> None:
+def test_the_same_number_from_two_suppliers_is_two_invoices(ledger: Ledger) -> None:
     one = candidate("F-1")
     other = replace(one, invoice=replace(one.invoice, supplier=replace(one.invoice.supplier, vat_id="BE0555555555")))
     answers = register(ledger, one, other)
@@ -154,13 +166,13 @@ def test_the_same_number_from_two_suppliers_is_two_invoices(ledger: SqlDeliveryL
     assert answers[0].delivery.id != answers[1].delivery.id
 
 
-def test_a_claim_is_exclusive_and_leaves_an_attempt(ledger: SqlDeliveryLedger, engine: Engine, clock: Clock) -> None:
+def test_a_claim_is_exclusive_and_leaves_an_attempt(ledger: Ledger, clock: Clock) -> None:
     (answer,) = register(ledger, candidate("F-1"))
     (record,) = ledger.claim(RUN, [answer.delivery.id], 60, TRANSPORT, "c-1")
     assert (record.state, record.fence, record.run_id) == (State.SENDING, 1, RUN)
     assert record.lease_until == clock.now + timedelta(seconds=60)
     assert ledger.claim(OTHER_RUN, [answer.delivery.id], 60, TRANSPORT) == []
-    (attempt,) = attempts(engine)
+    (attempt,) = attempts(ledger)
     assert (attempt.fence, attempt.run_id, attempt.correlation_id, attempt.outcome) == (1, RUN, "c-1", None)
 
 
@@ -168,12 +180,12 @@ def test_a_claim_is_exclusive_and_leaves_an_attempt(ledger: SqlDeliveryLedger, e
     "events",
     [(Event.ACCEPTED,), (Event.REFUSED,), (Event.LOST,), (Event.LOST, Event.GIVEN_UP)],
 )
-def test_only_ready_and_due_deliveries_can_be_claimed(ledger: SqlDeliveryLedger, events) -> None:
+def test_only_ready_and_due_deliveries_can_be_claimed(ledger: Ledger, events) -> None:
     record = in_state(ledger, candidate("F-1"), *events)
     assert ledger.claim(OTHER_RUN, [record.id], 60, TRANSPORT) == []
 
 
-def test_a_waiting_delivery_is_claimed_when_it_is_due(ledger: SqlDeliveryLedger, clock: Clock) -> None:
+def test_a_waiting_delivery_is_claimed_when_it_is_due(ledger: Ledger, clock: Clock) -> None:
     record = settle(ledger, claimed(ledger, candidate("F-1")), Event.NOT_SENT, delay=30.0, reason="429")
     assert (record.state, record.attempts) == (State.WAITING, 1)
     assert ledger.claim(RUN, [record.id], 60, TRANSPORT) == []
@@ -196,38 +208,34 @@ def test_a_waiting_delivery_is_claimed_when_it_is_due(ledger: SqlDeliveryLedger,
         ((Event.LOST, Event.NOT_FOUND), State.WAITING, 1),
     ],
 )
-def test_settlements_follow_the_life_cycle(
-    ledger: SqlDeliveryLedger, engine: Engine, events, state: State, charged: int
-) -> None:
+def test_settlements_follow_the_life_cycle(ledger: Ledger, events, state: State, charged: int) -> None:
     record = settle(
         ledger, claimed(ledger, candidate("F-1")), *events, reason="why", response={"x": 1}, document_id="d-1"
     )
     assert (record.state, record.attempts, record.reason, record.document_id) == (state, charged, "why", "d-1")
     assert record == ledger.states([record.id])[record.id]
     assert record.lease_until is None
-    (attempt,) = attempts(engine)
+    (attempt,) = attempts(ledger)
     assert (attempt.outcome, attempt.reason, attempt.response) == (events[0], "why", {"x": 1})
     assert attempt.finished_at is not None
 
 
-def test_a_settlement_of_an_older_claim_changes_nothing(ledger: SqlDeliveryLedger, engine: Engine) -> None:
+def test_a_settlement_of_an_older_claim_changes_nothing(ledger: Ledger) -> None:
     old = claimed(ledger, candidate("F-1"))
     settle(ledger, old, Event.RELEASED)
     (new,) = ledger.claim(OTHER_RUN, [old.id], 60, TRANSPORT)
     assert settle(ledger, old, Event.REFUSED) == new
-    assert [attempt.outcome for attempt in attempts(engine)] == ["released", None]
+    assert [attempt.outcome for attempt in attempts(ledger)] == ["released", None]
 
 
-def test_a_settlement_written_twice_counts_once(ledger: SqlDeliveryLedger, clock: Clock) -> None:
+def test_a_settlement_written_twice_counts_once(ledger: Ledger, clock: Clock) -> None:
     record = claimed(ledger, candidate("F-1"))
     first = settle(ledger, record, Event.NOT_SENT, delay=5.0)
     clock.pass_by(1)
     assert settle(ledger, record, Event.NOT_SENT, delay=5.0) == first
 
 
-def test_an_expired_lease_makes_unknown_and_a_live_one_does_not(
-    ledger: SqlDeliveryLedger, engine: Engine, clock: Clock
-) -> None:
+def test_an_expired_lease_makes_unknown_and_a_live_one_does_not(ledger: Ledger, clock: Clock) -> None:
     record = claimed(ledger, candidate("F-1"), lease=60)
     clock.pass_by(59)
     assert ledger.expire() == 0
@@ -236,35 +244,35 @@ def test_an_expired_lease_makes_unknown_and_a_live_one_does_not(
     (unknown,) = ledger.unknown("clearfacts", 10)
     assert (unknown.id, unknown.state, unknown.attempts) == (record.id, State.UNKNOWN, 1)
     assert ledger.unknown("elsewhere", 10) == []
-    assert [attempt.outcome for attempt in attempts(engine)] == ["lost"]
+    assert [attempt.outcome for attempt in attempts(ledger)] == ["lost"]
 
 
-def test_a_dead_runs_claims_are_unknown_at_once(ledger: SqlDeliveryLedger) -> None:
+def test_a_dead_runs_claims_are_unknown_at_once(ledger: Ledger) -> None:
     claimed(ledger, candidate("F-1"))
     assert ledger.expire([OTHER_RUN]) == 0
     assert ledger.expire([RUN]) == 1
 
 
 @pytest.mark.parametrize("further", [(), (Event.GIVEN_UP,), (Event.NOT_FOUND,)])
-def test_an_acceptance_that_comes_late_is_proof(ledger: SqlDeliveryLedger, engine: Engine, further) -> None:
+def test_an_acceptance_that_comes_late_is_proof(ledger: Ledger, further) -> None:
     record = claimed(ledger, candidate("F-1"))
     ledger.expire([RUN])
     if further:
         settle(ledger, record, *further)
     late = settle(ledger, record, Event.ACCEPTED, document_id="d-9")
     assert (late.state, late.document_id) == (State.DELIVERED, "d-9")
-    (attempt,) = attempts(engine)
+    (attempt,) = attempts(ledger)
     assert (attempt.outcome, attempt.proof) == ("lost", "accepted")  # what was written of the attempt stays
 
 
-def test_a_late_refusal_changes_nothing(ledger: SqlDeliveryLedger) -> None:
+def test_a_late_refusal_changes_nothing(ledger: Ledger) -> None:
     record = claimed(ledger, candidate("F-1"))
     ledger.expire([RUN])
     assert settle(ledger, record, Event.REFUSED).state is State.UNKNOWN
 
 
 @pytest.mark.parametrize("events", [(Event.LOST, Event.NOT_FOUND), (Event.NOT_SENT,)])
-def test_what_one_transport_may_have_accepted_is_not_claimed_for_another(ledger: SqlDeliveryLedger, events) -> None:
+def test_what_one_transport_may_have_accepted_is_not_claimed_for_another(ledger: Ledger, events) -> None:
     record = in_state(ledger, candidate("F-1"), *events)
     assert record.state is State.WAITING
     elsewhere = ledger.claim(OTHER_RUN, [record.id], 60, "another")
@@ -272,9 +280,7 @@ def test_what_one_transport_may_have_accepted_is_not_claimed_for_another(ledger:
 
 
 @pytest.mark.parametrize("event", [Event.ACCEPTED, Event.REFUSED])
-def test_a_forced_job_sends_again_what_was_settled_and_only_once(
-    ledger: SqlDeliveryLedger, engine: Engine, event: Event
-) -> None:
+def test_a_forced_job_sends_again_what_was_settled_and_only_once(ledger: Ledger, event: Event) -> None:
     was = in_state(ledger, candidate("F-1"), event)
     wish = Force("an.operator", "the accountant lost it", "request-1")
     (answer,) = register(ledger, candidate("F-1"), force=wish)
@@ -285,14 +291,16 @@ def test_a_forced_job_sends_again_what_was_settled_and_only_once(
     settle(ledger, record, Event.ACCEPTED)
     (retried,) = register(ledger, candidate("F-1"), force=wish)
     assert (retried.event, retried.delivery.state) == (None, State.DELIVERED)
-    with reading(engine) as connection:
+    if isinstance(ledger, MemoryLedger):  # it keeps no audit log
+        return
+    with reading(ledger._engine) as connection:
         (entry,) = connection.execute(select(AuditLog.__table__)).all()
     assert (entry.action, entry.resource_id) == (f"delivery.{again}", str(was.id))
     assert (entry.details["actor"], entry.details["reason"]) == ("an.operator", "the accountant lost it")
 
 
 @pytest.mark.parametrize("events", [(), (Event.LOST,), (Event.LOST, Event.GIVEN_UP), (Event.NOT_SENT,)])
-def test_force_moves_nothing_that_is_open(ledger: SqlDeliveryLedger, events) -> None:
+def test_force_moves_nothing_that_is_open(ledger: Ledger, events) -> None:
     record = claimed(ledger, candidate("F-1"))
     if events:
         record = settle(ledger, record, *events)
@@ -301,7 +309,7 @@ def test_force_moves_nothing_that_is_open(ledger: SqlDeliveryLedger, events) -> 
 
 
 @pytest.mark.parametrize("events", [(), (Event.LOST,), (Event.NOT_SENT,), (Event.RELEASED,)])
-def test_force_sends_no_version_beside_another_one_that_may_leave(ledger: SqlDeliveryLedger, events) -> None:
+def test_force_sends_no_version_beside_another_one_that_may_leave(ledger: Ledger, events) -> None:
     old = in_state(ledger, candidate("F-1"), Event.REFUSED)
     corrected = claimed(ledger, candidate("F-1", "<corrected/>", source_id="another"))
     if events:
@@ -356,6 +364,7 @@ def waits_for_a_lock(engine: Engine) -> bool:
         return bool(connection.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar_one())
 
 
+@pytest.mark.parametrize("database_kind", KINDS, indirect=True)
 def test_leases_run_by_the_databases_clock(engine: Engine) -> None:
     """The default clock is the database's: a lease of nothing is over at once, one of a minute is not."""
     ledger = SqlDeliveryLedger(engine)
@@ -364,7 +373,7 @@ def test_leases_run_by_the_databases_clock(engine: Engine) -> None:
     assert ledger.expire() == 1
 
 
-def test_nothing_to_do_is_no_transaction(ledger: SqlDeliveryLedger) -> None:
+def test_nothing_to_do_is_no_transaction(ledger: Ledger) -> None:
     assert register(ledger) == []
     assert ledger.claim(RUN, [], 60, TRANSPORT) == []
     assert ledger.settle([]) == {}
