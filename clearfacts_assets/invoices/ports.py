@@ -262,7 +262,8 @@ class DeliveryLedger(Protocol):
 
     def withdraw(self, run_id: UUID, day: str) -> int:
         """The source has given the whole day to this run: what it showed there before and did not give now, it does
-        not have any more. Returns how many ids those are."""
+        not have any more, since the run began; what it showed to another run after that is not meant. Returns how
+        many ids those are."""
         ...
 
     def expire(self, dead_run_ids: Collection[UUID] = ()) -> int:
@@ -276,8 +277,8 @@ class DeliveryLedger(Protocol):
         """
         ...
 
-    def unknown(self, destination: str, limit: int) -> list[DeliveryRecord]:
-        """Deliveries that may have been accepted, oldest first."""
+    def unknown(self, destination: str, limit: int, transport: str | None = None) -> list[DeliveryRecord]:
+        """Deliveries that may have been accepted, oldest first; with ``transport`` those that it can be asked about."""
         ...
 
     def states(self, delivery_ids: Sequence[UUID]) -> dict[UUID, DeliveryRecord]:

@@ -120,7 +120,7 @@ def work(place: Place, worker: Worker, engine: Engine) -> None:
     jobs.begin(run_id, job_type="manual", partition_key=DAY, correlation_id=worker.run_id, details={}, now=_now())
     problem = _retrieve(place, worker, rows, reached)
     for batch in rows.batches_to_validate(run_id, 50):
-        rows.record_reports(run_id, [(row.id, _accepted(row.content), {}) for row in batch], now=_now())
+        rows.record_reports(run_id, [(row.id, accepted_report(row.content), {}) for row in batch], now=_now())
     _set_timers(worker)
     reached("stored")
     destination = _destination(place, worker)
@@ -233,7 +233,7 @@ def _destination(place: Place, worker: Worker) -> ClearfactsRest | ClearfactsGra
     return ClearfactsGraphql(place.clearfacts_url, place.token, login_url=place.clearfacts_url, **common)
 
 
-def _accepted(content: bytes) -> Report:
+def accepted_report(content: bytes) -> Report:
     head = read_invoice(parse(content).root)
     return Report("", len(content), "none", head, Decision.ACCEPT, (), (), 0.0)
 

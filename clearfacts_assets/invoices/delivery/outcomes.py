@@ -77,7 +77,9 @@ def judged_after_look_up(
             delivery, Event.FOUND, reason=reason, document_id=answer.document_id, response=answer.response
         )
     proved_absent = destination.can_look_up and answer is None
-    if proved_absent or destination.honours_idempotency_key:
+    # Said to be safe to repeat, and in doubt all the same: it is outdated, so that only an answer could help.
+    only_an_answer_helps = delivery.may_repeat and not destination.can_look_up
+    if proved_absent or (destination.honours_idempotency_key and not only_an_answer_helps):
         reason = "the destination does not have it" if proved_absent else "safe to try again: same idempotency key"
         event = Event.NOT_FOUND if proved_absent else Event.REPEATABLE
         delay = pace.pause_after(max(delivery.attempts - 1, 0))
@@ -105,7 +107,12 @@ def settle_unknown(
     """
     ledger.park_foreign(destination.name, destination.transport)
     unanswered, asked = 0, set[UUID]()  # unanswered ones in a row
-    while found := [one for one in ledger.unknown(destination.name, UNKNOWN_AT_ONCE) if one.id not in asked]:
+    while found := [
+        one
+        # Named once more: a run by another transport may have left something since.
+        for one in ledger.unknown(destination.name, UNKNOWN_AT_ONCE, destination.transport)
+        if one.id not in asked
+    ]:
         for delivery in found:
             asked.add(delivery.id)
             answer: Accepted | Unknown | None = None

@@ -100,11 +100,12 @@ class Batch:
         """
         before, own = self.current.get(candidate.invoice_id), history.shown_as(candidate.invoice_id, delivery_id)
         barrier = None
-        if before is not None and before.delivery_id != delivery_id:
-            if _is_older(candidate, before):
-                if own is None:
-                    history.show(self._shown(candidate, delivery_id, is_current=False))
-                return None
+        same = before is not None and before.delivery_id == delivery_id
+        if before is not None and _is_older(candidate, before, same=same):
+            if own is None:
+                history.show(self._shown(candidate, delivery_id, is_current=False))
+            return None
+        if before is not None and not same:
             other = self.of(before.delivery_id)
             other.show(replace(before, is_current=False))
             replaced = other.version(before.delivery_id)
@@ -170,12 +171,14 @@ def _is_the_same(candidate: Candidate, shown: Shown) -> bool:
     return stands and same_time and candidate.day in (None, shown.day)
 
 
-def _is_older(candidate: Candidate, shown: Shown) -> bool:
-    """Whether a run that is late brings what the source had before what it shows now.
+def _is_older(candidate: Candidate, shown: Shown, *, same: bool) -> bool:
+    """Whether a run that is late brings what the source had before what it shows now, or before it withdrew it.
 
     What was retrieved later is never older, whatever the source's clock says: it may have been set.
     """
-    if candidate.updated_at is None or shown.source_updated_at is None or shown.withdrawn_at is not None:
+    if shown.withdrawn_at is not None:
+        return candidate.retrieved_at is not None and candidate.retrieved_at < shown.withdrawn_at
+    if same or candidate.updated_at is None or shown.source_updated_at is None:
         return False
     if candidate.retrieved_at is not None and candidate.retrieved_at > shown.seen_at:
         return False

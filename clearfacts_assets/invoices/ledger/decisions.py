@@ -80,7 +80,14 @@ class Situation:
     @property
     def outdated(self) -> bool:
         """Whether it should not leave any more, had it not left."""
-        return not self.own.shown or self.own.barrier or self.rivals or self.other_waived
+        there_before = self.own.accepted or self.own.in_doubt_before
+        return (
+            not self.own.shown
+            or self.own.barrier
+            or self.rivals
+            or self.other_waived
+            or (there_before and not self.own.ordered)
+        )
 
     @property
     def other_ordered(self) -> bool:

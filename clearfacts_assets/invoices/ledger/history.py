@@ -34,6 +34,7 @@ IN_DOUBT = "an earlier call got no answer that settles it, and may have been acc
 ENDED_WITHOUT_ANSWER = "the run that was sending it ended without an answer"
 CAME_LATE = "Clearfacts had accepted it: the answer came when nobody waited for it any more"
 ENDS_AN_ATTEMPT = frozenset({Event.ACCEPTED, Event.REFUSED, Event.NOT_SENT, Event.DENIED, Event.RELEASED, Event.LOST})
+_CAME_TO_NOTHING = frozenset({Event.NOT_SENT, Event.DENIED, Event.RELEASED, Event.NOT_FOUND, Event.GIVEN_UP})
 CHARGED = frozenset({Event.NOT_SENT, Event.LOST})
 _NO_REASON_LEFT = frozenset({State.HELD, State.SUPERSEDED, State.WITHDRAWN})  # for a version that got out of these
 
@@ -138,18 +139,22 @@ class History:
         if self.version(delivery_id).day != day:
             self._put(self.version(delivery_id), day=day)
 
-    def withdraw(self, shown_ids: Iterable[UUID]) -> None:
-        """The source does not have these ids any more. Orders for what it shows no more lapse."""
+    def withdraw(self, shown_ids: Iterable[UUID], at: datetime) -> None:
+        """The source did not have these ids any more at that time. Orders for what it shows no more lapse."""
         gone = set(shown_ids)
-        self.shown = [replace(one, withdrawn_at=self.now) if one.id in gone else one for one in self.shown]
+        self.shown = [replace(one, withdrawn_at=at) if one.id in gone else one for one in self.shown]
         self.lapse_orders([one for one in self.versions if self._is_withdrawn(one)])
 
     def lapse_orders(self, versions: Sequence[DeliveryRecord] | None = None) -> None:
-        """Orders that were given without knowing what is known now are not carried out, unless they are under way."""
+        """Orders that were given without knowing what is known now are not carried out.
+
+        A call that is under way is not called back; should it come to nothing, there is no second one.
+        """
         for one in list(self.versions if versions is None else versions):
-            if one.ordered is not None and one.state is not State.SENDING:
+            if one.ordered is not None:
                 self._put(one, ordered=None, not_before=None)
-                self._ask_again(one)
+                if one.state is not State.SENDING:
+                    self._ask_again(one)
 
     def _ask_again(self, lapsed: DeliveryRecord) -> None:
         """Versions in whose place this one was to be sent wait for a new decision."""
@@ -171,7 +176,7 @@ class History:
     def settle(self, settlement: Settlement, attempt: Attempt | None) -> Attempt | None:
         """Take what is said of an attempt; returns the attempt as it is to be kept, None where nothing changes.
 
-        An acceptance is always taken, however late. Anything else counts only for the claim that stands.
+        An acceptance is always taken, said or found, however late. Anything else counts only for the claim that stands.
         """
         one = self.version(settlement.delivery_id)
         first = settlement.events[0]
@@ -181,7 +186,11 @@ class History:
         if first not in ENDS_AN_ATTEMPT:
             if stands:
                 self._apply(one.id, settlement, settlement.events)
-            return attempt if stands else None
+                return attempt
+            if first is Event.FOUND and Event.ACCEPTED not in (attempt.outcome, attempt.proof):
+                self._prove(one, settlement, attempt)
+                return replace(attempt, proof=Event.ACCEPTED)
+            return None
         if attempt.outcome is None and stands:
             events = settlement.events
             if first is Event.REFUSED and (one.in_doubt or attempt.follows_doubt):
@@ -217,12 +226,14 @@ class History:
             changes = EFFECTS[event](one, settlement, self.now)
             document_id = settlement.document_id or one.document_id
             self._put(one, reason=settlement.reason or None, document_id=document_id, lease_until=None, **changes)
+            if event in _CAME_TO_NOTHING and one.generation > 1 and self.version(one.id).ordered is None:
+                self._ask_again(one)
             self.review(delivery_id, event)
 
     def _prove(self, one: DeliveryRecord, settlement: Settlement, attempt: Attempt) -> None:
         """An acceptance of which nobody knew: whatever was decided without it is corrected."""
         for other in self.others(one.id):
-            if other.ordered is not None and other.state is not State.SENDING:
+            if other.ordered is not None:
                 self._put(other, ordered=None, not_before=None)
         newest = attempt.generation == one.generation
         under_way = one.state is State.SENDING
@@ -234,7 +245,7 @@ class History:
             in_doubt_before=False,
             given_up=one.given_up and one.in_doubt and not newest,
             may_repeat=one.may_repeat and not newest,
-            ordered=one.ordered if under_way else None,
+            ordered=None,
             not_before=one.not_before if one.in_doubt and not newest else None,
             waived=False,
             replaced=False,

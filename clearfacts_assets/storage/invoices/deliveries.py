@@ -39,7 +39,7 @@ from clearfacts_assets.storage.invoices.histories import (
     load,
     wishes_of,
 )
-from clearfacts_assets.storage.invoices.tables import Delivery, DeliveryAttempt, InvoiceRow, SourceVersion
+from clearfacts_assets.storage.invoices.tables import Delivery, DeliveryAttempt, InvoiceRow, Job, SourceVersion
 
 SETTLE_PATIENCE_SECONDS = 60.0  # an answer that cannot be written costs a person's time: try longer than elsewhere
 ROUNDS = 20  # each lost one means that somebody else registered something
@@ -190,34 +190,43 @@ class SqlDeliveryLedger:
 
     def withdraw(self, run_id: UUID, day: str) -> int:
         gone = ~exists().where(_rows.c.job_id == run_id, _rows.c.invoice_id == _shown.c.source_id)
+        begun = read(self._engine, lambda connection: self._begun(connection, run_id))
         query = (
             select(_shown.c.id, _shown.c.delivery_id)
             .join(_deliveries, _deliveries.c.id == _shown.c.delivery_id)
             .where(_shown.c.day == day, _shown.c.is_current, _shown.c.withdrawn_at.is_(None), gone)
+            .where(_shown.c.seen_at <= begun)
             .where(_deliveries.c.state.not_in(OVER))
         )
         found = dict(read(self._engine, lambda connection: connection.execute(query).tuples().all()))
         shown_ids = list(found)
         for start in range(0, len(shown_ids), WITHDRAWN_AT_ONCE):
-            self._withdraw({one: found[one] for one in shown_ids[start : start + WITHDRAWN_AT_ONCE]})
+            self._withdraw({one: found[one] for one in shown_ids[start : start + WITHDRAWN_AT_ONCE]}, begun)
         return len(found)
 
-    def _withdraw(self, shown: Mapping[UUID, UUID]) -> None:
+    def _begun(self, connection: Connection, run_id: UUID) -> datetime:
+        """When the run began, by its own clock, as the times at which rows were retrieved."""
+        job = connection.execute(select(Job.started_at, Job.created_at).where(Job.id == run_id)).one_or_none()
+        return (job.started_at or job.created_at) if job is not None else self._now(connection)
+
+    def _withdraw(self, shown: Mapping[UUID, UUID], begun: datetime) -> None:
         def work(batch: Batch) -> None:
             for shown_id, delivery_id in shown.items():
                 history = batch.of(delivery_id)
-                history.withdraw([shown_id])
+                history.withdraw([shown_id], begun)
                 history.review()
 
         self._change(list(shown.values()), work)
 
-    def unknown(self, destination: str, limit: int) -> list[DeliveryRecord]:
+    def unknown(self, destination: str, limit: int, transport: str | None = None) -> list[DeliveryRecord]:
         query = (
             select(_deliveries)
             .where(_deliveries.c.state == State.UNKNOWN, _deliveries.c.destination == destination)
             .order_by(_deliveries.c.updated_at, _deliveries.c.id)
             .limit(limit)
         )
+        if transport is not None:
+            query = query.where(not_(_doubted_elsewhere(transport)))
         return read(self._engine, lambda connection: [record_of(row) for row in connection.execute(query).mappings()])
 
     def holders(self) -> list[UUID]:

@@ -75,6 +75,7 @@ def new_row(
         "created_at": now,
         "updated_at": now,
         "source_updated_at": document.updated_at,
+        "retrieved_at": now,
         "content_sha256": text.sha256 if document.content else None,
         "delivery_id": delivery_id,
         **dict.fromkeys(VERDICT),
@@ -204,12 +205,14 @@ def row_of_version(
         "processed_at": None,
         "created_at": now,
         "updated_at": now,
+        "retrieved_at": row["retrieved_at"] or row["created_at"],
     }
 
 
 def copy_of(row: Mapping[str, Any], job_id: UUID, now: datetime, *, validated: bool) -> dict[str, Any]:
     """An earlier job's row as a later job starts with it."""
     copy = {**row, "id": uuid4(), "job_id": job_id, "created_at": now, "updated_at": now, "clearfacts_response": None}
+    copy["retrieved_at"] = row["retrieved_at"] or row["created_at"]  # the source has said nothing since
     copy["ubl_data"] = None  # the document stays where it is, and is found there by its hash
     if row["status"] == InvoiceStatus.DUPLICATE and row["ubl_data"] is None:
         return copy

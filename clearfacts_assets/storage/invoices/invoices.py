@@ -213,7 +213,7 @@ class InvoiceRepository:
         ``day_of`` says whose day an invoice is that the source changed at a moment.
         """
         names = (
-            *("id", "invoice_id", "content_sha256", "source_updated_at", "created_at"),
+            *("id", "invoice_id", "content_sha256", "source_updated_at", "created_at", "retrieved_at"),
             *("decision", "error_message", "delivery_id"),
         )
         query = select(*(_rows.c[name] for name in (*names, *HEAD)), _CONTENT_OF.label("content")).where(
@@ -231,7 +231,7 @@ class InvoiceRepository:
                     content=row.content.encode("utf-8"),
                     content_sha256=row.content_sha256,
                     updated_at=row.source_updated_at,
-                    retrieved_at=row.created_at,
+                    retrieved_at=row.retrieved_at or row.created_at,
                     day=day_of(row.source_updated_at),
                     barrier=barrier_of(row),
                     delivery_id=row.delivery_id,

@@ -93,6 +93,7 @@ class InvoiceRow(Base):
     updated_at: Mapped[datetime]
     # ours
     source_updated_at: Mapped[datetime | None]
+    retrieved_at: Mapped[datetime | None]  # when the source gave it; rows that changed hands keep it. NULL: created_at
     content_sha256: Mapped[str | None] = mapped_column(String(64))  # of ubl_data in UTF-8: what is delivered
     decision: Mapped[str | None] = mapped_column(String(10))  # accept, hold, reject; NULL until validated
     report: Mapped[dict[str, Any] | None]  # findings and rule-set versions
