@@ -97,7 +97,7 @@ TRANSITIONS: dict[tuple[State | None, Event], tuple[State, ...]] = {
     (State.UNKNOWN, Event.REPEATABLE): (State.WAITING, State.UNKNOWN),
     (State.UNKNOWN, Event.GIVEN_UP): (State.PARKED,),
     (State.WAITING, Event.GIVEN_UP): (*_ACCEPTED_BEFORE, *_NOT_LEFT[1:]),
-    (State.READY, Event.GIVEN_UP): (State.PARKED,),
+    (State.READY, Event.GIVEN_UP): (*_ACCEPTED_BEFORE, *_NOT_LEFT[1:]),
     (State.SENDING, Event.PROVED): (State.SENDING,),
     (State.UNKNOWN, Event.PROVED): (State.DELIVERED, State.UNKNOWN),
     (State.READY, Event.PROVED): (State.DELIVERED,),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,8 @@ from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 
 DEFAULT_SEEDS = 16  # of `make test`; `make faults` plays more
 PLAYED = "played"  # the property by which a test tells what it played
+WORLDS = "worlds"  # ... and another one, what people and the world did
+MUTANT = "mutant"  # ... and by what a mutant of the table of decisions was noticed
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,20 +32,38 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """What all workers played together."""
     reports = [report for name in ("passed", "failed") for report in terminalreporter.getreports(name)]
-    played = [value for report in reports for name, value in report.user_properties if name == PLAYED]
+    told = [one for report in reports for one in report.user_properties]
+    written = {
+        **_tell_of(terminalreporter, "random bad days", "seeds", [value for name, value in told if name == PLAYED]),
+        **_tell_of(
+            terminalreporter, "people and the world", "worlds", [value for name, value in told if name == WORLDS]
+        ),
+    }
+    mutants = [value for name, value in told if name == MUTANT]
+    if mutants:
+        terminalreporter.section("mutants of the table of decisions, and what noticed them")
+        for name, example, *caught in sorted(mutants):
+            terminalreporter.line(f"{name:<28} {example:<11} {' '.join(caught) or '-'}")
+    if written and (file := config.getoption("--faults-json")):
+        file.write_text(json.dumps({**written, "mutants": sorted(mutants)}, indent=2) + "\n")
+
+
+def _tell_of(
+    terminal: pytest.TerminalReporter, title: str, unit: str, played: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Prints what was played of one kind, all lanes together, and how often everything struck; returns it."""
     if not played:
-        return
-    totals = {name: sum(one[name] for one in played) for name in ("seeds", "violations", "seconds")}
+        return {}
+    totals = {name: sum(one[name] for one in played) for name in (unit, "violations", "seconds")}
     struck = sum((Counter(one["struck"]) for one in played), Counter[str]())
-    terminalreporter.section("random bad days")
-    terminalreporter.line(
-        f"{totals['seeds']:,} seeds, {totals['violations']} violations, "
+    terminal.section(title)
+    terminal.line(
+        f"{totals[unit]:,} {unit}, {totals['violations']} violations, "
         f"{sum(struck.values()):,} things that happened, {totals['seconds']:.0f} s of play in all lanes"
     )
     for name, number in sorted(struck.items()):
-        terminalreporter.line(f"{number:>8,}  {name}")
-    if file := config.getoption("--faults-json"):
-        file.write_text(json.dumps({**totals, "struck": dict(sorted(struck.items()))}, indent=2) + "\n")
+        terminal.line(f"{number:>9,}  {name}")
+    return {title: {**totals, "struck": dict(sorted(struck.items()))}}
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from clearfacts_assets_tests.faults.oracle import Oracle, digest_of
 from clearfacts_assets_tests.fixtures.submissions import invoice
 
 DAY, NAMESPACE = "2026-11-20", UUID(int=20)
-NUMBERS, IDS = 3, 4
+SIZES = ((1, 2), (2, 3), (3, 4))  # numbers and ids of a world: in a small one, more happens to each invoice
 BARRIER = Barrier(HELD_FOR_VALIDATION, "validation leaves it to a person: a profile that nobody knows")
 
 
@@ -22,6 +22,8 @@ class ErpActs(Oracle):
     now: datetime
     doubtful: set[str]  # digests of contents that validation leaves to a person
     serial: int
+    numbers: int
+    ids: int
 
     def _content(self) -> str:
         self.serial += 1
@@ -35,10 +37,10 @@ class ErpActs(Oracle):
         return self.random.choice(sorted(self.erp))
 
     def _any_number(self) -> str:
-        return f"F-{self.random.randrange(NUMBERS)}"
+        return f"F-{self.random.randrange(self.numbers)}"
 
     def erp_creates(self) -> None:
-        self._change(f"E{self.random.randrange(IDS)}", self._any_number(), self._content())
+        self._change(f"E{self.random.randrange(self.ids)}", self._any_number(), self._content())
 
     def erp_corrects(self) -> None:
         if self.erp:
@@ -67,7 +69,7 @@ class ErpActs(Oracle):
         if self.erp:
             number, content, _ = self.erp[self._any_id()]
             same = self.random.random() < 0.5
-            self._change(f"E{self.random.randrange(IDS)}", number, content if same else self._content())
+            self._change(f"E{self.random.randrange(self.ids)}", number, content if same else self._content())
 
     def erp_touches(self) -> None:
         """Changed again, with the same content."""

@@ -17,14 +17,14 @@ from clearfacts_assets.invoices.ledger.model import Candidate, Claim, DeliveryRe
 from clearfacts_assets.invoices.lifecycle import OVER, WAITS_FOR_A_PERSON, Event, State
 from clearfacts_assets.invoices.model import InvoiceKey
 from clearfacts_assets.invoices.ports import Accepted, Denied, NotSent, Outcome, Refused, Unknown
-from clearfacts_assets_tests.faults.erp_acts import DAY, NAMESPACE, ErpActs
+from clearfacts_assets_tests.faults.erp_acts import DAY, NAMESPACE, SIZES, ErpActs
 from clearfacts_assets_tests.faults.oracle import TRANSPORTS, AccessMiddleware, Call, Clearfacts, Run, Told, Violation
 from clearfacts_assets_tests.faults.people_acts import Click, PeopleActs
 from clearfacts_assets_tests.fixtures.memory_ledger import MemoryLedger
 
 BEGIN = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
 PACE = Pace(attempts=3, lease=100.0, first_pause=1.0, longest_pause=8.0)
-ACTS, ROUNDS_TO_REST = 45, 60
+ACTS, ROUNDS_TO_REST = (30, 45, 90), 60
 ANSWERS = {
     "accepted": 10,
     "refused": 3,
@@ -47,6 +47,7 @@ class World(ErpActs, PeopleActs):
         self.now = BEGIN
         self.ledger = MemoryLedger(lambda: self.now)
         self.clearfacts = Clearfacts(self.random.choice(TRANSPORTS))
+        self.numbers, self.ids = self.random.choice(SIZES)
         self.erp: dict[str, tuple[str, str, datetime]] = {}
         self.doubtful: set[str] = set()
         self.runs: list[Run] = []
@@ -109,7 +110,7 @@ class World(ErpActs, PeopleActs):
         weights, acts = zip(*self.acts(), strict=True)
         weights = [weight * self.random.choice(TEMPERS) for weight in weights]
         self.erp_creates()
-        for _ in range(ACTS):
+        for _ in range(self.random.choice(ACTS)):
             (act,) = self.random.choices(acts, weights)
             act()
             self.struck[act.__name__] += 1

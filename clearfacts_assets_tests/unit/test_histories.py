@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clearfacts_assets.invoices.lifecycle import ForbiddenTransition, Outdated, State
+from clearfacts_assets.invoices.lifecycle import TRANSITIONS, Event, ForbiddenTransition, Outdated, State
 from clearfacts_assets_tests.fixtures.tales import Tale, stands
 
 
@@ -199,3 +199,150 @@ def test_what_one_transport_left_in_doubt_is_not_asked_of_another() -> None:
 
 def test_a_copy_of_what_is_delivered_can_be_taken_back() -> None:
     assert stands("shown by E1, claimed, accepted, sent again, waived") == "r1 delivered"
+
+
+def test_a_late_proof_of_what_was_known_does_not_undo_that_its_copy_was_waived() -> None:
+    copy = "shown by E1, claimed, expired, not found, confirmed, sent again, claimed, lost, given up"
+    assert stands(copy) == "r1 parked"
+    assert stands(f"{copy}, waived") == "r1 delivered"
+    assert stands(f"{copy}, waived, call 1 accepted") == "r1 delivered"
+
+
+# Turns that schedules of people and the world come to so rarely that each has a tale of its own
+
+_DOUBTED = "shown by E1, claimed, lost, given up"
+_ORDERED_IN_DOUBT = f"{_DOUBTED}, resent, claimed, corrected by E1"
+_ORDERED_AFTER_REFUSAL = "shown by E1, claimed, refused, resent, claimed, corrected by E1"
+_ORDERED_AFTER_WAIVING = "shown by E1, waived, resent, claimed, corrected by E1"
+_COPY = "shown by E1, claimed, accepted, sent again, claimed"
+_REPEATED = "shown by E1, claimed by keyed, lost, repeatable, claimed by keyed, corrected by E1"
+_READY_AFTER_DOUBT = "claimed by rest, lost, not found, claimed by rest, released"
+RARE: list[tuple[State, Event, State, str]] = [
+    (
+        State.HELD,
+        Event.REVIEWED,
+        State.PARKED,
+        "shown by E1, claimed, busy for good, corrected by E2, r2 resent, claimed, refused",
+    ),
+    (State.PARKED, Event.REVIEWED, State.HELD, "shown by E1, claimed, busy for good, corrected by E2, r2 resent"),
+    (
+        State.REJECTED,
+        Event.PROVED,
+        State.DELIVERED,
+        "shown by E1, claimed, lost, not found, waived, resent, claimed, refused, call 1 accepted",
+    ),
+    (State.SENDING, Event.NOT_SENT, State.PARKED, f"{_ORDERED_IN_DOUBT}, busy"),
+    (State.SENDING, Event.DENIED, State.PARKED, f"{_ORDERED_IN_DOUBT}, denied"),
+    (State.SENDING, Event.RELEASED, State.PARKED, f"{_ORDERED_IN_DOUBT}, released"),
+    (State.UNKNOWN, Event.NOT_FOUND, State.PARKED, f"{_ORDERED_IN_DOUBT}, lost, not found"),
+    (State.SENDING, Event.NOT_SENT, State.REJECTED, f"{_ORDERED_AFTER_REFUSAL}, busy"),
+    (State.SENDING, Event.DENIED, State.REJECTED, f"{_ORDERED_AFTER_REFUSAL}, denied"),
+    (State.SENDING, Event.RELEASED, State.REJECTED, f"{_ORDERED_AFTER_REFUSAL}, released"),
+    (State.UNKNOWN, Event.NOT_FOUND, State.REJECTED, f"{_ORDERED_AFTER_REFUSAL}, lost, not found"),
+    (State.SENDING, Event.NOT_SENT, State.WAIVED, f"{_ORDERED_AFTER_WAIVING}, busy"),
+    (State.SENDING, Event.DENIED, State.WAIVED, f"{_ORDERED_AFTER_WAIVING}, denied"),
+    (State.SENDING, Event.RELEASED, State.WAIVED, f"{_ORDERED_AFTER_WAIVING}, released"),
+    (State.SENDING, Event.NOT_SENT, State.DELIVERED, f"{_COPY}, corrected by E1, busy"),
+    (State.SENDING, Event.DENIED, State.DELIVERED, f"{_COPY}, corrected by E1, denied"),
+    (State.SENDING, Event.RELEASED, State.DELIVERED, f"{_COPY}, corrected by E1, released"),
+    (State.SENDING, Event.NOT_SENT, State.UNKNOWN, f"{_REPEATED}, busy"),
+    (State.SENDING, Event.DENIED, State.UNKNOWN, f"{_REPEATED}, denied"),
+    (State.SENDING, Event.RELEASED, State.UNKNOWN, f"{_REPEATED}, released"),
+    (State.UNKNOWN, Event.REVIEWED, State.READY, f"{_REPEATED}, released, r1 shown by E1"),
+    (
+        State.SUPERSEDED,
+        Event.REVIEWED,
+        State.PARKED,
+        "shown by E1, claimed, busy for good, corrected by E1, r1 shown by E1",
+    ),
+    (State.WITHDRAWN, Event.REVIEWED, State.PARKED, "shown by E1, claimed, busy for good, withdrawn, shown by E1"),
+    (State.WITHDRAWN, Event.REVIEWED, State.WAITING, "shown by E1, claimed, busy, withdrawn, shown by E1"),
+    (
+        State.WITHDRAWN,
+        Event.PROVED,
+        State.DELIVERED,
+        "shown by E1, claimed, lost, not found, withdrawn, call 1 accepted",
+    ),
+    (
+        State.HELD,
+        Event.PROVED,
+        State.DELIVERED,
+        "shown by E1, claimed, lost, not found, corrected by E2, r2 confirmed, call 1 accepted",
+    ),
+    (State.PARKED, Event.PROVED, State.PARKED, f"{_DOUBTED}, resent, claimed, lost, given up, call 1 accepted"),
+    (
+        State.WAITING,
+        Event.PROVED,
+        State.UNKNOWN,
+        f"{_DOUBTED}, resent, claimed by keyed, lost, repeatable, call 1 accepted",
+    ),
+    (State.WAITING, Event.DISMISSED, State.DELIVERED, f"{_COPY}, busy, waived"),
+    (State.PARKED, Event.DISMISSED, State.DELIVERED, f"{_COPY}, lost, given up, waived"),
+    (State.WAITING, Event.REVIEWED, State.PARKED, f"{_DOUBTED}, resent, claimed, busy, corrected by E2"),
+    (
+        State.WAITING,
+        Event.REVIEWED,
+        State.REJECTED,
+        "shown by E1, claimed, refused, resent, claimed, busy, corrected by E1",
+    ),
+    (State.WAITING, Event.GIVEN_UP, State.WITHDRAWN, "shown by E1, withdrawn, resent, claimed, busy for good"),
+    (
+        State.WAITING,
+        Event.GIVEN_UP,
+        State.SUPERSEDED,
+        "shown by E1, corrected by E1, r1 resent, claimed, busy for good",
+    ),
+    (State.WAITING, Event.GIVEN_UP, State.DELIVERED, f"{_COPY}, busy for good"),
+    (
+        State.WAITING,
+        Event.GIVEN_UP,
+        State.HELD,
+        "shown by E1, corrected by E2, r2 confirmed, r1 resent, claimed, busy for good",
+    ),
+    (State.WAIVED, Event.REVIEWED, State.PARKED, f"{_DOUBTED}, corrected by E2, r1 resent, r2 resent, corrected by E3"),
+    (
+        State.WAIVED,
+        Event.REVIEWED,
+        State.REJECTED,
+        "shown by E1, corrected by E2, r1 claimed, refused, r1 resent, r2 resent, corrected by E3",
+    ),
+    (
+        State.WAIVED,
+        Event.REVIEWED,
+        State.WITHDRAWN,
+        "shown by E1, corrected by E2, withdrawn, r1 resent, r2 resent, corrected by E3",
+    ),
+    (
+        State.WAIVED,
+        Event.REVIEWED,
+        State.SUPERSEDED,
+        "shown by E1, corrected by E1, r1 resent, r2 resent, corrected by E1",
+    ),
+    (State.READY, Event.GIVEN_UP, State.PARKED, f"shown by E1, {_READY_AFTER_DOUBT}, given up"),
+    (
+        State.READY,
+        Event.GIVEN_UP,
+        State.DELIVERED,
+        f"shown by E1, claimed, accepted, sent again, {_READY_AFTER_DOUBT}, given up",
+    ),
+    (
+        State.READY,
+        Event.GIVEN_UP,
+        State.SUPERSEDED,
+        f"shown by E1, corrected by E1, r1 resent, {_READY_AFTER_DOUBT}, given up",
+    ),
+    (State.READY, Event.GIVEN_UP, State.WITHDRAWN, f"shown by E1, withdrawn, resent, {_READY_AFTER_DOUBT}, given up"),
+    (
+        State.READY,
+        Event.GIVEN_UP,
+        State.HELD,
+        f"shown by E1, corrected by E2, r2 confirmed, r1 resent, {_READY_AFTER_DOUBT}, given up",
+    ),
+]
+
+
+@pytest.mark.parametrize(("came_from", "event", "became", "tale"), RARE, ids=[f"{a}-{e}-{b}" for a, e, b, _ in RARE])
+def test_a_rare_turn_of_a_history(came_from: State, event: Event, became: State, tale: str) -> None:
+    moves = [move for history in Tale(tale).ledger.histories for move in history.moves]
+    assert (came_from, event, became) in moves
+    assert [move for move in moves if move[2] not in TRANSITIONS[move[0], move[1]]] == []

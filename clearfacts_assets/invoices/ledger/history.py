@@ -247,7 +247,8 @@ class History:
             may_repeat=one.may_repeat and not newest,
             ordered=None,
             not_before=one.not_before if one.in_doubt and not newest else None,
-            waived=False,
+            # Who waived a copy of what was known to be there did not decide without the proof.
+            waived=one.waived and one.delivered_at is not None,
             replaced=False,
             refused=False,
             reason=one.reason if under_way else CAME_LATE,
