@@ -50,8 +50,8 @@ lint: setup ## ruff, mypy and the import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-faults: setup ## random bad days (SEEDS=200), people and the world (WORLDS=10000); a failing one names itself
-	@$(BIN)/pytest clearfacts_assets_tests/faults -n $(WORKERS) --dist loadgroup --seeds $(or $(SEEDS),200) --worlds $(or $(WORLDS),10000) $(ARGS)
+faults: setup ## random bad days (SEEDS=200), people and the world (WORLDS=10000 TOWNS=100); a failing one names itself
+	@$(BIN)/pytest clearfacts_assets_tests/faults -n $(WORKERS) --dist loadgroup --seeds $(or $(SEEDS),200) --worlds $(or $(WORLDS),10000) --towns $(or $(TOWNS),100) $(ARGS)
 
 fuzz: setup ## schemathesis against the API, as each role and as a stranger, asking rightly and wrongly; prints what it came to
 	@$(BIN)/pytest clearfacts_assets_tests/security/test_api_fuzz.py -q -s --long $(ARGS)

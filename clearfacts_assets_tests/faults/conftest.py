@@ -16,8 +16,15 @@ from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 
 DEFAULT_SEEDS = 16  # of `make test`; `make faults` plays more
 PLAYED = "played"  # the property by which a test tells what it played
+TOWNS = "towns"  # ... those of people and the world on real ledgers
 WORLDS = "worlds"  # ... and another one, what people and the world did
 MUTANT = "mutant"  # ... and by what a mutant of the table of decisions was noticed
+
+KINDS_OF_PLAY = (
+    (PLAYED, "random bad days", "seeds"),
+    (TOWNS, "people and the world on real ledgers", "seeds"),
+    (WORLDS, "people and the world", "worlds"),
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -26,6 +33,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--worlds", type=int, default=150, help="schedules of people and the world, on a ledger in memory")
     group.addoption("--first-world", type=int, default=1, help="the first of them")
     group.addoption("--first-seed", type=int, default=1, help="the first of them")
+    group.addoption("--towns", type=int, default=8, help="schedules of people and the world, on real ledgers")
+    group.addoption("--first-town", type=int, default=1, help="the first of them")
     group.addoption("--faults-json", type=Path, help="write what was played, and which faults struck, to this file")
 
 
@@ -33,12 +42,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """What all workers played together."""
     reports = [report for name in ("passed", "failed") for report in terminalreporter.getreports(name)]
     told = [one for report in reports for one in report.user_properties]
-    written = {
-        **_tell_of(terminalreporter, "random bad days", "seeds", [value for name, value in told if name == PLAYED]),
-        **_tell_of(
-            terminalreporter, "people and the world", "worlds", [value for name, value in told if name == WORLDS]
-        ),
-    }
+    written: dict[str, Any] = {}
+    for name, title, unit in KINDS_OF_PLAY:
+        played = [value for one, value in told if one == name]
+        written |= _tell_of(terminalreporter, title, unit, played)
     mutants = [value for name, value in told if name == MUTANT]
     if mutants:
         terminalreporter.section("mutants of the table of decisions, and what noticed them")

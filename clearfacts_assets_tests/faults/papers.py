@@ -30,6 +30,7 @@ class Paper:
     number: str
     supplier: str = "BE0123456749"
     version: int = 1
+    changed: int = 0  # second of the day at which the ERP changed it last; 0: whenever it is asked
 
     @property
     def key(self) -> tuple[str, str]:

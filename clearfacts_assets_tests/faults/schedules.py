@@ -148,14 +148,14 @@ def _documents(draw: Random) -> list[Paper]:
 
 
 def _act(draw: Random, documents: Sequence[Paper], transport: str) -> Act:
-    workers = tuple(_worker(draw, documents) for _ in range(draw.choice((1, 1, 2, MOST_WORKERS))))
+    workers = tuple(drawn_worker(draw, documents) for _ in range(draw.choice((1, 1, 2, MOST_WORKERS))))
     kinds = FAULTS + (GRAPHQL_FAULTS if transport == "graphql" else REST_FAULTS)
-    faults = tuple(_fault(draw, draw.choice(kinds)) for _ in range(draw.randint(0, MOST_FAULTS)))
+    faults = tuple(drawn_fault(draw, draw.choice(kinds)) for _ in range(draw.randint(0, MOST_FAULTS)))
     database = draw.choice(("", "", "", "", "lost", "busy"))
     return Act(workers, faults, (), (), database, draw.uniform(0.01, 0.15))
 
 
-def _fault(draw: Random, kind: Disturbance) -> Disturbance:
+def drawn_fault(draw: Random, kind: Disturbance) -> Disturbance:
     fault = {**kind, "after": draw.randint(0, 3), "times": draw.randint(1, 4)}
     if kind["kind"] in SLOW_KINDS:
         fault["times"] = draw.randint(1, 2)
@@ -164,7 +164,7 @@ def _fault(draw: Random, kind: Disturbance) -> Disturbance:
     return fault
 
 
-def _worker(draw: Random, documents: Sequence[Paper]) -> Worker:
+def drawn_worker(draw: Random, documents: Sequence[Paper]) -> Worker:
     some = [paper for paper in documents if draw.random() < 0.9]
     draw.shuffle(some)
     ending: dict[str, Any] = draw.choice(
@@ -197,7 +197,7 @@ def play(scene: Scene, stage: Stage) -> Counter[str]:
         stage.fill_the_erp(scene.papers)
     struck: Counter[str] = Counter({"scenes with an ERP": scene.from_erp, "scenes with Slack": scene.tells})
     for act in scene.acts:
-        _play(act, stage, struck)
+        play_act(act, stage, struck)
     deciding_run(scene, stage)
     stage.check(scene.papers)
     for _ in range(MOST_DECISIONS):  # what was decided may bring up another revision
@@ -216,7 +216,7 @@ def deciding_run(scene: Scene, stage: Stage) -> None:
     assert end == 0, "a run on a good day failed"
 
 
-def _play(act: Act, stage: Stage, struck: Counter[str]) -> None:
+def play_act(act: Act, stage: Stage, struck: Counter[str]) -> None:
     known_dead = tuple(stage.dead)
     workers = [replace(worker, run_id=new_run(), dead_run_ids=known_dead) for worker in act.workers]
     for target, faults in (("clearfacts", act.faults), ("erp", act.erp_faults), ("slack", act.slack_faults)):

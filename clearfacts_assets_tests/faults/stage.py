@@ -13,14 +13,22 @@ from sqlalchemy import Table, delete, func, select
 
 from clearfacts_assets.invoices.defs.notifications import tell_of_forgotten_jobs
 from clearfacts_assets.invoices.ledger.model import DeliveryRecord
-from clearfacts_assets.invoices.lifecycle import FINAL, State, Verdict
+from clearfacts_assets.invoices.lifecycle import FINAL, OVER, State, Verdict
 from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets.notifications.outbox import LONGEST_WAIT, dispatch
 from clearfacts_assets.storage.database import open_engine, reading
 from clearfacts_assets.storage.invoices.delivery_review import DeliveryReview
 from clearfacts_assets.storage.invoices.delivery_rows import record_of
 from clearfacts_assets.storage.invoices.jobs import FINISHED
-from clearfacts_assets.storage.invoices.tables import Base, Delivery, DeliveryAttempt, InvoiceRow, Job
+from clearfacts_assets.storage.invoices.tables import (
+    Base,
+    Delivery,
+    DeliveryAttempt,
+    DeliveryWish,
+    InvoiceRow,
+    Job,
+    SourceVersion,
+)
 from clearfacts_assets.storage.operations.tables import Alert
 from clearfacts_assets_tests.faults.papers import Paper
 from clearfacts_assets_tests.faults.worker import WINDOW, Place, Worker, Workshop
@@ -37,6 +45,7 @@ class Stage:
         self.review = DeliveryReview(self.engine)
         self.runs: list[str] = []  # of this scene
         self.dead: list[str] = []
+        self.people = False  # who may send again what is delivered, and change their minds
         self._final: dict[UUID, DeliveryRecord] = {}
 
     def __enter__(self) -> Stage:
@@ -53,10 +62,18 @@ class Stage:
         """An empty database and a simulator that has seen nothing, and has nothing left to do."""
         self.simulator.become_quiet()
         with self.engine.begin() as connection:
-            for entity in (InvoiceRow, DeliveryAttempt, Delivery, Job, Alert):  # the audit log can only be added to
+            for entity in (
+                InvoiceRow,
+                DeliveryAttempt,
+                DeliveryWish,
+                SourceVersion,
+                Delivery,
+                Job,
+                Alert,
+            ):  # the audit log can only be added to
                 connection.execute(delete(entity))
         self.simulator.reset(per_day=0)
-        self.runs, self.dead, self._final = [], [], {}
+        self.runs, self.dead, self.people, self._final = [], [], False, {}
 
     def play(self, *workers: Worker) -> list[int]:
         """Run workers at once; who died is told to those who come later."""
@@ -99,14 +116,26 @@ class Stage:
         """By number; where there are revisions, of the last one."""
         return {record.key.number: record.state for record in sorted(self.deliveries(), key=lambda one: one.revision)}
 
+    def rows_left(self) -> list[tuple[str, State]]:
+        """Rows of jobs that are over, which wait for deliveries that are over, too."""
+        states = {record.id: record.state for record in self.deliveries()}
+        query = select(InvoiceRow.invoice_id, InvoiceRow.delivery_id).join(Job, Job.id == InvoiceRow.job_id)
+        query = query.where(InvoiceRow.status == InvoiceStatus.PENDING, Job.status.in_(FINISHED))
+        with reading(self.engine) as connection:
+            rows = connection.execute(query).tuples().all()
+        return [(erp_id, states[one]) for erp_id, one in rows if one is not None and states[one] in OVER]
+
     def accepted(self) -> Counter[str]:
         """How often the simulator accepted which content."""
         return Counter(document["sha256"] for document in self.simulator.accepted())
 
     def watch_final_states(self) -> None:
-        """A final state stays what it is (nobody resends on this stage what was delivered or waived)."""
+        """An acceptance stays; so does a final state, where nobody resends what was delivered or waived."""
         now = {record.id: record for record in self.deliveries()}
         for identifier, before in self._final.items():
+            assert before.delivered_at is None or now[identifier].delivered_at is not None, f"forgotten: {before}"
+            if self.people:
+                continue
             assert now[identifier].state is before.state, f"{before} became {now[identifier]}"
         self._final = {identifier: record for identifier, record in now.items() if record.state in FINAL}
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -27,10 +29,17 @@ FOUND_SOMETHING: tuple[tuple[str, int], ...] = (
 )
 
 
+Play = Callable[[int, str, Stage, str], Counter[str]]
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "seeds" not in metafunc.fixturenames:
-        return
-    first, count = metafunc.config.getoption("--first-seed"), metafunc.config.getoption("--seeds")
+    if "seeds" in metafunc.fixturenames:
+        in_lanes(metafunc, "--first-seed", "--seeds")
+
+
+def in_lanes(metafunc: pytest.Metafunc, first_option: str, count_option: str) -> None:
+    """Deals the seeds to databases and transports."""
+    first, count = metafunc.config.getoption(first_option), metafunc.config.getoption(count_option)
     # A quarter of them for each transport on each database; all are different scenes.
     quarter = count // 4 or 1
     blocks = [range(start, min(start + SEEDS_IN_A_TEST, quarter)) for start in range(0, quarter, SEEDS_IN_A_TEST)]
@@ -46,18 +55,26 @@ def _named(seeds: list[int]) -> str:
 def test_every_invoice_arrives_exactly_once(
     stage: Stage, database_kind: str, transport: str, seeds: list[int], record_property: pytest.RecordProperty
 ) -> None:
+    played, failures = play_all(play_seed, seeds, transport, stage, SERIES[database_kind])
+    record_property(PLAYED, played)
+    if failures:
+        raise ExceptionGroup(f"{len(failures)} of {len(seeds)} seeds", failures)
+
+
+def play_all(
+    one: Play, seeds: list[int], transport: str, stage: Stage, series: str
+) -> tuple[dict[str, Any], list[AssertionError]]:
+    """What was played, with the faults that struck, and what went wrong."""
     struck: Counter[str] = Counter()
     failures: list[AssertionError] = []
     started = time.monotonic()
     for seed in seeds:
         try:
-            struck += play_seed(seed, transport, stage, SERIES[database_kind])
+            struck += one(seed, transport, stage, series)
         except AssertionError as error:
             failures.append(error)
     played = {"seeds": len(seeds), "violations": len(failures), "seconds": time.monotonic() - started}
-    record_property(PLAYED, {**played, "struck": dict(struck)})
-    if failures:
-        raise ExceptionGroup(f"{len(failures)} of {len(seeds)} seeds", failures)
+    return {**played, "struck": dict(struck)}, failures
 
 
 @pytest.mark.parametrize(("transport", "seed"), FOUND_SOMETHING)

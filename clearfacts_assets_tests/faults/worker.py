@@ -22,7 +22,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any
 from uuid import UUID, uuid4
@@ -47,6 +47,7 @@ from clearfacts_assets.storage.database import open_engine
 from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices.invoices import InvoiceRepository, Stored
 from clearfacts_assets.storage.invoices.jobs import JobRepository
+from clearfacts_assets.storage.invoices.takeover import Takeover
 from clearfacts_assets_tests.faults.papers import Paper, papers
 
 DAY = "2026-11-20"
@@ -61,6 +62,7 @@ POINTS = ("page", *AFTER_RETRIEVAL)
 LONGEST_WAIT = 0.05  # seconds that a Retry-After may ask for
 LONGEST_SECONDS = 60  # a worker that hangs shows where, and ends
 SETTLE_PATIENCE = 5.0  # seconds
+CLOCK = {"off": 0.0}  # of this process, in seconds
 FAILED = 3  # the exit code of a worker that raised
 
 
@@ -84,7 +86,12 @@ class Worker:
     patience: float = 20.0
     deadline: float = 20.0  # of one call
     force: str = ""  # the wish's request
+    goes_on_with: str = ""  # a run whose rows it takes, as a re-execution from failure does; it retrieves nothing
+    only_due: bool = False  # it takes what runs that are over left, and what is due; it retrieves nothing
+    of_the_day: bool = False  # what is missing in the day is withdrawn, and what is due of it comes along
     from_erp: bool = False  # retrieves whatever the ERP has over HTTP, instead of being handed its papers
+    of_a_day: bool = False  # its rows belong to the day
+    clock_off: float = 0.0  # seconds by which its machine's clock is wrong
     tells: bool = False  # writes what its job came to into the outbox, and sends what is there to Slack
 
 
@@ -113,20 +120,23 @@ class Place:
 
 def work(place: Place, worker: Worker, engine: Engine) -> None:
     """The whole job, as the assets do it, in this process."""
+    CLOCK["off"] = worker.clock_off
     reached = _faulty(worker, engine)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     jobs, rows, run_id = JobRepository(engine), InvoiceRepository(engine), UUID(worker.run_id)
     jobs.begin(run_id, job_type="manual", partition_key=DAY, correlation_id=worker.run_id, details={}, now=_now())
-    problem = _retrieve(place, worker, rows, reached)
+    problem = _take_rows(place, worker, rows, engine, reached)
     for batch in rows.batches_to_validate(run_id, 50):
         rows.record_reports(run_id, [(row.id, accepted_report(row.content), {}) for row in batch], now=_now())
+    if worker.of_the_day:
+        Takeover(engine).due(run_id, DAY, now=_now())
     _set_timers(worker)
     reached("stored")
     destination = _destination(place, worker)
     for results in deliver(
-        rows.batches_to_deliver(run_id, worker.batch),
-        ledger=SqlDeliveryLedger(engine, patience=SETTLE_PATIENCE),
+        rows.batches_to_deliver(run_id, worker.batch, lambda _: DAY if worker.of_a_day else None),
+        ledger=_ledger(engine),
         destination=destination,
         run_id=run_id,
         pace=Pace(
@@ -153,6 +163,26 @@ def work(place: Place, worker: Worker, engine: Engine) -> None:
         dispatch_alerts(engine, place.slack.send)
 
 
+def _take_rows(
+    place: Place, worker: Worker, rows: InvoiceRepository, engine: Engine, reached: Callable[[str], None]
+) -> str:
+    """The rows that the job works on, and what that means for the day's others. Returns why some are missing."""
+    run_id, takeover = UUID(worker.run_id), Takeover(engine)
+    if worker.only_due:
+        takeover.unfinished(run_id, DAY, now=_now())
+        return ""
+    if worker.goes_on_with:
+        takeover.job(run_id, DAY, UUID(worker.goes_on_with), now=_now())
+        return ""
+    problem = _retrieve(place, worker, rows, reached)
+    if worker.of_a_day:
+        takeover.close_left(run_id, DAY, now=_now())
+    if worker.of_the_day and not problem:
+        JobRepository(engine).update_details(run_id, {"whole_day": True}, now=_now())
+        _ledger(engine).withdraw(run_id, DAY)
+    return problem
+
+
 def _retrieve(place: Place, worker: Worker, rows: InvoiceRepository, reached: Callable[[str], None]) -> str:
     """Store the job's documents, page by page. Returns why some are missing."""
     run_id = UUID(worker.run_id)
@@ -161,7 +191,7 @@ def _retrieve(place: Place, worker: Worker, rows: InvoiceRepository, reached: Ca
         return rows.store(run_id, page, now=_now(), skip_delivered=not worker.force)
 
     if not worker.from_erp:
-        store([SourceDocument(paper.erp_id, _now(), paper.content) for paper in worker.papers])
+        store([SourceDocument(paper.erp_id, moment_of(paper) or _now(), paper.content) for paper in worker.papers])
         reached("page")
         return ""
     java_backend.FIRST_WAIT = 0.01
@@ -180,6 +210,11 @@ def _retrieve(place: Place, worker: Worker, rows: InvoiceRepository, reached: Ca
         return f"Nothing was retrieved. {error}"
     finally:
         erp.close()
+
+
+def moment_of(paper: Paper) -> datetime | None:
+    """When the ERP changed it last."""
+    return WINDOW.start + timedelta(seconds=paper.changed) if paper.changed else None
 
 
 def _faulty(worker: Worker, engine: Engine) -> Callable[[str], None]:
@@ -238,8 +273,14 @@ def accepted_report(content: bytes) -> Report:
     return Report("", len(content), "none", head, Decision.ACCEPT, (), (), 0.0)
 
 
+def _ledger(engine: Engine) -> SqlDeliveryLedger:
+    """By the database's time; on SQLite that is the machine's."""
+    of_the_machine = engine.dialect.name == "sqlite" and CLOCK["off"]
+    return SqlDeliveryLedger(engine, _now if of_the_machine else None, patience=SETTLE_PATIENCE)
+
+
 def _now() -> datetime:
-    return datetime.now(UTC)
+    return datetime.now(UTC) + timedelta(seconds=CLOCK["off"])
 
 
 class Workshop:
