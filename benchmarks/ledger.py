@@ -2,7 +2,7 @@
 
     make bench-ledger                           2,000 a turn, 1 at a time and 16 together
     make bench-ledger ARGS="--deliveries 5000 --together 1 --together 64"
-    make bench-ledger ARGS="--documents 10000000"       what is due, among ten million that were delivered
+    make bench-ledger ARGS="--documents 10000000 --database sqlite"     what is due, among ten million delivered ones
 
 A claim and its settlement are a transaction each, for one delivery or for as many as are ready together. Each commit
 reaches the disk (PostgreSQL runs with fsync). CPU is this process'; PostgreSQL's own is not in it.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -32,15 +32,18 @@ from clearfacts_assets.storage.invoices.jobs import JobRepository
 from clearfacts_assets.storage.invoices.review_queue import days_due
 from clearfacts_assets_tests.fixtures.databases import PostgresServer
 
+KINDS = ("sqlite", "postgresql")
 LEASE = 120.0
 PREFIXES = (f"L{number}" for number in count())
 
 
 @contextmanager
-def databases() -> Iterator[dict[str, Engine]]:
-    server = PostgresServer.create(durable=True)
+def databases(kinds: Sequence[str] = KINDS) -> Iterator[dict[str, Engine]]:
+    server = PostgresServer.create(durable=True) if "postgresql" in kinds else None
     with tempfile.TemporaryDirectory() as folder:
-        urls = {"sqlite": f"sqlite:///{Path(folder) / 'bench.db'}", "postgresql": server.fresh()}
+        urls = {"sqlite": f"sqlite:///{Path(folder) / 'bench.db'}"} if "sqlite" in kinds else {}
+        if server is not None:
+            urls["postgresql"] = server.fresh()
         for url in urls.values():
             migrate.upgrade(url)
         engines = {name: open_engine(url) for name, url in urls.items()}
@@ -49,7 +52,8 @@ def databases() -> Iterator[dict[str, Engine]]:
         finally:
             for engine in engines.values():
                 engine.dispose()
-            server.remove()
+            if server is not None:
+                server.remove()
 
 
 def registered(engine: Engine, deliveries: int) -> tuple[UUID, list[UUID]]:
@@ -117,10 +121,11 @@ def main() -> None:
     parser.add_argument("--deliveries", type=int, default=2000, help="of each turn")
     parser.add_argument("--together", type=int, action="append", help="claimed and settled in one transaction each")
     parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--database", choices=KINDS, action="append", help="only this one")
     parser.add_argument("--documents", type=int, default=0, help="only: find what is due among so many")
     asked = parser.parse_args()
     if asked.documents:
-        with databases() as engines:
+        with databases(asked.database or KINDS) as engines:
             due_among(engines, asked.documents, asked.turns)
         return
     used: dict[str, list[float]] = {}
@@ -132,7 +137,7 @@ def main() -> None:
         used.setdefault(name, []).append(asked.deliveries / (cpu() - before))
         return (wall() - begun) / asked.deliveries
 
-    with databases() as engines:
+    with databases(asked.database or KINDS) as engines:
         works = {
             f"{kind}, {together} together": lambda e=engine, t=together, n=f"{kind}, {together} together": turn(n, e, t)
             for together in asked.together or [1, 16]
