@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-COMPARING = ("api", "commands", "delivery", "ledger", "validation")
+COMPARING = ("api", "commands", "deciding", "delivery", "ledger", "validation")
 
 
 @pytest.fixture(scope="module")
