@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from uuid import UUID, uuid4
 
-from sqlalchemy import select
+from sqlalchemy import event, func, select
 
 from clearfacts_assets.storage.database import open_engine, reading
 from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
-from clearfacts_assets.storage.invoices.tables import Delivery
-from clearfacts_assets_tests.fixtures.submissions import TRANSPORT, candidates
+from clearfacts_assets.storage.invoices.tables import Delivery, SourceVersion
+from clearfacts_assets_tests.fixtures.submissions import TRANSPORT, candidate, candidates
 from clearfacts_assets_tests.integration.test_ledger import register
 
 
@@ -63,3 +64,28 @@ def test_two_runs_register_the_same_keys_once(migrated_url: str) -> None:
     with reading(engine) as connection:
         assert len(connection.execute(select(Delivery.id)).all()) == 60
     engine.dispose()
+
+
+def test_two_runs_that_are_told_different_things_of_one_id_both_go_on(migrated_url: str) -> None:
+    """One brings back what the id was before; between its look and its lock, another one brings something new."""
+    engine, elsewhere = open_engine(migrated_url), open_engine(migrated_url)
+    first, second, third = (replace(candidate(f"F-{number}"), invoice_id="E") for number in (1, 2, 3))
+    for one in (first, second):
+        register(SqlDeliveryLedger(engine), one)
+    met: list[str] = []
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def meanwhile(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "FOR UPDATE" in statement and not met:  # SQLite's writers wait for each other before they look
+            met.append(statement)
+            register(SqlDeliveryLedger(elsewhere), third)
+
+    (answer,) = register(SqlDeliveryLedger(engine), first)
+    assert answer.delivery.key.number == "F-1"
+    assert bool(met) == (engine.dialect.name == "postgresql")
+    with reading(engine) as connection:
+        current = select(SourceVersion.delivery_id).where(SourceVersion.source_id == "E", SourceVersion.is_current)
+        assert connection.scalars(current).all() == [answer.delivery.id]
+        assert connection.scalar(select(func.count()).select_from(Delivery)) == (3 if met else 2)
+    engine.dispose()
+    elsewhere.dispose()

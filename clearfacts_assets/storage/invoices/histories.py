@@ -10,6 +10,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Table, bindparam, insert, or_, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
 
 from clearfacts_assets.invoices.ledger.batch import Batch
 from clearfacts_assets.invoices.ledger.history import Attempt, History, Shown
@@ -71,8 +72,11 @@ class Loaded:
         now = [shown for digest in sorted(self.batch.histories) for shown in self.batch.histories[digest].shown]
         changed = [shown_row(one) for one in now if one.id in self.shown and self.shown[one.id] != one]
         # What is shown no more comes first: of each id, the database lets one version be current.
-        for row in sorted(changed, key=itemgetter("is_current")):
-            connection.execute(update(_shown).where(_shown.c.id == row["id"]).values(row))
+        try:
+            for row in sorted(changed, key=itemgetter("is_current")):
+                connection.execute(update(_shown).where(_shown.c.id == row["id"]).values(row))
+        except IntegrityError as error:  # another run was told of another version under the same id meanwhile
+            raise Raced from error
         _insert(connection, _shown, [shown_row(one) for one in now if one.id not in self.shown])
 
 
