@@ -10,6 +10,7 @@ uncertainty visible to a person. ``docs/delivery.md`` holds the diagram that is 
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cache
 
 
 class State(StrEnum):
@@ -187,6 +188,7 @@ class Outdated(ForbiddenTransition):
         )
 
 
+@cache
 def before(event: Event) -> frozenset[State]:
     """The states that can take this event; none for the events that begin a delivery."""
     return frozenset(state for state, possible in TRANSITIONS if possible is event and state is not None)

@@ -7,6 +7,7 @@ covered: the operating system's resolver has its own limits.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import socket
@@ -28,7 +29,7 @@ from clearfacts_assets.outgoing.network import DIRECT, Network, NetworkUnusable,
 # request that meets a closing connection is one of which nobody knows what became.
 IDLE_SECONDS = 4.0
 USER_AGENT = "clearfacts-assets"
-PIECE = 64 * 2**10  # bytes written at once where the deadline is only looked at in between
+PIECE = 64 * 2**10  # bytes written at once: of what is held back, and where the deadline is looked at in between
 PROXY_AUTHENTICATION_REQUIRED = 407
 
 _ON_THE_WAY = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpcore.ProxyError)
@@ -68,16 +69,24 @@ def open_client(
 
     Calls leave as ``network`` says; environment variables are not read. Raises NetworkUnusable.
     """
-    # They log whole addresses and headers, and a server may quote our token in them.
-    for library in ("httpx", "httpcore"):
-        logging.getLogger(library).setLevel(logging.WARNING)
     return httpx.Client(
-        transport=_BoundedTransport(connections, network),
+        transport=open_transport(connections, network),
         timeout=httpx.Timeout(deadline, connect=connect_timeout),
         headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
         follow_redirects=False,
         trust_env=False,
     )
+
+
+def open_transport(connections: int, network: Network = DIRECT) -> httpx.HTTPTransport:
+    """What such a client sends by, for who asks for nothing else of it: no redirects, cookies or hooks, no headers.
+
+    A client costs as much of the processor again as its transport. Raises NetworkUnusable.
+    """
+    # They log whole addresses and headers, and a server may quote our token in them.
+    for library in ("httpx", "httpcore"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    return _BoundedTransport(connections, network)
 
 
 def believed(network: Network) -> ssl.SSLContext:
@@ -239,14 +248,35 @@ class _Backend(httpcore.NetworkBackend):
 
 
 class _Stream(httpcore.NetworkStream):
+    """What is written is held back, up to a piece, until something is to be read: head and body leave together.
+
+    One packet, and one wake-up of the other side, in place of two.
+    """
+
     def __init__(self, inner: httpcore.NetworkStream, before: int, by_tls: bool = False, nested: bool = False) -> None:
         self._inner, self._before = inner, before
         self._by_tls, self._nested = by_tls, nested  # nested: TLS to the other side, within TLS to the proxy
+        self._held = b""
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        # Whoever refuses a request may close before it is whole: what it said is read all the same.
+        with contextlib.suppress(httpcore.WriteError):
+            self._release(timeout)
         return self._inner.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if len(self._held) + len(buffer) <= PIECE:
+            self._held += buffer
+            return
+        self._release(timeout)
+        self._send(buffer, timeout)
+
+    def _release(self, timeout: float | None) -> None:
+        held, self._held = self._held, b""
+        if held:
+            self._send(held, timeout)
+
+    def _send(self, buffer: bytes, timeout: float | None) -> None:
         # Not the inner stream's write: it allows the whole timeout anew for every piece that the network takes.
         sock, call, rest = self._inner.get_extra_info("socket"), _current.get(), memoryview(buffer)
         while rest:
@@ -271,6 +301,7 @@ class _Stream(httpcore.NetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         left = _left(timeout, httpcore.ConnectTimeout)
+        self._release(timeout)
         inner = self._inner.start_tls(ssl_context, server_hostname, left)
         return _Stream(inner, max(0, self._before - 1), by_tls=True, nested=self._by_tls)
 

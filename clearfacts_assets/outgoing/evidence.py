@@ -37,6 +37,8 @@ class Secrets:
             return text
         text = self._pattern.sub(_HIDDEN, text)
         for secret in self._secrets:
+            if secret[:_LEAST_TAIL] not in text[-len(secret) :]:
+                continue
             for length in range(min(len(secret) - 1, len(text)), _LEAST_TAIL - 1, -1):
                 if text.endswith(secret[:length]):
                     return text[:-length] + _HIDDEN
@@ -61,14 +63,19 @@ class Secrets:
     def evidence(self, response: httpx.Response, body: bytes | bytearray) -> dict[str, Any]:
         """What is kept of an answer: status, the headers that help a support desk, and the body or its beginning."""
         names = ("Content-Type", "Retry-After", "X-Request-Id", "X-Correlation-Id", "Location")
-        found = {name: response.headers[name] for name in names if name in response.headers}
-        parsed = parse_json(body) if len(body) <= EXCERPT_CHARACTERS else None
-        text = bytes(body[: 4 * EXCERPT_CHARACTERS]).decode("utf-8", "replace")
+        came = {name.lower() for name, _ in response.headers.raw}
+        found = {name: response.headers[name] for name in names if name.lower().encode() in came}
         return {
             "status": response.status_code,
             "headers": {name: self.excerpt(value, 200) for name, value in found.items()},
-            "body": self.keep(parsed) if isinstance(parsed, dict | list) else self.excerpt(text),
+            "body": self._beginning(body),
         }
+
+    def _beginning(self, body: bytes | bytearray) -> Any:
+        parsed = parse_json(body) if len(body) <= EXCERPT_CHARACTERS else None
+        if isinstance(parsed, dict | list):
+            return self.keep(parsed)
+        return self.excerpt(bytes(body[: 4 * EXCERPT_CHARACTERS]).decode("utf-8", "replace"))
 
 
 def _shapes(secret: str) -> Iterable[str]:

@@ -77,6 +77,8 @@ class Network:
 
     def proxy_for(self, address: str) -> Proxy | None:
         """The proxy through which an address is called; None where it is called directly."""
+        if self.http is None and self.https is None:
+            return None
         url = urlsplit(address)
         proxy = self.https if url.scheme == "https" else self.http
         if proxy is None:

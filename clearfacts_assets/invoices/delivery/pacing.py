@@ -1,14 +1,18 @@
-"""How fast a run hands documents over: one more call at once for each answer, one at a time after trouble, and a stop
-when waiting or asking on is of no use."""
+"""How fast a run hands documents over: more calls at once for each answer, one at a time after trouble, and a stop when
+waiting or asking on is of no use."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import ceil
 
 from clearfacts_assets.invoices.delivery.outcomes import Pace
 from clearfacts_assets.invoices.ports import Denied, NotSent, Outcome, Unknown
+
+EARNED = 3  # further calls at once for each answer, until there was trouble
+FORGET = 0.9  # how slowly a slow moment of the ledger is forgotten, a transaction
 
 
 @dataclass(slots=True)
@@ -18,6 +22,7 @@ class Pacing:
     pace: Pace
     monotonic: Callable[[], float]
     window: int = 1  # calls at once that the destination has earned
+    at_once: float = 0.0  # calls that ended while the ledger was busy, the most of late
     unknowns: int = 0  # in a row
     setbacks: int = 0  # in a row, those at the same time counted as one
     hold_until: float = 0.0  # no call before it
@@ -30,8 +35,17 @@ class Pacing:
         if self.faltering.is_set() or self.monotonic() < self.hold_until:
             return 0
         # Claims beyond the calls under way, so that none waits for the ledger; none while there is trouble.
-        ahead = self.pace.concurrency // 2 if self.window == self.pace.concurrency else 0
+        ahead = min(ceil(2 * self.at_once), 2 * self.pace.concurrency) if self.window == self.pace.concurrency else 0
         return max(0, self.window + ahead - under_way)
+
+    @property
+    def together(self) -> int:
+        """How many answers are worth waiting for, to share a transaction; none while there is trouble."""
+        return 1 if self.faltering.is_set() else self.window
+
+    def landed(self, calls: int) -> None:
+        """So many calls ended while the ledger was busy or answers were gathered: as many may end while it is next."""
+        self.at_once = max(float(calls), FORGET * self.at_once)
 
     def notice(self, outcome: Outcome) -> None:
         """Let calls that are about to begin know of trouble at once."""
@@ -43,7 +57,8 @@ class Pacing:
         if isinstance(outcome, Denied):
             return True, f"Clearfacts refuses our credentials: {outcome.reason}"
         if not isinstance(outcome, NotSent | Unknown):
-            self.window, self.unknowns, self.setbacks = min(self.window + 1, self.pace.concurrency), 0, 0
+            earned = 1 if self.trouble else EARNED
+            self.window, self.unknowns, self.setbacks = min(self.window + earned, self.pace.concurrency), 0, 0
             return False, ""
         now, self.trouble = self.monotonic(), outcome.reason
         self.faltering.clear()

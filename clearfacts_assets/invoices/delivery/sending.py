@@ -12,9 +12,10 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import count
+from queue import Empty, SimpleQueue
 from uuid import UUID
 
 from clearfacts_assets.invoices.delivery.addressing import PURCHASE, submission_of
@@ -37,9 +38,11 @@ from clearfacts_assets.invoices.ports import Accepted, DeliveryLedger, Destinati
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5  # how soon a stop is noticed while waiting, and how often another run's delivery is looked at
-RESULTS_AT_ONCE = 100  # handed over together, so that the caller writes few and large transactions
+RESULTS_AT_ONCE = 200  # handed over together, so that the caller writes few and large transactions
 RESULTS_EVERY = 1.0  # seconds, however few there are
 MOST_WAITING = 500  # deliveries kept in memory until they are due; more are not taken on
+REGISTERED_AT_ONCE = 100  # so that calls which end meanwhile need not wait for long
+GATHER_SECONDS = 0.05  # most that an answer waits for others, to share their transaction
 
 
 @dataclass(slots=True)
@@ -99,7 +102,7 @@ def deliver(
         pacing=Pacing(pace, monotonic),
     )
     try:
-        yield from run.work(iter(batches))
+        yield from run.work(_pieces(batches))
     finally:
         run.end()
 
@@ -126,6 +129,7 @@ class _Run:
     ready: deque[_Errand] = field(default_factory=deque)
     waiting: list[tuple[float, int, _Errand]] = field(default_factory=list)  # a heap, by when they are due
     flying: dict[Future[Outcome | None], _Errand] = field(default_factory=dict)
+    ended_calls: SimpleQueue[Future[Outcome | None]] = field(default_factory=SimpleQueue)
     mine: dict[UUID, _Errand] = field(default_factory=dict)  # all errands not yet finished, by delivery
     results: list[DeliveryResult] = field(default_factory=list)
     stopped: str = ""  # why nothing more is claimed
@@ -256,14 +260,18 @@ class _Run:
         for errand in chosen:
             if errand.delivery.id in claimed:
                 errand.delivery = claimed[errand.delivery.id]
-                self.flying[self.pool.submit(self._send, errand, claimed_at)] = errand
+                self._fly(errand, self.pool.submit(self._send, errand, claimed_at))
         self._look_at([errand for errand in chosen if errand.delivery.id not in claimed])
+
+    def _fly(self, errand: _Errand, future: Future[Outcome | None]) -> None:
+        self.flying[future] = errand
+        future.add_done_callback(self.ended_calls.put)
 
     def _send(self, errand: _Errand, claimed_at: float) -> Outcome | None:
         """Send; None if nothing was: there is trouble ahead, or this process slept so long that others may act now."""
         submission = submission_of(errand.candidate, errand.delivery, self.invoice_type, self.correlation_id)
         self.reached("sending")
-        if self.pacing.faltering.is_set() or self.monotonic() - claimed_at > self.pace.lease / 2:
+        if self.pacing.faltering.is_set() or self.should_stop() or self.monotonic() - claimed_at > self.pace.lease / 2:
             return None
         try:
             outcome = self.destination.send(submission)
@@ -295,14 +303,25 @@ class _Run:
                 self._finish(errand, result_of(errand.candidate.row_id, errand.delivery))
 
     def _land(self) -> list[tuple[Future[Outcome | None], _Errand]]:
-        """The calls that have ended, after a short wait for the first of them."""
-        if not self.flying:
-            return []
-        done, _ = wait(self.flying, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-        landed = [(future, self.flying.pop(future)) for future in done]
-        for future, errand in landed:
-            if not errand.asking and not future.cancelled():
+        """The calls that have ended, after a short wait for the first of them and for others to share its transaction.
+
+        Nothing is idle meanwhile: what was claimed ahead is leaving.
+        """
+        landed: list[tuple[Future[Outcome | None], _Errand]] = []
+        pause = POLL_SECONDS
+        while self.flying:
+            try:
+                future = self.ended_calls.get(timeout=pause) if pause > 0 else self.ended_calls.get_nowait()
+            except Empty:
+                break
+            if not landed:
+                gathered = self.monotonic() + GATHER_SECONDS
+            landed.append((future, self.flying.pop(future)))
+            if not landed[-1][1].asking and not future.cancelled():
                 self._learn(future.result())
+            enough = self.stopped or self.should_stop() or len(landed) >= self.pacing.together
+            pause = 0.0 if enough else gathered - self.monotonic()
+        self.pacing.landed(len(landed))
         return landed
 
     def _learn(self, outcome: Outcome | None) -> None:
@@ -331,7 +350,7 @@ class _Run:
         ours = settlement is not None and settlement.fence == delivery.fence
         if delivery.state is State.UNKNOWN and self.destination.can_look_up and not errand.asking and not self.ended:
             errand.asking = True
-            self.flying[self.pool.submit(self._ask, errand)] = errand
+            self._fly(errand, self.pool.submit(self._ask, errand))
             return
         errand.asking = False
         if delivery.state in (State.WAITING, State.READY, State.SENDING):
@@ -374,3 +393,9 @@ class _Run:
             pause = min(pause, POLL_SECONDS)
             self.pacing.waited += pause
             self.sleep(pause)
+
+
+def _pieces(batches: Iterable[Sequence[Candidate]]) -> Iterator[Sequence[Candidate]]:
+    for batch in batches:
+        for first in range(0, len(batch), REGISTERED_AT_ONCE):
+            yield batch[first : first + REGISTERED_AT_ONCE]

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum, auto
+from functools import lru_cache
 from typing import Any
 
 import httpx
@@ -28,7 +29,7 @@ from clearfacts_assets.invoices.ports import (
     Unknown,
 )
 from clearfacts_assets.outgoing.body import BodyMalformed, BodyTooLarge, read_body
-from clearfacts_assets.outgoing.client import bounded, open_client
+from clearfacts_assets.outgoing.client import USER_AGENT, bounded, open_transport
 from clearfacts_assets.outgoing.evidence import Secrets, parse_json
 from clearfacts_assets.outgoing.headers import bearer, correlation, retry_after
 from clearfacts_assets.outgoing.network import DIRECT, Network
@@ -37,6 +38,12 @@ RESPONSE_BYTES = 4 * 2**20  # most bytes of one answer, unpacked
 PAUSES = (1.0, 2.0, 4.0, 8.0)  # seconds before a question is asked again, where nobody asks for others
 STOP_SECONDS = 0.2  # between two looks whether to stop while a question waits
 LOOK_UP = "look the document up in Clearfacts"
+_HEADERS = {
+    "User-Agent": USER_AGENT,
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip",
+    "Connection": "keep-alive",
+}
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 
@@ -128,7 +135,7 @@ class Patience:
 
 
 class Calls:
-    """A pooled client for one destination; safe for as many threads as it has connections."""
+    """A pooled client for one destination, which keeps no cookies; safe for as many threads as it has connections."""
 
     def __init__(
         self,
@@ -150,10 +157,9 @@ class Calls:
         """
         self._token, self._denied = Token(token, renew, network.secrets), denied
         self._deadline, self._longest_wait, self._now = deadline, longest_wait, now
-        self._client = open_client(
-            connections=connections, connect_timeout=connect_timeout, deadline=deadline, network=network
-        )
-        self._client.headers.update({"Accept-Encoding": "gzip", **correlation(correlation_id)})
+        self._transport = open_transport(connections, network)
+        self._timeout = {"timeout": httpx.Timeout(deadline, connect=connect_timeout).as_dict()}
+        self._headers = _HEADERS | correlation(correlation_id)
 
     @property
     def secrets(self) -> Secrets:
@@ -162,7 +168,8 @@ class Calls:
 
     def request(self, method: str, address: str, **content: Any) -> httpx.Request:
         """A request with its whole body made, so that nothing of ours can fail between its bytes."""
-        request = self._client.build_request(method, address, **content)
+        headers = self._headers | content.pop("headers", {})
+        request = httpx.Request(method, _url(address), headers=headers, extensions=self._timeout, **content)
         request.read()
         return request
 
@@ -204,7 +211,7 @@ class Calls:
         body, response = bytearray(), None
         with bounded(seconds) as call:
             try:
-                response = self._client.send(request, stream=True)
+                response = self._transport.handle_request(request)
                 try:
                     read_body(response, RESPONSE_BYTES, body)
                 finally:
@@ -246,7 +253,7 @@ class Calls:
         return answer
 
     def close(self) -> None:
-        self._client.close()
+        self._transport.close()
 
     def _failed(
         self,
@@ -265,6 +272,11 @@ class Calls:
         return Unknown(reason, came | {"error": what})
 
 
+@lru_cache(maxsize=16)
+def _url(address: str) -> httpx.URL:
+    return httpx.URL(address)
+
+
 def document_uuid(value: Any) -> str | None:
     """The value as a document's id, if it is a UUID in its usual form."""
     return value.lower() if isinstance(value, str) and _UUID.fullmatch(value) else None
@@ -276,4 +288,5 @@ def _passes(answer: Answer | NotSent | Unknown) -> bool:
 
 
 def _place(request: httpx.Request) -> str:
-    return f"{request.method} {request.url.copy_with(query=None)}"
+    address = request.url.copy_with(query=None) if request.url.query else request.url
+    return f"{request.method} {address}"

@@ -11,7 +11,20 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, bindparam, exists, func, not_, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Engine,
+    Table,
+    bindparam,
+    exists,
+    func,
+    not_,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import DBAPIError
 
 from clearfacts_assets.invoices.ledger.batch import Batch
@@ -289,29 +302,14 @@ def _settle(connection: Connection, settlements: Sequence[Settlement], now: date
 
 def _claim(connection: Connection, claim: Claim, now: datetime) -> list[DeliveryRecord]:
     commit_to_disk(connection)
-    free = (
-        select(_deliveries.c.id)
-        .where(
-            _deliveries.c.id.in_(claim.delivery_ids),
-            _deliveries.c.state.in_(before(Event.CLAIMED)),
-            or_(_deliveries.c.not_before.is_(None), _deliveries.c.not_before <= now),
-            not_(_doubted_elsewhere(claim.transport)),
-        )
-        .with_for_update(skip_locked=True)
-    )
-    claimed = connection.execute(
-        update(_deliveries)
-        .where(_deliveries.c.id.in_(free))  # locked above: nobody changes them before we do
-        .values(
-            state=State.SENDING,
-            run_id=claim.run_id,
-            fence=_deliveries.c.fence + 1,
-            lease_until=now + timedelta(seconds=claim.lease),
-            not_before=None,
-            updated_at=now,
-        )
-        .returning(*_deliveries.c)
-    )
+    values = {
+        "ids": list(claim.delivery_ids),
+        "now": now,
+        "transport": claim.transport,
+        "run": claim.run_id,
+        "until": now + timedelta(seconds=claim.lease),
+    }
+    claimed = connection.execute(_CLAIM, values)
     records = [record_of(row) for row in claimed.mappings()]
     begin_attempts(connection, [attempt_row(one, claim.transport, claim.correlation_id, now) for one in records])
     return records
@@ -321,7 +319,7 @@ def _of_state(state: State) -> Any:
     return select(_deliveries.c.id).where(_deliveries.c.state == state)
 
 
-def _doubted_elsewhere(transport: str) -> ColumnElement[bool]:
+def _doubted_elsewhere(transport: str | BindParameter[str]) -> ColumnElement[bool]:
     """Whether an attempt under the delivery's idempotency key got no answer by another transport, or one not noted."""
     return exists().where(
         _attempts.c.delivery_id == _deliveries.c.id,
@@ -345,4 +343,27 @@ def _link(connection: Connection, answers: Sequence[Registration]) -> None:
     connection.execute(_LINK, rows)
 
 
+_FREE = (
+    select(_deliveries.c.id)
+    .where(
+        _deliveries.c.id.in_(bindparam("ids", expanding=True)),
+        _deliveries.c.state.in_(before(Event.CLAIMED)),
+        or_(_deliveries.c.not_before.is_(None), _deliveries.c.not_before <= bindparam("now")),
+        not_(_doubted_elsewhere(bindparam("transport", type_=_attempts.c.transport.type))),
+    )
+    .with_for_update(skip_locked=True)
+)
+_CLAIM = (
+    update(_deliveries)
+    .where(_deliveries.c.id.in_(_FREE))  # locked there: nobody changes them before we do
+    .values(
+        state=State.SENDING,
+        run_id=bindparam("run"),
+        fence=_deliveries.c.fence + 1,
+        lease_until=bindparam("until"),
+        not_before=None,
+        updated_at=bindparam("now"),
+    )
+    .returning(*_deliveries.c)
+)
 _LINK = update(_rows).where(_rows.c.id == bindparam("row")).values(delivery_id=bindparam("delivery"))

@@ -41,9 +41,10 @@ def values_of(record: DeliveryRecord) -> dict[str, Any]:
     }
 
 
-def changes_of(record: DeliveryRecord) -> dict[str, Any]:
-    """What may change of a delivery, under the names that the ledger's statement binds."""
-    return {"delivery": record.id, **{f"new_{name}": getattr(record, name) for name in CHANGEABLE}}
+def changes_of(record: DeliveryRecord, before: DeliveryRecord) -> dict[str, Any]:
+    """What has changed of a delivery, of all that may, by the names of its columns."""
+    new = ((name, getattr(record, name)) for name in CHANGEABLE)
+    return {name: value for name, value in new if value != getattr(before, name)}
 
 
 def attempt_row(record: DeliveryRecord, transport: str, correlation_id: str, now: datetime) -> dict[str, Any]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Table, bindparam, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, Table, Update, bindparam, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from clearfacts_assets.invoices.ledger.batch import Batch
@@ -18,7 +19,6 @@ from clearfacts_assets.invoices.ledger.model import DeliveryRecord, Settlement
 from clearfacts_assets.invoices.lifecycle import Event
 from clearfacts_assets.storage.database import insert_into
 from clearfacts_assets.storage.invoices.delivery_rows import (
-    CHANGEABLE,
     attempt_of,
     changes_of,
     record_of,
@@ -58,15 +58,23 @@ class Loaded:
         """Keep what has changed. Raises Raced where another transaction was quicker."""
         new = [one for one in self._now() if one.id not in self.versions]
         _insert(connection, _deliveries, [values_of(one) for one in new])
-        changed = self.changed()
-        if changed:
-            connection.execute(_CHANGE, [changes_of(one) for one in changed])
+        self._save_changed(connection)
         self._save_shown(connection)
         granted = [
             {"wish": wish, "key_digest": digest, "delivery_id": delivery_id, "created_at": self.batch.now}
             for wish, digest, delivery_id in self.batch.granted
         ]
         _insert(connection, _wishes, granted)
+
+    def _save_changed(self, connection: Connection) -> None:
+        """Those of which the same columns have changed together."""
+        alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        for one in self.changed():
+            changes = changes_of(one, self.versions[one.id])
+            values = {"delivery": one.id, **{f"new_{name}": value for name, value in changes.items()}}
+            alike.setdefault(tuple(changes), []).append(values)
+        for names, rows in alike.items():
+            connection.execute(_change(names), rows)
 
     def _save_shown(self, connection: Connection) -> None:
         now = [shown for digest in sorted(self.batch.histories) for shown in self.batch.histories[digest].shown]
@@ -91,10 +99,10 @@ def load(
     """The histories with these keys, of these versions, and of what these ids of the source show now; all locked."""
     current: dict[str, Shown] = {}
     if source_ids:
-        query = select(_shown).where(_shown.c.source_id.in_(source_ids), _shown.c.is_current)
-        current = {row["source_id"]: shown_from(row) for row in connection.execute(query).mappings()}
+        rows = connection.execute(_CURRENT, {"source_ids": list(source_ids)}).mappings().all()
+        current = {row["source_id"]: shown_from(row) for row in rows}
     named = {*delivery_ids, *(one.delivery_id for one in current.values())}
-    rows = _locked(connection, _which(digests, named)) if digests or named else []
+    rows = _locked(connection, digests, named) if digests or named else []
     records = [record_of(row) for row in rows]
     histories: dict[str, History] = {}
     for row, record in zip(rows, records, strict=True):
@@ -108,30 +116,21 @@ def load(
     return Loaded(batch, {record.id: record for record in records}, {one.id: one for one in shown})
 
 
-def _which(digests: Collection[str], delivery_ids: Collection[UUID]) -> ColumnElement[bool]:
-    conditions: list[ColumnElement[bool]] = []
-    if digests:
-        conditions.append(_deliveries.c.key_digest.in_(digests))
-    if delivery_ids:
-        of_these = select(_deliveries.c.key_digest).where(_deliveries.c.id.in_(delivery_ids))
-        conditions.append(_deliveries.c.key_digest.in_(of_these))
-    return conditions[0] if len(conditions) == 1 else or_(*conditions)
-
-
-def _locked(connection: Connection, which: ColumnElement[bool]) -> Sequence[Mapping[str, Any]]:
-    query = select(_deliveries).where(which).order_by(_deliveries.c.key_digest, _deliveries.c.revision)
+def _locked(
+    connection: Connection, digests: Collection[str], delivery_ids: Collection[UUID]
+) -> Sequence[Mapping[str, Any]]:
+    query, values = _VERSIONS[bool(digests), bool(delivery_ids)], {"digests": list(digests), "ids": list(delivery_ids)}
     if connection.dialect.name == "postgresql":
         # Then read anew: a version that somebody entered while we waited for a lock is not in this answer.
-        connection.execute(query.with_for_update())
-    return cast("Sequence[Mapping[str, Any]]", connection.execute(query).mappings().all())
+        connection.execute(query.with_for_update(), values)
+    return cast("Sequence[Mapping[str, Any]]", connection.execute(query, values).mappings().all())
 
 
 def shown_of(connection: Connection, delivery_ids: Sequence[UUID]) -> list[Shown]:
     """Under which ids the source has shown these versions, oldest first."""
     if not delivery_ids:
         return []
-    query = select(_shown).where(_shown.c.delivery_id.in_(delivery_ids)).order_by(_shown.c.seen_at, _shown.c.id)
-    return [shown_from(row) for row in connection.execute(query).mappings()]
+    return [shown_from(row) for row in connection.execute(_SHOWN, {"ids": list(delivery_ids)}).mappings()]
 
 
 def wishes_of(connection: Connection, wish: str, digests: Collection[str]) -> set[tuple[str, str]]:
@@ -141,24 +140,19 @@ def wishes_of(connection: Connection, wish: str, digests: Collection[str]) -> se
 
 
 def attempts_of(connection: Connection, settlements: Sequence[Settlement]) -> dict[tuple[UUID, int], Attempt]:
-    """The attempts that are settled, by delivery and fence."""
-    pairs = [(one.delivery_id, one.fence) for one in settlements]
-    query = select(_attempts).where(tuple_(_attempts.c.delivery_id, _attempts.c.fence).in_(pairs))
-    found = [attempt_of(row) for row in connection.execute(query).mappings()]
-    refused = [one.delivery_id for one in settlements if one.events[0] is Event.REFUSED]
-    doubted = _doubted(connection, refused) if refused else set()
+    """The attempts that are settled, by delivery and fence.
+
+    Whether one of its generation got no answer, it may have arrived, whatever is refused later.
+    """
+    ids = list({one.delivery_id for one in settlements})
+    found = [attempt_of(row) for row in connection.execute(_ATTEMPTS, {"ids": ids}).mappings()]
+    doubted = {(one.delivery_id, one.generation) for one in found if one.outcome is Event.LOST}
+    settled = {(one.delivery_id, one.fence): one for one in found}
     return {
-        (one.delivery_id, one.fence): replace(one, follows_doubt=(one.delivery_id, one.generation) in doubted)
-        for one in found
+        pair: replace(one, follows_doubt=True) if (one.delivery_id, one.generation) in doubted else one
+        for pair in ((one.delivery_id, one.fence) for one in settlements)
+        if (one := settled.get(pair)) is not None
     }
-
-
-def _doubted(connection: Connection, delivery_ids: Collection[UUID]) -> set[tuple[UUID, int]]:
-    """Deliveries and generations of which a call got no answer: it may have arrived, whatever is refused later."""
-    query = select(_attempts.c.delivery_id, _attempts.c.generation).where(
-        _attempts.c.delivery_id.in_(delivery_ids), _attempts.c.outcome == Event.LOST
-    )
-    return {(row.delivery_id, row.generation) for row in connection.execute(query)}
 
 
 def complete(connection: Connection, ended: Iterable[tuple[Attempt, Settlement]], now: datetime) -> None:
@@ -192,11 +186,31 @@ def begin_attempts(connection: Connection, rows: Sequence[Mapping[str, Any]]) ->
         connection.execute(insert(_attempts), rows)
 
 
-_CHANGE = (
-    update(_deliveries)
-    .where(_deliveries.c.id == bindparam("delivery"))
-    .values({name: bindparam(f"new_{name}") for name in CHANGEABLE})
-)
+# Written once: to make a statement costs as much as to execute it for a few rows.
+_IDS, _DIGESTS = bindparam("ids", expanding=True), bindparam("digests", expanding=True)
+_OF_THESE = _deliveries.c.key_digest.in_(select(_deliveries.c.key_digest).where(_deliveries.c.id.in_(_IDS)))
+_WITH_THESE = _deliveries.c.key_digest.in_(_DIGESTS)
+_VERSIONS = {  # by whether digests are given, and ids
+    given: select(_deliveries).where(which).order_by(_deliveries.c.key_digest, _deliveries.c.revision)
+    for given, which in (
+        ((True, False), _WITH_THESE),
+        ((False, True), _OF_THESE),
+        ((True, True), or_(_WITH_THESE, _OF_THESE)),
+    )
+}
+_CURRENT = select(_shown).where(_shown.c.source_id.in_(bindparam("source_ids", expanding=True)), _shown.c.is_current)
+_SHOWN = select(_shown).where(_shown.c.delivery_id.in_(_IDS)).order_by(_shown.c.seen_at, _shown.c.id)
+_ATTEMPTS = select(
+    _attempts.c.delivery_id, _attempts.c.fence, _attempts.c.generation, _attempts.c.outcome, _attempts.c.proof
+).where(_attempts.c.delivery_id.in_(_IDS))
+
+
+@lru_cache(maxsize=256)
+def _change(names: tuple[str, ...]) -> Update:
+    these = {name: bindparam(f"new_{name}") for name in names}
+    return update(_deliveries).where(_deliveries.c.id == bindparam("delivery")).values(these)
+
+
 _THIS_ATTEMPT = (_attempts.c.delivery_id == bindparam("delivery"), _attempts.c.fence == bindparam("attempt"))
 _END = (
     update(_attempts)
