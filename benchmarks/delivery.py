@@ -30,7 +30,7 @@ from interleaved import Spread, by_turns, ratio
 from sqlalchemy import Engine
 
 from clearfacts_assets.invoices.delivery.outcomes import Pace
-from clearfacts_assets.invoices.delivery.sending import deliver
+from clearfacts_assets.invoices.delivery.sending import DeliveryJob, deliver
 from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRest
 from clearfacts_assets.invoices.model import Decision, InvoiceStatus, Report, SourceDocument
 from clearfacts_assets.invoices.validation.ubl import parse, read_invoice
@@ -128,7 +128,7 @@ def _deliver(
         rows.batches_to_deliver(job_id, BATCH),
         ledger=SqlDeliveryLedger(engine),
         destination=destination,
-        run_id=job_id,
+        job=DeliveryJob(job_id),
         pace=Pace(concurrency=connections),
     ):
         rows.record_results(job_id, results, now=datetime.now(UTC))

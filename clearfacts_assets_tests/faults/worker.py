@@ -32,7 +32,7 @@ from sqlalchemy import Engine
 
 from clearfacts_assets.invoices.defs.notifications import dispatch_alerts, tell_of_job
 from clearfacts_assets.invoices.delivery.outcomes import Pace
-from clearfacts_assets.invoices.delivery.sending import deliver
+from clearfacts_assets.invoices.delivery.sending import DeliveryJob, Signals, deliver
 from clearfacts_assets.invoices.destinations.clearfacts_graphql import ClearfactsGraphql
 from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRest
 from clearfacts_assets.invoices.ledger.model import Force
@@ -138,7 +138,12 @@ def work(place: Place, worker: Worker, engine: Engine) -> None:
         rows.batches_to_deliver(run_id, worker.batch, lambda _: DAY if worker.of_a_day else None),
         ledger=_ledger(engine),
         destination=destination,
-        run_id=run_id,
+        job=DeliveryJob(
+            run_id,
+            correlation_id=worker.run_id,
+            force=Force("the fault suite", "it was told to", worker.force) if worker.force else None,
+            dead_run_ids=[UUID(dead) for dead in worker.dead_run_ids],
+        ),
         pace=Pace(
             concurrency=worker.concurrency,
             lease=worker.lease,
@@ -147,11 +152,7 @@ def work(place: Place, worker: Worker, engine: Engine) -> None:
             first_pause=0.005,
             longest_pause=0.02,
         ),
-        correlation_id=worker.run_id,
-        force=Force("the fault suite", "it was told to", worker.force) if worker.force else None,
-        dead_run_ids=[UUID(dead) for dead in worker.dead_run_ids],
-        should_stop=stop.is_set,
-        reached=reached,
+        signals=Signals(should_stop=stop.is_set, reached=reached),
     ):
         reached("recording")
         rows.record_results(run_id, results, now=_now())

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import func, select
 
 from clearfacts_assets.invoices.delivery.outcomes import Pace
-from clearfacts_assets.invoices.delivery.sending import deliver
+from clearfacts_assets.invoices.delivery.sending import DeliveryJob, Signals, deliver
 from clearfacts_assets.invoices.ledger.model import Candidate, Force
 from clearfacts_assets.invoices.lifecycle import Event, State
 from clearfacts_assets.invoices.model import InvoiceStatus
@@ -189,9 +189,9 @@ def test_being_told_to_stop_finishes_what_is_under_way_and_claims_no_more(run: R
             batches(),
             ledger=run.ledger,
             destination=destination,
-            run_id=uuid4(),
+            job=DeliveryJob(uuid4()),
             pace=QUICK,
-            should_stop=stop.is_set,
+            signals=Signals(should_stop=stop.is_set),
         )
         for result in some
     ]
@@ -204,7 +204,9 @@ def test_being_told_to_stop_finishes_what_is_under_way_and_claims_no_more(run: R
 
 def test_a_consumer_that_breaks_off_leaves_nothing_claimed(run: Runs) -> None:
     destination = Acceptor(lambda submission, call: time.sleep(0.01))
-    results = deliver(iter([candidates(200)]), ledger=run.ledger, destination=destination, run_id=uuid4(), pace=QUICK)
+    results = deliver(
+        iter([candidates(200)]), ledger=run.ledger, destination=destination, job=DeliveryJob(uuid4()), pace=QUICK
+    )
     next(results)
     results.close()
     found = Counter(run.states().values())
@@ -220,7 +222,7 @@ def test_batches_are_taken_lazily_and_memory_does_not_grow_with_them(run: Runs) 
             ahead.append(start - len(destination.accepted))
             yield [candidate(f"F-{number:05}") for number in range(start, start + 10)]
 
-    for _ in deliver(batches(), ledger=run.ledger, destination=destination, run_id=uuid4(), pace=QUICK):
+    for _ in deliver(batches(), ledger=run.ledger, destination=destination, job=DeliveryJob(uuid4()), pace=QUICK):
         pass
     assert max(ahead) <= 4 * QUICK.concurrency
     assert len(destination.accepted) == 400
@@ -273,7 +275,7 @@ def test_settled_evidence_survives_a_ledger_that_cannot_be_written(run: Runs, ca
                 [[candidate("F-1")]],
                 ledger=Broken(run.engine),
                 destination=Acceptor(),
-                run_id=uuid4(),
+                job=DeliveryJob(uuid4()),
                 pace=QUICK,
             )
         )
@@ -283,7 +285,7 @@ def test_settled_evidence_survives_a_ledger_that_cannot_be_written(run: Runs, ca
 
 def test_nothing_to_deliver_is_nothing_done(run: Runs) -> None:
     assert run([], Acceptor()) == {}
-    assert list(deliver(iter([[]]), ledger=run.ledger, destination=Acceptor(), run_id=uuid4())) == []
+    assert list(deliver(iter([[]]), ledger=run.ledger, destination=Acceptor(), job=DeliveryJob(uuid4()))) == []
 
 
 def test_every_attempt_has_an_outcome_of_the_life_cycle(run: Runs) -> None:

@@ -212,15 +212,19 @@ def processed_invoices(
                 remembering(names, rows.batches_to_deliver(recorder.job.id, BATCH, partial(_home_day, recorder.job))),
                 ledger=ledger,
                 destination=destination,
-                run_id=recorder.job.id,
+                job=sending.DeliveryJob(
+                    recorder.job.id,
+                    invoice_type=clearfacts.invoice_type,
+                    correlation_id=recorder.job.correlation_id,
+                    force=force_of(recorder.job, config),
+                    dead_run_ids=dead_runs(context.instance, engine),
+                    admit=clearfacts.admit(destination, ledger),
+                ),
                 pace=pace_from(effective_settings().delivery),
-                invoice_type=clearfacts.invoice_type,
-                correlation_id=recorder.job.correlation_id,
-                force=force_of(recorder.job, config),
-                dead_run_ids=dead_runs(context.instance, engine),
-                admit=clearfacts.admit(destination, ledger),
-                should_stop=check_captured_interrupt,
-                on_stop=lambda reason: recorder.note_problem(f"Delivery stopped: {reason}. {WHAT_IS_LEFT}"),
+                signals=sending.Signals(
+                    should_stop=check_captured_interrupt,
+                    on_stop=lambda reason: recorder.note_problem(f"Delivery stopped: {reason}. {WHAT_IS_LEFT}"),
+                ),
             ):
                 rows.record_results(recorder.job.id, results, now=_now())
                 for result in results:
