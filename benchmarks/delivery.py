@@ -5,8 +5,11 @@
     make bench-delivery ARGS=--grow                           the cost of an invoice at 500, 5,000 and 50,000
     make bench-delivery ARGS="--day 10000 --day 50000"        whole days through all four assets (delivery_day.py)
 
-A real simulator over HTTP, a real ledger in a SQLite file whose commits reach the disk. Bare httpx has as many threads
-as connections, a client each, and no ledger. Memory is this process' peak.
+A real simulator over HTTP, a real ledger in a SQLite file whose commits reach the disk (TMPDIR says which). Bare httpx
+is what our client is built on, in the same version: as many threads as connections, a client each, kept open; the same
+documents as JSON of the same members over HTTP/1.1; every answer read whole, its status looked at; no ledger, and all
+connections from the first moment on. Ours includes reading the rows, registering them and recording what came of each.
+CPU is this process'. Memory is its peak.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from uuid import UUID, uuid4
 
 import delivery_day
 import httpx
-from interleaved import Spread, by_turns, ratio
+from interleaved import Spread, by_turns, cpu, ratio
 from sqlalchemy import Engine
 
 from clearfacts_assets.invoices.delivery.outcomes import Pace
@@ -54,6 +57,7 @@ class Measured:
     store: float
     record: float
     deliver: float
+    cpu: float  # of the delivery
     statuses: Counter[str]
 
 
@@ -70,12 +74,12 @@ def one_pass(engine: Engine, simulator: RunningSimulator, count: int, prefix: st
     """A job over ``count`` invoices: stored, accepted without validation, delivered, recorded."""
     jobs, rows, job_id = JobRepository(engine), InvoiceRepository(engine), uuid4()
     store, record = written(jobs, rows, job_id, batches(count, prefix))
-    started = time.perf_counter()
+    started, before = time.perf_counter(), cpu()
     _deliver(engine, rows, job_id, simulator, connections)
-    delivered = time.perf_counter()
+    delivered, used = time.perf_counter(), cpu() - before
     counts = jobs.counts(job_id)
     statuses = Counter({InvoiceStatus.SENT.value: counts.sent, InvoiceStatus.DUPLICATE.value: counts.duplicates})
-    return Measured(count, store, record, delivered - started, statuses)
+    return Measured(count, store, record, delivered - started, used, statuses)
 
 
 def written(
@@ -184,13 +188,18 @@ def measure(engine: Engine, simulator: RunningSimulator, asked: argparse.Namespa
     first: list[Measured] = []
     again: list[Measured] = []
     numbers = iter(range(10**6))
+    used: dict[str, list[float]] = {"bare httpx": [], "ours": []}  # seconds of CPU, an invoice
 
     def alone() -> float:
-        return bare(simulator, asked.invoices, f"B{next(numbers)}", asked.connections)
+        before = cpu()
+        seconds = bare(simulator, asked.invoices, f"B{next(numbers)}", asked.connections)
+        used["bare httpx"].append((cpu() - before) / asked.invoices)
+        return seconds
 
     def ours() -> float:
         prefix = f"A{next(numbers)}"
         first.append(one_pass(engine, simulator, asked.invoices, prefix, asked.connections))
+        used["ours"].append(first[-1].cpu / asked.invoices)
         again.append(one_pass(engine, simulator, asked.invoices, prefix, asked.connections))
         return first[-1].deliver
 
@@ -199,7 +208,9 @@ def measure(engine: Engine, simulator: RunningSimulator, asked: argparse.Namespa
     show("the same day again", again[-1])
     print(f"{asked.invoices:,} documents a turn, {asked.latency_ms:g} ms away, {asked.connections} connections:")
     for name, column in seconds.items():
-        print(f"  {name:<12} {Spread.of([asked.invoices / one for one in column]):.0f} a second")
+        each = Spread.of([1000 * one for one in used[name][1:]])
+        rate = Spread.of([asked.invoices / one for one in column])
+        print(f"  {name:<12} {rate:.0f} a second, {each:.2f} ms of CPU each")
     print(f"  ours reaches {ratio(seconds['bare httpx'], seconds['ours']):.2f} of bare httpx")
     reruns = ratio([_whole(one) for one in again[1:]], [_whole(one) for one in first[1:]])
     print(f"  a rerun of a delivered day costs {reruns:.3f} of the first pass")

@@ -99,7 +99,10 @@ class UtcDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(_SqliteMoment() if dialect.name == "sqlite" else DateTime(timezone=True))
+        moment: TypeEngine[Any] = DateTime(timezone=True)
+        if dialect.name == "sqlite":
+            moment = _SqliteMoment()  # type: ignore[no-untyped-call]
+        return dialect.type_descriptor(moment)
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:

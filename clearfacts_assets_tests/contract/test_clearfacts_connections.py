@@ -43,6 +43,25 @@ def test_a_connection_that_closed_while_idle_is_replaced(destination_at: Destina
     assert server.connections == 3
 
 
+def test_head_and_body_of_a_request_leave_together(
+    destination_at: DestinationAt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces: list[bytes] = []
+    sent = client._sent
+
+    def noted(sock: socket.socket, content: memoryview, seconds: float | None) -> int:
+        pieces.append(bytes(content))
+        return sent(sock, content, seconds)
+
+    monkeypatch.setattr(client, "_sent", noted)
+    _, destination = destination_at(once_and_keep)
+    assert isinstance(destination.send(submission("1")), Accepted)
+    (whole,) = pieces
+    head, _, body = whole.partition(b"\r\n\r\n")
+    assert head.startswith(b"POST ")
+    assert f"content-length: {len(body)}".encode() in head.lower()
+
+
 def test_a_connection_that_takes_no_byte_any_more_means_not_sent(destination_at: DestinationAt) -> None:
     def keep_open(line: Line) -> None:
         once_and_keep(line)

@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Connection, Table, Update, bindparam, insert, or_, select, update
+from sqlalchemy import BindParameter, Connection, Table, Update, bindparam, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from clearfacts_assets.invoices.ledger.batch import Batch
@@ -99,8 +99,8 @@ def load(
     """The histories with these keys, of these versions, and of what these ids of the source show now; all locked."""
     current: dict[str, Shown] = {}
     if source_ids:
-        rows = connection.execute(_CURRENT, {"source_ids": list(source_ids)}).mappings().all()
-        current = {row["source_id"]: shown_from(row) for row in rows}
+        found = connection.execute(_CURRENT, {"source_ids": list(source_ids)}).mappings()
+        current = {row["source_id"]: shown_from(row) for row in found}
     named = {*delivery_ids, *(one.delivery_id for one in current.values())}
     rows = _locked(connection, digests, named) if digests or named else []
     records = [record_of(row) for row in rows]
@@ -187,7 +187,8 @@ def begin_attempts(connection: Connection, rows: Sequence[Mapping[str, Any]]) ->
 
 
 # Written once: to make a statement costs as much as to execute it for a few rows.
-_IDS, _DIGESTS = bindparam("ids", expanding=True), bindparam("digests", expanding=True)
+_IDS: BindParameter[UUID] = bindparam("ids", expanding=True)
+_DIGESTS: BindParameter[str] = bindparam("digests", expanding=True)
 _OF_THESE = _deliveries.c.key_digest.in_(select(_deliveries.c.key_digest).where(_deliveries.c.id.in_(_IDS)))
 _WITH_THESE = _deliveries.c.key_digest.in_(_DIGESTS)
 _VERSIONS = {  # by whether digests are given, and ids
@@ -207,7 +208,7 @@ _ATTEMPTS = select(
 
 @lru_cache(maxsize=256)
 def _change(names: tuple[str, ...]) -> Update:
-    these = {name: bindparam(f"new_{name}") for name in names}
+    these: dict[str, BindParameter[Any]] = {name: bindparam(f"new_{name}") for name in names}
     return update(_deliveries).where(_deliveries.c.id == bindparam("delivery")).values(these)
 
 
