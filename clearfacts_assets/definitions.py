@@ -5,6 +5,8 @@ from __future__ import annotations
 import dagster as dg
 
 from clearfacts_assets import resources
+from clearfacts_assets.chargeback.defs import assets as chargeback
+from clearfacts_assets.chargeback.defs import automation as chargeback_automation
 from clearfacts_assets.health import assets as health
 from clearfacts_assets.invoices.defs import assets, automation, checks, document_status
 from clearfacts_assets.invoices.defs.sensors import alerts, due, missed_days
@@ -19,6 +21,8 @@ defs = dg.Definitions(
         assets.job_metrics,
         document_status.delivered_documents,
         health.service_health,
+        chargeback.charges,
+        chargeback.approved_charges,
     ],
     asset_checks=[checks.retrieval_is_complete, checks.no_delivery_is_unknown, checks.nothing_is_nowhere],
     jobs=[
@@ -27,6 +31,8 @@ defs = dg.Definitions(
         automation.manual_trigger,
         automation.health_monitoring,
         automation.document_follow_up,
+        chargeback_automation.import_of_charges,
+        chargeback_automation.approval_of_charges,
     ],
     schedules=[automation.nightly, automation.health_schedule, automation.follow_up_schedule],
     sensors=[
@@ -36,6 +42,8 @@ defs = dg.Definitions(
         due.due_deliveries,
         missed_days.missed_days,
         lost_runs,
+        chargeback_automation.delivered_exports,
+        chargeback_automation.ledger_changes,
     ],
     resources=resources.from_settings(),
     # "Materialize" and backfills in the UI run Dagster's own implicit job, which takes the executor from here. One

@@ -26,6 +26,15 @@ def prepare(known: Settings) -> Path:
     return Path(os.environ["DAGSTER_HOME"])
 
 
+def dagster_was_started() -> bool:
+    """Whether Dagster keeps events here already: its SQLite files are there, or somebody else made its home."""
+    home = Path(os.environ["DAGSTER_HOME"]) if "DAGSTER_HOME" in os.environ else None
+    if home is None or not home.is_dir():
+        return False
+    ours = Path(os.environ.get("CLEARFACTS_HOME", "")) / "dagster"
+    return home.resolve() != ours.resolve() or (home / "history").is_dir()
+
+
 def packaged(name: str) -> Path:
     """``dagster.yaml`` or ``workspace.yaml``: at the project's top level, or inside an installed package."""
     beside = PROJECT / name

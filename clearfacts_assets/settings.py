@@ -270,6 +270,15 @@ class ChargebackSettings(_Section):
         gt=1,
         description="times the median of the months before, from which a project's cost of a service is flagged",
     )
+    landing: Path | None = Field(
+        None, description="folder whose deliveries (SOURCE/2025-03/) are imported by themselves; none: only by command"
+    )
+    landing_quiet: float = Field(
+        120,
+        ge=0,
+        le=86400,
+        description="seconds without a change, after which a delivery without _COMPLETE is complete",
+    )
 
     @model_validator(mode="after")
     def _can_be_used(self) -> ChargebackSettings:

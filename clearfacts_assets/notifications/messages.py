@@ -202,6 +202,11 @@ def keys_became_one(fact: KeysBecameOne) -> Message:
     return _message(f"{invoices} kept as several", told, blocks, [])
 
 
+def plain_fact(title: str, told: str, url: str = "", label: str = "") -> Message:
+    """Something that one title and one text say."""
+    return _message(title, told, [_section(_escape(told))], _link(url, label))
+
+
 def _message(title: str, summary: str, blocks: list[Message], context: list[str]) -> Message:
     header = {"type": "header", "text": {"type": "plain_text", "text": _escape(title, HEADER_CHARACTERS)}}
     end = [{"type": "context", "elements": [_text("  |  ".join(context))]}] if context else []

@@ -25,6 +25,7 @@ CANARIES = {
     "CLEARFACTS_DATABASE_URL": "postgresql+psycopg://someone:canary-database-11bb@127.0.0.1:1/none",
 }
 
+CHARGEBACK = ("chargeback", ["team:research-computing"])
 DELIVERY = ("invoice_delivery", ["team:finance"])
 ASSETS = {
     # asset: (depends on, group, owners, kinds, partitioned)
@@ -34,6 +35,8 @@ ASSETS = {
     "job_metrics": (["processed_invoices"], *DELIVERY, {"metrics"}, True),
     "delivered_documents": (["processed_invoices"], *DELIVERY, {"http"}, False),
     "service_health": ([], "monitoring", ["team:operations"], {"http"}, False),
+    "charges": ([], *CHARGEBACK, {"csv", "pandas"}, True),
+    "approved_charges": (["charges"], *CHARGEBACK, {"pandas"}, True),
 }
 CHECKS = {
     ("raw_invoices", "retrieval_is_complete"),
@@ -44,6 +47,11 @@ CHECKS = {
     ("delivered_documents", "every_question_was_answered"),
     *(("service_health", f"{name}_answers") for name in ("java_backend", "clearfacts", "slack", "database")),
     ("service_health", "nightly_run_answers"),
+    ("charges", "every_row_is_a_charge_or_refused"),
+    ("charges", "every_charge_has_a_payer"),
+    ("charges", "nothing_costs_far_more_than_usual"),
+    ("approved_charges", "provider_to_due_leaves_nothing"),
+    ("approved_charges", "nothing_waits_for_a_decision"),
 }
 
 
@@ -72,10 +80,19 @@ def test_each_asset_tells_an_operator_what_it_does() -> None:
 
 def test_partitions_are_the_days_in_brussels_since_a_fixed_day_and_today() -> None:
     for name, spec in specs().items():
-        if ASSETS[name][4]:
+        if ASSETS[name][4] and ASSETS[name][1] == "invoice_delivery":
             days = spec.partitions_def
             assert isinstance(days, dg.DailyPartitionsDefinition)
             assert (f"{days.start:%Y-%m-%d}", days.timezone, days.end_offset) == ("2026-01-01", "Europe/Brussels", 1)
+
+
+def test_charges_are_partitioned_by_month_and_source_since_a_fixed_month() -> None:
+    months, charges = (specs()[name].partitions_def for name in ("approved_charges", "charges"))
+    assert isinstance(months, dg.MonthlyPartitionsDefinition)
+    assert (months.get_first_partition_key(), months.timezone, months.end_offset) == ("2019-01", "UTC", 2)
+    assert isinstance(charges, dg.MultiPartitionsDefinition)
+    assert charges.get_partitions_def_for_dimension("month") == months
+    assert charges.get_partitions_def_for_dimension("source").name == "cost_sources"  # type: ignore[attr-defined]
 
 
 def test_the_checks_are_these_and_each_says_what_it_means() -> None:
@@ -94,13 +111,15 @@ def test_the_jobs_are_these_and_run_in_one_process() -> None:
         "manual_trigger",
         "health_monitoring",
         "document_follow_up",
+        "import_of_charges",
+        "approval_of_charges",
         "__ASSET_JOB",
     }
     # The implicit job is what "Materialize" and backfills run.
     assert {job.executor_def.name for job in jobs.values()} == {"in_process"}
     for name in ("daily_processing", "manual_trigger"):
         assets = {key.to_user_string() for key in jobs[name].asset_layer.selected_asset_keys}
-        assert assets == set(ASSETS) - {"service_health", "delivered_documents"}
+        assert assets == {name for name in ASSETS if ASSETS[name][1] == "invoice_delivery"} - {"delivered_documents"}
         assert jobs[name].description
 
 
@@ -119,6 +138,8 @@ def test_schedules_and_sensors_run_without_anybody_switching_them_on() -> None:
         "due_deliveries",
         "missed_days",
         "lost_runs",
+        "delivered_exports",
+        "ledger_changes",
     }
     assert {one.default_status for one in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}
     assert {one.default_status for one in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}
@@ -126,12 +147,16 @@ def test_schedules_and_sensors_run_without_anybody_switching_them_on() -> None:
 
 def test_one_pool_bounds_the_runs_that_deliver() -> None:
     pools = {name: defs.resolve_assets_def(name).op.pool for name in ASSETS}
-    assert pools == {**dict.fromkeys(ASSETS), "processed_invoices": "clearfacts"}
+    assert pools == {**dict.fromkeys(ASSETS), "processed_invoices": "clearfacts", "charges": "ledger"}
 
 
 @pytest.mark.parametrize(
     ("asset", "fields"),
-    [("raw_invoices", {"invoice_ids", "force_processing"}), ("processed_invoices", {"force_processing"})],
+    [
+        ("raw_invoices", {"invoice_ids", "force_processing"}),
+        ("processed_invoices", {"force_processing"}),
+        ("charges", {"append", "withdraw_more"}),
+    ],
 )
 def test_the_launchpad_offers(asset: str, fields: set[str]) -> None:
     kind = defs.resolve_assets_def(asset).op.config_schema.as_field().config_type

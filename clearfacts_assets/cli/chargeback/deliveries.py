@@ -14,20 +14,17 @@ from clearfacts_assets.cli.chargeback.shared import (
     AsJson,
     By,
     MaybePeriod,
-    attribution_rules,
-    flag_patterns,
     ledger,
     now,
     told,
     who,
 )
-from clearfacts_assets.cli.console import fail, print_json, print_table, say
+from clearfacts_assets.cli.console import err, fail, print_json, print_table, say
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from clearfacts_assets.chargeback.ingest.rules import ReadingRules
-    from clearfacts_assets.chargeback.ports import Delivery, Outcome
+    from clearfacts_assets.chargeback.ports import Outcome
 
 Files = Annotated[list[Path], typer.Argument(help="the files of one delivery: .csv, .csv.gz or .parquet")]
 
@@ -86,63 +83,44 @@ def _import(
     yes: bool,
     actor: str | None,
 ) -> tuple[Outcome, str]:
-    from decimal import Decimal
-
-    from clearfacts_assets.chargeback.ingest.delivery import ingest as import_delivery
-    from clearfacts_assets.chargeback.model import Mode, period_of
-    from clearfacts_assets.chargeback.ports import Delivery
-    from clearfacts_assets.settings import load
-    from clearfacts_assets.storage.chargeback.imports import ImportRepository
+    from clearfacts_assets.chargeback.intake import deliver
+    from clearfacts_assets.chargeback.model import period_of
 
     missing = [str(one) for one in files if not one.is_file()]
     if missing:
         fail(f"{', '.join(missing)}: there is no such file")
     engine = ledger()
     named = source or guess_source(engine, files[0])
-    delivery = Delivery(
+    outcome = deliver(
+        engine,
+        files,
         source=named,
-        mode=Mode.APPEND if append else Mode.SNAPSHOT,
         period=period_of(period) if period else None,
         actor=who(actor),
-        at=now(),
+        now=now(),
+        append=append,
         dry_run=dry_run,
         strict=strict,
         confirmed=yes,
-        threshold=Decimal(str(load().chargeback.withdraw_percent)),
     )
-    outcome = import_delivery(files, delivery, reading_rules(engine, delivery), ImportRepository(engine))
-    if outcome.applied and not outcome.unchanged and not dry_run:
-        _look_for_anomalies(engine, {one.posted for one in outcome.differences})
+    if outcome.applied and not outcome.unchanged:
+        show_in_catalogue(engine, outcome)
     return outcome, named
 
 
-def _look_for_anomalies(engine: Engine, periods: set[str]) -> None:
-    from clearfacts_assets.settings import load
-    from clearfacts_assets.storage.chargeback.comparing import flag_anomalies
+def show_in_catalogue(engine: Engine, outcome: Outcome) -> None:
+    """Dagster's catalogue shows the import at once, where Dagster was ever started here. Where it was not, or its
+    storage does not answer, the sensor ledger_changes shows it later."""
+    from clearfacts_assets.home import dagster_was_started
 
-    for period in sorted(periods):
-        flag_anomalies(engine, period, load().chargeback.anomaly_factor)
+    if outcome.import_id is None or not dagster_was_started():
+        return
+    from clearfacts_assets.chargeback.defs.catalogue import show
 
-
-def reading_rules(engine: Engine, delivery: Delivery) -> ReadingRules:
-    """What the settings, the source and the registry say about a delivery. A new source begins on the billed basis."""
-    from clearfacts_assets.chargeback.ingest.rules import ReadingRules
-    from clearfacts_assets.chargeback.model import Basis
-    from clearfacts_assets.settings import load
-    from clearfacts_assets.storage.chargeback.registry import RegistryRepository
-
-    registry = RegistryRepository(engine)
-    source = registry.source(delivery.source, now=delivery.at)
-    return ReadingRules(
-        source=delivery.source,
-        basis=Basis(source["basis"]),
-        period=delivery.period,
-        currency=load().chargeback.currency.upper(),
-        decimal_comma=source["decimal_comma"],
-        attribution=attribution_rules(),
-        patterns=flag_patterns(),
-        registry=registry.load(),
-    )
+    try:
+        show(engine, outcome.import_id)
+    except Exception as error:  # noqa: BLE001 - the charges are imported, whatever becomes of the catalogue
+        say(f"Dagster's catalogue does not show it yet ({type(error).__name__}); it will.", console=err)
 
 
 def guess_source(engine: Engine, file: Path) -> str:

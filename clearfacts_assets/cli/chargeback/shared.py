@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,8 +15,6 @@ from clearfacts_assets.cli.console import fail
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from clearfacts_assets.chargeback.attribution.mapping import AttributionRules
-    from clearfacts_assets.chargeback.ingest.rules import FlagPattern
 
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 ForPeriod = Annotated[str, typer.Option("-p", "--period", help="the month, as 2025-03")]
@@ -55,26 +52,9 @@ def told() -> Iterator[None]:
         fail(str(error))
 
 
-def attribution_rules() -> AttributionRules:
-    """As the settings say."""
-    from clearfacts_assets.chargeback.attribution.mapping import DEFAULT_MAPPING, AttributionRules
-    from clearfacts_assets.settings import load
-
-    chargeback = load().chargeback
-    patterns = tuple(re.compile(one) for one in chargeback.fund_org_patterns)
-    return AttributionRules({**DEFAULT_MAPPING, **chargeback.tag_mapping}, patterns, chargeback.required)
-
-
-def flag_patterns() -> tuple[FlagPattern, ...]:
-    """As the settings say."""
-    from clearfacts_assets.chargeback.ingest.rules import FlagPattern
-    from clearfacts_assets.settings import load
-
-    return tuple(FlagPattern(one, re.compile(one)) for one in load().chargeback.flag_patterns)
-
-
 def attribute_again(engine: Engine, period: str | None = None) -> int:
     """After the registry or the settings changed: who pays, asked again in every period that is not finalized."""
+    from clearfacts_assets.chargeback.intake import attribution_rules, flag_patterns
     from clearfacts_assets.storage.chargeback.attributing import attribute_again
 
     return attribute_again(engine, attribution_rules(), flag_patterns(), period)

@@ -93,6 +93,12 @@ class ImportRepository:
         found = connection.execute(query.order_by(CostImport.id.desc())).all()
         return next((one.id for one in found if scopes & {tuple(scope) for scope in one.scopes}), None)
 
+    def after(self, import_id: int, *, limit: int) -> Sequence[ImportRecord]:
+        """Those that came after this one, oldest first."""
+        query = select(CostImport.__table__).where(CostImport.id > import_id).order_by(CostImport.id).limit(limit)
+        with reading(self._engine) as connection:
+            return [_record(row) for row in connection.execute(query).mappings()]
+
     def list(self, *, period: str | None = None, source: str | None = None, limit: int = 50) -> list[ImportRecord]:
         """Newest first."""
         query = select(CostImport.__table__).order_by(CostImport.id.desc())

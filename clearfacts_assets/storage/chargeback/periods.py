@@ -184,10 +184,11 @@ class PeriodRepository:
         if two_people and closed_by == actor:
             raise NotAllowed(f"{period} was closed by {actor}: somebody else has to finalize it")
 
-    def totals(self, period: str) -> dict[str, Totals]:
-        """By currency. From the totals that are kept, so in milliseconds for a million charges."""
+    def totals(self, period: str, source: str | None = None) -> dict[str, Totals]:
+        """By currency; of one source where it is named. From the totals that are kept, so in milliseconds for a million
+        charges."""
         with reading(self._engine) as connection:
-            return totals_of(connection, period)
+            return totals_of(connection, period, source)
 
     def verify(self) -> Iterator[Verified]:
         """Every finalized period in the order of the chain, its hash computed anew."""
@@ -209,15 +210,15 @@ class PeriodRepository:
                 previous = row["hash"]
 
 
-def totals_of(connection: Connection, period: str) -> dict[str, Totals]:
+def totals_of(connection: Connection, period: str, source_name: str | None = None) -> dict[str, Totals]:
     """The same, in the caller's transaction."""
     # Added here: on SQLite a sum in the database calls back for every row, which costs more.
     found = connection.execute(
         sql(
             "SELECT currency, source, service, status, flags, attribution, rows, listed, billed, effective, amount "
-            "FROM charge_totals WHERE period = :period"
+            "FROM charge_totals WHERE period = :period AND (:source IS NULL OR source = :source)"
         ),
-        {"period": period},
+        {"period": period, "source": source_name},
     ).all()
     payers = {
         bytes(row.digest): (row.pi_email, row.project_id, row.fund_org)

@@ -62,7 +62,7 @@ def reconcile(engine: Engine, period: str) -> list[Reconciled]:
     """Every source and currency of the period."""
     with reading(engine) as connection:
         found: dict[tuple[str, str], Reconciled] = {}
-        exports = _Exports(connection, period)
+        exports = Exports(connection, period)
         for key in sorted({*exports.keys(), *_keys(connection, period)}):
             found[key] = _one(connection, period, *key, exports)
         return list(found.values())
@@ -73,7 +73,7 @@ def _keys(connection: Connection, period: str) -> Iterable[tuple[str, str]]:
     return [(row[0], row[1]) for row in connection.execute(query, {"period": period})]
 
 
-class _Exports:
+class Exports:
     """What the files say that stand behind the period: by account the last snapshot, and what was appended since."""
 
     def __init__(self, connection: Connection, period: str) -> None:
@@ -81,6 +81,8 @@ class _Exports:
         self.twice: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
         self.details: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
         self.refused: dict[str, int] = defaultdict(int)
+        self.rows: dict[str, int] = defaultdict(int)  # that were taken
+        self.rows_twice: dict[str, int] = defaultdict(int)
         self.imports: set[int] = set()  # that count
         replaced: set[tuple[str, str]] = set()
         query = select(CostImport.__table__).where(CostImport.withdrawn_at.is_(None)).order_by(CostImport.id.desc())
@@ -106,16 +108,18 @@ class _Exports:
                     self.details[invoice] = EXACT.add(self.details[invoice], Decimal(one["billed"]))
                 elif one["period"] == period and (source, one["account"]) not in replaced:
                     counts = True
+                    self.rows[source] += one["rows"]
                     self.billed[key][invoice] = EXACT.add(self.billed[key][invoice], Decimal(one["billed"]))
             self.refused[source] += refused if counts else 0
             self.imports |= {row["id"]} if counts else set()
         appended = row["mode"] == Mode.APPEND or row["period"] not in (None, period)
         if appended and period in row["difference"] and not all((source, one) in replaced for one in accounts):
+            self.rows_twice[source] += row["difference"][period]["equal"]["rows"]
             for currency, amount in row["difference"][period]["equal"]["before"].items():
                 self.twice[source, currency] = EXACT.add(self.twice[source, currency], Decimal(amount))
 
 
-def _one(connection: Connection, period: str, source: str, currency: str, exports: _Exports) -> Reconciled:
+def _one(connection: Connection, period: str, source: str, currency: str, exports: Exports) -> Reconciled:
     result = Reconciled(source, currency)
     result.basis = connection.execute(
         sql("SELECT basis FROM cost_sources WHERE name = :source"), {"source": source}
