@@ -82,7 +82,7 @@ def test_a_delivery_becomes_charges_with_its_checks_and_the_same_files_change_no
     first = landing.materialize()
     assert first.success
     told = metadata(first)
-    assert (told["dagster/row_count"], told["refused rows"], told["waiting for a decision"]) == (20, 1, 2)
+    assert (told["dagster/row_count"], told["refused rows"], told["waiting for a decision"]) == (20, 1, 3)
     assert told["nothing new"] is False
     assert told["charts, USD"].count("data:image/svg+xml") == 3
     assert checks(first) == {

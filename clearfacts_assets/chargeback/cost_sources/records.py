@@ -6,10 +6,13 @@ import csv
 import io
 from collections import deque
 from collections.abc import Iterator
+from functools import partial
+from itertools import islice
 
 from clearfacts_assets.chargeback.model import Refusal
 from clearfacts_assets.chargeback.ports import ROWS_OF_A_BATCH, Batch, Limits
 
+LINES_AT_ONCE, MOST_AHEAD = 200, 2**25  # lines, characters: what is read ahead
 LONGEST_KEPT_RECORD = 2**16  # characters of a refused record that are kept, to be mended
 
 
@@ -27,11 +30,29 @@ class _Lines:
         self._returned: deque[str] = deque()
         self.number = 1  # of the line at which the record under way begins
 
+    def ahead(self, count: int) -> list[str]:
+        """Up to ``count`` of the next lines, all at once; none of them is taken yet."""
+        returned = self._returned
+        characters = sum(map(len, returned))
+        while len(returned) < count and characters < MOST_AHEAD:
+            lines = list(islice(iter(partial(self._read, self._limit), ""), LINES_AT_ONCE))
+            if not lines:
+                break
+            returned.extend(lines)
+            characters += sum(map(len, lines))
+        return list(islice(returned, count))
+
+    def take(self, count: int) -> None:
+        """So many lines are done with."""
+        for _ in range(count):
+            self._returned.popleft()
+        self.number += count
+
     def __iter__(self) -> _Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._returned.popleft() if self._returned else self._read(self._limit)
+        line = self._piece()
         if not line:
             raise StopIteration
         self.taken.append(line)
@@ -54,8 +75,12 @@ class _Lines:
         self.taken = []
 
     def _skip_the_rest(self) -> None:
-        while (more := self._read(self._limit)) and more[-1] not in "\r\n":
+        while (more := self._piece()) and more[-1] not in "\r\n":
             pass
+
+    def _piece(self) -> str:
+        """The next line, or as much of it as the limit lets through."""
+        return self._returned.popleft() if self._returned else self._read(self._limit)
 
 
 def header_of(stream: io.TextIOBase, delimiter: str, limits: Limits) -> tuple[list[str], int]:
@@ -78,6 +103,7 @@ class Records:
     ) -> None:
         self._lines = _Lines(stream, limits)
         self._reader = csv.reader(self._lines, delimiter=delimiter, strict=True)
+        self._delimiter = delimiter
         self._file, self._header, self._width = file, [name.strip().lower() for name in header], len(header)
         csv.field_size_limit(limits.cell_characters)
 
@@ -99,6 +125,27 @@ class Records:
         return False
 
     def _fill(self, batch: Batch) -> bool:
+        """Whether more may follow."""
+        return True if self._fill_at_once(batch) else self._fill_one_by_one(batch)
+
+    def _fill_at_once(self, batch: Batch) -> bool:
+        """Whether the next lines are one sound record each, as nearly all are; only then are they taken."""
+        texts = self._lines.ahead(ROWS_OF_A_BATCH)
+        try:
+            rows = list(csv.reader(texts, delimiter=self._delimiter, strict=True))
+        except csv.Error:
+            return False
+        # Every record has at least one line of its own: as many records as lines, and none has two.
+        if not rows or len(rows) != len(texts) or {len(row) for row in rows} != {self._width} or self._width == 1:
+            return False
+        if self._header[0] in {row[0].strip().lower() for row in rows}:
+            return False
+        first = self._lines.number
+        batch.rows, batch.texts, batch.lines = rows, texts, list(range(first, first + len(texts)))
+        self._lines.take(len(texts))
+        return True
+
+    def _fill_one_by_one(self, batch: Batch) -> bool:
         lines, reader, width = self._lines, self._reader, self._width
         add_row, add_line, add_text = batch.rows.append, batch.lines.append, batch.texts.append
         while len(batch.rows) < ROWS_OF_A_BATCH and len(batch.refusals) < ROWS_OF_A_BATCH:

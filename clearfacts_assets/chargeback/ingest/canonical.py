@@ -17,7 +17,7 @@ from itertools import repeat
 from clearfacts_assets.chargeback.attribution.tags import read_tags
 from clearfacts_assets.chargeback.cells import BadCell, moment_of, period_start_of, text_of
 from clearfacts_assets.chargeback.focus import MOMENTS, NUMBERS, TAGS
-from clearfacts_assets.money import BadAmount, is_plain, parse_amount
+from clearfacts_assets.money import BadAmount, are_plain, is_plain, parse_amount
 
 DIGEST = 16  # bytes
 REMEMBERED = 4096  # readings that one column keeps
@@ -64,6 +64,8 @@ class Column:
         """Raises BadCell. Amounts keep all their digits."""
         values = self._values
         if self._number and not self._comma:
+            if are_plain(cells):
+                return list(cells)
             return [cell if is_plain(cell) else values[cell] for cell in cells]
         return list(map(values.__getitem__, cells))
 
@@ -71,7 +73,7 @@ class Column:
         """Without zeros that say nothing."""
         if not self._number:
             return values
-        return [one.rstrip("0").rstrip(".") if "." in one else one for one in values]
+        return [one.rstrip("0").rstrip(".") if one[-1:] == "0" and "." in one else one for one in values]
 
     def tagged(self, values: Sequence[str]) -> list[str]:
         """Name, unit separator, value, record separator; empty where a cell says nothing."""

@@ -89,7 +89,7 @@ class _Application:
         self._record(scopes)
         stops: list[str] = []
         for scope in scopes:
-            difference = compare(connection, scope)
+            difference = compare(connection, scope, self.staging.sums[scope.period])
             differences.append(difference)
             stops.append(beyond(difference, delivery.threshold))
             self._post(scope)

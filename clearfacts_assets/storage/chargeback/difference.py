@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from clearfacts_assets.chargeback.lifecycle import State
-from clearfacts_assets.chargeback.model import Change, Difference, Mode
+from clearfacts_assets.chargeback.model import CHANGES, Change, Difference, Mode
 from clearfacts_assets.money import EXACT
 from clearfacts_assets.storage.chargeback.statements import sql
 from clearfacts_assets.storage.exact import sum_of
@@ -53,15 +53,21 @@ def number_occurrences(connection: Connection) -> None:
     )
 
 
-def compare(connection: Connection, scope: Scope) -> Difference:
-    """Fills ``present`` and ``pairs``, and ``staged.charge_id`` for the rows that are there already."""
+Sums = Mapping[str, tuple[int, Decimal]]  # by currency: rows, and what they add up to
+
+
+def compare(connection: Connection, scope: Scope, staged: Sums) -> Difference:
+    """Fills ``present`` and ``pairs``, and ``staged.charge_id`` for the rows that are there already. ``staged`` is what
+    the delivery's rows of the period add up to."""
     connection.execute(sql("DELETE FROM present"))
     connection.execute(sql("DELETE FROM pairs"))
     _gather(connection, scope)
-    if connection.execute(sql("SELECT 1 FROM present LIMIT 1")).first():
-        _match(connection, scope)
-        if scope.mode is Mode.SNAPSHOT:
-            _pair(connection, scope)
+    if connection.execute(sql("SELECT 1 FROM present LIMIT 1")).first() is None:
+        changes = {kind: Change() for kind in CHANGES} | {"new": Change(_rows(staged), {}, _money(staged))}
+        return Difference(scope.period, scope.posted, changes)
+    _match(connection, scope)
+    if scope.mode is Mode.SNAPSHOT:
+        _pair(connection, scope)
     return Difference(scope.period, scope.posted, _changes(connection, scope))
 
 
@@ -158,8 +164,7 @@ def _changes(connection: Connection, scope: Scope) -> Mapping[str, Change]:
 
     new_rows = staged.replace("s WHERE s.", "c WHERE c.")
     after = sums(f"{new_rows} AND c.charge_id IS NULL AND c.seq NOT IN ({paired.format(column='seq')})")
-    there = connection.execute(sql("SELECT 1 FROM present LIMIT 1")).first()
-    equal = sums(f"{new_rows} AND c.charge_id IS NOT NULL") if there else {}
+    equal = sums(f"{new_rows} AND c.charge_id IS NOT NULL")
     changes = {
         "equal": Change(_rows(equal), _money(equal), _money(equal)),
         "new": Change(_rows(after), {}, _money(after)),

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -17,6 +20,7 @@ from sqlalchemy import Connection, text
 from clearfacts_assets.chargeback.ingest.rows import STAGED, Taken
 from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Refusal
 from clearfacts_assets.chargeback.ports import Batch, Opened
+from clearfacts_assets.money import EXACT, exact_sum
 from clearfacts_assets.storage.types import storable
 
 CACHE_KIB = {"main": 48 * 1024, "temp": 16 * 1024}
@@ -45,6 +49,8 @@ class Staging:
         self.files: list[StagedFile] = []
         self.corrections = False
         self.refusals: list[Refusal] = []  # the first ones, to be shown
+        # Of each period, by currency: rows and what they add up to.
+        self.sums: dict[str, dict[str, tuple[int, Decimal]]] = defaultdict(dict)
         self._copying = connection.dialect.name == "postgresql"
         if not self._copying:
             # Indexes of digests are written all over: with SQLite's 2 MiB each page would be read and written often.
@@ -67,7 +73,8 @@ class Staging:
         file.rows += len(taken.rows)
         file.refused += len(taken.refusals)
         self.corrections |= taken.corrections
-        self._insert("staged", ("file", *STAGED), [(number, *row) for row in taken.rows])
+        self._add_up(taken.rows)
+        self._insert("staged", STAGED, taken.rows, file=number)
         if batch.rows:
             self._insert("staged_chunks", _CHUNK, [(number, batch.first_row, len(batch.rows), packed(batch.texts))])
         self._insert("staged_tags", ("digest", "tags"), taken.seen.tag_sets.items())
@@ -79,8 +86,20 @@ class Staging:
         if self._copying:
             self.connection.commit()
 
-    def _insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        rows = list(rows)
+    def _add_up(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Here, where it costs a third of what the database's calls back for each row would."""
+        amounts: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for key, amount in zip(map(_PERIOD_AND_CURRENCY, rows), map(_AMOUNT, rows), strict=True):
+            amounts[key].append(amount)
+        for (period, currency), found in amounts.items():
+            count, total = self.sums[period].get(currency, (0, Decimal(0)))
+            self.sums[period][currency] = (count + len(found), EXACT.add(total, exact_sum(map(Decimal, found))))
+
+    def _insert(
+        self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, file: int | None = None
+    ) -> None:
+        """Rows of one file need not say so each."""
+        rows = rows if isinstance(rows, list) else list(rows)
         if not rows:
             return
         self.connection.exec_driver_sql("SELECT 1")  # begins the transaction, if there is none
@@ -88,15 +107,20 @@ class Staging:
         named = ", ".join(f'"{name}"' for name in columns)
         with_cursor = raw.cursor()
         if self._copying:
-            with with_cursor.copy(f"COPY {table} ({named}) FROM STDIN") as copy:
+            numbered = named if file is None else f"{named}, file"
+            with with_cursor.copy(f"COPY {table} ({numbered}) FROM STDIN") as copy:
                 for row in rows:
-                    copy.write_row(row)
+                    copy.write_row(row if file is None else (*row, file))
         else:
             marks = ", ".join("?" * len(columns))
+            if file is not None:
+                named, marks = f"{named}, file", f"{marks}, {file}"
             with_cursor.executemany(f"INSERT INTO {table} ({named}) VALUES ({marks})", rows)  # noqa: S608
         with_cursor.close()
 
 
+_PERIOD_AND_CURRENCY = itemgetter(STAGED.index("period"), STAGED.index("currency"))
+_AMOUNT = itemgetter(STAGED.index("amount"))
 SHOWN = 100  # refusals that are kept in memory to be shown; all are in the table
 _CHUNK = ("file", "first_row", "rows", "data")
 _REFUSAL = ("file", "line", "column", "value", "code", "message", "record")
