@@ -14,10 +14,10 @@ export UV_PYTHON_DOWNLOADS := never
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast check lint faults fuzz lock clean
+.PHONY: help setup run demo-chargeback test test-fast check lint faults fuzz lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## create or renew .venv; nothing to do when it is current
 
@@ -34,6 +34,9 @@ $(READY): requirements.lock pyproject.toml
 
 run: setup ## the whole system on this machine, until Ctrl-C (ONCE=1 ends after the first job; DATE= PER_DAY= PORT=)
 	@$(BIN)/clearfacts demo $(strip $(DEMO))
+
+demo-chargeback: setup ## two months of chargeback, flaws and all, in a folder that is thrown away
+	@$(BIN)/clearfacts chargeback demo
 
 test: setup ## all tests, on SQLite and PostgreSQL, in the browser where a Chromium is present (ARGS="-k name")
 	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(ARGS)

@@ -65,15 +65,33 @@ def _demo(date: str | None, per_day: int, port: int | None, once: bool) -> bool:
         start("web", "serve", "--port", address.rpartition(":")[2])
         start("daemon", "daemon")
         password = _let_in(known.business_database_url)
+        month = _load_sample_month(known.business_database_url, day)
         completed = _process_one_day(address, day, password)
         if once:
             return completed
         out.print(f"\nDagster's UI  [link={address}]{address}[/link]")
         out.print(f"Log in as     [bold]{ACCOUNT}[/] with password [bold]{password}[/] (a new one at each start)")
         out.print(f"API           {address}/api/v1/openapi.json")
+        out.print(f"Chargeback    [bold]clearfacts chargeback month -p {month}[/] shows the sample month")
+        out.print(f"              {address}/assets/charges?view=partitions shows its tables and charts")
         out.print(f"Everything is kept in {known.home}; logs in {logs}. Ctrl-C stops it all.")
         start.watch()
     return completed
+
+
+def _load_sample_month(database_url: str, day: str) -> str:
+    """The month before the day, from the cost exports of a made-up university. Returns it."""
+    from datetime import date, timedelta
+
+    from clearfacts_assets.cli.chargeback.sample import load_sample
+    from clearfacts_assets.storage.database import open_engine
+
+    month = f"{date.fromisoformat(day).replace(day=1) - timedelta(days=1):%Y-%m}"
+    engine = open_engine(database_url)
+    charges = load_sample(engine, month)
+    engine.dispose()
+    err.print(f"Cost exports of {month} and the months before: {charges} charges came in.")
+    return month
 
 
 def _let_in(database_url: str) -> str:

@@ -23,7 +23,7 @@ class Edition(StrEnum):
     """Which delivery of a month it is."""
 
     FIRST = "first"
-    LATE = "late"  # delivered again later: one row costs more, one is gone, one is new
+    LATE = "late"  # delivered again later: one row costs more, one is gone, one is new, one is mended
     SHORT = "short"  # broken off in the middle
 
 
@@ -96,6 +96,7 @@ def write_month(
     if flaws:
         rows = _flawed(rows, source, month)
     if edition is Edition.LATE:
+        rows = [row | ({"BilledCost": "12.5"} if row["BilledCost"] == "12,5" else {}) for row in rows]
         rows = [_dearer(rows[0]), *rows[2:], _further(rows[0])]
     elif edition is Edition.SHORT:
         rows = rows[: len(rows) // 3]

@@ -7,6 +7,7 @@ import typer
 from clearfacts_assets.cli.chargeback import (
     charges,
     deliveries,
+    demo,
     imports,
     months,
     periods,
@@ -36,3 +37,4 @@ app.add_typer(registry.exceptions, name="exceptions")
 app.command()(months.reconcile)
 app.command()(months.show)
 app.add_typer(taking_over.app, name="settings")
+app.command()(demo.demo)

@@ -1,0 +1,39 @@
+"""A sample month for whoever looks at the system for the first time: made-up exports, with the months before them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+MONTHS_BEFORE = 3  # from which on an anomaly can be told
+
+
+def load_sample(engine: Engine, month: str) -> int:
+    """Import what the made-up cloud and cluster cost in the month and before it. Returns how many charges came in; a
+    second time none."""
+    from clearfacts_assets.chargeback.intake import deliver
+    from clearfacts_assets.simulator.cost_exports import SOURCES, write_month
+
+    came = 0
+    with TemporaryDirectory(prefix="clearfacts-sample-") as folder:
+        for one in _months_to(month):
+            for source in SOURCES:
+                file = write_month(Path(folder), source, one, surge=one == month)
+                outcome = deliver(
+                    engine, [file], source=source, period=one, actor="clearfacts demo", now=datetime.now(UTC)
+                )
+                came += 0 if outcome.unchanged else outcome.rows
+    return came
+
+
+def _months_to(month: str) -> list[str]:
+    found = [month]
+    while len(found) <= MONTHS_BEFORE:
+        year, number = int(found[-1][:4]), int(found[-1][5:])
+        found.append(f"{year:04d}-{number - 1:02d}" if number > 1 else f"{year - 1:04d}-12")
+    return found[::-1]
