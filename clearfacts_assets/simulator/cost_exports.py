@@ -139,7 +139,9 @@ def _usage(source: str, month: str, surge: Decimal) -> Iterator[dict[str, str]]:
                     | _priced(price, quantity)
                     | {
                         "ChargePeriodStart": f"{month}-{1 + 7 * week:02d}T00:00:00Z",
-                        "ChargePeriodEnd": f"{month}-{8 + 7 * week:02d}T00:00:00Z",
+                        "ChargePeriodEnd": f"{month}-{8 + 7 * week:02d}T00:00:00Z"
+                        if week < 3
+                        else constant["BillingPeriodEnd"],
                         "ChargeDescription": f"{service} of {project.name}, week {week + 1}",
                         "ServiceCategory": category,
                         "ServiceName": service,

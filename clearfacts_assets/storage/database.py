@@ -191,9 +191,19 @@ def refuses_a_row(error: DBAPIError) -> bool:
     return isinstance(error, DataError) or (state or "").startswith(REFUSING) or code == sqlite3.SQLITE_TOOBIG
 
 
+def disk_is_full(error: DBAPIError) -> bool:
+    """Whether there is no room to write; then nothing was written. SQLite says so, PostgreSQL by SQLSTATE 53100."""
+    code: int | None = getattr(error.orig, "sqlite_errorcode", None)
+    if code is not None:
+        return code & 0xFF == sqlite3.SQLITE_FULL
+    return getattr(error.orig, "sqlstate", None) == "53100"
+
+
 def in_words(error: OperationalError | ProgrammingError) -> str:
     """What is the matter with the database and what to do, without the statement and its values."""
     told = " ".join(str(error.orig).split())
+    if disk_is_full(error):
+        return f"the disk of the database is full: {told}. Nothing of this was kept: make room, then do it again."
     if refuses_a_row(error):
         return f"the database refuses a value: {told}. It is too long or out of range; the database itself is well."
     if re.search(r'database ".*" does not exist', told):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from clearfacts_assets.cli.chargeback import (
+    budgets,
     charges,
     deliveries,
     demo,
@@ -32,6 +33,7 @@ app.add_typer(charges.app, name="charges")
 app.add_typer(review.app, name="review")
 app.add_typer(registry.investigators, name="investigators")
 app.add_typer(registry.projects, name="projects")
+registry.funds.command("spending")(budgets.spending)
 app.add_typer(registry.funds, name="funds")
 app.add_typer(registry.exceptions, name="exceptions")
 app.command()(months.reconcile)

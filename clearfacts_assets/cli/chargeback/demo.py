@@ -142,8 +142,8 @@ def _steps() -> list[Step]:
             code=1,
         ),
         Step(
-            f"And the provider delivers {FIRST} again: one row costs more, one is gone, one is new, and the amount "
-            f"that nobody could read is what was mended. {FIRST} is finalized, so the difference is billed in {SECOND}.",
+            f"And the provider delivers {FIRST} again: one row costs more, one is gone, one is new, and what "
+            f"nobody could read is what was mended. {FIRST} is finalized, so the difference is billed in {SECOND}.",
             f"{command} ingest late/cloud_{FIRST}.csv -p {FIRST}",
         ),
         Step(

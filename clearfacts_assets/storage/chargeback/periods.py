@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any
 
 from sqlalchemy import Connection, Engine, insert, select, update
@@ -74,7 +74,6 @@ class Totals:
     by_fund: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     by_service: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     flags: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    counts: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int), repr=False)  # of each group
 
     @property
     def discount(self) -> Decimal:
@@ -85,8 +84,6 @@ class Totals:
         told: dict[str, Any] = {}
         for name in self.__dataclass_fields__:
             value = getattr(self, name)
-            if name == "counts":
-                continue
             if isinstance(value, dict):
                 value = {key: plain(one) if isinstance(one, Decimal) else one for key, one in sorted(value.items())}
             told[name] = plain(value) if isinstance(value, Decimal) else value
@@ -221,8 +218,8 @@ def totals_of(connection: Connection, period: str, source_name: str | None = Non
         {"period": period, "source": source_name},
     ).all()
     payers = {
-        bytes(row.digest): (row.pi_email, row.project_id, row.fund_org)
-        for row in connection.execute(
+        bytes(digest): (pi_email, project, fund)
+        for digest, pi_email, project, fund in connection.execute(
             sql(
                 "SELECT digest, pi_email, project_id, fund_org FROM cost_attributions WHERE digest IN "
                 "(SELECT attribution FROM charge_totals WHERE period = :period)"
@@ -231,48 +228,66 @@ def totals_of(connection: Connection, period: str, source_name: str | None = Non
         )
     }
     totals: dict[str, Totals] = defaultdict(Totals)
-    for currency, source, service, status, flags, payer, rows, *sums in found:
-        who = (source, service, status, flags, *payers[bytes(payer)])
-        _add(totals[currency], who, rows, [Decimal(one) for one in sums])
-    return {currency: _without_nothing(one) for currency, one in sorted(totals.items()) if one.charges}
+    with localcontext(EXACT):
+        for currency, source, service, status, flags, payer, rows, *sums in found:
+            named = (source, service, *payers[bytes(payer)])
+            _add(totals[currency], named, status, flags, rows, tuple(map(Decimal, sums)))
+    nothing = _without_rows(found, payers)
+    return {currency: _without(one, currency, nothing) for currency, one in sorted(totals.items()) if one.charges}
 
 
 _GROUPS = ("by_source", "by_service", "by_pi", "by_project", "by_fund")
 
 
-def _add(to: Totals, who: Sequence[str], rows: int, sums: Sequence[Decimal]) -> None:
-    """``who``: source, service, status, flags, investigator, project, fund."""
-    source, service, status, flags, pi_email, project, fund = who
+def _add(to: Totals, named: Sequence[str], status: str, flags: str, rows: int, sums: Sequence[Decimal]) -> None:
+    """``named``: source, service, investigator, project, fund. In the context EXACT, where adding is quick."""
     listed, billed, effective, amount = sums
-    add = EXACT.add
     to.charges += rows
-    for code in flags.split():
-        to.flags[code] += rows
+    if flags:
+        for code in flags.split():
+            to.flags[code] += rows
     if status == "rejected":
-        to.rejected = add(to.rejected, amount)
+        to.rejected += amount
         return
-    to.billed, to.effective = add(to.billed, billed), add(to.effective, effective)
-    to.list, to.amount = add(to.list, listed), add(to.amount, amount)
+    to.billed += billed
+    to.effective += effective
+    to.list += listed
+    to.amount += amount
     if status == "flagged":
-        to.flagged, to.flagged_charges = add(to.flagged, amount), to.flagged_charges + rows
+        to.flagged += amount
+        to.flagged_charges += rows
     elif status == "not_billed":
-        to.not_billed = add(to.not_billed, amount)
+        to.not_billed += amount
     if status in DUE:
-        to.due = add(to.due, amount)
-    named = (source, service, pi_email, project, fund)
-    for group, name in zip(_GROUPS, named, strict=True):
-        if name:
-            groups = getattr(to, group)
-            groups[name] = add(groups[name], amount)
-            to.counts[group, name] += rows
+        to.due += amount
+    source, service, pi_email, project, fund = named
+    to.by_source[source] += amount
+    to.by_service[service] += amount
+    to.by_pi[pi_email] += amount
+    to.by_project[project] += amount
+    to.by_fund[fund] += amount
     if not pi_email:
-        to.unattributed = add(to.unattributed, amount)
+        to.unattributed += amount
 
 
-def _without_nothing(one: Totals) -> Totals:
-    """Without those of whom nothing is left: what was added and taken out again."""
-    for (group, name), rows in one.counts.items():
-        if not rows:
+def _without_rows(found: Sequence[Any], payers: Mapping[bytes, Sequence[str]]) -> set[tuple[str, str, str]]:
+    """(currency, group, name) of which nothing is left: what was added and taken out again."""
+    if all(row[6] > 0 for row in found):
+        return set()
+    counts: dict[tuple[str, str, str], int] = defaultdict(int)
+    for currency, source, service, status, _, payer, rows, *_ in found:
+        if status != "rejected":
+            for group, name in zip(_GROUPS, (source, service, *payers[bytes(payer)]), strict=True):
+                counts[currency, group, name] += rows
+    return {key for key, rows in counts.items() if not rows}
+
+
+def _without(one: Totals, currency: str, nothing: set[tuple[str, str, str]]) -> Totals:
+    """Without those of whom nothing is left, and without a name for nobody."""
+    for group in _GROUPS:
+        getattr(one, group).pop("", None)
+    for of_currency, group, name in nothing:
+        if of_currency == currency:
             getattr(one, group).pop(name, None)
     one.flags = {code: rows for code, rows in one.flags.items() if rows}
     return one
