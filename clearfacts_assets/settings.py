@@ -280,6 +280,10 @@ class ChargebackSettings(_Section):
         description="seconds without a change, after which a delivery without _COMPLETE is complete",
     )
 
+    upload_bytes: int = Field(
+        2**30, ge=2**10, le=2**40, description="most bytes of one upload of cost exports to the API, as they come"
+    )
+
     @model_validator(mode="after")
     def _can_be_used(self) -> ChargebackSettings:
         for pattern in (*self.fund_org_patterns, *self.flag_patterns):

@@ -25,6 +25,7 @@ from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.read_routes import ReadRoute, is_read
 from clearfacts_assets.api.request_limits import RequestLimitsMiddleware
 from clearfacts_assets.api.services import Services
+from clearfacts_assets.api.v1 import chargeback
 from clearfacts_assets.api.v1.accounts import audit, auth, keys, users
 from clearfacts_assets.api.v1.invoices import deliveries, invoices, jobs, processing
 from clearfacts_assets.api.v1.system import admin, configuration
@@ -53,7 +54,7 @@ def create_app(
     served, access = Services.over(workspace, engine, known), Access.over(engine, known)
     app = FastAPI(
         title="clearfacts_assets",
-        summary="UBL invoices from the ERP to Clearfacts.",
+        summary="UBL invoices from the ERP to Clearfacts; charges from cost exports.",
         description=DESCRIPTION,
         version="1",
         docs_url=None,  # it would run a script of another host on the pages behind the login
@@ -73,6 +74,8 @@ def create_app(
     if known.serve.api:
         for part in (jobs, processing, invoices, deliveries, auth, admin, users, keys, configuration, audit):
             _add(app, part.router, PREFIX)
+        for router in chargeback.ROUTERS:
+            _add(app, router, PREFIX)
     _add(app, probes.router)
     _add(app, probes.metrics_router(public=known.serve.public_metrics))
     _add(app, auth.router, in_schema=False)
@@ -108,6 +111,7 @@ def _add(app: FastAPI, router: APIRouter, prefix: str = "", *, in_schema: bool =
             status_code=route.status_code,
             dependencies=route.dependencies,
             include_in_schema=in_schema and route.include_in_schema,
+            openapi_extra=route.openapi_extra,
             route_class_override=ReadRoute if is_read(route.endpoint) else None,
         )
 

@@ -10,16 +10,19 @@ import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from clearfacts_assets.api.request_limits import is_upload
+
 HEAD_BYTES = 64 * 2**10  # request line and header fields; browsers send about 2 KiB
 HEAD_SECONDS = 10.0  # from the connection, or the first byte of a further request, to the end of its head
 BODY_SECONDS = 60.0  # from there to the end of its body
+UPLOAD_SECONDS = 1800.0  # the same for uploads of cost exports, which may be large
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
 class BoundedConnection(HttpToolsProtocol):
     """uvicorn's connection with these limits. Answers 431, or closes without an answer when time is over."""
 
-    head_seconds, body_seconds = HEAD_SECONDS, BODY_SECONDS
+    head_seconds, body_seconds, upload_seconds = HEAD_SECONDS, BODY_SECONDS, UPLOAD_SECONDS
     _deadline: asyncio.TimerHandle | None = None
     _in_head, _come = True, 0
 
@@ -45,7 +48,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        self._wait(self.body_seconds)
+        self._wait(self.upload_seconds if self._brings_files() else self.body_seconds)
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > HEAD_BYTES:
             self._refuse()
             raise ValueError("the head is too large")  # the parser stops
@@ -60,6 +63,10 @@ class BoundedConnection(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         if not self.transport.is_closing():
             super().send_400_response(msg)
+
+    def _brings_files(self) -> bool:
+        path = self.url.partition(b"?")[0].decode("latin-1")
+        return is_upload(self.parser.get_method().decode("latin-1"), path)
 
     def _refuse(self) -> None:
         self.transport.write(TOO_LARGE)

@@ -30,6 +30,10 @@ class ErrorCode(StrEnum):
     USER_NOT_FOUND = "USER_NOT_FOUND"
     API_KEY_NOT_FOUND = "API_KEY_NOT_FOUND"
     CONFIGURATION_KEY_NOT_FOUND = "CONFIGURATION_KEY_NOT_FOUND"
+    PERIOD_NOT_FOUND = "PERIOD_NOT_FOUND"
+    CHARGE_NOT_FOUND = "CHARGE_NOT_FOUND"
+    IMPORT_NOT_FOUND = "IMPORT_NOT_FOUND"
+    REGISTRY_ENTRY_NOT_FOUND = "REGISTRY_ENTRY_NOT_FOUND"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     CONFLICT = "CONFLICT"
     JOB_RUNNING = "JOB_RUNNING"
@@ -37,15 +41,22 @@ class ErrorCode(StrEnum):
     DELIVERY_NOT_RESOLVABLE = "DELIVERY_NOT_RESOLVABLE"
     DELIVERY_CHANGED = "DELIVERY_CHANGED"
     LAST_ADMIN = "LAST_ADMIN"
+    PERIOD_NOT_ALLOWED = "PERIOD_NOT_ALLOWED"
+    CHARGES_WAITING = "CHARGES_WAITING"
+    CHARGE_NOT_DECIDABLE = "CHARGE_NOT_DECIDABLE"
+    CHARGE_CHANGED = "CHARGE_CHANGED"
+    IMPORT_NOT_CONFIRMED = "IMPORT_NOT_CONFIRMED"
     PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
     UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
     VALIDATION_ERROR = "VALIDATION_ERROR"
+    COSTS_REFUSED = "COSTS_REFUSED"
     IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
     WEAK_PASSWORD = "WEAK_PASSWORD"  # noqa: S105
     RATE_LIMITED = "RATE_LIMITED"
     INTERNAL_ERROR = "INTERNAL_ERROR"
     EXTERNAL_API_ERROR = "EXTERNAL_API_ERROR"
     DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE"
+    STORAGE_FULL = "STORAGE_FULL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +106,18 @@ CATALOGUE: dict[ErrorCode, Meaning] = {
     ErrorCode.CONFIGURATION_KEY_NOT_FOUND: Meaning(
         404, "There is no configuration key of this name.", "GET /api/v1/configuration lists them."
     ),
+    ErrorCode.PERIOD_NOT_FOUND: Meaning(
+        404, "Nothing is known of this period.", "GET /api/v1/chargeback/periods lists them."
+    ),
+    ErrorCode.CHARGE_NOT_FOUND: Meaning(
+        404, "There is no charge with this id that you may see.", "GET /api/v1/chargeback/charges lists them."
+    ),
+    ErrorCode.IMPORT_NOT_FOUND: Meaning(
+        404, "There is no import with this number.", "GET /api/v1/chargeback/imports lists them."
+    ),
+    ErrorCode.REGISTRY_ENTRY_NOT_FOUND: Meaning(
+        404, "Nobody and nothing of this name is in the registry.", "Add it with POST, or list what there is."
+    ),
     ErrorCode.METHOD_NOT_ALLOWED: Meaning(
         405, "The path exists, but not with this method.", "The header Allow names the methods."
     ),
@@ -112,14 +135,40 @@ CATALOGUE: dict[ErrorCode, Meaning] = {
         409, "The delivery is not any more as it was seen.", "Read it again: details say how it is now. Then decide."
     ),
     ErrorCode.LAST_ADMIN: Meaning(409, "Nobody would be left who can add users.", "Make somebody else an admin first."),
+    ErrorCode.PERIOD_NOT_ALLOWED: Meaning(
+        409, "The period's state, or who closed it, does not allow this.", "docs/chargeback.md says what each allows."
+    ),
+    ErrorCode.CHARGES_WAITING: Meaning(
+        409, "Charges of the period wait for a decision.", "GET /api/v1/chargeback/review lists them."
+    ),
+    ErrorCode.CHARGE_NOT_DECIDABLE: Meaning(
+        409, "A charge does not stand where this can be decided about it.", "Read the charge; decide anew."
+    ),
+    ErrorCode.CHARGE_CHANGED: Meaning(
+        409, "A charge does not stand any more where it was seen. Nothing was decided.", "Read it again, then decide."
+    ),
+    ErrorCode.IMPORT_NOT_CONFIRMED: Meaning(
+        409,
+        "The delivery withdraws more than the setting chargeback.withdraw_percent allows. Nothing was imported.",
+        "Look at details.difference; then send it again with yes=true, or as mode=append.",
+    ),
     ErrorCode.PAYLOAD_TOO_LARGE: Meaning(
-        413, "The body is larger than the setting serve.body_bytes.", "Send less at once."
+        413,
+        "The body is larger than the setting serve.body_bytes, or an upload than chargeback.upload_bytes.",
+        "Send less at once.",
     ),
     ErrorCode.UNSUPPORTED_MEDIA_TYPE: Meaning(
-        415, "The body's content type is not application/json.", "Send JSON, and say so in Content-Type."
+        415,
+        "The body's content type is not the route's: application/json, or multipart/form-data for uploads.",
+        "Send what the OpenAPI document describes, and say so in Content-Type.",
     ),
     ErrorCode.VALIDATION_ERROR: Meaning(
         422, "A field or parameter is missing, unknown or not of its type.", "details.fields names each."
+    ),
+    ErrorCode.COSTS_REFUSED: Meaning(
+        422,
+        "A cost export cannot be taken, or rows of it are refused and strict was asked for. Nothing was imported.",
+        "details.refusals says where and why: mend the file.",
     ),
     ErrorCode.IDEMPOTENCY_KEY_REUSED: Meaning(
         422, "This Idempotency-Key came before with another request.", "Use a new key for a new request."
@@ -135,6 +184,7 @@ CATALOGUE: dict[ErrorCode, Meaning] = {
         "details names it, and when to try again; the same Idempotency-Key may be used.",
     ),
     ErrorCode.DATABASE_UNAVAILABLE: Meaning(503, "Our database does not answer.", "Try again later."),
+    ErrorCode.STORAGE_FULL: Meaning(503, "Our disk has no room for this.", "Tell an operator; then try again."),
 }
 
 

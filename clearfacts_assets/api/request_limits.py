@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clearfacts_assets.api.envelope import answer_of
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 
 DEEPEST = 32  # levels of nesting; what we ask for has two
+UPLOADS = re.compile(r"/api/v1/chargeback/(imports|(investigators|projects|funds)/import)")
 _JSON_TYPE = re.compile(r"application/json\s*(;\s*charset=\"?utf-8\"?\s*)?", re.IGNORECASE)
 # A string to its end (or to the end of the body), or a bracket. Possessive, and a quote always begins a match: no
 # input makes it look at anything twice.
@@ -27,6 +28,10 @@ class RequestLimitsMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope["path"].startswith(self._prefixes):
             await self._app(scope, receive, send)
+            return
+        if is_upload(scope["method"], scope["path"]):
+            # Its route bounds it, and reads it only once it knows who sends it.
+            await self._app(scope, *_unread(receive, send))
             return
         headers = Headers(scope=scope)
         if "content-length" not in headers and "transfer-encoding" not in headers:
@@ -61,6 +66,29 @@ class RequestLimitsMiddleware:
         # The rest of the body is not read: this connection is of no more use.
         message = f"The body is larger than {self._body_bytes} bytes."
         return ApiError(ErrorCode.PAYLOAD_TOO_LARGE, message, headers={"Connection": "close"})
+
+
+def is_upload(method: str, path: str) -> bool:
+    """Whether the body is files, which are never held in memory."""
+    return method == "POST" and UPLOADS.fullmatch(path) is not None
+
+
+def _unread(receive: Receive, send: Send) -> tuple[Receive, Send]:
+    """Where a body is answered before its end was read, the connection is of no more use, and closed."""
+    ended = False
+
+    async def watched_receive() -> Message:
+        nonlocal ended
+        message = await receive()
+        ended = ended or message["type"] != "http.request" or not message.get("more_body", False)
+        return message
+
+    async def watched_send(message: Message) -> None:
+        if message["type"] == "http.response.start" and not ended:
+            MutableHeaders(scope=message)["Connection"] = "close"
+        await send(message)
+
+    return watched_receive, watched_send
 
 
 def check(body: bytes, content_type: str) -> None:

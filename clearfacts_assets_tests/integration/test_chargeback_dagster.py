@@ -11,14 +11,15 @@ import dagster as dg
 import pytest
 from sqlalchemy import text
 
-from clearfacts_assets.chargeback import intake
 from clearfacts_assets.chargeback.attribution.review import Verdict
 from clearfacts_assets.chargeback.defs.automation import delivered_exports, followed
 from clearfacts_assets.chargeback.defs.partitions import SOURCE_PARTITIONS
 from clearfacts_assets.chargeback.lifecycle import Event
 from clearfacts_assets.resources import DatabaseResource
+from clearfacts_assets.settings import load
 from clearfacts_assets.simulator.cost_exports import Edition, write_month
 from clearfacts_assets.storage.chargeback.charges import ChargeFilter
+from clearfacts_assets.storage.chargeback.importing import Wanted, import_files
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 from clearfacts_assets.storage.chargeback.review import ReviewRepository
 from clearfacts_assets_tests.fixtures.chargeback import NOW
@@ -26,6 +27,7 @@ from clearfacts_assets_tests.fixtures.pipeline import Pipeline
 
 MONTH, SOURCE = "2026-09", "cloud"
 KEY = f"{MONTH}|{SOURCE}"
+WANTED = Wanted(source=SOURCE, period=MONTH)
 CHARGES, APPROVED = dg.AssetKey("charges"), dg.AssetKey("approved_charges")
 
 
@@ -138,7 +140,7 @@ def test_a_broken_file_fails_the_run_and_changes_nothing(quick_landing: Landing)
 def test_without_files_a_materialization_shows_what_the_ledger_holds(quick_landing: Landing, tmp_path: Path) -> None:
     file = write_month(tmp_path, SOURCE, MONTH)
     engine = quick_landing.pipeline.engine
-    outcome = intake.deliver(engine, [file], source=SOURCE, period=MONTH, actor="pat", now=NOW)
+    outcome, _ = import_files(engine, [file], WANTED, load().chargeback, actor="pat", now=NOW)
     told = metadata(quick_landing.materialize())
     assert (told["import"], told["imported by"], told["dagster/row_count"]) == (outcome.import_id, "pat", 20)
     assert "nothing new" not in told
@@ -158,7 +160,7 @@ def test_the_sensor_asks_for_a_complete_delivery_once_and_tells_of_strays_once(q
 def test_an_import_that_no_run_did_is_shown_in_the_catalogue_once(quick_landing: Landing, tmp_path: Path) -> None:
     engine, instance = quick_landing.pipeline.engine, quick_landing.pipeline.instance
     file = write_month(tmp_path, SOURCE, MONTH)
-    intake.deliver(engine, [file], source=SOURCE, period=MONTH, actor="pat", now=NOW)
+    import_files(engine, [file], WANTED, load().chargeback, actor="pat", now=NOW)
     early = followed(instance, engine, None, NOW)
     assert _keys(early) == {(APPROVED, MONTH)}  # who imported it may still show it
     late = followed(instance, engine, early.cursor, NOW + timedelta(minutes=2))

@@ -22,7 +22,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
 from clearfacts_assets.api.auth import tokens
-from clearfacts_assets.api.auth.permissions import ALLOWED, Permission, Role
+from clearfacts_assets.api.auth.permissions import ALLOWED, BOUND, Permission, Role
 from clearfacts_assets.api.auth.principal import Kind, Principal
 from clearfacts_assets.api.correlation import correlation_id
 from clearfacts_assets.api.errors import ApiError, ErrorCode
@@ -222,10 +222,11 @@ def _person(standing: Standing | None) -> Principal | None:
         name=standing.username,
         role=role,
         kind=Kind.PERSON,
-        permissions=ALLOWED[role],
+        permissions=ALLOWED[role] if standing.investigator is None else BOUND & ALLOWED[role],
         actor=Actor(standing.username, standing.user_id),
         user_id=standing.user_id,
         session_id=standing.session_id,
+        investigator=standing.investigator,
     )
 
 

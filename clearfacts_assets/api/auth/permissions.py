@@ -32,6 +32,13 @@ class Permission(StrEnum):
     CONFIGURATION_READ = "configuration:read"
     CONFIGURATION_WRITE = "configuration:write"
     AUDIT_READ = "audit:read"
+    CHARGES_READ = "charges:read"
+    CHARGEBACK_READ = "chargeback:read"
+    CHARGES_REVIEW = "charges:review"
+    COSTS_IMPORT = "costs:import"
+    REGISTRY_WRITE = "registry:write"
+    PERIODS_CLOSE = "periods:close"
+    PERIODS_FINALIZE = "periods:finalize"
     DAGSTER_READ = "dagster:read"
     DAGSTER_WRITE = "dagster:write"
     DAGSTER_ADMINISTER = "dagster:administer"
@@ -52,6 +59,13 @@ MEANINGS: dict[Permission, str] = {
     Permission.CONFIGURATION_READ: "see the configuration (never its secrets)",
     Permission.CONFIGURATION_WRITE: "change the configuration",
     Permission.AUDIT_READ: "read the audit log",
+    Permission.CHARGES_READ: "see charges, and what they add up to",
+    Permission.CHARGEBACK_READ: "see the rest of chargeback: imports, what waits, the registry, how a month reconciles",
+    Permission.CHARGES_REVIEW: "decide about charges that wait",
+    Permission.COSTS_IMPORT: "import cost exports, and take imports back",
+    Permission.REGISTRY_WRITE: "change investigators, projects, funds, exceptions and cost sources",
+    Permission.PERIODS_CLOSE: "open, close and reopen a month",
+    Permission.PERIODS_FINALIZE: "seal a month for ever",
     Permission.DAGSTER_READ: "look at Dagster's UI",
     Permission.DAGSTER_WRITE: "act in Dagster's UI: launch, stop, backfill, switch schedules",
     Permission.DAGSTER_ADMINISTER: "the rest of it: delete, wipe, report, reload, shut down, set limits and cursors",
@@ -63,6 +77,8 @@ _SEES = frozenset(
         Permission.JOBS_READ,
         Permission.DELIVERIES_READ,
         Permission.HEALTH_READ,
+        Permission.CHARGES_READ,
+        Permission.CHARGEBACK_READ,
         Permission.DAGSTER_READ,
     }
 )
@@ -73,13 +89,18 @@ _OPERATES = _SEES | {
     Permission.METRICS_READ,
     Permission.CONNECTIONS_TEST,
     Permission.CONFIGURATION_READ,
+    Permission.CHARGES_REVIEW,
+    Permission.COSTS_IMPORT,
+    Permission.REGISTRY_WRITE,
+    Permission.PERIODS_CLOSE,
+    Permission.PERIODS_FINALIZE,
     Permission.DAGSTER_WRITE,
 }
 
 ALLOWED: dict[Role, frozenset[Permission]] = {
     Role.ADMIN: frozenset(Permission),
     Role.OPERATOR: _OPERATES,
-    Role.REVIEWER: _SEES | {Permission.DELIVERIES_RESOLVE},
+    Role.REVIEWER: _SEES | {Permission.DELIVERIES_RESOLVE, Permission.CHARGES_REVIEW, Permission.PERIODS_FINALIZE},
     Role.USER: _SEES,
     # The most that an API key can be given; each key has its own scopes out of these. A verdict is a person's.
     Role.SERVICE: frozenset(
@@ -91,9 +112,16 @@ ALLOWED: dict[Role, frozenset[Permission]] = {
             Permission.DELIVERIES_READ,
             Permission.HEALTH_READ,
             Permission.METRICS_READ,
+            Permission.CHARGES_READ,
+            Permission.CHARGEBACK_READ,
+            Permission.COSTS_IMPORT,
         }
     ),
 }
+
+# All that a user may do who is bound to an investigator, and of that the own charges only: whatever else there is to be
+# seen here, in Dagster's UI too, tells of other people's.
+BOUND = frozenset({Permission.CHARGES_READ})
 
 
 def roles_as_markdown() -> str:

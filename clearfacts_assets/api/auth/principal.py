@@ -29,6 +29,7 @@ class Principal:
     user_id: UUID | None = None
     session_id: UUID | None = None
     key_id: UUID | None = None
+    investigator: str | None = None  # whose charges are all that a bound user sees
 
     def may(self, permission: Permission) -> bool:
         return permission in self.permissions

@@ -34,6 +34,10 @@ class CannotDecide(ChargebackError):
     """The charge does not stand where this can be decided about it."""
 
 
+class SeenOtherwise(CannotDecide):
+    """The charge does not stand any more where it stood when its reader looked."""
+
+
 def decided(charge: int, status: Status, verdict: Verdict) -> Status:
     """The status that follows. Raises CannotDecide."""
     following = FOLLOWS.get((status, verdict))

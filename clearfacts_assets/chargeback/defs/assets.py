@@ -11,7 +11,6 @@ import dagster as dg
 from sqlalchemy import Engine
 
 from clearfacts_assets import settings
-from clearfacts_assets.chargeback import intake
 from clearfacts_assets.chargeback.defs import catalogue
 from clearfacts_assets.chargeback.defs.partitions import (
     MONTHS,
@@ -19,15 +18,16 @@ from clearfacts_assets.chargeback.defs.partitions import (
     month_and_source,
 )
 from clearfacts_assets.chargeback.landing import landed
-from clearfacts_assets.chargeback.model import ChargebackError
+from clearfacts_assets.chargeback.model import ChargebackError, Mode
 from clearfacts_assets.chargeback.ports import Outcome
 from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.notifications.chargeback import tell_of_delivery
+from clearfacts_assets.orchestration.tags import TRIGGERED_BY_TAG
 from clearfacts_assets.resources import DatabaseResource
+from clearfacts_assets.storage.chargeback.importing import Wanted, import_files
 from clearfacts_assets.storage.chargeback.imports import ImportRecord, ImportRepository
 
 GROUP, OWNERS = "chargeback", ["team:research-computing"]
-TRIGGERED_BY_TAG = "clearfacts/triggered_by"
 
 
 class DeliveryChoice(dg.Config):
@@ -78,16 +78,13 @@ def _import(
     actor = run.tags.get(TRIGGERED_BY_TAG) or run.tags.get("dagster/sensor_name") or "dagster"
     context.log.info(f"{len(delivery.files)} files of {delivery.name}")
     try:
-        outcome = intake.deliver(
-            engine,
-            delivery.files,
+        wanted = Wanted(
             source=source,
             period=month,
-            actor=actor,
-            now=now,
-            append=config.append,
+            mode=Mode.APPEND if config.append else Mode.SNAPSHOT,
             confirmed=config.withdraw_more,
         )
+        outcome, _ = import_files(engine, delivery.files, wanted, settings.load().chargeback, actor=actor, now=now)
         why = "" if outcome.applied else outcome.why
     except (ChargebackError, FileNotFoundError) as error:
         outcome, why = None, str(error)

@@ -68,7 +68,7 @@ def of_month_and_source(
     engine: Engine, month: str, source: str, record: ImportRecord | None
 ) -> tuple[Metadata, list[dg.AssetCheckResult]]:
     """What the catalogue says of the charges of a source in a month, and the verdicts on them."""
-    totals = PeriodRepository(engine).totals(month, source)
+    totals = PeriodRepository(engine).totals(month, source=source)
     metadata: Metadata = {
         "dagster/row_count": sum(one.charges for one in totals.values()),
         **_of_import(record, month),

@@ -14,6 +14,8 @@ from clearfacts_assets.api.auth.permissions import Role
 from clearfacts_assets.cli.console import fail, instant, out, print_json, print_more, print_table
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from clearfacts_assets.storage.accounts.audit import Actor
     from clearfacts_assets.storage.accounts.users import UserRecord, UserRepository
 
@@ -94,6 +96,30 @@ def set_role(name: Name, role: Annotated[Role, typer.Argument(help="the new role
     out.print(f"User {name} is {role} now.", highlight=False)
 
 
+@app.command("set")
+def set_(
+    name: Name,
+    investigator: Annotated[
+        str | None,
+        typer.Option(help="whose charges are all that the user sees, by address or alias; '' for nobody's"),
+    ] = None,
+    email: Annotated[str | None, typer.Option(help="another e-mail address")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change a user's address, or bind the user to an investigator; in effect within seconds."""
+    from clearfacts_assets.storage.chargeback.registry import RegistryRepository
+
+    if investigator is None and email is None:
+        fail("say what to change: --investigator or --email", code=2)
+    person = investigator and RegistryRepository(_engine()).load().person(investigator.strip()).lower()
+    user = _change(name, investigator=person, email=email)
+    if as_json:
+        print_json(as_result(user))
+        return
+    sees = f"sees the charges of {user.investigator} only" if user.investigator else "is bound to no investigator"
+    out.print(f"User {user.username} ({user.email}) {sees}.", highlight=False)
+
+
 @app.command("set-password")
 def set_password(name: Name, password_stdin: FromStdin = False) -> None:
     """Give a user another password; every session ends."""
@@ -122,12 +148,12 @@ def as_result(user: UserRecord) -> dict[str, Any]:
     return {"user_id": values.pop("id"), **values}
 
 
-def _change(name: str, **changes: Any) -> None:
+def _change(name: str, **changes: Any) -> UserRecord:
     from clearfacts_assets.storage.accounts.users import UserError
 
     users = _open()
     try:
-        users.change(users.named(name).id, actor=terminal(), now=datetime.now(UTC), **changes)
+        return users.change(users.named(name).id, actor=terminal(), now=datetime.now(UTC), **changes)
     except UserError as error:
         fail(str(error))
 
@@ -150,8 +176,13 @@ def _new_password(name: str, email: str, from_stdin: bool) -> str:
 
 
 def _open() -> UserRepository:
-    from clearfacts_assets.cli.startup import ready
     from clearfacts_assets.storage.accounts.users import UserRepository
+
+    return UserRepository(_engine())
+
+
+def _engine() -> Engine:
+    from clearfacts_assets.cli.startup import ready
     from clearfacts_assets.storage.database import open_engine
 
-    return UserRepository(open_engine(ready().business_database_url))
+    return open_engine(ready().business_database_url)

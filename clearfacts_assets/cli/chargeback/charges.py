@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -29,7 +29,6 @@ app = typer.Typer(help="Charges.")
 
 SHOWN = ("id", "period", "status", "pi_email", "project_id", "fund_org", "service", "amount", "currency", "flags")
 Columns = Annotated[str | None, typer.Option("--columns", help="which, with commas; `charges show` names them all")]
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @app.command("list")
@@ -48,6 +47,8 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """Charges in the order in which they came."""
+    from clearfacts_assets.storage.chargeback.summaries import plain_cell
+
     shown = _columns(columns)
     with told():
         which = chosen(period, None, source, status, flag, pi, project, fund, search)
@@ -55,7 +56,7 @@ def list_(
     if as_json:
         print_json({"charges": list(page.items), "next_cursor": page.next_cursor})
         return
-    rows = [[_cell(one[name]) for name in shown] for one in page.items]
+    rows = [[plain_cell(one[name]) for name in shown] for one in page.items]
     print_table("Charges", shown, rows, right=[one for one in ("id", "amount") if one in shown], wide=True)
     print_more(page.next_cursor)
 
@@ -67,6 +68,7 @@ def show(
 ) -> None:
     """One charge: its tags, the record that it comes from, and what was decided."""
     from clearfacts_assets.storage.chargeback.imports import ImportRepository
+    from clearfacts_assets.storage.chargeback.summaries import plain_cell
 
     with told():
         one = _repository().show(charge_id)
@@ -75,7 +77,9 @@ def show(
         print_json(one | {"original": {"header": header, "record": record}})
         return
     print_table(
-        f"Charge {charge_id}", ("", ""), [(name, _cell(value)) for name, value in one.items() if name != "decisions"]
+        f"Charge {charge_id}",
+        ("", ""),
+        [(name, plain_cell(value)) for name, value in one.items() if name != "decisions"],
     )
     print_table(
         "Decisions",
@@ -102,6 +106,7 @@ def export(
 ) -> None:
     """All charges that are asked for, as CSV. Texts that a spreadsheet would run are made harmless."""
     from clearfacts_assets.storage.chargeback.charges import COLUMNS
+    from clearfacts_assets.storage.chargeback.summaries import charge_rows
 
     shown = _columns(columns) if columns else tuple(COLUMNS)
     count = 0
@@ -109,11 +114,8 @@ def export(
         which = chosen(period, None, source, status, flag, pi, project, fund)
         file = output.open("w", newline="", encoding="utf-8") if output else sys.stdout
         try:
-            writer = csv.writer(file)
-            writer.writerow(shown)
-            for one in _repository().every(which):
-                writer.writerow([harmless_cell(name, one[name]) for name in shown])
-                count += 1
+            for count, row in enumerate(charge_rows(ledger(), which, shown)):  # noqa: B007
+                csv.writer(file).writerow(row)
         finally:
             if output:
                 file.close()
@@ -123,15 +125,6 @@ def export(
         say(f"{count} charges are in {output}.")
 
 
-_NUMBERS = frozenset("billed effective contracted list listed amount quantity id line corrects".split())  # noqa: SIM905
-
-
-def harmless_cell(column: str, value: Any) -> Any:
-    """As a CSV cell: amounts stay numbers, a text that begins like a formula gets an apostrophe."""
-    text = _cell(value)
-    return f"'{text}" if column not in _NUMBERS and text.startswith(_FORMULA) else text
-
-
 def _columns(columns: str | None) -> tuple[str, ...]:
     from clearfacts_assets.storage.chargeback.charges import COLUMNS
 
@@ -139,12 +132,6 @@ def _columns(columns: str | None) -> tuple[str, ...]:
     if unknown := [one for one in wanted if one not in COLUMNS]:
         fail(f"there is no column {', '.join(unknown)}: {', '.join(COLUMNS)}", code=2)
     return wanted
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _repository() -> ChargeRepository:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,6 +52,7 @@ def ingest(
     empty or broken file), or rows were refused and --fail-on-refusals is given.
     """
     from clearfacts_assets.chargeback.model import FileRefused
+    from clearfacts_assets.storage.chargeback.importing import outcome_as_result
 
     with told():
         try:
@@ -65,7 +64,7 @@ def ingest(
             print_json(why)
             raise typer.Exit(1) from None
     if as_json:
-        print_json(_as_result(outcome, named))
+        print_json(outcome_as_result(outcome, named))
     else:
         _print(outcome, named, dry_run)
     failed = not outcome.applied and not (dry_run and outcome.differences)
@@ -83,26 +82,27 @@ def _import(
     yes: bool,
     actor: str | None,
 ) -> tuple[Outcome, str]:
-    from clearfacts_assets.chargeback.intake import deliver
-    from clearfacts_assets.chargeback.model import period_of
+    from clearfacts_assets.chargeback.ingest.guessing import SourceUnknown
+    from clearfacts_assets.chargeback.model import Mode
+    from clearfacts_assets.settings import load
+    from clearfacts_assets.storage.chargeback.importing import Wanted, import_files
 
     missing = [str(one) for one in files if not one.is_file()]
     if missing:
         fail(f"{', '.join(missing)}: there is no such file")
-    engine = ledger()
-    named = source or guess_source(engine, files[0])
-    outcome = deliver(
-        engine,
-        files,
-        source=named,
-        period=period_of(period) if period else None,
-        actor=who(actor),
-        now=now(),
-        append=append,
+    wanted = Wanted(
+        source=source,
+        period=period,
+        mode=Mode.APPEND if append else Mode.SNAPSHOT,
         dry_run=dry_run,
         strict=strict,
         confirmed=yes,
     )
+    try:
+        engine = ledger()
+        outcome, named = import_files(engine, files, wanted, load().chargeback, actor=who(actor), now=now())
+    except SourceUnknown as error:
+        fail(f"{error} with -s", code=2)
     if outcome.applied and not outcome.unchanged:
         show_in_catalogue(engine, outcome)
     return outcome, named
@@ -121,59 +121,6 @@ def show_in_catalogue(engine: Engine, outcome: Outcome) -> None:
         show(engine, outcome.import_id)
     except Exception as error:  # noqa: BLE001 - the charges are imported, whatever becomes of the catalogue
         say(f"Dagster's catalogue does not show it yet ({type(error).__name__}); it will.", console=err)
-
-
-def guess_source(engine: Engine, file: Path) -> str:
-    """By the sources' patterns, by a source's name at the file name's beginning, by its first word, by its provider."""
-    from clearfacts_assets.storage.chargeback.registry import RegistryRepository
-
-    sources = RegistryRepository(engine).sources()
-    for one in sources:
-        if one["pattern"] and (fnmatch(file.name, one["pattern"]) or re.search(_regex(one["pattern"]), file.name)):
-            return str(one["name"])
-    for one in sorted(sources, key=lambda each: -len(each["name"])):
-        if file.name.lower().startswith(one["name"].lower()):
-            return str(one["name"])
-    word = re.match(r"[A-Za-z][A-Za-z0-9]*", file.name)
-    return word[0].lower() if word else _provider(file)
-
-
-def _provider(file: Path) -> str:
-    """The provider that the first row names, as a source's name."""
-    from clearfacts_assets.chargeback.cost_sources import open_export
-
-    export = open_export(file)
-    first = next((batch.rows[0] for batch in export.batches() if batch.rows), [])
-    said = dict(zip(export.opened.columns, first, strict=False))
-    for name in ("ServiceProviderName", "ProviderName", "InvoiceIssuerName"):
-        if slug := re.sub(r"[^a-z0-9]+", "-", said.get(name, "").lower()).strip("-"):
-            return slug[:60]
-    fail(f"{file.name} does not say where it comes from: name the source with -s", code=2)
-
-
-def _regex(pattern: str) -> str:
-    try:
-        re.compile(pattern)
-    except re.error:
-        return r"(?!)"  # it is a pattern of file names and nothing else
-    return pattern
-
-
-def _as_result(outcome: Outcome, source: str) -> dict[str, Any]:
-    from clearfacts_assets.storage.chargeback.applying import as_result
-
-    return {
-        "import_id": outcome.import_id,
-        "applied": outcome.applied,
-        "unchanged": outcome.unchanged,
-        "source": source,
-        "rows": outcome.rows,
-        "refused": outcome.refused,
-        "why": outcome.why,
-        "notes": list(outcome.notes),
-        "difference": {one.period: as_result(one) for one in outcome.differences},
-        "refusals": [one.as_result() for one in outcome.refusals],
-    }
 
 
 def _print(outcome: Outcome, source: str, dry_run: bool) -> None:

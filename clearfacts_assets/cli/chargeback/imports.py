@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -104,25 +103,19 @@ def export(
     """Write the refused rows with their original header, and four columns that say why."""
     from clearfacts_assets.chargeback.ingest.canonical import SAID_OF_REFUSALS
     from clearfacts_assets.storage.chargeback.imports import ImportRepository
+    from clearfacts_assets.storage.chargeback.summaries import refused_rows
 
+    engine, rows = ledger(), 0
     with told():
-        found = list(ImportRepository(ledger()).refusals(import_id))
-    rows = 0
-    with output.open("w", newline="", encoding="utf-8") as file:
-        writer, written = csv.writer(file), list[str]()
-        for one, header, dialect in found:
-            cells = _cells(one.record, dialect)
-            if len(cells) != len(header):
-                continue
-            if list(header) != written:
-                writer.writerow([*header, *SAID_OF_REFUSALS])
-                written = list(header)
-            writer.writerow([*cells, one.line, one.column, one.code, one.message])
-            rows += 1
+        found = ImportRepository(engine).show(import_id).refused
+        with output.open("w", newline="", encoding="utf-8") as file:
+            for cells in refused_rows(engine, import_id):
+                csv.writer(file).writerow(cells)
+                rows += cells[-4:] != list(SAID_OF_REFUSALS)
     if as_json:
-        print_json({"import_id": import_id, "refused": len(found), "written": rows, "file": str(output)})
+        print_json({"import_id": import_id, "refused": found, "written": rows, "file": str(output)})
         return
-    say(f"{rows} of {len(found)} refused rows are in {output}.")
+    say(f"{rows} of {found} refused rows are in {output}.")
     say(f"Mend it, then: clearfacts chargeback refusals retry {output} -s SOURCE")
 
 
@@ -138,12 +131,6 @@ def retry(
     from clearfacts_assets.cli.chargeback.deliveries import ingest
 
     ingest([file], source, period, True, False, False, False, False, actor, as_json)
-
-
-def _cells(record: str, dialect: str) -> list[str]:
-    delimiter = {"semicolon": ";", "tab": "\t", "bar": "|"}.get(dialect.split()[1] if " " in dialect else "", ",")
-    rows = list(csv.reader(io.StringIO(record), delimiter=delimiter))
-    return rows[0] if rows else []
 
 
 def _as_result(one: Any) -> dict[str, Any]:

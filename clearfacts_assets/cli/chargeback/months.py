@@ -82,24 +82,18 @@ def _next(period: str, state: str, waiting: int, missing: list[str], any_charges
 
 def reconcile(period: ForPeriod, as_json: AsJson = False) -> None:
     """From the provider's total to what is due: every difference named. Exit code 1 where anything is left over."""
-    from clearfacts_assets.chargeback.model import period_of
     from clearfacts_assets.money import plain
-    from clearfacts_assets.storage.chargeback.periods import PeriodRepository
-    from clearfacts_assets.storage.chargeback.reconciling import reconcile as reconciled
+    from clearfacts_assets.storage.chargeback.summaries import reconciliation
 
-    engine = ledger()
     with told():
-        found = reconciled(engine, period_of(period))
-        totals = PeriodRepository(engine).totals(period)
-    notes = {currency: dict(sorted(one.flags.items())) for currency, one in totals.items() if one.flags}
-    left = [one for one in found if one.unexplained or any(_off(i) for i in one.invoices)]
+        found, notes, balanced = reconciliation(ledger(), period)
     if as_json:
         print_json(
             {
                 "period": period,
                 "sources": [one.as_result() for one in found],
                 "findings": notes,
-                "balanced": not left,
+                "balanced": balanced,
             }
         )
     for one in () if as_json else found:
@@ -120,13 +114,8 @@ def reconcile(period: ForPeriod, as_json: AsJson = False) -> None:
             say(f"{one.refused_rows} rows were refused; their amounts are in neither sum.")
     for currency, flags in () if as_json else notes.items():
         say(f"Flags, {currency}: " + ", ".join(f"{code} {count}" for code, count in flags.items()))
-    if left:
+    if not balanced:
         raise typer.Exit(1)
-
-
-def _off(invoice: dict[str, Any]) -> bool:
-    """Whether the provider's Invoice Detail says another amount than its export."""
-    return "to_invoice" in invoice and invoice["to_invoice"].strip("-0.") != ""
 
 
 def show(

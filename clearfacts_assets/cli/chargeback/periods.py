@@ -13,7 +13,7 @@ from clearfacts_assets.cli.console import instant, print_json, print_table, say
 
 if TYPE_CHECKING:
     from clearfacts_assets.chargeback.lifecycle import Event
-    from clearfacts_assets.storage.chargeback.periods import Totals
+    from clearfacts_assets.storage.chargeback.periods import PeriodRecord, Totals
 
 app = typer.Typer(help="Periods: open, closed, finalized. A finalized period never changes again.")
 
@@ -42,17 +42,15 @@ def list_(as_json: AsJson = False) -> None:
 def show(period: Name, as_json: AsJson = False) -> None:
     """One period: its totals, a currency at a time, and what was done to it."""
     from clearfacts_assets.storage.chargeback.periods import PeriodRepository
+    from clearfacts_assets.storage.chargeback.summaries import period_summary
 
+    engine = ledger()
     with told():
-        repository = PeriodRepository(ledger())
+        repository = PeriodRepository(engine)
         record, totals = repository.get(period), repository.totals(period)
         events = repository.events(period)
     if as_json:
-        told_of = {currency: one.as_result() for currency, one in totals.items()}
-        top = next(iter(told_of.values())) | {"currency": next(iter(told_of))} if len(told_of) == 1 else {}
-        bases = {one["name"]: one["basis"] for one in _sources()}
-        basis = {name: bases[name] for one in totals.values() for name in one.by_source if name in bases}
-        print_json(_as_result(record) | {"basis": basis, "totals": told_of} | top | {"events": events})
+        print_json(period_summary(engine, period) | {"events": events})
         return
     print_table(
         f"Period {period}: {record.state}",
@@ -161,9 +159,10 @@ def _done(record: Any, as_json: bool) -> None:
         say(f"{record.name} is {record.state}." + (f" Its hash: {record.hash}" if record.hash else ""))
 
 
-def _as_result(record: Any) -> dict[str, Any]:
-    told_of = asdict(record)
-    return {"period": told_of.pop("name"), **told_of}
+def _as_result(record: PeriodRecord) -> dict[str, Any]:
+    from clearfacts_assets.storage.chargeback.summaries import period_as_result
+
+    return period_as_result(record)
 
 
 def _sources() -> Sequence[dict[str, Any]]:

@@ -3,9 +3,7 @@ asked again in every period that is not finalized."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,6 +13,8 @@ from clearfacts_assets.cli.chargeback.shared import AsJson, By, Reason, attribut
 from clearfacts_assets.cli.console import fail, print_json, print_table, say
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from clearfacts_assets.storage.chargeback.registry import RegistryRepository
 
 investigators = typer.Typer(help="Principal investigators and their other names.")
@@ -108,7 +108,7 @@ def _fund(verb: str) -> Any:
         values = {
             "fund_org": fund_org,
             "name": name,
-            "budget": Decimal(budget) if budget else None,
+            "budget": _budget(budget, currency),
             "currency": currency,
             "award_end": award_end,
             "may_charge": may_charge or None,
@@ -246,48 +246,33 @@ def _changed(said: Mapping[str, Any], what: str, as_json: bool) -> None:
         say(f"{what}; {moved} charges stand elsewhere now.")
 
 
-_MANY = ("aliases", "may_charge")
-
-
 def _import(kind: str, file: Path, actor: str | None, as_json: bool) -> None:
+    from clearfacts_assets.chargeback.attribution.entries import entries_of
+
     if not file.is_file():
         fail(f"{file}: there is no such file")
-    key = {"investigators": "email", "projects": "project_id", "funds": "fund_org"}[kind]
-    with file.open(newline="", encoding="utf-8-sig") as opened:
-        rows = [_row(row, key, line) for line, row in enumerate(csv.DictReader(opened), start=2)]
-    with told():
+    with told(), file.open(newline="", encoding="utf-8-sig") as opened:
+        rows = entries_of(kind, opened)
         _repository().put(kind, rows, actor=who(actor), now=now())
     _changed({"rows": len(rows)}, f"{len(rows)} rows of {file.name}", as_json)
 
 
-def _row(row: Mapping[str, str | None], key: str, line: int) -> dict[str, Any]:
-    said: dict[str, Any] = {name.strip(): (value or "").strip() for name, value in row.items() if name}
-    if not said.get(key):
-        fail(f"line {line}: there is no {key}")
-    for name in _MANY:
-        if name in said:
-            said[name] = [one.strip() for one in said[name].split(";") if one.strip()]
-    if "overrides" in said:
-        said["overrides"] = said["overrides"].lower() in ("1", "true", "yes", "x")
-    if "budget" in said:
-        said["budget"] = Decimal(said["budget"]) if said["budget"] else None
-    for name in ("valid_from", "valid_to", "award_end"):
-        if name in said:
-            said[name] = _day(said[name])
-    if key != "email":
-        said.setdefault("valid_from", "")
-    else:
-        said["email"] = said["email"].lower()
-    return said
-
-
 def _day(text: str | None) -> str:
-    from datetime import date
+    from clearfacts_assets.chargeback.attribution.entries import BadEntry, day_of
 
     try:
-        return date.fromisoformat(text).isoformat() if text else ""
-    except ValueError:
-        fail(f"{text!r} is no day: write 2025-03-01", code=2)
+        return day_of(text)
+    except BadEntry as error:
+        fail(str(error), code=2)
+
+
+def _budget(text: str | None, currency: str | None) -> Decimal | None:
+    from clearfacts_assets.chargeback.attribution.entries import BadEntry, budget_of
+
+    try:
+        return budget_of(text or "", currency or "")
+    except BadEntry as error:
+        fail(str(error), code=2)
 
 
 def _repository() -> RegistryRepository:

@@ -16,17 +16,17 @@ MONTHS_BEFORE = 3  # from which on an anomaly can be told
 def load_sample(engine: Engine, month: str) -> int:
     """Import what the made-up cloud and cluster cost in the month and before it. Returns how many charges came in; a
     second time none."""
-    from clearfacts_assets.chargeback.intake import deliver
+    from clearfacts_assets.settings import load
     from clearfacts_assets.simulator.cost_exports import SOURCES, write_month
+    from clearfacts_assets.storage.chargeback.importing import Wanted, import_files
 
     came = 0
     with TemporaryDirectory(prefix="clearfacts-sample-") as folder:
         for one in _months_to(month):
             for source in SOURCES:
                 file = write_month(Path(folder), source, one, surge=one == month)
-                outcome = deliver(
-                    engine, [file], source=source, period=one, actor="clearfacts demo", now=datetime.now(UTC)
-                )
+                wanted, now = Wanted(source=source, period=one), datetime.now(UTC)
+                outcome, _ = import_files(engine, [file], wanted, load().chargeback, actor="clearfacts demo", now=now)
                 came += 0 if outcome.unchanged else outcome.rows
     return came
 

@@ -15,7 +15,6 @@ from clearfacts_assets.cli.console import fail
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 ForPeriod = Annotated[str, typer.Option("-p", "--period", help="the month, as 2025-03")]
 MaybePeriod = Annotated[str | None, typer.Option("-p", "--period", help="the month, as 2025-03")]
@@ -54,7 +53,9 @@ def told() -> Iterator[None]:
 
 def attribute_again(engine: Engine, period: str | None = None) -> int:
     """After the registry or the settings changed: who pays, asked again in every period that is not finalized."""
-    from clearfacts_assets.chargeback.intake import attribution_rules, flag_patterns
+    from clearfacts_assets.chargeback.ingest.preferences import attribution_rules, flag_patterns
+    from clearfacts_assets.settings import load
     from clearfacts_assets.storage.chargeback.attributing import attribute_again
 
-    return attribute_again(engine, attribution_rules(), flag_patterns(), period)
+    wanted = load().chargeback
+    return attribute_again(engine, attribution_rules(wanted), flag_patterns(wanted), period)

@@ -41,6 +41,11 @@ class Actor:
     correlation_id: str | None = None
 
 
+def named(actor: str | Actor) -> Actor:
+    """The actor, of whom perhaps only the name is known."""
+    return Actor(actor) if isinstance(actor, str) else actor
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One line of the log. ``details`` holds actor, before, after and, where there are, reason and correlation id."""

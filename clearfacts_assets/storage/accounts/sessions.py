@@ -40,6 +40,7 @@ class Standing:
     role: str
     expires_at: datetime
     seen_at: datetime
+    investigator: str | None = None
 
 
 class SessionRepository:
@@ -156,7 +157,7 @@ def _standing(
     connection: Connection, condition: ColumnElement[bool], now: datetime, used_after: datetime
 ) -> Standing | None:
     row = connection.execute(
-        select(Session.id, User.id, User.username, User.role, Session.expires_at, Session.seen_at)
+        select(Session.id, User.id, User.username, User.role, Session.expires_at, Session.seen_at, User.investigator)
         .join(User, User.id == Session.user_id)
         .where(condition, Session.ended_at.is_(None), Session.expires_at > now, User.is_active)
         .where(or_(Session.kind == "api", Session.seen_at > used_after))

@@ -31,6 +31,8 @@ class User(Base):
     is_active: Mapped[bool] = mapped_column(default=True, server_default=true())
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+    # ours: the investigator (an address of the registry) whose charges are all that the user sees
+    investigator: Mapped[str | None] = mapped_column(String(320))
 
 
 class AuditLog(Base):

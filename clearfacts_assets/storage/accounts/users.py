@@ -18,6 +18,7 @@ from clearfacts_assets.storage.database import reading, write
 from clearfacts_assets.storage.paging import NEWEST_FIRST, Page, Span, page_of, page_size
 
 ADMIN = "admin"  # the role of which at least one active user stays
+BINDABLE = "user"  # the role whose users may be bound to an investigator
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,149}")
 _EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,255}")
 
@@ -62,6 +63,7 @@ class UserRecord:
     is_active: bool
     created_at: datetime
     updated_at: datetime
+    investigator: str | None = None  # whose charges are all that the user sees
 
 
 _COLUMNS = [getattr(User, name) for name in UserRecord.__dataclass_fields__]
@@ -132,15 +134,20 @@ class UserRepository:
         role: str | None = None,
         is_active: bool | None = None,
         email: str | None = None,
+        investigator: str | None = None,
         actor: Actor,
         now: datetime,
     ) -> UserRecord:
-        """Change what is given. Raises UserNotFound, UserExists, BadUser, LastAdmin."""
-        wanted = {"role": role, "is_active": is_active, "email": None if email is None else _email(email)}
+        """Change what is given; an empty investigator ends the binding. Raises UserNotFound, UserExists, BadUser,
+        LastAdmin."""
+        wanted: dict[str, Any] = {"role": role, "is_active": is_active, "email": email and _email(email)}
+        wanted["investigator"] = investigator and _email(investigator)
 
         def work(connection: Connection) -> UserRecord:
             user = _read(connection, User.id == user_id, user_id, lock=True)
             changed = {name: value for name, value in wanted.items() if value is not None}
+            if changed.get("investigator") == "":
+                changed["investigator"] = None
             changed = {name: value for name, value in changed.items() if value != getattr(user, name)}
             if not changed:
                 return user
@@ -176,6 +183,9 @@ class UserRepository:
             taken = select(User.id).where(User.email == changed["email"], User.id != user.id)
             if connection.execute(taken).first():
                 raise UserExists
+        role, bound = (changed.get(name, getattr(user, name)) for name in ("role", "investigator"))
+        if bound is not None and role != BINDABLE:
+            raise BadUser(f"only a user of the role {BINDABLE} is bound to an investigator: a {role} sees all charges")
         loses_an_admin = user.role == ADMIN and user.is_active and ("role" in changed or "is_active" in changed)
         if loses_an_admin and len(_active_admins(connection)) == 1:
             raise LastAdmin
@@ -235,7 +245,11 @@ def _record(
 def _verb(changed: Mapping[str, Any]) -> str:
     if "is_active" in changed:
         return "enabled" if changed["is_active"] else "disabled"
-    return "role_set" if "role" in changed else "email_set"
+    if "role" in changed:
+        return "role_set"
+    if "investigator" in changed:
+        return "bound" if changed["investigator"] else "unbound"
+    return "email_set"
 
 
 def _shown(user: UserRecord) -> dict[str, Any]:

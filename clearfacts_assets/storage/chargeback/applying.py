@@ -26,6 +26,7 @@ from clearfacts_assets.storage.chargeback.ledger import (
     only_writer,
     put_together,
 )
+from clearfacts_assets.storage.chargeback.registry import begin_source
 from clearfacts_assets.storage.chargeback.staging import Staging
 from clearfacts_assets.storage.chargeback.statements import sql
 from clearfacts_assets.storage.chargeback.suspicions import link_corrections, suspect_duplicates
@@ -53,7 +54,7 @@ class Identity:
     rules: str
 
 
-def apply(staging: Staging, delivery: Delivery, identity: Identity) -> Outcome:
+def apply(staging: Staging, delivery: Delivery, identity: Identity, by: Actor | None = None) -> Outcome:
     """Compare and, unless it is only looked at or needs somebody's word, apply. Raises NotAllowed."""
     connection = staging.connection
     rows, refused = sum(one.rows for one in staging.files), sum(one.refused for one in staging.files)
@@ -62,7 +63,7 @@ def apply(staging: Staging, delivery: Delivery, identity: Identity) -> Outcome:
     import_id, why, differences = None, "", list[Difference]()
     try:
         with connection.begin():
-            import_id, differences = _Application(staging, delivery, identity).run()
+            import_id, differences = _Application(staging, delivery, identity, by).run()
             commit_to_disk(connection)
     except NotApplied as stopped:
         differences, why = stopped.differences, stopped.why
@@ -73,7 +74,8 @@ def apply(staging: Staging, delivery: Delivery, identity: Identity) -> Outcome:
 class _Application:
     """One delivery on its way into the ledger."""
 
-    def __init__(self, staging: Staging, delivery: Delivery, identity: Identity) -> None:
+    def __init__(self, staging: Staging, delivery: Delivery, identity: Identity, by: Actor | None) -> None:
+        self.by = by or Actor(delivery.actor)
         self.staging, self.delivery, self.identity = staging, delivery, identity
         self.connection = staging.connection
         self.import_id = 0
@@ -126,6 +128,7 @@ class _Application:
     def _record(self, scopes: Sequence[Scope]) -> None:
         """The import, its files with their records, refusals, tag sets and attributions."""
         connection, delivery, files = self.connection, self.delivery, self.staging.files
+        begin_source(connection, delivery.source, self.by, delivery.at)
         values: dict[str, Any] = {
             "source": delivery.source,
             "mode": delivery.mode.value,
@@ -263,7 +266,7 @@ class _Application:
         }
         record(
             self.connection,
-            actor=Actor(self.delivery.actor),
+            actor=self.by,
             action="cost_import.applied",
             resource_type="cost_import",
             resource_id=str(self.import_id),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -16,6 +16,7 @@ from clearfacts_assets.storage.chargeback.tables import (
     Charge,
     ChargeDecision,
     CostImportFile,
+    Period,
     TagSet,
 )
 from clearfacts_assets.storage.database import reading
@@ -66,6 +67,9 @@ COLUMNS = [
 ]
 
 
+LARGEST_ID = 2**63 - 1  # that a database holds
+
+
 class NoSuchCharge(ChargebackError):
     """There is no charge with this id."""
 
@@ -87,6 +91,7 @@ class ChargeFilter:
     import_id: int | None = None
     ids: tuple[int, ...] = ()
     withdrawn: bool = False
+    payers: tuple[str, ...] | None = None  # whatever else is asked for, only what these investigators are charged
 
     def conditions(self) -> list[ColumnElement[bool]]:
         table, payer = Charge.__table__.c, AttributionSet.__table__.c
@@ -108,8 +113,13 @@ class ChargeFilter:
             found.append((" " + table.flags + " ").contains(f" {self.flag} ", autoescape=True))
         payers = {payer.pi_email: self.pi_email, payer.project_id: self.project_id, payer.fund_org: self.fund_org}
         named = [column == value for column, value in payers.items() if value is not None]
+        if self.payers is not None:
+            named.append(payer.pi_email.in_(self.payers))
         if named:
             found.append(table.attribution.in_(select(payer.digest).where(and_(*named))))
+            if self.period is None and not self.ids:
+                # So that the index of a period's payers is used, a period at a time.
+                found.append(table.period.in_(select(Period.name)))
         if self.search:
             columns = (table.resource_id, table.resource_name, table.service)
             found.append(or_(*(column.icontains(self.search, autoescape=True) for column in columns)))
@@ -127,12 +137,11 @@ class ChargeRepository:
     def list(self, which: ChargeFilter, *, limit: int = 50, cursor: str | None = None) -> Page[dict[str, Any]]:
         """In the order in which they were imported. Raises BadCursor."""
         limit = page_size(limit)
-        if cursor is not None and not cursor.isdecimal():
-            raise BadCursor
+        after = _position(cursor)
         # The ids come from an index alone; only the rows that are shown are read.
         ids = select(Charge.id).where(*which.conditions()).order_by(Charge.id).limit(limit + 1)
-        if cursor is not None:
-            ids = ids.where(Charge.id > int(cursor))
+        if after is not None:
+            ids = ids.where(Charge.id > after)
         query = _query().where(Charge.id.in_(ids)).order_by(Charge.id)
         with reading(self._engine) as connection:
             found = [_shown(row) for row in connection.execute(query).mappings()]
@@ -146,10 +155,14 @@ class ChargeRepository:
             for row in connection.execute(query).mappings():
                 yield _shown(row)
 
-    def show(self, charge_id: int) -> dict[str, Any]:
-        """One charge with its tags and all that was decided. Raises NoSuchCharge."""
+    def show(self, charge_id: int, payers: Sequence[str] | None = None) -> dict[str, Any]:
+        """One charge with its tags and all that was decided; with ``payers``, those of others are as if they were not
+        there. Raises NoSuchCharge."""
+        query = _query().where(Charge.id == charge_id)
+        if payers is not None:
+            query = query.where(AttributionSet.pi_email.in_(payers))
         with reading(self._engine) as connection:
-            row = connection.execute(_query().where(Charge.id == charge_id)).mappings().one_or_none()
+            row = connection.execute(query).mappings().one_or_none()
             if row is None:
                 raise NoSuchCharge(f"there is no charge {charge_id}: `clearfacts chargeback charges list` shows them")
             shown = _shown(row)
@@ -160,6 +173,15 @@ class ChargeRepository:
             ).one()
             shown["decisions"] = decisions_of(connection, charge_id)
         return shown
+
+
+def _position(cursor: str | None) -> int | None:
+    """The id of the last charge that was seen. Raises BadCursor."""
+    if cursor is None:
+        return None
+    if not (cursor.isascii() and cursor.isdecimal()) or len(cursor) > len(str(LARGEST_ID)) or int(cursor) > LARGEST_ID:
+        raise BadCursor
+    return int(cursor)
 
 
 def decisions_of(connection: Connection, charge_id: int) -> list[dict[str, Any]]:

@@ -13,12 +13,13 @@ from sqlalchemy import Connection, Engine, select, update
 from clearfacts_assets.chargeback.lifecycle import Action, State, require
 from clearfacts_assets.chargeback.model import CHANGES, Change, ChargebackError, Difference, Refusal
 from clearfacts_assets.chargeback.ports import Delivery, Outcome
-from clearfacts_assets.storage.accounts.audit import Actor, record
+from clearfacts_assets.storage.accounts.audit import Actor, named, record
 from clearfacts_assets.storage.chargeback.applying import Identity, apply
 from clearfacts_assets.storage.chargeback.ledger import count_out, only_writer, put_together
 from clearfacts_assets.storage.chargeback.staging import Staging, unpacked
 from clearfacts_assets.storage.chargeback.statements import sql
 from clearfacts_assets.storage.chargeback.tables import CostImport, CostImportFile, CostRefusal, RowChunk
+from clearfacts_assets.storage.chargeback.wishes import Wish, keep, kept
 from clearfacts_assets.storage.database import apart, reading
 
 
@@ -46,8 +47,9 @@ class ImportRecord:
 class ImportRepository:
     """The ledger as an import sees it; implements ``ingest.delivery.Ledger``."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, by: Actor | None = None) -> None:
+        """``by``: who imports, where more is known than the name that the delivery has."""
+        self._engine, self._by = engine, by
 
     @contextmanager
     def staging(self) -> Iterator[Staging]:
@@ -55,7 +57,7 @@ class ImportRepository:
             yield Staging(connection)
 
     def apply(self, staging: Staging, delivery: Delivery, content: str, rules: str) -> Outcome:
-        return apply(staging, delivery, Identity(content, rules))
+        return apply(staging, delivery, Identity(content, rules), self._by)
 
     def stopped(self, staging: Staging, why: str) -> Outcome:
         rows, refused = sum(one.rows for one in staging.files), sum(one.refused for one in staging.files)
@@ -99,9 +101,15 @@ class ImportRepository:
         with reading(self._engine) as connection:
             return [_record(row) for row in connection.execute(query).mappings()]
 
-    def list(self, *, period: str | None = None, source: str | None = None, limit: int = 50) -> list[ImportRecord]:
-        """Newest first."""
+    def list(
+        self, *, period: str | None = None, source: str | None = None, limit: int = 50, before: int | None = None
+    ) -> list[ImportRecord]:
+        """Newest first; only those before this number, where one is given."""
         query = select(CostImport.__table__).order_by(CostImport.id.desc())
+        if before is not None:
+            query = query.where(CostImport.id < before)
+        if period is None:
+            query = query.limit(limit)
         if source is not None:
             query = query.where(CostImport.source == source)
         with reading(self._engine) as connection:
@@ -149,11 +157,15 @@ class ImportRepository:
             first, data = connection.execute(query).one()
         return header, unpacked(data)[row - first]
 
-    def withdraw(self, import_id: int, *, reason: str, actor: str, now: datetime) -> int:
+    def withdraw(
+        self, import_id: int, *, reason: str, actor: str | Actor, now: datetime, wish: Wish | None = None
+    ) -> int:
         """Take back what the import brought and still stands; what it replaced does not come back by itself. Returns
-        the count of charges. Raises NoSuchImport, NotAllowed."""
+        the count of charges. The same wish a second time changes nothing. Raises NoSuchImport, NotAllowed."""
         with self._engine.begin() as connection:
             only_writer(connection)
+            if (before := kept(connection, wish)) is not None:
+                return int(before["charges"])
             row = _import(connection, import_id)
             if row["withdrawn_at"] is not None:
                 raise ChargebackError(f"import {import_id} was withdrawn already")
@@ -181,7 +193,7 @@ class ImportRepository:
             )
             record(
                 connection,
-                actor=Actor(actor),
+                actor=named(actor),
                 action="cost_import.withdrawn",
                 resource_type="cost_import",
                 resource_id=str(import_id),
@@ -189,6 +201,7 @@ class ImportRepository:
                 reason=reason,
                 after={"charges": gone},
             )
+            keep(connection, wish, {"charges": gone}, now)
             return gone
 
 

@@ -15,10 +15,11 @@ from sqlalchemy import Connection, Engine, insert, select, update
 from clearfacts_assets.chargeback.lifecycle import Event, NotAllowed, State, after
 from clearfacts_assets.chargeback.model import DUE, ChargebackError, period_of
 from clearfacts_assets.money import EXACT, normal_text, plain
-from clearfacts_assets.storage.accounts.audit import Actor, record
+from clearfacts_assets.storage.accounts.audit import Actor, named, record
 from clearfacts_assets.storage.chargeback.ledger import begin_period, only_writer, state_of
 from clearfacts_assets.storage.chargeback.statements import sql
 from clearfacts_assets.storage.chargeback.tables import Period, PeriodEvent
+from clearfacts_assets.storage.chargeback.wishes import Wish, keep, kept
 from clearfacts_assets.storage.database import commit_to_disk, reading
 
 FIRST = "0" * 64  # what the first finalized period has in place of a hash before it
@@ -128,7 +129,7 @@ class PeriodRepository:
         with reading(self._engine) as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
-    def open(self, period: str, *, actor: str, now: datetime) -> PeriodRecord:
+    def open(self, period: str, *, actor: str | Actor, now: datetime) -> PeriodRecord:
         """Begin a period before anything is imported for it. Nothing happens to one that is there."""
         with self._engine.begin() as connection:
             only_writer(connection)
@@ -138,14 +139,25 @@ class PeriodRepository:
         return self.get(period)
 
     def change(
-        self, period: str, event: Event, *, actor: str, now: datetime, reason: str = "", two_people: bool = False
+        self,
+        period: str,
+        event: Event,
+        *,
+        actor: str | Actor,
+        now: datetime,
+        reason: str = "",
+        two_people: bool = False,
+        wish: Wish | None = None,
     ) -> PeriodRecord:
         """Close, reopen or finalize. Raises NotAllowed, NoSuchPeriod, StillWaiting.
 
-        A reopening needs a reason. With ``two_people``, who closed the period may not finalize it.
+        A reopening needs a reason. With ``two_people``, who closed the period may not finalize it. The same wish a
+        second time changes nothing.
         """
         with self._engine.begin() as connection:
             only_writer(connection)
+            if kept(connection, wish) is not None:
+                return self.get(period)
             state = state_of(connection, period_of(period))
             if state is None:
                 raise NoSuchPeriod(f"nothing is known of {period}")
@@ -154,12 +166,13 @@ class PeriodRepository:
                 raise NotAllowed(f"{period} is reopened only with a reason: --reason ...")
             details: dict[str, Any] = {}
             if event is Event.FINALIZE:
-                self._may_finalize(connection, period, actor, two_people)
+                self._may_finalize(connection, period, named(actor).name, two_people)
                 details = _seal(connection, period, now)
             else:
                 values = {"state": following.value, "changed_at": now}
                 connection.execute(update(Period).where(Period.name == period).values(values))
             _tell(connection, period, event.value, actor, reason, now, details)
+            keep(connection, wish, {}, now)
             commit_to_disk(connection)
         return self.get(period)
 
@@ -181,11 +194,13 @@ class PeriodRepository:
         if two_people and closed_by == actor:
             raise NotAllowed(f"{period} was closed by {actor}: somebody else has to finalize it")
 
-    def totals(self, period: str, source: str | None = None) -> dict[str, Totals]:
-        """By currency; of one source where it is named. From the totals that are kept, so in milliseconds for a million
-        charges."""
+    def totals(
+        self, period: str, *, source: str | None = None, payers: Sequence[str] | None = None
+    ) -> dict[str, Totals]:
+        """By currency; of one source or of these investigators only, where they are named. From the totals that are
+        kept, so in milliseconds for a million charges."""
         with reading(self._engine) as connection:
-            return totals_of(connection, period, source)
+            return totals_of(connection, period, source, payers)
 
     def verify(self) -> Iterator[Verified]:
         """Every finalized period in the order of the chain, its hash computed anew."""
@@ -207,32 +222,41 @@ class PeriodRepository:
                 previous = row["hash"]
 
 
-def totals_of(connection: Connection, period: str, source_name: str | None = None) -> dict[str, Totals]:
+def totals_of(
+    connection: Connection, period: str, of_source: str | None = None, payers: Sequence[str] | None = None
+) -> dict[str, Totals]:
     """The same, in the caller's transaction."""
+    where, values = "period = :period", dict[str, Any](period=period)
+    if of_source is not None:
+        where += " AND source = :source"
+        values["source"] = of_source
+    if payers is not None:
+        where += " AND attribution IN (SELECT digest FROM cost_attributions WHERE pi_email IN :people)"
+        values["people"] = list(payers)
     # Added here: on SQLite a sum in the database calls back for every row, which costs more.
     found = connection.execute(
         sql(
-            "SELECT currency, source, service, status, flags, attribution, rows, listed, billed, effective, amount "
-            "FROM charge_totals WHERE period = :period AND (:source IS NULL OR source = :source)"
+            "SELECT currency, source, service, status, flags, attribution, rows, listed, billed, effective, amount "  # noqa: S608
+            f"FROM charge_totals WHERE {where}"
         ),
-        {"period": period, "source": source_name},
+        values,
     ).all()
-    payers = {
-        bytes(digest): (pi_email, project, fund)
-        for digest, pi_email, project, fund in connection.execute(
+    paying = {
+        bytes(row.digest): (row.pi_email, row.project_id, row.fund_org)
+        for row in connection.execute(
             sql(
-                "SELECT digest, pi_email, project_id, fund_org FROM cost_attributions WHERE digest IN "
-                "(SELECT attribution FROM charge_totals WHERE period = :period)"
+                "SELECT digest, pi_email, project_id, fund_org FROM cost_attributions WHERE digest IN "  # noqa: S608
+                f"(SELECT attribution FROM charge_totals WHERE {where})"
             ),
-            {"period": period},
+            values,
         )
     }
     totals: dict[str, Totals] = defaultdict(Totals)
     with localcontext(EXACT):
         for currency, source, service, status, flags, payer, rows, *sums in found:
-            named = (source, service, *payers[bytes(payer)])
+            named = (source, service, *paying[bytes(payer)])
             _add(totals[currency], named, status, flags, rows, tuple(map(Decimal, sums)))
-    nothing = _without_rows(found, payers)
+    nothing = _without_rows(found, paying)
     return {currency: _without(one, currency, nothing) for currency, one in sorted(totals.items()) if one.charges}
 
 
@@ -345,13 +369,26 @@ def _amount(value: Decimal | str | None) -> str:
 
 
 def _tell(
-    connection: Connection, period: str, event: str, actor: str, reason: str, now: datetime, details: dict[str, Any]
+    connection: Connection,
+    period: str,
+    event: str,
+    actor: str | Actor,
+    reason: str,
+    now: datetime,
+    details: dict[str, Any],
 ) -> None:
-    told = {"period": period, "event": event, "actor": actor, "reason": reason, "details": details, "at": now}
+    told = {
+        "period": period,
+        "event": event,
+        "actor": named(actor).name,
+        "reason": reason,
+        "details": details,
+        "at": now,
+    }
     connection.execute(insert(PeriodEvent).values(told))
     record(
         connection,
-        actor=Actor(actor),
+        actor=named(actor),
         action=f"billing_period.{_DONE[event]}",
         resource_type="billing_period",
         resource_id=period,

@@ -20,7 +20,8 @@ from clearfacts_assets.chargeback.attribution.registry import (
 )
 from clearfacts_assets.chargeback.model import Basis, ChargebackError
 from clearfacts_assets.money import plain
-from clearfacts_assets.storage.accounts.audit import Actor, record
+from clearfacts_assets.storage.accounts.audit import Actor, named, record
+from clearfacts_assets.storage.chargeback.ledger import only_writer
 from clearfacts_assets.storage.chargeback.tables import (
     BillingException,
     CostSourceRow,
@@ -29,6 +30,7 @@ from clearfacts_assets.storage.chargeback.tables import (
     ProjectRow,
     RegistryAlias,
 )
+from clearfacts_assets.storage.chargeback.wishes import Wish, keep, kept
 from clearfacts_assets.storage.database import insert_into, reading
 
 _TABLES: Mapping[str, Any] = {"investigators": InvestigatorRow, "projects": ProjectRow, "funds": FundRow}
@@ -63,7 +65,7 @@ class RegistryRepository:
                 row["budget"] = plain(row["budget"])
         return rows
 
-    def put(self, kind: str, rows: Sequence[Mapping[str, Any]], *, actor: str, now: datetime) -> int:
+    def put(self, kind: str, rows: Sequence[Mapping[str, Any]], *, actor: str | Actor, now: datetime) -> int:
         """Add what is new and change what is there, by key (projects and funds: name and first day). Columns that a
         row leaves out stay as they are."""
         table = _TABLES[kind].__table__
@@ -82,7 +84,7 @@ class RegistryRepository:
             _audit(connection, kind, "changed", actor, now, {"rows": len(rows)})
         return len(rows)
 
-    def alias(self, kind: str, name: str, alias: str, *, actor: str, now: datetime) -> None:
+    def alias(self, kind: str, name: str, alias: str, *, actor: str | Actor, now: datetime) -> None:
         """Raises NotInRegistry where the name is not known."""
         table = _TABLES[kind].__table__
         with self._engine.begin() as connection:
@@ -97,15 +99,20 @@ class RegistryRepository:
             query = select(BillingException.__table__).order_by(BillingException.id)
             return [dict(row) for row in connection.execute(query).mappings()]
 
-    def add_exception(self, one: NotBilled, *, actor: str, now: datetime) -> int:
+    def add_exception(self, one: NotBilled, *, actor: str | Actor, now: datetime, wish: Wish | None = None) -> int:
+        """Returns its id. The same wish a second time adds nothing."""
         values = {name: getattr(one, name) for name in one.__dataclass_fields__}
         with self._engine.begin() as connection:
-            statement = insert(BillingException).values(**values, actor=actor, at=now).returning(BillingException.id)
-            id_ = connection.execute(statement).scalar_one()
+            only_writer(connection)
+            if (before := kept(connection, wish)) is not None:
+                return int(before["id"])
+            statement = insert(BillingException).values(**values, actor=named(actor).name, at=now)
+            id_ = connection.execute(statement.returning(BillingException.id)).scalar_one()
             _audit(connection, "exceptions", "added", actor, now, values)
+            keep(connection, wish, {"id": id_}, now)
         return id_
 
-    def end_exception(self, id_: int, valid_to: str, *, actor: str, now: datetime) -> None:
+    def end_exception(self, id_: int, valid_to: str, *, actor: str | Actor, now: datetime) -> None:
         """Raises NotInRegistry."""
         with self._engine.begin() as connection:
             statement = update(BillingException).where(BillingException.id == id_).values(valid_to=valid_to)
@@ -118,15 +125,19 @@ class RegistryRepository:
             query = select(CostSourceRow.__table__).order_by(CostSourceRow.name)
             return [dict(row) for row in connection.execute(query).mappings()]
 
-    def source(self, name: str, *, now: datetime, basis: Basis = Basis.BILLED) -> dict[str, Any]:
+    def source(self, name: str, *, now: datetime, actor: str | Actor = "chargeback") -> dict[str, Any]:
         """The source; added with the default basis where it is new."""
         table = CostSourceRow.__table__
         with self._engine.begin() as connection:
-            values = _new_source(name, basis, now)
-            connection.execute(insert_into(connection, table).values(values).on_conflict_do_nothing())
+            begin_source(connection, name, actor, now)
             return dict(connection.execute(select(table).where(table.c.name == name)).mappings().one())
 
-    def set_source(self, name: str, values: Mapping[str, Any], *, actor: str, now: datetime) -> dict[str, Any]:
+    def known_source(self, name: str, now: datetime) -> dict[str, Any]:
+        """The source as it is, or as it will begin."""
+        found = {one["name"]: one for one in self.sources()}
+        return found.get(name) or _new_source(name, Basis.BILLED, now)
+
+    def set_source(self, name: str, values: Mapping[str, Any], *, actor: str | Actor, now: datetime) -> dict[str, Any]:
         """Add or change. Raises ChargebackError where the basis of a source with finalized charges would change."""
         table = CostSourceRow.__table__
         with self._engine.begin() as connection:
@@ -141,6 +152,13 @@ class RegistryRepository:
             connection.execute(statement)
             _audit(connection, "cost_sources", "changed", actor, now, {"name": name, **values})
             return dict(connection.execute(select(table).where(table.c.name == name)).mappings().one())
+
+
+def begin_source(connection: Connection, name: str, actor: str | Actor, now: datetime) -> None:
+    """A source that is new begins with its first delivery, on what is billed."""
+    statement = insert_into(connection, CostSourceRow.__table__).values(_new_source(name, Basis.BILLED, now))
+    if connection.execute(statement.on_conflict_do_nothing()).rowcount:
+        _audit(connection, "cost_sources", "added", actor, now, {"name": name})
 
 
 def load_registry(connection: Connection) -> Registry:
@@ -216,11 +234,13 @@ def _add_alias(connection: Connection, kind: str, alias: str, name: str) -> None
     connection.execute(insert(RegistryAlias).values(kind=kind, alias=normal, name=name))
 
 
-def _audit(connection: Connection, kind: str, what: str, actor: str, now: datetime, after: dict[str, Any]) -> None:
+def _audit(
+    connection: Connection, kind: str, what: str, actor: str | Actor, now: datetime, after: dict[str, Any]
+) -> None:
     said = {name: plain(value) if isinstance(value, Decimal) else value for name, value in after.items()}
     record(
         connection,
-        actor=Actor(actor),
+        actor=named(actor),
         action=f"chargeback_{kind}.{what}",
         resource_type=f"chargeback_{kind}",
         resource_id=None,

@@ -9,15 +9,16 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, insert, select, update
 
-from clearfacts_assets.chargeback.attribution.review import CannotDecide, Verdict, decided
+from clearfacts_assets.chargeback.attribution.review import CannotDecide, SeenOtherwise, Verdict, decided
 from clearfacts_assets.chargeback.ingest.payers import attribution_digest
 from clearfacts_assets.chargeback.lifecycle import Action, State, require
 from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Attribution, Status
-from clearfacts_assets.storage.accounts.audit import Actor, record
+from clearfacts_assets.storage.accounts.audit import Actor, named, record
 from clearfacts_assets.storage.chargeback.charges import ChargeFilter, NoSuchCharge
 from clearfacts_assets.storage.chargeback.ledger import count_in, count_out, only_writer, put_together, state_of
 from clearfacts_assets.storage.chargeback.statements import sql
 from clearfacts_assets.storage.chargeback.tables import AttributionSet, Charge, ChargeDecision
+from clearfacts_assets.storage.chargeback.wishes import Wish, keep, kept
 from clearfacts_assets.storage.database import insert_into
 
 _PIECE = 500  # charges decided about in one statement
@@ -35,35 +36,40 @@ class ReviewRepository:
         verdict: Verdict,
         *,
         note: str,
-        actor: str,
+        actor: str | Actor,
         now: datetime,
         fields: Mapping[str, str] | None = None,
         seen: Mapping[int, str] | None = None,
+        wish: Wish | None = None,
     ) -> list[int]:
         """The same about all charges that the filter finds: those named by id must be there and allow it, of others
         those that allow it are taken. ``fields`` are what a correction sets. ``seen`` is the status in which the person
-        saw each charge: where it has changed since, nothing is decided. Returns the ids of what was decided.
+        saw each charge: where it has changed since, nothing is decided. The same wish a second time decides nothing and
+        gets the same answer. Returns the ids of what was decided.
 
-        Raises NoSuchCharge, CannotDecide, NotAllowed.
+        Raises NoSuchCharge, CannotDecide (SeenOtherwise), NotAllowed, WishReused.
         """
         with self._engine.begin() as connection:
             only_writer(connection)
+            if (before := kept(connection, wish)) is not None:
+                return list(before["charges"])
             rows = self._chosen(connection, which, verdict)
             for period in {row.period for row in rows}:
                 require(period, state_of(connection, period) or State.OPEN, Action.REVIEW)
             for row in rows:
                 if seen is not None and seen.get(row.id, row.status) != row.status:
-                    raise CannotDecide(f"charge {row.id} was {seen[row.id]} when you looked, and is {row.status} now")
+                    raise SeenOtherwise(f"charge {row.id} was {seen[row.id]} when you looked, and is {row.status} now")
             decisions = [
                 d for row in rows if (d := self._decision(connection, row, verdict, fields or {}, bool(which.ids)))
             ]
             for start in range(0, len(decisions), _PIECE):
-                _move(connection, decisions[start : start + _PIECE], note, actor, now, verdict)
+                _move(connection, decisions[start : start + _PIECE], note, named(actor).name, now, verdict)
             for period in {row.period for row in rows}:
                 put_together(connection, period)
             ids = [one["charge_id"] for one in decisions]
             if ids:
                 _audit(connection, verdict, ids, note, actor, now)
+            keep(connection, wish, {"charges": ids}, now)
         return ids
 
     def _chosen(self, connection: Connection, which: ChargeFilter, verdict: Verdict) -> list[Any]:
@@ -151,10 +157,12 @@ def _move(
     connection.execute(insert(ChargeDecision), [one | said for one in decisions])
 
 
-def _audit(connection: Connection, verdict: Verdict, ids: Sequence[int], note: str, actor: str, now: datetime) -> None:
+def _audit(
+    connection: Connection, verdict: Verdict, ids: Sequence[int], note: str, actor: str | Actor, now: datetime
+) -> None:
     record(
         connection,
-        actor=Actor(actor),
+        actor=named(actor),
         action=f"charge.{_PAST[verdict]}",
         resource_type="charge",
         resource_id=str(ids[0]) if len(ids) == 1 else None,

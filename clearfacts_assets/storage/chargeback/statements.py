@@ -7,6 +7,7 @@ import re
 from sqlalchemy import BigInteger, String, TextClause, bindparam, text
 
 _TEXTS = frozenset({"period", "posted", "source", "status", "person", "project", "flag", "kind", "currency"})
+_LISTS = frozenset({"people"})
 _NUMBERS = frozenset({"import", "id", "before", "after", "old"})
 
 
@@ -15,6 +16,7 @@ def sql(statement: str) -> TextClause:
     two types."""
     names = set(re.findall(r"(?<![:\w]):([a-z_]+)", statement))
     typed = [bindparam(name, type_=String()) for name in sorted(names & _TEXTS)]
+    typed += [bindparam(name, type_=String(), expanding=True) for name in sorted(names & _LISTS)]
     return text(statement).bindparams(
         *typed, *(bindparam(name, type_=BigInteger()) for name in sorted(names & _NUMBERS))
     )

@@ -300,6 +300,17 @@ class ChargeTotal(Base):
     amount: Mapped[Decimal]
 
 
+class ChargebackWish(Base):
+    """A change that was asked for under an id, so that it is carried out once."""
+
+    __tablename__ = "chargeback_wishes"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)  # SHA-256 of who asks for what under which key
+    digest: Mapped[str] = mapped_column(String(64))
+    answer: Mapped[dict[str, Any]]
+    at: Mapped[datetime]
+
+
 class InvestigatorRow(Base):
     """A principal investigator."""
 

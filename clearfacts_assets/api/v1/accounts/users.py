@@ -30,6 +30,7 @@ from clearfacts_assets.storage.accounts.users import (
     UserRecord,
     UserRepository,
 )
+from clearfacts_assets.storage.chargeback.registry import RegistryRepository
 
 router = APIRouter(prefix="/users", tags=["users"])
 
@@ -59,6 +60,11 @@ class UserChange(Body):
     email: Email | None = None
     role: Role | None = Field(None, strict=False)
     is_active: bool | None = Field(None, description="false: cannot log in, and every session ends")
+    investigator: str | None = Field(
+        None,
+        max_length=320,
+        description="the investigator whose charges are all that the user sees; empty: ends the binding",
+    )
 
 
 class PasswordOf(Body):
@@ -77,6 +83,7 @@ class User(BaseModel):
     is_active: bool
     created_at: datetime
     updated_at: datetime
+    investigator: str | None = Field(description="the investigator whose charges are all that the user sees")
 
 
 @router.get("", responses=errors(ErrorCode.INVALID_CURSOR), summary="Users, newest first")
@@ -127,6 +134,7 @@ def change_user(user_id: UUID, body: UserChange, admin: Manages, control: Access
             email=body.email,
             role=body.role,
             is_active=body.is_active,
+            investigator=_person(body.investigator, control),
             actor=admin.actor,
             now=datetime.now(UTC),
         )
@@ -168,6 +176,11 @@ def good_password(offered: SecretStr, username: str, email: str) -> str:
 def told(error: UserError) -> ApiError:
     """The API's word for it."""
     return ApiError(_CODES[type(error)], f"{str(error)[0].upper()}{str(error)[1:]}.")
+
+
+def _person(named: str | None, control: Access) -> str | None:
+    """The registry's address of whom this means."""
+    return named and RegistryRepository(control.engine).load().person(named.strip()).lower()
 
 
 def _shown(user: UserRecord) -> User:

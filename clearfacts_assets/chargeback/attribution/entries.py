@@ -1,0 +1,134 @@
+"""Entries of the registry as people write them: the rows of a CSV file, and single values. Each is checked, or refused
+with its line."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from clearfacts_assets.chargeback.model import ChargebackError
+from clearfacts_assets.money import BadAmount, parse_amount
+
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "investigators": ("email", "name", "institution", "aliases"),
+    "projects": (
+        "project_id",
+        "pi_email",
+        "fund_org",
+        "account_code",
+        "cost_center",
+        "overrides",
+        "valid_from",
+        "valid_to",
+        "aliases",
+    ),
+    "funds": ("fund_org", "name", "budget", "currency", "award_end", "may_charge", "valid_from", "valid_to"),
+}
+KEYS = {"investigators": "email", "projects": "project_id", "funds": "fund_org"}
+LONGEST = 500  # characters of a name
+LONGEST_ADDRESS = 320
+MOST_ROWS = 100_000  # of one file
+
+_MANY = ("aliases", "may_charge")
+_DAYS = ("valid_from", "valid_to", "award_end")
+_YES, _NO = ("1", "true", "yes", "y", "x"), ("", "0", "false", "no", "n")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+class BadEntry(ChargebackError):
+    """A value of the registry that cannot be taken, or a file of them that cannot be read."""
+
+
+def day_of(text: str | None) -> str:
+    """The day as ISO text, empty for none. Raises BadEntry."""
+    try:
+        return date.fromisoformat(text).isoformat() if text else ""
+    except ValueError:
+        raise BadEntry(f"{text!r} is no day: write 2025-03-01") from None
+
+
+def entries_of(kind: str, lines: Iterable[str]) -> list[dict[str, Any]]:
+    """The rows of a CSV file whose header names the columns; several aliases and may_charge with ``;`` between. Columns
+    that the registry does not have are left out.
+
+    Raises BadEntry, which names the line.
+    """
+    reader = csv.DictReader(lines)
+    try:
+        header = [name.strip() for name in reader.fieldnames or ()]
+        if KEYS[kind] not in header:
+            raise BadEntry(f"the header has no {KEYS[kind]}: its columns are {', '.join(COLUMNS[kind])}")
+        rows: list[dict[str, Any]] = []
+        for row in reader:
+            if len(rows) == MOST_ROWS:
+                raise BadEntry(f"more than {MOST_ROWS} rows: import them in parts")
+            rows.append(_row(kind, row, reader.line_num))
+    except csv.Error as error:
+        raise BadEntry(f"line {reader.line_num}: {error}") from None
+    except UnicodeError:
+        raise BadEntry("its bytes are not UTF-8") from None
+    return rows
+
+
+def _row(kind: str, row: Mapping[str | None, Any], line: int) -> dict[str, Any]:
+    if None in row:
+        raise BadEntry(f"line {line}: it has more cells than the header")
+    said = {str(name).strip(): (value or "").strip() for name, value in row.items() if name}
+    said = {name: value for name, value in said.items() if name in COLUMNS[kind]}
+    try:
+        return checked(kind, said)
+    except BadEntry as error:
+        raise BadEntry(f"line {line}: {error}") from None
+
+
+def checked(kind: str, said: Mapping[str, str]) -> dict[str, Any]:
+    """An entry from its texts, ready to be kept. Raises BadEntry."""
+    entry: dict[str, Any] = {name: _text(name, value) for name, value in said.items()}
+    key = KEYS[kind]
+    if not entry.get(key):
+        raise BadEntry(f"there is no {key}")
+    for name in _MANY:
+        if name in entry:
+            entry[name] = [one.strip() for one in entry[name].split(";") if one.strip()]
+    if "overrides" in entry:
+        entry["overrides"] = _yes(entry["overrides"])
+    if "budget" in entry:
+        entry["budget"] = budget_of(entry["budget"], entry.get("currency", ""))
+    for name in _DAYS:
+        if name in entry:
+            entry[name] = day_of(entry[name])
+    if kind == "investigators":
+        entry["email"] = entry["email"].lower()
+        if len(entry["email"]) > LONGEST_ADDRESS:
+            raise BadEntry(f"email is longer than {LONGEST_ADDRESS} characters")
+    else:
+        entry.setdefault("valid_from", "")
+    return entry
+
+
+def budget_of(text: str, currency: str = "") -> Decimal | None:
+    """An exact amount, None for none. Raises BadEntry."""
+    try:
+        return Decimal(parse_amount(text, currency)) if text else None
+    except BadAmount as error:
+        raise BadEntry(f"budget {text[:LONGEST]!r}: {error}") from None
+
+
+def _text(name: str, value: str) -> str:
+    if _CONTROL.search(value):
+        raise BadEntry(f"{name} has a character in it that nobody can see")
+    if name not in _MANY and len(value) > LONGEST:
+        raise BadEntry(f"{name} is longer than {LONGEST} characters")
+    if name in _MANY and any(len(one.strip()) > LONGEST for one in value.split(";")):
+        raise BadEntry(f"one of {name} is longer than {LONGEST} characters")
+    return value
+
+
+def _yes(text: str) -> bool:
+    if text.lower() not in (*_YES, *_NO):
+        raise BadEntry(f"overrides is {text[:LONGEST]!r}: write yes or no")
+    return text.lower() in _YES

@@ -1,0 +1,89 @@
+"""A delivery from its files into the ledger, as everybody imports: commands, API, assets. One way through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+from clearfacts_assets.chargeback.ingest.delivery import ingest
+from clearfacts_assets.chargeback.ingest.guessing import guess_source
+from clearfacts_assets.chargeback.ingest.preferences import Preferences, reading_rules, threshold
+from clearfacts_assets.chargeback.model import Mode, period_of
+from clearfacts_assets.chargeback.ports import Delivery, Limits, Outcome
+from clearfacts_assets.storage.accounts.audit import Actor
+from clearfacts_assets.storage.chargeback.applying import as_result as difference_as_result
+from clearfacts_assets.storage.chargeback.comparing import flag_anomalies
+from clearfacts_assets.storage.chargeback.imports import ImportRepository
+from clearfacts_assets.storage.chargeback.registry import RegistryRepository
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What somebody asks for with some files. Without a source it is told by the first file's name and content."""
+
+    source: str | None = None
+    period: str | None = None
+    mode: Mode = Mode.SNAPSHOT
+    dry_run: bool = False
+    strict: bool = False
+    confirmed: bool = False
+
+
+def import_files(
+    engine: Engine,
+    files: Sequence[Path],
+    wanted: Wanted,
+    preferences: Preferences,
+    *,
+    actor: str | Actor,
+    now: datetime,
+    limits: Limits | None = None,
+    progress: Callable[[str, int], None] | None = None,
+) -> tuple[Outcome, str]:
+    """The outcome, and the source. A source that is new begins on the billed basis with its first delivery; anomalies
+    are flagged at the end.
+
+    Raises FileRefused, FileNotFoundError, SourceUnknown, BadPeriod, NotAllowed; then nothing has changed.
+    """
+    registry = RegistryRepository(engine)
+    source = wanted.source or guess_source(registry.sources(), files[0])
+    delivery = Delivery(
+        source=source,
+        mode=wanted.mode,
+        period=period_of(wanted.period) if wanted.period else None,
+        actor=actor if isinstance(actor, str) else actor.name,
+        at=now,
+        dry_run=wanted.dry_run,
+        strict=wanted.strict,
+        confirmed=wanted.confirmed,
+        threshold=threshold(preferences),
+    )
+    known = registry.known_source(source, now) if wanted.dry_run else registry.source(source, now=now, actor=actor)
+    rules = reading_rules(preferences, known, registry.load(), delivery.period)
+    ledger = ImportRepository(engine, by=None if isinstance(actor, str) else actor)
+    outcome = ingest(files, delivery, rules, ledger, limits=limits, progress=progress)
+    if outcome.applied and not outcome.unchanged and not wanted.dry_run:
+        for period in sorted({one.posted for one in outcome.differences}):
+            flag_anomalies(engine, period, preferences.anomaly_factor)
+    return outcome, source
+
+
+def outcome_as_result(outcome: Outcome, source: str) -> dict[str, Any]:
+    """An outcome as JSON shows it."""
+    return {
+        "import_id": outcome.import_id,
+        "applied": outcome.applied,
+        "unchanged": outcome.unchanged,
+        "source": source,
+        "rows": outcome.rows,
+        "refused": outcome.refused,
+        "why": outcome.why,
+        "notes": list(outcome.notes),
+        "difference": {one.period: difference_as_result(one) for one in outcome.differences},
+        "refusals": [one.as_result() for one in outcome.refusals],
+    }

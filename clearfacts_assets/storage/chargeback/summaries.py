@@ -1,0 +1,105 @@
+"""What commands and API tell of a month alike: a period with totals, a reconciliation, refused rows, charges as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Engine
+
+from clearfacts_assets.chargeback.ingest.canonical import SAID_OF_REFUSALS
+from clearfacts_assets.chargeback.model import period_of
+from clearfacts_assets.storage.chargeback.charges import ChargeFilter, ChargeRepository
+from clearfacts_assets.storage.chargeback.imports import ImportRepository
+from clearfacts_assets.storage.chargeback.periods import PeriodRecord, PeriodRepository, Totals
+from clearfacts_assets.storage.chargeback.reconciling import Reconciled, reconcile
+from clearfacts_assets.storage.chargeback.registry import RegistryRepository
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_NUMBERS = frozenset(
+    ["billed", "effective", "contracted", "list", "listed", "amount", "quantity", "id", "line", "corrects"]
+)
+_DELIMITERS = {"semicolon": ";", "tab": "\t", "bar": "|"}
+
+
+def period_as_result(record: PeriodRecord) -> dict[str, Any]:
+    """A period as JSON lists it."""
+    said = asdict(record)
+    return {"period": said.pop("name"), **said}
+
+
+def period_summary(engine: Engine, period: str, payers: Sequence[str] | None = None) -> dict[str, Any]:
+    """A period with its totals a currency at a time; where there is one currency, they stand at the top too.
+
+    With ``payers`` only what these investigators are charged counts. Raises NoSuchPeriod, BadPeriod.
+    """
+    repository = PeriodRepository(engine)
+    record, totals = repository.get(period), repository.totals(period, payers=payers)
+    told = {currency: one.as_result() for currency, one in totals.items()}
+    top = next(iter(told.values())) | {"currency": next(iter(told))} if len(told) == 1 else {}
+    return period_as_result(record) | {"basis": bases_of(engine, totals.values()), "totals": told} | top
+
+
+def bases_of(engine: Engine, totals: Iterable[Totals]) -> dict[str, str]:
+    """The cost basis of each source in the totals."""
+    bases = {one["name"]: one["basis"] for one in RegistryRepository(engine).sources()}
+    return {name: bases[name] for one in totals for name in one.by_source if name in bases}
+
+
+def reconciliation(engine: Engine, period: str) -> tuple[list[Reconciled], dict[str, dict[str, int]], bool]:
+    """Each source and currency, how many charges have which flag by currency, and whether nothing is left over.
+
+    Raises BadPeriod.
+    """
+    found = reconcile(engine, period_of(period))
+    totals = PeriodRepository(engine).totals(period)
+    flags = {currency: dict(sorted(one.flags.items())) for currency, one in totals.items() if one.flags}
+    return found, flags, not any(one.unexplained or any(_off(i) for i in one.invoices) for one in found)
+
+
+def _off(invoice: dict[str, Any]) -> bool:
+    """Whether the provider's Invoice Detail says another amount than its export."""
+    return "to_invoice" in invoice and invoice["to_invoice"].strip("-0.") != ""
+
+
+def refused_rows(engine: Engine, import_id: int) -> Iterator[list[Any]]:
+    """The refused rows of an import as cells, headers among them: the original columns, and four that say why. Rows
+    that do not fit their header cannot stand in such a file. Raises NoSuchImport."""
+    written: list[str] = []
+    for one, header, dialect in ImportRepository(engine).refusals(import_id):
+        cells = _cells(one.record, dialect)
+        if len(cells) != len(header):
+            continue
+        if list(header) != written:
+            yield [*header, *SAID_OF_REFUSALS]
+            written = list(header)
+        yield [*cells, one.line, one.column, one.code, one.message]
+
+
+def _cells(record: str, dialect: str) -> list[str]:
+    delimiter = _DELIMITERS.get(dialect.split()[1] if " " in dialect else "", ",")
+    rows = list(csv.reader(io.StringIO(record), delimiter=delimiter))
+    return rows[0] if rows else []
+
+
+def charge_rows(engine: Engine, which: ChargeFilter, columns: Sequence[str]) -> Iterator[list[Any]]:
+    """All charges that are asked for as cells of a CSV file, the header first."""
+    yield list(columns)
+    for one in ChargeRepository(engine).every(which):
+        yield [harmless_cell(name, one[name]) for name in columns]
+
+
+def harmless_cell(column: str, value: Any) -> str:
+    """As a CSV cell: amounts stay numbers, a text that begins like a formula gets an apostrophe."""
+    text = plain_cell(value)
+    return f"'{text}" if column not in _NUMBERS and text.startswith(_FORMULA) else text
+
+
+def plain_cell(value: Any) -> str:
+    """A value of a charge as text."""
+    if value is None:
+        return ""
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
