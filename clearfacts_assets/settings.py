@@ -281,7 +281,7 @@ class ChargebackSettings(_Section):
     )
 
     upload_bytes: int = Field(
-        2**30, ge=2**10, le=2**40, description="most bytes of one upload of cost exports to the API, as they come"
+        2**30, ge=2**10, le=2**40, description="most bytes of one upload of cost exports to the API"
     )
 
     @model_validator(mode="after")

@@ -10,6 +10,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from clearfacts_assets.chargeback.attribution.registry import normal_name
 from clearfacts_assets.chargeback.model import ChargebackError
 from clearfacts_assets.money import BadAmount, parse_amount
 
@@ -30,7 +31,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 }
 KEYS = {"investigators": "email", "projects": "project_id", "funds": "fund_org"}
 LONGEST = 500  # characters of a name
-LONGEST_ADDRESS = 320
+_LONGEST = {"email": 320, "currency": 10}
 MOST_ROWS = 100_000  # of one file
 
 _MANY = ("aliases", "may_charge")
@@ -103,10 +104,12 @@ def checked(kind: str, said: Mapping[str, str]) -> dict[str, Any]:
             entry[name] = day_of(entry[name])
     if kind == "investigators":
         entry["email"] = entry["email"].lower()
-        if len(entry["email"]) > LONGEST_ADDRESS:
-            raise BadEntry(f"email is longer than {LONGEST_ADDRESS} characters")
-    else:
-        entry.setdefault("valid_from", "")
+    for name, longest in _LONGEST.items():
+        if len(entry.get(name, "")) > longest:
+            raise BadEntry(f"{name} is longer than {longest} characters")
+    if kind == "investigators":
+        return entry
+    entry.setdefault("valid_from", "")
     return entry
 
 
@@ -116,6 +119,14 @@ def budget_of(text: str, currency: str = "") -> Decimal | None:
         return Decimal(parse_amount(text, currency)) if text else None
     except BadAmount as error:
         raise BadEntry(f"budget {text[:LONGEST]!r}: {error}") from None
+
+
+def alias_of(text: str) -> str:
+    """Another name in its normal form. Raises BadEntry."""
+    normal = normal_name(_text("alias", text))
+    if not normal or len(normal) > LONGEST:
+        raise BadEntry(f"an alias has 1 to {LONGEST} characters")
+    return normal
 
 
 def _text(name: str, value: str) -> str:

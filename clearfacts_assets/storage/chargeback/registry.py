@@ -10,13 +10,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
+from clearfacts_assets.chargeback.attribution.entries import alias_of
 from clearfacts_assets.chargeback.attribution.registry import (
     Fund,
     Investigator,
     NotBilled,
     Project,
     Registry,
-    normal_name,
 )
 from clearfacts_assets.chargeback.model import Basis, ChargebackError
 from clearfacts_assets.money import plain
@@ -65,6 +65,13 @@ class RegistryRepository:
                 row["budget"] = plain(row["budget"])
         return rows
 
+    def has(self, kind: str, entry: Mapping[str, Any]) -> bool:
+        """Whether there is an entry with this one's key."""
+        table = _TABLES[kind].__table__
+        query = select(table.c[_KEYS[kind][0]]).where(*(table.c[name] == entry[name] for name in _KEYS[kind]))
+        with reading(self._engine) as connection:
+            return connection.execute(query).first() is not None
+
     def put(self, kind: str, rows: Sequence[Mapping[str, Any]], *, actor: str | Actor, now: datetime) -> int:
         """Add what is new and change what is there, by key (projects and funds: name and first day). Columns that a
         row leaves out stay as they are."""
@@ -85,7 +92,7 @@ class RegistryRepository:
         return len(rows)
 
     def alias(self, kind: str, name: str, alias: str, *, actor: str | Actor, now: datetime) -> None:
-        """Raises NotInRegistry where the name is not known."""
+        """Raises NotInRegistry where the name is not known, BadEntry."""
         table = _TABLES[kind].__table__
         with self._engine.begin() as connection:
             known = connection.execute(select(table.c[_KEYS[kind][0]]).where(table.c[_KEYS[kind][0]] == name)).first()
@@ -229,7 +236,7 @@ def _aliases(connection: Connection, kind: str) -> dict[str, list[str]]:
 
 
 def _add_alias(connection: Connection, kind: str, alias: str, name: str) -> None:
-    normal = normal_name(alias)
+    normal = alias_of(alias)
     connection.execute(delete(RegistryAlias).where(RegistryAlias.kind == kind, RegistryAlias.alias == normal))
     connection.execute(insert(RegistryAlias).values(kind=kind, alias=normal, name=name))
 

@@ -1,0 +1,119 @@
+"""Who may do what with charges, whose charges a caller sees, and what is said where something cannot be done."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+from fastapi import Depends
+from pydantic import BaseModel, ConfigDict, Field
+
+from clearfacts_assets.api.auth.dependencies import Principal, require
+from clearfacts_assets.api.auth.permissions import Permission
+from clearfacts_assets.api.errors import ApiError, ErrorCode
+from clearfacts_assets.api.services import Services, services
+from clearfacts_assets.chargeback.attribution.entries import BadEntry
+from clearfacts_assets.chargeback.attribution.review import CannotDecide, SeenOtherwise
+from clearfacts_assets.chargeback.ingest.guessing import SourceUnknown
+from clearfacts_assets.chargeback.ingest.preferences import attribution_rules, flag_patterns
+from clearfacts_assets.chargeback.lifecycle import NotAllowed
+from clearfacts_assets.chargeback.model import BadPeriod, ChargebackError, FileRefused
+from clearfacts_assets.storage.chargeback.attributing import attribute_again
+from clearfacts_assets.storage.chargeback.charges import LARGEST_ID, NoSuchCharge
+from clearfacts_assets.storage.chargeback.imports import NoSuchImport
+from clearfacts_assets.storage.chargeback.periods import NoSuchPeriod, StillWaiting
+from clearfacts_assets.storage.chargeback.registry import NotInRegistry, RegistryRepository
+from clearfacts_assets.storage.chargeback.wishes import Wish, WishReused
+
+LONGEST_NOTE = 1000  # characters
+LONGEST_TEXT = 500  # characters of a name, an id, a text that is looked for
+
+SeesCharges = Annotated[Principal, Depends(require(Permission.CHARGES_READ))]
+SeesAll = Annotated[Principal, Depends(require(Permission.CHARGEBACK_READ))]
+Reviews = Annotated[Principal, Depends(require(Permission.CHARGES_REVIEW))]
+Imports = Annotated[Principal, Depends(require(Permission.COSTS_IMPORT))]
+Registers = Annotated[Principal, Depends(require(Permission.REGISTRY_WRITE))]
+Closes = Annotated[Principal, Depends(require(Permission.PERIODS_CLOSE))]
+Finalizes = Annotated[Principal, Depends(require(Permission.PERIODS_FINALIZE))]
+Served = Annotated[Services, Depends(services)]
+
+_VISIBLE = r"^[^\x00-\x1f\x7f]*$"
+PERIOD = r"^(19|20|21)[0-9][0-9]-(0[1-9]|1[0-2])$"
+Month = Annotated[str, Field(pattern=PERIOD, examples=["2025-03"], description="a month, in UTC")]
+Text = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT, pattern=_VISIBLE)]
+MaybeText = Annotated[str, Field(max_length=LONGEST_TEXT, pattern=_VISIBLE)]
+SourceName = Annotated[str, Field(min_length=1, max_length=60, pattern=_VISIBLE, examples=["aws"])]
+Id = Annotated[int, Field(ge=1, le=LARGEST_ID)]
+Note = Annotated[str, Field(max_length=LONGEST_NOTE)]
+Reason = Annotated[str, Field(min_length=1, max_length=LONGEST_NOTE, pattern=r"\S", description="why; it is kept")]
+Amount = Annotated[str, Field(description="an exact decimal as text", examples=["1210.0035"])]
+
+_CODES: tuple[tuple[type[ChargebackError], ErrorCode], ...] = (
+    (BadPeriod, ErrorCode.VALIDATION_ERROR),
+    (BadEntry, ErrorCode.VALIDATION_ERROR),
+    (SourceUnknown, ErrorCode.VALIDATION_ERROR),
+    (NoSuchPeriod, ErrorCode.PERIOD_NOT_FOUND),
+    (NoSuchCharge, ErrorCode.CHARGE_NOT_FOUND),
+    (NoSuchImport, ErrorCode.IMPORT_NOT_FOUND),
+    (NotInRegistry, ErrorCode.REGISTRY_ENTRY_NOT_FOUND),
+    (StillWaiting, ErrorCode.CHARGES_WAITING),
+    (NotAllowed, ErrorCode.PERIOD_NOT_ALLOWED),
+    (SeenOtherwise, ErrorCode.CHARGE_CHANGED),
+    (CannotDecide, ErrorCode.CHARGE_NOT_DECIDABLE),
+    (FileRefused, ErrorCode.COSTS_REFUSED),
+    (WishReused, ErrorCode.IDEMPOTENCY_KEY_REUSED),
+    (ChargebackError, ErrorCode.CONFLICT),
+)
+_COMMAND = re.compile(r"[:;] *`?clearfacts .*", re.DOTALL)  # what somebody at a terminal would type next
+
+
+class PageQuery(BaseModel):
+    """Unknown parameters are refused: a filter with a typing error must not list everything."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(20, ge=1, le=200, description="most items of one page")
+    cursor: str | None = Field(
+        None, min_length=1, max_length=30, description="next_cursor of the page before; same filters"
+    )
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """What chargeback refuses is told with its code."""
+    try:
+        yield
+    except ChargebackError as error:
+        code = next(code for kind, code in _CODES if isinstance(error, kind))
+        details = {"refusals": [error.refusal.as_result()]} if isinstance(error, FileRefused) else {}
+        message = _COMMAND.sub("", str(error)).removesuffix(": --reason ...")
+        raise ApiError(code, f"{message[:1].upper()}{message[1:]}.", details=details) from error
+
+
+def own(caller: Principal, served: Services) -> tuple[str, ...] | None:
+    """The investigators whose charges are all that the caller sees; None for somebody who sees everybody's.
+
+    A bound user is one person, under whatever of the person's addresses a charge stands.
+    """
+    if caller.investigator is None:
+        return None
+    return tuple({caller.investigator, RegistryRepository(served.engine).load().person(caller.investigator)})
+
+
+def wish_of(caller: Principal, key: str | None, what: str, **said: Any) -> Wish | None:
+    """The wish behind an Idempotency-Key, which is the caller's own."""
+    if key is None:
+        return None
+    name = json.dumps([str(caller.actor.user_id), caller.actor.name, what.partition(" ")[0], key])
+    wished = json.dumps([what, said], sort_keys=True, default=str)
+    return Wish(*(hashlib.sha256(text.encode()).hexdigest() for text in (name, wished)))
+
+
+def asked_again(served: Services) -> int:
+    """After the registry changed: who pays, asked in every period that is not finalized. How many charges moved."""
+    wanted = served.known.chargeback
+    return attribute_again(served.engine, attribution_rules(wanted), flag_patterns(wanted))
