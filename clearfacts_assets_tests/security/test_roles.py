@@ -13,7 +13,7 @@ from fastapi.dependencies.models import Dependant
 
 from clearfacts_assets.api.app import PREFIX
 from clearfacts_assets.api.auth.dependencies import Requires, anybody, anybody_known
-from clearfacts_assets.api.auth.permissions import ALLOWED, MEANINGS, Permission, Role, roles_as_markdown
+from clearfacts_assets.api.auth.permissions import ALLOWED, BOUND, MEANINGS, Permission, Role, roles_as_markdown
 from clearfacts_assets.api.openapi import routes_as_markdown
 from clearfacts_assets_tests.fixtures.api import RunningApi
 
@@ -81,6 +81,8 @@ def test_nothing_else_is_served_beside_the_routes(quick_api: RunningApi) -> None
 
 def test_no_get_changes_anything(quick_api: RunningApi) -> None:
     changing = {Permission.INVOICES_PROCESS, Permission.JOBS_RETRY, Permission.DELIVERIES_RESOLVE}
+    changing |= {Permission.CHARGES_REVIEW, Permission.COSTS_IMPORT, Permission.REGISTRY_WRITE}
+    changing |= {Permission.PERIODS_CLOSE, Permission.PERIODS_FINALIZE}
     changing |= {Permission.CONFIGURATION_WRITE, Permission.CONNECTIONS_TEST, Permission.DAGSTER_WRITE}
     for name, calls in routes(quick_api.app).items():
         assert not (name.startswith("GET ") and asked(calls) & changing), name
@@ -136,6 +138,17 @@ def test_only_admins_manage_people_keys_and_the_log() -> None:
         assert [role for role in Role if permission in ALLOWED[role]] == [Role.ADMIN]
     for role in (Role.REVIEWER, Role.USER, Role.SERVICE):
         assert not {Permission.DAGSTER_WRITE, Permission.CONFIGURATION_WRITE} & ALLOWED[role]
+
+
+def test_reviewers_decide_and_seal_users_look_and_services_bring_files() -> None:
+    """Who prepares a month (operator) is not who has to seal it (reviewer)."""
+    changing = {Permission.CHARGES_REVIEW, Permission.COSTS_IMPORT, Permission.REGISTRY_WRITE}
+    changing |= {Permission.PERIODS_CLOSE, Permission.PERIODS_FINALIZE}
+    assert changing & ALLOWED[Role.USER] == set()
+    assert changing & ALLOWED[Role.REVIEWER] == {Permission.CHARGES_REVIEW, Permission.PERIODS_FINALIZE}
+    assert changing & ALLOWED[Role.SERVICE] == {Permission.COSTS_IMPORT}
+    assert changing <= ALLOWED[Role.OPERATOR]
+    assert set(BOUND) == {Permission.CHARGES_READ}
 
 
 def test_every_permission_has_a_meaning_and_every_role_its_line() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -92,24 +92,14 @@ def checked(kind: str, said: Mapping[str, str]) -> dict[str, Any]:
     key = KEYS[kind]
     if not entry.get(key):
         raise BadEntry(f"there is no {key}")
-    for name in _MANY:
-        if name in entry:
-            entry[name] = [one.strip() for one in entry[name].split(";") if one.strip()]
-    if "overrides" in entry:
-        entry["overrides"] = _yes(entry["overrides"])
+    entry |= {name: _READ[name](entry[name]) for name in _READ if name in entry}
     if "budget" in entry:
         entry["budget"] = budget_of(entry["budget"], entry.get("currency", ""))
-    for name in _DAYS:
-        if name in entry:
-            entry[name] = day_of(entry[name])
-    if kind == "investigators":
-        entry["email"] = entry["email"].lower()
     for name, longest in _LONGEST.items():
         if len(entry.get(name, "")) > longest:
             raise BadEntry(f"{name} is longer than {longest} characters")
-    if kind == "investigators":
-        return entry
-    entry.setdefault("valid_from", "")
+    if kind != "investigators":
+        entry.setdefault("valid_from", "")
     return entry
 
 
@@ -143,3 +133,15 @@ def _yes(text: str) -> bool:
     if text.lower() not in (*_YES, *_NO):
         raise BadEntry(f"overrides is {text[:LONGEST]!r}: write yes or no")
     return text.lower() in _YES
+
+
+def _many(text: str) -> list[str]:
+    return [one.strip() for one in text.split(";") if one.strip()]
+
+
+_READ: Mapping[str, Callable[[str], Any]] = {
+    **dict.fromkeys(_MANY, _many),
+    **dict.fromkeys(_DAYS, day_of),
+    "overrides": _yes,
+    "email": str.lower,
+}

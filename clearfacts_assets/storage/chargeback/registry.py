@@ -164,7 +164,8 @@ class RegistryRepository:
 def begin_source(connection: Connection, name: str, actor: str | Actor, now: datetime) -> None:
     """A source that is new begins with its first delivery, on what is billed."""
     statement = insert_into(connection, CostSourceRow.__table__).values(_new_source(name, Basis.BILLED, now))
-    if connection.execute(statement.on_conflict_do_nothing()).rowcount:
+    added = statement.on_conflict_do_nothing().returning(CostSourceRow.name)
+    if connection.execute(added).first() is not None:
         _audit(connection, "cost_sources", "added", actor, now, {"name": name})
 
 
