@@ -279,10 +279,7 @@ class ChargebackSettings(_Section):
         le=86400,
         description="seconds without a change, after which a delivery without _COMPLETE is complete",
     )
-
-    upload_bytes: int = Field(
-        2**30, ge=2**10, le=2**40, description="most bytes of one upload of cost exports to the API"
-    )
+    upload_bytes: int = Field(2**30, ge=2**10, le=2**40, description="most bytes of one upload of exports to the API")
 
     @model_validator(mode="after")
     def _can_be_used(self) -> ChargebackSettings:

@@ -46,6 +46,22 @@ def test_the_first_admin_is_made_by_a_command_and_never_by_a_default(command: Co
     assert PASSWORD not in str(audit.entries(command.engine()).items)
 
 
+def test_a_user_is_bound_to_an_investigator_by_any_of_the_persons_names(command: Command) -> None:
+    add = ("users", "add", "ada", "--email", "ada@example.com", "--password-stdin")
+    typed(command, *add, line=f"{PASSWORD}\n")
+    command.json("chargeback", "investigators", "add", "ada@bio.example.edu")
+    command.json("chargeback", "investigators", "alias", "ada@bio.example.edu", "alovelace")
+    bind = ("users", "set", "ada", "--investigator")
+    assert command.json(*bind, "Alovelace")["investigator"] == "ada@bio.example.edu"
+    assert command.json(*bind, "Alovelace")["investigator"] == "ada@bio.example.edu"
+    assert "of the role user" in typed(command, "users", "set-role", "ada", "reviewer", code=1).stderr
+    assert "no e-mail address" in typed(command, *bind, "somebody", code=1).stderr
+    assert command.json(*bind, "")["investigator"] is None
+    typed(command, "users", "set", "ada", code=2)
+    actions = [one.action for one in audit.entries(command.engine()).items if one.resource_type == "user"]
+    assert actions == ["user.unbound", "user.bound", "user.added"]
+
+
 def test_keys_of_services_and_of_ours(command: Command) -> None:
     key = typed(command, "api-keys", "add", "erp", "--scope", "jobs:read").stdout.strip()
     assert key.startswith("cfk_")

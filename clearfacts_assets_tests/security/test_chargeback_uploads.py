@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import http.client
+import io
 import os
 from pathlib import Path
 
@@ -171,3 +173,10 @@ def test_what_an_earlier_process_left_is_removed_after_a_day(quick_api: RunningA
         os.utime(uploads / name, (moment, moment))
     data(post(quick_api.client(), body(b"aws.csv")))
     assert [one.name for one in uploads.iterdir()] == ["new"]
+
+
+def test_a_cell_that_a_spreadsheet_would_run_is_made_harmless(quick_api: RunningApi, tmp_path: Path) -> None:
+    file = write(tmp_path / "aws.csv", [row(ResourceName="=HYPERLINK(A1)", BilledCost="-1.5")])
+    data(upload(quick_api.client(), file))
+    (said,) = csv.DictReader(io.StringIO(quick_api.client().get(f"{BASE}/charges/export").text))
+    assert (said["resource_name"], said["billed"]) == ("'=HYPERLINK(A1)", "-1.5")
