@@ -268,7 +268,7 @@ class ChargebackSettings(_Section):
     anomaly_factor: float = Field(
         3,
         gt=1,
-        description="times the median of the months before, from which a project's cost of a service is flagged",
+        description="times the median of the months before from which a project's cost of a service is flagged",
     )
     landing: Path | None = Field(
         None, description="folder whose deliveries (SOURCE/2025-03/) are imported by themselves; none: only by command"
