@@ -1,0 +1,1 @@
+"""Rules with their versions, the runs that apply them, and the ledger's lines."""
