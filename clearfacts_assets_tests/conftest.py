@@ -10,4 +10,5 @@ pytest_plugins = [
     "clearfacts_assets_tests.fixtures.runs",
     "clearfacts_assets_tests.fixtures.command",
     "clearfacts_assets_tests.fixtures.chargeback",
+    "clearfacts_assets_tests.fixtures.rates",
 ]

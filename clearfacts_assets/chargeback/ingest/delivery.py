@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from clearfacts_assets.chargeback.cells import moment_of, text_of
-from clearfacts_assets.chargeback.cost_sources import digest_of, open_export, refused
+from clearfacts_assets.chargeback.cost_sources import digest_of, is_use, open_export, refused
+from clearfacts_assets.chargeback.cost_sources.usage import Usage
 from clearfacts_assets.chargeback.focus import Dataset
 from clearfacts_assets.chargeback.ingest.rows import STAGED, RowReader, Taken
 from clearfacts_assets.chargeback.ingest.rules import ReadingRules
@@ -66,6 +67,8 @@ def ingest(
 ) -> Outcome:
     """Import the files as one. Raises FileRefused, FileNotFoundError, NotAllowed; then nothing has changed."""
     content = content_digest([digest_of(path)[0] for path in files])
+    usage = rules.usage or Usage(rules.source)
+    rules = replace(rules, usage=usage, priced=any(is_use(path, usage) for path in files))
     if not delivery.dry_run:
         known = ledger.unchanged(delivery, content, rules.digest())
         if known is not None:
@@ -73,7 +76,7 @@ def ingest(
     with ledger.staging() as staging, few_collections():
         rows, unbilled, notes = 0, 0, list[str]()
         for path in files:
-            export = open_export(path, limits)
+            export = open_export(path, limits, usage)
             file = staging.begin(export.opened)
             if export.opened.dataset is not Dataset.COST_AND_USAGE:
                 kept = _keep(staging, file, export.opened, export.batches())

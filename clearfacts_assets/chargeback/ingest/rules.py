@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from clearfacts_assets.chargeback.attribution.mapping import AttributionRules
 from clearfacts_assets.chargeback.attribution.registry import Registry
+from clearfacts_assets.chargeback.cost_sources.usage import Usage
 from clearfacts_assets.chargeback.model import Basis
 
 # Part of every rules digest: a new number makes files that were imported before be read anew.
@@ -36,6 +37,8 @@ class ReadingRules:
     attribution: AttributionRules = field(default_factory=AttributionRules)
     patterns: tuple[FlagPattern, ...] = ()
     registry: Registry = field(default_factory=Registry)
+    usage: Usage | None = None  # how files of use are read, and what it costs
+    priced: bool = False  # whether the delivery's files are such
 
     def digest(self) -> str:
         """Of what decides how rows are read, without the registry, which is applied to charges that are there too."""
@@ -50,4 +53,6 @@ class ReadingRules:
             "funds": [one.pattern for one in self.attribution.fund_patterns],
             "patterns": [one.pattern.pattern for one in self.patterns],
         }
+        if self.priced and self.usage:
+            said = {**said, "usage": self.usage.digest()}
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

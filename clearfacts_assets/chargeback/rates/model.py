@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from itertools import groupby
+from typing import NamedTuple
 
 from clearfacts_assets.chargeback.model import Attribution
-from clearfacts_assets.money import EXACT, plain
+from clearfacts_assets.money import EXACT, exponent, plain
 
 ZERO = Decimal(0)
 NO_CHARGE = 0  # the charge of lines that belong to a bill and to no charge: from a pool, or carried forward
@@ -52,8 +53,7 @@ COST = (LineKind.LIST, LineKind.DISCOUNT, LineKind.MARKUP, LineKind.ROUNDING)
 OTHERS = (LineKind.POOL, LineKind.ALLOWANCE, LineKind.SUBSIDY, LineKind.CREDIT, LineKind.PREPAYMENT)
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One effect of one rule on one share of one charge.
 
     ``amount`` is what it adds to what is due (negative: takes from it). ``payer`` is empty where the attribution's own
@@ -93,12 +93,12 @@ class Due:
 
     @property
     def due(self) -> Decimal:
-        return _total(self.amounts.values())
+        return in_places(_total(self.amounts.values()), self.currency)
 
     @property
     def cost(self) -> Decimal:
         """Before anybody else pays anything of it; in whole cents."""
-        return _total(self.of(kind) for kind in COST)
+        return in_places(_total(self.of(kind) for kind in COST), self.currency)
 
     def as_result(self) -> dict[str, object]:
         """As JSON shows it."""
@@ -108,6 +108,11 @@ class Due:
         keys = {"period": self.period, "charge_id": self.charge_id, "share": self.share, "currency": self.currency}
         who = {name: getattr(self.to, name) for name in ("pi_email", "project_id", "fund_org", "account_code")}
         return {**keys, **who, **told, "payers": payers}
+
+
+def in_places(amount: Decimal, currency: str) -> Decimal:
+    """Whole cents with the currency's places. Raises decimal.Inexact for what is no whole cents."""
+    return amount.quantize(Decimal(1).scaleb(-exponent(currency)), context=EXACT)
 
 
 def _total(amounts: Iterable[Decimal]) -> Decimal:

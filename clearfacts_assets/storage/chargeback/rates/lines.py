@@ -91,22 +91,24 @@ def lines_of(connection: Connection, period: str, which: DueFilter) -> Iterator[
         to = payers.get(digest)
         if to is None:
             to = payers[digest] = attribution_of(connection, digest)
-        yield (
-            Line(
-                row.charge_id,
-                row.share,
-                row.position,
-                Step(row.step),
-                LineKind(row.kind),
-                row.rule_version,
-                row.payer,
-                digest,
-                row.currency,
-                Decimal(row.amount),
-                row.note,
-            ),
-            to,
-        )
+        yield line_of(row), to
+
+
+def line_of(row: Any) -> Line:
+    """From the columns of LINE."""
+    return Line(
+        row.charge_id,
+        row.share,
+        row.position,
+        Step(row.step),
+        LineKind(row.kind),
+        row.rule_version,
+        row.payer,
+        bytes(row.attribution),
+        row.currency,
+        Decimal(row.amount),
+        row.note,
+    )
 
 
 def _conditions(which: DueFilter) -> tuple[str, dict[str, Any]]:

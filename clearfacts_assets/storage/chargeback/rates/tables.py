@@ -16,6 +16,8 @@ Identifier = BigInteger().with_variant(Integer, "sqlite")
 LIVE = text("withdrawn_run IS NULL")
 OF_RULES = text("withdrawn_run IS NULL AND rule_version IS NOT NULL")
 
+CARRIED = text("withdrawn_run IS NULL AND kind = 'carried'")
+
 
 class BillingRule(Base):
     """A rule by its kind and name. What it says stands in its versions."""
@@ -82,6 +84,7 @@ class LedgerLine(Base):
             postgresql_where=LIVE,
         ),
         Index("ix_ledger_lines_rule", "rule_version", "period", sqlite_where=OF_RULES, postgresql_where=OF_RULES),
+        Index("ix_ledger_lines_carried", "period", sqlite_where=CARRIED, postgresql_where=CARRIED),
         Index("ix_ledger_lines_attribution", "attribution", "period", sqlite_where=LIVE, postgresql_where=LIVE),
     )
 

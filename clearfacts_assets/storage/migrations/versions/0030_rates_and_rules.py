@@ -18,6 +18,7 @@ depends_on = None
 
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 LIVE = sa.text("withdrawn_run IS NULL")
+CARRIED = sa.text("withdrawn_run IS NULL AND kind = 'carried'")
 OF_RULES = sa.text("withdrawn_run IS NULL AND rule_version IS NOT NULL")
 LINE = (
     "period, run_id, charge_id, share, position, step, kind, rule_version, payer, attribution, currency, amount, note"
@@ -102,6 +103,7 @@ def _tables() -> None:
     )
     _index("uq_ledger_lines_place", ["period", "charge_id", "share", "position"], LIVE, unique=True)
     _index("ix_ledger_lines_rule", ["rule_version", "period"], OF_RULES)
+    _index("ix_ledger_lines_carried", ["period"], CARRIED)
     _index("ix_ledger_lines_attribution", ["attribution", "period"], LIVE)
 
 

@@ -1,0 +1,80 @@
+"""From entries to the ledger's lines: one for each effect, in the order of the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+
+from clearfacts_assets.chargeback.rates.apportioning import money_of
+from clearfacts_assets.chargeback.rates.book import Version
+from clearfacts_assets.chargeback.rates.entries import Entry
+from clearfacts_assets.chargeback.rates.model import NO_CHARGE, STEPS, Line, LineKind, Step
+from clearfacts_assets.money import EXACT
+
+_PLACES_OF_A_STEP = 100  # positions that lines of one step may take
+_FIRST = {step: place * _PLACES_OF_A_STEP for place, step in enumerate(STEPS)}
+
+
+class _Writer:
+    """The lines of one share."""
+
+    def __init__(self, entry: Entry) -> None:
+        self._entry, self._places = entry, dict[Step, int]()
+        self.lines: list[Line] = []
+
+    def add(
+        self, step: Step, kind: LineKind, version: Version | None, amount: Decimal, payer: str = "", note: str = ""
+    ) -> None:
+        entry, place = self._entry, self._places.get(step, _FIRST[step])
+        self._places[step] = place + 1
+        rule = version.id if version else None
+        head = (entry.charge_id, entry.share, place, step, kind, rule, payer, entry.digest, entry.currency)
+        self.lines.append(Line(*head, amount, note))
+
+
+def lines_of_entry(entry: Entry) -> list[Line]:
+    """Of a charge, or of a share of one."""
+    writer = _Writer(entry)
+    if entry.charge_id != NO_CHARGE:
+        _cost(writer, entry)
+    for effect in entry.effects:
+        amount = money_of(-effect.cents, entry.currency)
+        writer.add(effect.step, effect.kind, effect.version, amount, effect.payer, effect.note)
+    if entry.charge_id != NO_CHARGE:
+        rounding = EXACT.subtract(money_of(entry.cents, entry.currency), entry.cost)
+        if rounding:
+            writer.add(Step.ROUNDING, LineKind.ROUNDING, None, rounding)
+    return writer.lines
+
+
+def _cost(writer: _Writer, entry: Entry) -> None:
+    step = Step.PRICE if entry.split is None else Step.SPLIT
+    of_price, of_markup = (entry.price, entry.marked_up) if entry.split is None else (entry.split, entry.split)
+    writer.add(step, LineKind.LIST, of_price, entry.listed, note=entry.note)
+    if entry.discount:
+        writer.add(step, LineKind.DISCOUNT, of_price, entry.discount)
+    if entry.markup:
+        writer.add(Step.MARKUP if entry.split is None else step, LineKind.MARKUP, of_markup, entry.markup)
+
+
+def lines_of_whole(entry: Entry, shares: Sequence[Entry]) -> list[Line]:
+    """Of a charge that was split: its cost, and that it goes to its shares."""
+    writer = _Writer(entry)
+    _cost(writer, entry)
+    note = f"to {', '.join(one.to.fund_org for one in shares)}"
+    for kind, amount in (
+        (LineKind.LIST, entry.listed),
+        (LineKind.DISCOUNT, entry.discount),
+        (LineKind.MARKUP, entry.markup),
+    ):
+        if amount:
+            writer.add(Step.SPLIT, kind, shares[0].split, EXACT.minus(amount), note=note)
+    return writer.lines
+
+
+def written(entries: Sequence[Entry], split: Sequence[tuple[Entry, Sequence[Entry]]]) -> Iterator[Line]:
+    """All lines."""
+    for whole, shares in split:
+        yield from lines_of_whole(whole, shares)
+    for entry in entries:
+        yield from lines_of_entry(entry)

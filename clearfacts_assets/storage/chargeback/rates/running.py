@@ -1,0 +1,242 @@
+"""Rules applied to a period: its lines are computed, compared with those that stand there, and only what differs is
+written. The same run twice writes nothing. Later periods that are not finalized follow, since credits go on in them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from importlib.metadata import version as program_version
+from typing import Any
+
+from sqlalchemy import Connection, Engine, insert, select
+
+from clearfacts_assets.chargeback.ingest.payers import attribution_digest
+from clearfacts_assets.chargeback.lifecycle import State
+from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Attribution, ChargebackError, period_of
+from clearfacts_assets.chargeback.rates.apportioning import money_of
+from clearfacts_assets.chargeback.rates.computing import Computed, compute
+from clearfacts_assets.chargeback.rates.model import Line, in_places
+from clearfacts_assets.money import EXACT, plain
+from clearfacts_assets.storage.accounts.audit import Actor, record
+from clearfacts_assets.storage.chargeback.ledger import only_writer, state_of
+from clearfacts_assets.storage.chargeback.rates.inputs import InputReader, digest_of
+from clearfacts_assets.storage.chargeback.rates.lines import LINE, last_run
+from clearfacts_assets.storage.chargeback.rates.tables import LedgerLine, LedgerRun
+from clearfacts_assets.storage.chargeback.statements import sql
+from clearfacts_assets.storage.database import commit_to_disk
+
+_Key = tuple[Any, ...]
+_BATCH = 5000
+
+
+class NothingToRun(ChargebackError):
+    """Nothing is known of this period."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What became of one period. ``frozen``: it is finalized, and was not computed."""
+
+    period: str
+    run_id: int | None
+    charges: int
+    added: int
+    withdrawn: int
+    totals: dict[str, Any]
+    findings: Sequence[dict[str, object]] = field(default_factory=list)
+    frozen: bool = False
+
+    def as_result(self) -> dict[str, Any]:
+        """As JSON shows it."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+def apply_rules(engine: Engine, period: str, *, actor: str, now: datetime, dry_run: bool = False) -> list[RunResult]:
+    """The period first, then the later ones whose lines follow from it. Raises NothingToRun, BadPeriod.
+
+    With ``dry_run`` the figures are the same and nothing is written.
+    """
+    with engine.connect() as connection, connection.begin() as transaction:
+        only_writer(connection)
+        results = run_in(connection, period_of(period), actor=actor, now=now)
+        if dry_run:
+            transaction.rollback()
+        else:
+            commit_to_disk(connection)
+    return results
+
+
+def run_in(connection: Connection, period: str, *, actor: str, now: datetime) -> list[RunResult]:
+    """The same, in the caller's transaction."""
+    state = state_of(connection, period)
+    if state is None:
+        raise NothingToRun(f"nothing is known of {period}: clearfacts chargeback periods list")
+    if state is State.FINALIZED:
+        last = last_run(connection, period)
+        totals = last["totals"] if last else {}
+        return [RunResult(period, None, last["charges"] if last else 0, 0, 0, totals, frozen=True)]
+    results = [_run(connection, period, actor, now)]
+    if results[0].run_id is not None:
+        later = connection.execute(
+            sql(
+                "SELECT p.name FROM billing_periods p WHERE p.name > :period AND p.state <> 'finalized' AND EXISTS "
+                "(SELECT 1 FROM ledger_lines l WHERE l.period = p.name AND l.withdrawn_run IS NULL) ORDER BY p.name"
+            ),
+            {"period": period},
+        ).scalars()
+        results += [_run(connection, name, actor, now) for name in list(later)]
+    return results
+
+
+def _run(connection: Connection, period: str, actor: str, now: datetime) -> RunResult:
+    inputs = InputReader(connection, period).read()
+    new: dict[bytes, Attribution] = {}
+
+    def digest(to: Attribution) -> bytes:
+        found = attribution_digest(to)
+        new[found] = to
+        return found
+
+    computed = compute(inputs, digest)
+    added, gone = _difference(connection, period, computed.lines)
+    totals = totals_of(computed)
+    findings = [one.as_result() for one in computed.findings]
+    if not added and not gone:
+        return RunResult(period, None, computed.charges, 0, 0, totals, findings)
+    values = {
+        "period": period,
+        "actor": actor,
+        "at": now,
+        "version": program_version("clearfacts-assets"),
+        "inputs": digest_of(inputs, inputs.charges, inputs.book),
+        "charges": computed.charges,
+        "added": len(added),
+        "withdrawn": len(gone),
+        "totals": totals | {"findings": findings},
+    }
+    run_id: int = connection.execute(insert(LedgerRun).values(values).returning(LedgerRun.id)).scalar_one()
+    _keep(connection, new)
+    _withdraw(connection, gone, run_id)
+    _insert(connection, period, run_id, added)
+    told = {name: values[name] for name in ("charges", "added", "withdrawn", "inputs")}
+    record(
+        connection,
+        actor=Actor(actor),
+        action="ledger.computed",
+        resource_type="billing_period",
+        resource_id=period,
+        now=now,
+        after={"run": run_id, **told},
+    )
+    return RunResult(period, run_id, computed.charges, len(added), len(gone), totals, findings)
+
+
+def _difference(connection: Connection, period: str, lines: Sequence[Line]) -> tuple[list[_Key], list[int]]:
+    """What is to be written, as the table has it, and the ids of what no longer holds."""
+    wanted = {_key(one) for one in lines}
+    gone: list[int] = []
+    query = sql(
+        f"SELECT id, {', '.join(LINE)} FROM ledger_lines WHERE period = :period AND withdrawn_run IS NULL"  # noqa: S608
+    ).execution_options(yield_per=_BATCH)
+    for row in connection.execute(query, {"period": period}):
+        id_, charge, share, position, step, kind, rule, payer, attribution, currency, amount, note = row
+        said = (charge, share, position, step, kind, rule, payer, bytes(attribution), currency, _text(amount), note)
+        if said in wanted:
+            wanted.remove(said)
+        else:
+            gone.append(id_)
+    return sorted(wanted, key=lambda one: one[:3]), gone
+
+
+def _key(line: Line) -> _Key:
+    return (
+        *line[:3],
+        line.step.value,
+        line.kind.value,
+        line.rule_version,
+        line.payer,
+        line.attribution,
+        line.currency,
+        plain(line.amount),
+        line.note,
+    )
+
+
+def _text(amount: Decimal | str) -> str:
+    return amount if isinstance(amount, str) else plain(amount)
+
+
+def _keep(connection: Connection, attributions: dict[bytes, Attribution]) -> None:
+    """Attributions that rules made: shares of other funds, who bears a pool."""
+    named = ", ".join(ATTRIBUTION_FIELDS)
+    marks = ", ".join(f":{name}" for name in ATTRIBUTION_FIELDS)
+    for digest, to in attributions.items():
+        values = {"digest": digest} | dict(zip(ATTRIBUTION_FIELDS, to.fields(), strict=True))
+        connection.execute(
+            sql(
+                f"INSERT INTO cost_attributions (digest, {named}) SELECT :digest, {marks} WHERE NOT EXISTS "  # noqa: S608
+                "(SELECT 1 FROM cost_attributions WHERE digest = :digest)"
+            ),
+            values,
+        )
+
+
+def _withdraw(connection: Connection, gone: Sequence[int], run_id: int) -> None:
+    for start in range(0, len(gone), _BATCH):
+        ids = ", ".join(map(str, gone[start : start + _BATCH]))
+        connection.execute(
+            sql(f"UPDATE ledger_lines SET withdrawn_run = :id WHERE id IN ({ids})"),  # noqa: S608
+            {"id": run_id},
+        )
+
+
+def _insert(connection: Connection, period: str, run_id: int, rows: Iterable[_Key]) -> None:
+    """The quickest way into either database."""
+    columns = ("period", "run_id", *LINE)
+    named = ", ".join(columns)
+    raw: Any = connection.connection.dbapi_connection
+    cursor = raw.cursor()
+    if connection.dialect.name == "postgresql":
+        with cursor.copy(f"COPY {LedgerLine.__tablename__} ({named}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row((period, run_id, *row))
+    else:
+        marks = ", ".join("?" * len(columns))
+        statement = f"INSERT INTO {LedgerLine.__tablename__} ({named}) VALUES ({marks})"  # noqa: S608
+        cursor.executemany(statement, ((period, run_id, *row) for row in rows))
+    cursor.close()
+
+
+def totals_of(computed: Computed) -> dict[str, Any]:
+    """What the lines add up to, a currency at a time, as exact texts: by kind, by who else pays, by pool."""
+    sums: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    payers: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    for line in computed.lines:
+        of = sums[line.currency]
+        of[line.kind.value] = EXACT.add(of[line.kind.value], line.amount)
+        of["due"] = EXACT.add(of["due"], line.amount)
+        if line.payer:
+            by = payers[line.currency]
+            by[line.payer] = EXACT.subtract(by[line.payer], line.amount)
+    pools: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for pool in computed.pools:
+        taken, given, left = (plain(money_of(one, pool.currency)) for one in (pool.taken, pool.given, pool.left))
+        pools[pool.currency].append({"pool": pool.version.name, "taken": taken, "given": given, "left": left})
+    for currency, of in sums.items():
+        of["due"] = in_places(of["due"], currency)
+    return {
+        currency: {name: plain(amount) for name, amount in sorted(of.items())}
+        | {"payers": {name: plain(amount) for name, amount in sorted(payers[currency].items())}}
+        | {"pools": pools[currency]}
+        for currency, of in sorted(sums.items())
+    }
+
+
+def runs(engine: Engine, period: str) -> list[dict[str, Any]]:
+    """The runs that changed a period's lines, newest first."""
+    query = select(LedgerRun.__table__).where(LedgerRun.period == period).order_by(LedgerRun.id.desc())
+    with engine.connect() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
