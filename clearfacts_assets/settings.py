@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, field_val
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
 from clearfacts_assets.outgoing.network import DIRECTLY, Network, Proxy
+from clearfacts_assets.rate_options import RateOptions
 
 CONFIG_VARIABLE = "CLEARFACTS_CONFIG"
 _PROJECT = Path(__file__).resolve().parents[1]
@@ -266,9 +267,7 @@ class ChargebackSettings(_Section):
     )
     two_people: bool = Field(False, description="whether somebody else than who closed a period has to finalize it")
     anomaly_factor: float = Field(
-        3,
-        gt=1,
-        description="times the median of the months before from which a project's cost of a service is flagged",
+        3, gt=1, description="times the median of the months before, from which a project's cost is flagged"
     )
     landing: Path | None = Field(
         None, description="folder whose deliveries (SOURCE/2025-03/) are imported by themselves; none: only by command"
@@ -324,6 +323,7 @@ class Settings(BaseSettings):
     serve: ServeSettings = ServeSettings()
     auth: AuthSettings = AuthSettings()
     chargeback: ChargebackSettings = ChargebackSettings()
+    rates: RateOptions = RateOptions()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
     log_format: Literal["text", "json"] = Field("text", description="text for people, json for machines")
 

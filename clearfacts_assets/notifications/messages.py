@@ -125,6 +125,14 @@ class KeysBecameOne:
     shown: tuple[str, ...] = ()  # number and versions of the first of them
 
 
+@dataclass(frozen=True, slots=True)
+class BudgetTold:
+    """A fund has passed a mark of its budget, or its award ends."""
+
+    title: str
+    told: str
+
+
 def job_failed(fact: JobFailed) -> Message:
     blocks = [_section(_escape(fact.error or "no reason was given"))]
     if fact.counts:
@@ -205,6 +213,11 @@ def keys_became_one(fact: KeysBecameOne) -> Message:
 def plain_fact(title: str, told: str, url: str = "", label: str = "") -> Message:
     """Something that one title and one text say."""
     return _message(title, told, [_section(_escape(told))], _link(url, label))
+
+
+def budget_told(fact: BudgetTold) -> Message:
+    hint = "See `clearfacts chargeback budgets list`."
+    return _message(fact.title, fact.told, [_section(_escape(fact.told)), _section(hint)], [])
 
 
 def _message(title: str, summary: str, blocks: list[Message], context: list[str]) -> Message:

@@ -140,7 +140,7 @@ def test_a_broken_file_fails_the_run_and_changes_nothing(quick_landing: Landing)
 def test_without_files_a_materialization_shows_what_the_ledger_holds(quick_landing: Landing, tmp_path: Path) -> None:
     file = write_month(tmp_path, SOURCE, MONTH)
     engine = quick_landing.pipeline.engine
-    outcome, _ = import_files(engine, [file], WANTED, load().chargeback, actor="pat", now=NOW)
+    outcome, _ = import_files(engine, [file], WANTED, load().chargeback, usage={}, actor="pat", now=NOW)
     told = metadata(quick_landing.materialize())
     assert (told["import"], told["imported by"], told["dagster/row_count"]) == (outcome.import_id, "pat", 20)
     assert "nothing new" not in told
@@ -160,7 +160,7 @@ def test_the_sensor_asks_for_a_complete_delivery_once_and_tells_of_strays_once(q
 def test_an_import_that_no_run_did_is_shown_in_the_catalogue_once(quick_landing: Landing, tmp_path: Path) -> None:
     engine, instance = quick_landing.pipeline.engine, quick_landing.pipeline.instance
     file = write_month(tmp_path, SOURCE, MONTH)
-    import_files(engine, [file], WANTED, load().chargeback, actor="pat", now=NOW)
+    import_files(engine, [file], WANTED, load().chargeback, usage={}, actor="pat", now=NOW)
     early = followed(instance, engine, None, NOW)
     assert _keys(early) == {(APPROVED, MONTH)}  # who imported it may still show it
     late = followed(instance, engine, early.cursor, NOW + timedelta(minutes=2))

@@ -32,7 +32,7 @@ class CsvUsage:
         form = self._usage.format
         for field, given in (("quantity", ""), ("start", ""), ("unit", form.unit), ("service", form.service)):
             if not given and not fields.has(field):
-                how = f"name its column in chargeback.rates.usage.{self._usage.source}.columns.{field}"
+                how = f"name its column in rates.usage.{self._usage.source}.columns.{field}"
                 raise refused(path, "missing_column", f"no column is the {field}: {how}", line=1, column=field)
         reading = _Rows(fields, self._usage)
         opened = as_table(path, KIND, seen, delimiter, header)

@@ -46,7 +46,7 @@ class Storage:
                 path,
                 "unit_missing",
                 "it does not say whether it counts GiB, TiB or GB: name the unit in the column (used_gib), in a column "
-                f"unit, or in chargeback.rates.usage.{self._usage.source}.unit",
+                f"unit, or in rates.usage.{self._usage.source}.unit",
                 line=1,
                 column=fields.column("quantity"),
             )
@@ -68,7 +68,7 @@ def _measured(path: Path, header: Sequence[str]) -> str:
     if len(found) == 1:
         return found[0]
     why = f"{' and '.join(found)} both say how much" if found else "no column says how much"
-    raise refused(path, "missing_column", f"{why}: name it in chargeback.rates.usage.<source>.columns.quantity", line=1)
+    raise refused(path, "missing_column", f"{why}: name it in rates.usage.<source>.columns.quantity", line=1)
 
 
 class _Rows:

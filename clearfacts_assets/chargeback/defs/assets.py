@@ -84,7 +84,10 @@ def _import(
             mode=Mode.APPEND if config.append else Mode.SNAPSHOT,
             confirmed=config.withdraw_more,
         )
-        outcome, _ = import_files(engine, delivery.files, wanted, settings.load().chargeback, actor=actor, now=now)
+        known = settings.load()
+        outcome, _ = import_files(
+            engine, delivery.files, wanted, known.chargeback, usage=known.rates.usage, actor=actor, now=now
+        )
         why = "" if outcome.applied else outcome.why
     except (ChargebackError, FileNotFoundError) as error:
         outcome, why = None, str(error)

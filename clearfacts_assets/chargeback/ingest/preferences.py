@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from clearfacts_assets.chargeback.attribution.mapping import DEFAULT_MAPPING, AttributionRules
 from clearfacts_assets.chargeback.attribution.registry import Registry
+from clearfacts_assets.chargeback.cost_sources.usage import Usage
 from clearfacts_assets.chargeback.ingest.rules import FlagPattern, ReadingRules
 from clearfacts_assets.chargeback.model import Basis
 
@@ -51,7 +52,7 @@ def threshold(wanted: Preferences) -> Decimal:
 
 
 def reading_rules(
-    wanted: Preferences, source: Mapping[str, Any], registry: Registry, period: str | None
+    wanted: Preferences, source: Mapping[str, Any], registry: Registry, period: str | None, usage: Usage
 ) -> ReadingRules:
     """What the settings, the source and the registry say about a delivery."""
     return ReadingRules(
@@ -63,4 +64,5 @@ def reading_rules(
         attribution=attribution_rules(wanted),
         patterns=flag_patterns(wanted),
         registry=registry,
+        usage=usage,
     )

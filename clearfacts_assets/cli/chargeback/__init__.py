@@ -7,13 +7,16 @@ import typer
 from clearfacts_assets.cli.chargeback import (
     budgets,
     charges,
+    credits,
     deliveries,
     demo,
     imports,
     months,
     periods,
+    rates,
     registry,
     review,
+    rules,
     sources,
     taking_over,
 )
@@ -36,6 +39,11 @@ app.add_typer(registry.projects, name="projects")
 registry.funds.command("spending")(budgets.spending)
 app.add_typer(registry.funds, name="funds")
 app.add_typer(registry.exceptions, name="exceptions")
+app.add_typer(rates.app, name="rates")
+app.add_typer(rules.app, name="rules")
+app.add_typer(credits.credits, name="credits")
+app.add_typer(credits.pools, name="pools")
+app.add_typer(credits.budgets, name="budgets")
 app.command()(months.reconcile)
 app.command()(months.show)
 app.add_typer(taking_over.app, name="settings")

@@ -100,7 +100,10 @@ def _import(
     )
     try:
         engine = ledger()
-        outcome, named = import_files(engine, files, wanted, load().chargeback, actor=who(actor), now=now())
+        known = load()
+        outcome, named = import_files(
+            engine, files, wanted, known.chargeback, usage=known.rates.usage, actor=who(actor), now=now()
+        )
     except SourceUnknown as error:
         fail(f"{error} with -s", code=2)
     if outcome.applied and not outcome.unchanged:

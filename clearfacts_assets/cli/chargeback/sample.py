@@ -26,7 +26,9 @@ def load_sample(engine: Engine, month: str) -> int:
             for source in SOURCES:
                 file = write_month(Path(folder), source, one, surge=one == month)
                 wanted, now = Wanted(source=source, period=one), datetime.now(UTC)
-                outcome, _ = import_files(engine, [file], wanted, load().chargeback, actor="clearfacts demo", now=now)
+                outcome, _ = import_files(
+                    engine, [file], wanted, load().chargeback, usage={}, actor="clearfacts demo", now=now
+                )
                 came += 0 if outcome.unchanged else outcome.rows
     return came
 

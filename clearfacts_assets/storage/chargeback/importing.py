@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,13 +12,15 @@ from sqlalchemy import Engine
 
 from clearfacts_assets.chargeback.ingest.delivery import ingest
 from clearfacts_assets.chargeback.ingest.guessing import guess_source
-from clearfacts_assets.chargeback.ingest.preferences import Preferences, reading_rules, threshold
+from clearfacts_assets.chargeback.ingest.preferences import Preferences, attribution_rules, reading_rules, threshold
 from clearfacts_assets.chargeback.model import Mode, period_of
 from clearfacts_assets.chargeback.ports import Delivery, Limits, Outcome
+from clearfacts_assets.rate_options import UsageOptions
 from clearfacts_assets.storage.accounts.audit import Actor
 from clearfacts_assets.storage.chargeback.applying import as_result as difference_as_result
 from clearfacts_assets.storage.chargeback.comparing import flag_anomalies
 from clearfacts_assets.storage.chargeback.imports import ImportRepository
+from clearfacts_assets.storage.chargeback.rates.usage import usage_of
 from clearfacts_assets.storage.chargeback.registry import RegistryRepository
 
 
@@ -40,12 +42,13 @@ def import_files(
     wanted: Wanted,
     preferences: Preferences,
     *,
+    usage: Mapping[str, UsageOptions],
     actor: str | Actor,
     now: datetime,
     limits: Limits | None = None,
     progress: Callable[[str, int], None] | None = None,
 ) -> tuple[Outcome, str]:
-    """The outcome, and the source. A source that is new begins on the billed basis with its first delivery; anomalies
+    """The outcome, and the source. ``usage`` says by source how files of use are read. A source that is new begins on the billed basis with its first delivery; anomalies
     are flagged at the end.
 
     Raises FileRefused, FileNotFoundError, SourceUnknown, BadPeriod, NotAllowed; then nothing has changed.
@@ -64,7 +67,8 @@ def import_files(
         threshold=threshold(preferences),
     )
     known = registry.known_source(source, now) if wanted.dry_run else registry.source(source, now=now, actor=actor)
-    rules = reading_rules(preferences, known, registry.load(), delivery.period)
+    used = usage_of(engine, source, usage, attribution_rules(preferences).mapping)
+    rules = reading_rules(preferences, known, registry.load(), delivery.period, used)
     ledger = ImportRepository(engine, by=None if isinstance(actor, str) else actor)
     outcome = ingest(files, delivery, rules, ledger, limits=limits, progress=progress)
     if outcome.applied and not outcome.unchanged and not wanted.dry_run:

@@ -279,7 +279,13 @@ def _import(upload: Upload, fields: ImportFields, caller: Principal, served: Ser
     )
     with told():
         outcome, source = import_files(
-            served.engine, upload.files, wanted, served.known.chargeback, actor=caller.actor, now=served.clock()
+            served.engine,
+            upload.files,
+            wanted,
+            served.known.chargeback,
+            usage=served.known.rates.usage,
+            actor=caller.actor,
+            now=served.clock(),
         )
     said = outcome_as_result(outcome, source)
     if outcome.applied or (fields.dry_run and outcome.differences):

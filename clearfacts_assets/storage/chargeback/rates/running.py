@@ -4,7 +4,7 @@ written. The same run twice writes nothing. Later periods that are not finalized
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -102,7 +102,8 @@ def _run(connection: Connection, period: str, actor: str, now: datetime) -> RunR
 
     computed = compute(inputs, digest)
     added, gone = _difference(connection, period, computed.lines)
-    totals = totals_of(computed)
+    payers = {one.digest: one.to for one in inputs.charges} | {one.digest: one.to for one in inputs.carried} | new
+    totals = totals_of(computed, payers)
     findings = [one.as_result() for one in computed.findings]
     if not added and not gone:
         return RunResult(period, None, computed.charges, 0, 0, totals, findings)
@@ -210,14 +211,17 @@ def _insert(connection: Connection, period: str, run_id: int, rows: Iterable[_Ke
     cursor.close()
 
 
-def totals_of(computed: Computed) -> dict[str, Any]:
-    """What the lines add up to, a currency at a time, as exact texts: by kind, by who else pays, by pool."""
+def totals_of(computed: Computed, attributions: Mapping[bytes, Attribution]) -> dict[str, Any]:
+    """What the lines add up to, a currency at a time, as exact texts: by kind, by who else pays, by pool, by fund."""
     sums: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
     payers: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    funds: dict[str, dict[bytes, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
     for line in computed.lines:
         of = sums[line.currency]
         of[line.kind.value] = EXACT.add(of[line.kind.value], line.amount)
         of["due"] = EXACT.add(of["due"], line.amount)
+        by_fund = funds[line.currency]
+        by_fund[line.attribution] = EXACT.add(by_fund[line.attribution], line.amount)
         if line.payer:
             by = payers[line.currency]
             by[line.payer] = EXACT.subtract(by[line.payer], line.amount)
@@ -230,9 +234,18 @@ def totals_of(computed: Computed) -> dict[str, Any]:
     return {
         currency: {name: plain(amount) for name, amount in sorted(of.items())}
         | {"payers": {name: plain(amount) for name, amount in sorted(payers[currency].items())}}
-        | {"pools": pools[currency]}
+        | {"pools": pools[currency], "by_fund": _by_fund(funds[currency], attributions, currency)}
         for currency, of in sorted(sums.items())
     }
+
+
+def _by_fund(sums: Mapping[bytes, Decimal], attributions: Mapping[bytes, Attribution], currency: str) -> dict[str, str]:
+    found: dict[str, Decimal] = defaultdict(Decimal)
+    for digest, amount in sums.items():
+        to = attributions.get(digest)
+        if to is not None and to.fund_org:
+            found[to.fund_org] = EXACT.add(found[to.fund_org], amount)
+    return {fund: plain(in_places(amount, currency)) for fund, amount in sorted(found.items())}
 
 
 def runs(engine: Engine, period: str) -> list[dict[str, Any]]:

@@ -1,0 +1,36 @@
+"""What funds have spent, from what the newest run of each month says; no line is read for it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+
+from sqlalchemy import Engine, func, select
+
+from clearfacts_assets.chargeback.attribution.registry import normal_name
+from clearfacts_assets.chargeback.rates.budgets import Budget, budgets
+from clearfacts_assets.money import EXACT
+from clearfacts_assets.storage.chargeback.rates.tables import LedgerRun
+from clearfacts_assets.storage.chargeback.registry import RegistryRepository
+from clearfacts_assets.storage.database import reading
+
+
+def spent_by_fund(engine: Engine) -> Mapping[str, Mapping[tuple[str, str], Decimal]]:
+    """Period -> (fund in its normal form, currency) -> due."""
+    newest = select(func.max(LedgerRun.id)).group_by(LedgerRun.period)
+    query = select(LedgerRun.period, LedgerRun.totals).where(LedgerRun.id.in_(newest))
+    found: dict[str, dict[tuple[str, str], Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    with reading(engine) as connection:
+        for period, totals in connection.execute(query):
+            for currency, told in totals.items():
+                for fund, amount in told["by_fund"].items() if isinstance(told, dict) else ():
+                    key = (normal_name(fund), currency)
+                    found[period][key] = EXACT.add(found[period][key], Decimal(amount))
+    return found
+
+
+def budgets_of(engine: Engine, today: date) -> list[Budget]:
+    """Of every fund in the registry that has a budget or an award's end."""
+    return budgets(RegistryRepository(engine).load().funds, spent_by_fund(engine), today)
