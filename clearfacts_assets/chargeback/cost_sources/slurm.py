@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from pathlib import Path
 
 from clearfacts_assets.chargeback.cells import BadCell, text_of
@@ -170,11 +170,11 @@ class Jobs:
         return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def _seconds(self, job: Mapping[str, str]) -> Decimal | None:
-        """How long it ran. Where both columns say it, they may differ by the part of a second. Raises BadCell."""
+        """How long it ran, in whole seconds, as Slurm counts: a part of one is no use. Raises BadCell."""
         raw, text = job.get("elapsedraw", "").strip(), job.get("elapsed", "").strip()
         said = elapsed_of(text) if text and text.lower() not in _NOT_STARTED else None
         if not raw:
-            return said
+            return None if said is None else said.quantize(Decimal(1), rounding=ROUND_FLOOR)
         if not raw.isascii() or not raw.isdigit():
             raise BadCell("bad_number", f"{raw!r} is no number of seconds", "ElapsedRaw")
         seconds = Decimal(raw)

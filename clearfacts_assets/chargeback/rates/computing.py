@@ -15,6 +15,7 @@ from clearfacts_assets.chargeback.model import Kind
 from clearfacts_assets.chargeback.rates.book import RuleBook, Version
 from clearfacts_assets.chargeback.rates.carrying import Carried, brought, carry
 from clearfacts_assets.chargeback.rates.costing import Costing, Digest, Splitting, in_order
+from clearfacts_assets.chargeback.rates.covering import Covering
 from clearfacts_assets.chargeback.rates.credits import Balances, CreditUse
 from clearfacts_assets.chargeback.rates.entries import ChargeFacts, Entry, round_bills
 from clearfacts_assets.chargeback.rates.findings import Finding, Findings
@@ -55,9 +56,9 @@ class Computed:
 
 def compute(inputs: Inputs, digest: Digest) -> Computed:
     """The lines of a period. ``digest`` names an attribution, and keeps it where it is a new one."""
-    findings, book = Findings(), inputs.book
+    findings, covering, book = Findings(), Covering(), inputs.book
     charges, reversed_lines = _reversals(inputs)
-    entries, split, pooled = _entries(book, charges, digest, findings)
+    entries, split, pooled = _entries(book, covering, charges, digest, findings)
     round_bills(entries, lambda one: one.bill)
     by_pool = {id(one): version.rule_id for one, version in pooled}
     round_bills((one for one, _ in pooled), lambda one: (by_pool[id(one)], one.currency))
@@ -65,7 +66,7 @@ def compute(inputs: Inputs, digest: Digest) -> Computed:
     given, totals = distribute(pooled, entries, last_day, digest)
     billed = [*entries, *given]
     balances = Balances(inputs.period, inputs.uses)
-    Taking(inputs.period, book, balances, inputs.first, findings).all(billed)
+    Taking(inputs.period, book, covering, balances, inputs.first, findings).all(billed)
     billed += brought(inputs.carried, last_day, len(given) + 1)
     billed += carry(book, billed, last_day, len(given) + len(inputs.carried) + 1)
     lines = [*written([*billed, *(one for one, _ in pooled)], split), *reversed_lines]
@@ -73,16 +74,16 @@ def compute(inputs: Inputs, digest: Digest) -> Computed:
 
 
 def _entries(
-    book: RuleBook, charges: Iterable[ChargeFacts], digest: Digest, findings: Findings
+    book: RuleBook, covering: Covering, charges: Iterable[ChargeFacts], digest: Digest, findings: Findings
 ) -> tuple[list[Entry], list[tuple[Entry, list[Entry]]], list[tuple[Entry, Version]]]:
     """What is billed, as it is or in shares; the whole of what was split, with its shares; what goes to a pool."""
-    costing, splitting = Costing(book, findings), Splitting(book, digest)
+    costing, splitting = Costing(book, covering, findings), Splitting(book, covering, digest)
     entries: list[Entry] = []
     split: list[tuple[Entry, list[Entry]]] = []
     pooled: list[tuple[Entry, Version]] = []
     for charge in in_order(charges):
         entry = costing.entry(charge)
-        pool = pool_of(book, entry)
+        pool = pool_of(book, covering, entry)
         if pool is not None:
             pooled.append((entry, pool))
         elif shares := splitting.shares(entry):

@@ -8,10 +8,10 @@ from dataclasses import replace
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
 
-from clearfacts_assets.chargeback.attribution.registry import normal_name
 from clearfacts_assets.chargeback.model import Attribution
 from clearfacts_assets.chargeback.rates.book import RuleBook, Version
-from clearfacts_assets.chargeback.rates.definitions import INTERNAL, Markup, Part, Per, Rate, RuleKind, Split
+from clearfacts_assets.chargeback.rates.covering import Bearers, Covering
+from clearfacts_assets.chargeback.rates.definitions import INTERNAL, Markup, Part, Rate, RuleKind, Split
 from clearfacts_assets.chargeback.rates.entries import ChargeFacts, Entry
 from clearfacts_assets.chargeback.rates.findings import Findings
 from clearfacts_assets.chargeback.rates.model import ZERO
@@ -24,30 +24,19 @@ _FINEST = 12  # decimals of a share, where its charge has no more
 Digest = Callable[[Attribution], bytes]
 
 
-def bearer(per: Per, to: Attribution, institution: str) -> str:
-    """Who an amount is counted for."""
-    if per is Per.ALL:
-        return ""
-    named = {
-        Per.PERSON: to.pi_email,
-        Per.PROJECT: to.project_id,
-        Per.FUND: to.fund_org,
-        Per.INSTITUTION: institution,
-    }
-    return normal_name(named[per])
-
-
 class Costing:
     """Charges, in the order of use, become entries with list price, discount and markup."""
 
-    def __init__(self, book: RuleBook, findings: Findings) -> None:
+    def __init__(self, book: RuleBook, covering: Covering, findings: Findings) -> None:
         self._book, self._findings = book, findings
+        self._covering, self._bearers = covering, Bearers()
+        self._by_quantity = any(one.kind is RuleKind.ALLOWANCE for one in book.versions)
         self._used: dict[tuple[int, str, str], Decimal] = defaultdict(Decimal)  # rule, month, payer: for tiers
 
     def entry(self, charge: ChargeFacts) -> Entry:
         """With its price and markup."""
         quantity = ZERO
-        if charge.quantity:
+        if charge.quantity and (self._by_quantity or charge.issuer == IN_HOUSE):
             try:
                 quantity = Decimal(parse_amount(charge.quantity))
             except BadAmount:
@@ -71,7 +60,7 @@ class Costing:
             self._price(entry)
         for version in self._book.on(RuleKind.MARKUP, charge.day):
             rule = version.definition
-            if isinstance(rule, Markup) and rule.scope.covers(entry.to, entry.use):
+            if isinstance(rule, Markup) and self._covering.covers(version, entry):
                 added = EXACT.multiply(EXACT.add(entry.listed, entry.discount), rule.percent)
                 entry.markup, entry.marked_up = added.scaleb(-2, context=EXACT), version
                 break
@@ -94,7 +83,7 @@ class Costing:
         if rate.currency != entry.currency:
             self._findings.add("currency_of_rate", f"{use.service} is priced in {rate.currency}", entry.charge_id)
             return
-        key = (version.rule_id, day[:7], bearer(rate.tiers_per, entry.to, use.institution)) if rate.tiers else None
+        key = (version.rule_id, day[:7], self._bearers.of(rate.tiers_per, entry)) if rate.tiers else None
         try:
             found = price(version, entry.quantity, entry.unit, day[:7], self._used[key] if key else ZERO)
         except UnitMismatch as error:
@@ -109,15 +98,15 @@ class Costing:
 class Splitting:
     """Entries become shares on several funds."""
 
-    def __init__(self, book: RuleBook, digest: Digest) -> None:
-        self._book, self._digest = book, digest
+    def __init__(self, book: RuleBook, covering: Covering, digest: Digest) -> None:
+        self._book, self._covering, self._digest = book, covering, digest
         self._spent: dict[tuple[int, str, str], Decimal] = defaultdict(Decimal)  # rule, fund, bearer: of amounts
 
     def shares(self, entry: Entry) -> list[Entry]:
         """Its shares; none where no rule splits it."""
         for version in self._book.on(RuleKind.SPLIT, entry.day):
             rule = version.definition
-            if isinstance(rule, Split) and rule.scope.covers(entry.to, entry.use):
+            if isinstance(rule, Split) and self._covering.covers(version, entry):
                 if rule.parts[0].part is not None:
                     return self._by_part(entry, version, rule.parts)
                 if rule.currency == entry.currency:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import NamedTuple
 
 from clearfacts_assets.chargeback.model import Attribution
 from clearfacts_assets.chargeback.rates.apportioning import apportion, half_up, in_cents
@@ -17,8 +18,7 @@ from clearfacts_assets.money import EXACT
 OrderKey = tuple[str, int, bytes, int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class ChargeFacts:
+class ChargeFacts(NamedTuple):
     """What the rules ask of a charge that is due. ``order`` is by the moment of use, then by the row's place in its
     file and what the row says, so that it does not depend on which file was imported first; within a file that is the
     order of the charges' ids."""
@@ -77,15 +77,15 @@ class Entry:
     cents: int = 0
     rest: int = 0
     effects: list[Effect] = field(default_factory=list)
+    bill: tuple[str, str, str] = field(init=False)  # the investigator's, for the project, in the currency
+
+    def __post_init__(self) -> None:
+        self.bill = (self.to.pi_email, self.to.project_id, self.currency)
 
     @property
     def cost(self) -> Decimal:
-        return EXACT.add(EXACT.add(self.listed, self.discount), self.markup)
-
-    @property
-    def bill(self) -> tuple[str, str, str]:
-        """The bill that it is on: the investigator's, for the project, in the currency."""
-        return (self.to.pi_email, self.to.project_id, self.currency)
+        found = EXACT.add(self.listed, self.discount) if self.discount else self.listed
+        return EXACT.add(found, self.markup) if self.markup else found
 
     def take(self, cents: int, step: Step, kind: LineKind, version: Version | None, payer: str, note: str = "") -> None:
         """Somebody else bears so many cents of it."""

@@ -11,6 +11,7 @@ from clearfacts_assets.chargeback.model import Attribution
 from clearfacts_assets.chargeback.rates.apportioning import shared
 from clearfacts_assets.chargeback.rates.book import RuleBook, Version
 from clearfacts_assets.chargeback.rates.costing import Digest
+from clearfacts_assets.chargeback.rates.covering import Covering
 from clearfacts_assets.chargeback.rates.definitions import Method, Pool, Recipient, RuleKind
 from clearfacts_assets.chargeback.rates.entries import Entry, of_bill
 from clearfacts_assets.chargeback.rates.model import LineKind, Step
@@ -32,11 +33,11 @@ class PoolTotal:
         return self.taken - self.given
 
 
-def pool_of(book: RuleBook, entry: Entry) -> Version | None:
+def pool_of(book: RuleBook, covering: Covering, entry: Entry) -> Version | None:
     """The first pool, by name, that takes the entry."""
     for version in book.on(RuleKind.POOL, entry.day):
         rule = version.definition
-        if isinstance(rule, Pool) and rule.scope.covers(entry.to, entry.use):
+        if isinstance(rule, Pool) and covering.covers(version, entry):
             return version
     return None
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from fnmatch import translate
 from functools import cached_property, lru_cache
 from re import Pattern, compile
-from typing import Any
+from typing import Any, NamedTuple
 
 from clearfacts_assets.chargeback.attribution.registry import normal_name
 from clearfacts_assets.chargeback.model import Attribution, ChargebackError
@@ -21,8 +21,7 @@ class BadRule(ChargebackError):
     """A rule that cannot be understood, or contradicts itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(NamedTuple):
     """What a charge is about, as far as rules ask."""
 
     service: str
@@ -85,14 +84,6 @@ class Scope:
         if self.categories and use.category.casefold() not in _normal(self.categories):
             return False
         return not self.flags or any(one in use.flags.split() for one in self.flags)
-
-    def as_definition(self) -> dict[str, Any]:
-        """As a rule's version keeps it."""
-        return {
-            one.name: value if isinstance(value := getattr(self, one.name), bool) else list(value)
-            for one in fields(self)
-            if getattr(self, one.name)
-        }
 
 
 def scope_of(said: Mapping[str, Any]) -> Scope:

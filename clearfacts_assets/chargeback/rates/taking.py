@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from clearfacts_assets.chargeback.rates.apportioning import half_up
 from clearfacts_assets.chargeback.rates.book import RuleBook, Version
-from clearfacts_assets.chargeback.rates.costing import bearer
+from clearfacts_assets.chargeback.rates.covering import Bearers, Covering
 from clearfacts_assets.chargeback.rates.credits import Balances, months_between
 from clearfacts_assets.chargeback.rates.definitions import HUNDRED, Allowance, Credit, RuleKind, Subsidy
 from clearfacts_assets.chargeback.rates.entries import Entry, grouped, spread
@@ -21,43 +21,21 @@ from clearfacts_assets.money import EXACT, plain
 FirstPeriod = Callable[[str], str]  # of an investigator: the first one with charges
 
 
-class Covering:
-    """To which entries a version applies; asked once for entries that are alike in all that scopes look at."""
-
-    def __init__(self) -> None:
-        self._known: dict[Hashable, bool] = {}
-
-    def covered(self, version: Version, entries: Sequence[Entry]) -> list[Entry]:
-        scope = version.definition.scope  # type: ignore[union-attr]
-        if scope.everything:
-            return list(entries)
-        found, known, by_resource = [], self._known, bool(scope.resources)
-        for one in entries:
-            use = one.use
-            key = (
-                version.id,
-                one.digest,
-                use.service,
-                use.source,
-                use.category,
-                use.flags,
-                by_resource and use.resource_id,
-            )
-            covered = known.get(key)
-            if covered is None:
-                covered = known[key] = scope.covers(one.to, use)
-            if covered:
-                found.append(one)
-        return found
-
-
 class Taking:
     """Applies them to all entries of a period, which come in the order of use."""
 
-    def __init__(self, period: str, book: RuleBook, balances: Balances, first: FirstPeriod, findings: Findings) -> None:
+    def __init__(
+        self,
+        period: str,
+        book: RuleBook,
+        covering: Covering,
+        balances: Balances,
+        first: FirstPeriod,
+        findings: Findings,
+    ) -> None:
         self._period, self._book, self._balances = period, book, balances
         self._first, self._findings = first, findings
-        self._covering = Covering()
+        self._covering, self._bearers = covering, Bearers()
 
     def all(self, entries: Sequence[Entry]) -> None:
         for version, some in self._of(RuleKind.ALLOWANCE, entries):
@@ -74,7 +52,7 @@ class Taking:
             for version in self._book.on(kind, str(day)):
                 by_version.setdefault(version.id, (version, []))[1].extend(some)
         ordered = sorted(by_version.values(), key=lambda one: _order(one[0]))
-        return [(version, self._covering.covered(version, some)) for version, some in ordered]
+        return [(version, [one for one in some if self._covering.covers(version, one)]) for version, some in ordered]
 
     def _allow(self, version: Version, entries: Sequence[Entry]) -> None:
         rule = version.definition
@@ -89,7 +67,7 @@ class Taking:
                 self._findings.add("unit_mismatch", f"{version}: {error}", one.charge_id)
                 continue
             quantity = Fraction(one.quantity) * of / into
-            whose = bearer(rule.per, one.to, one.use.institution)
+            whose = self._bearers.of(rule.per, one)
             free = min(quantity, left[whose])
             if not free:
                 continue
@@ -120,7 +98,7 @@ class Taking:
             wanted.update(zip(map(id, bill), parts, strict=True))
         step, kind = (Step.PREPAYMENT, LineKind.PREPAYMENT) if rule.prepayment else (Step.CREDIT, LineKind.CREDIT)
         for one in entries:
-            whose = bearer(rule.per, one.to, one.use.institution)
+            whose = self._bearers.of(rule.per, one)
             left = self._balances.left(version, whose)
             cents = min(wanted[id(one)], left, most[one.bill])
             if cents > 0:

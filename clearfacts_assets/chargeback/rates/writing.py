@@ -25,11 +25,11 @@ class _Writer:
     def add(
         self, step: Step, kind: LineKind, version: Version | None, amount: Decimal, payer: str = "", note: str = ""
     ) -> None:
-        entry, place = self._entry, self._places.get(step, _FIRST[step])
-        self._places[step] = place + 1
+        entry = self._entry
+        place = self._places[step] = self._places.get(step, _FIRST[step]) + 1
         rule = version.id if version else None
-        head = (entry.charge_id, entry.share, place, step, kind, rule, payer, entry.digest, entry.currency)
-        self.lines.append(Line(*head, amount, note))
+        said = (entry.charge_id, entry.share, place, step, kind, rule, payer, entry.digest, entry.currency)
+        self.lines.append(Line(*said, amount, note))
 
 
 def lines_of_entry(entry: Entry) -> list[Line]:

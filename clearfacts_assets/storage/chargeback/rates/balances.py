@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine
 
 from clearfacts_assets.chargeback.rates.apportioning import in_cents, money_of
 from clearfacts_assets.chargeback.rates.book import Institutions, Version
-from clearfacts_assets.chargeback.rates.costing import bearer
+from clearfacts_assets.chargeback.rates.covering import bearer
 from clearfacts_assets.chargeback.rates.credits import months_between, year_of
 from clearfacts_assets.chargeback.rates.definitions import Credit, RuleKind, Window
 from clearfacts_assets.money import EXACT, plain

@@ -15,7 +15,7 @@ from clearfacts_assets.chargeback.rates.apportioning import in_cents
 from clearfacts_assets.chargeback.rates.book import Institutions, RuleBook
 from clearfacts_assets.chargeback.rates.carrying import Carried
 from clearfacts_assets.chargeback.rates.computing import Inputs
-from clearfacts_assets.chargeback.rates.costing import bearer
+from clearfacts_assets.chargeback.rates.covering import bearer
 from clearfacts_assets.chargeback.rates.credits import CreditUse
 from clearfacts_assets.chargeback.rates.definitions import Credit, RuleKind
 from clearfacts_assets.chargeback.rates.entries import ChargeFacts

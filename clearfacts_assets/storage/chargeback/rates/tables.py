@@ -85,7 +85,7 @@ class LedgerLine(Base):
         ),
         Index("ix_ledger_lines_rule", "rule_version", "period", sqlite_where=OF_RULES, postgresql_where=OF_RULES),
         Index("ix_ledger_lines_carried", "period", sqlite_where=CARRIED, postgresql_where=CARRIED),
-        Index("ix_ledger_lines_attribution", "attribution", "period", sqlite_where=LIVE, postgresql_where=LIVE),
+        Index("ix_ledger_lines_attribution", "period", "attribution", sqlite_where=LIVE, postgresql_where=LIVE),
     )
 
     id: Mapped[int] = mapped_column(Identifier, primary_key=True)

@@ -104,7 +104,7 @@ def _tables() -> None:
     _index("uq_ledger_lines_place", ["period", "charge_id", "share", "position"], LIVE, unique=True)
     _index("ix_ledger_lines_rule", ["rule_version", "period"], OF_RULES)
     _index("ix_ledger_lines_carried", ["period"], CARRIED)
-    _index("ix_ledger_lines_attribution", ["attribution", "period"], LIVE)
+    _index("ix_ledger_lines_attribution", ["period", "attribution"], LIVE)
 
 
 def _index(name: str, columns: list[str], where: sa.TextClause, *, unique: bool = False) -> None:
