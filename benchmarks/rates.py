@@ -1,7 +1,8 @@
 """How much CPU the rules take over a month of charges, and how that grows; and a month of jobs from sacct.
 
 ``make bench-rates`` (ARGS="--rows 10000 100000 --rounds 3"). Every figure is a process of its own, on SQLite. The
-rules: a markup, two splits, a pool, two subsidies, and three credits with caps. Beside it stands what the same charges take to be read and their amounts to be added, which no rule can do without.
+rules: a markup, two splits, a pool, two subsidies, and three credits with caps. Beside it stands what the same charges
+take to be read and their amounts to be added, which no rule can do without.
 """
 
 from __future__ import annotations

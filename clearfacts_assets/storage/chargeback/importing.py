@@ -48,8 +48,8 @@ def import_files(
     limits: Limits | None = None,
     progress: Callable[[str, int], None] | None = None,
 ) -> tuple[Outcome, str]:
-    """The outcome, and the source. ``usage`` says by source how files of use are read. A source that is new begins on the billed basis with its first delivery; anomalies
-    are flagged at the end.
+    """The outcome, and the source. ``usage`` says by source how files of use are read. A source
+    that is new begins on the billed basis with its first delivery; anomalies are flagged at the end.
 
     Raises FileRefused, FileNotFoundError, SourceUnknown, BadPeriod, NotAllowed; then nothing has changed.
     """

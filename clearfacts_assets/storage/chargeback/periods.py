@@ -17,6 +17,8 @@ from clearfacts_assets.chargeback.model import DUE, ChargebackError, period_of
 from clearfacts_assets.money import EXACT, normal_text, plain
 from clearfacts_assets.storage.accounts.audit import Actor, named, record
 from clearfacts_assets.storage.chargeback.ledger import begin_period, only_writer, state_of
+from clearfacts_assets.storage.chargeback.rates.running import run_in
+from clearfacts_assets.storage.chargeback.rates.tying import seal_of
 from clearfacts_assets.storage.chargeback.statements import sql
 from clearfacts_assets.storage.chargeback.tables import Period, PeriodEvent
 from clearfacts_assets.storage.chargeback.wishes import Wish, keep, kept
@@ -166,8 +168,10 @@ class PeriodRepository:
                 raise NotAllowed(f"{period} is reopened only with a reason: --reason ...")
             details: dict[str, Any] = {}
             if event is Event.FINALIZE:
-                self._may_finalize(connection, period, named(actor).name, two_people)
-                details = _seal(connection, period, now)
+                who = named(actor).name
+                self._may_finalize(connection, period, who, two_people)
+                run_in(connection, period, actor=who, now=now)  # what is sealed has the lines that follow from it
+                details = _seal(connection, period, now) | seal_of(connection, period)
             else:
                 values = {"state": following.value, "changed_at": now}
                 connection.execute(update(Period).where(Period.name == period).values(values))

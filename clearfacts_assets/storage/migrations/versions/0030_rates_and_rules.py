@@ -126,16 +126,21 @@ def _triggers_of_sqlite() -> None:
         ("ledger_lines", LINE, "withdrawn_run"),
         ("billing_rule_versions", VERSION, "approved_by"),
     ):
-        _sqlite(f"{table}_replace", "INSERT", table, f"{table} are only added to", there.format(table))
         _sqlite(f"{table}_facts", f"UPDATE OF id, {columns}", table, f"what {table} say never changes")
         _sqlite(f"{table}_once", f"UPDATE OF {once}", table, f"{once} is set once", f"OLD.{once} IS NOT NULL")
     for table in ("ledger_lines", "billing_rule_versions", "billing_rules", "ledger_runs"):
         _sqlite(f"{table}_delete", "DELETE", table, f"{table} are never deleted")
     _sqlite("billing_rules_update", "UPDATE", "billing_rules", "a rule keeps its kind and name")
     _sqlite("ledger_runs_update", "UPDATE", "ledger_runs", "runs are only added to")
-    _sqlite("ledger_runs_replace", "INSERT", "ledger_runs", "runs are only added to", there.format("ledger_runs"))
-    _sqlite("ledger_runs_insert", "INSERT", "ledger_runs", FINALIZED, state.format("NEW"))
-    _sqlite("ledger_lines_insert", "INSERT", "ledger_lines", FINALIZED, state.format("NEW"))
+    _sqlite(
+        "versions_replace",
+        "INSERT",
+        "billing_rule_versions",
+        "versions are only added to",
+        there.format("billing_rule_versions"),
+    )
+    for table in ("ledger_runs", "ledger_lines"):  # one trigger each: a second one costs as much again
+        _sqlite(f"{table}_insert", "INSERT", table, FINALIZED, f"{state.format('NEW')} OR {there.format(table)}")
     _sqlite("ledger_lines_update", "UPDATE", "ledger_lines", FINALIZED, state.format("OLD"))
 
 
