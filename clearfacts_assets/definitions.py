@@ -7,6 +7,7 @@ import dagster as dg
 from clearfacts_assets import resources
 from clearfacts_assets.chargeback.defs import assets as chargeback
 from clearfacts_assets.chargeback.defs import automation as chargeback_automation
+from clearfacts_assets.chargeback.defs import ledger_lines as rules
 from clearfacts_assets.health import assets as health
 from clearfacts_assets.invoices.defs import assets, automation, checks, document_status
 from clearfacts_assets.invoices.defs.sensors import alerts, due, missed_days
@@ -23,6 +24,7 @@ defs = dg.Definitions(
         health.service_health,
         chargeback.charges,
         chargeback.approved_charges,
+        rules.ledger_lines,
     ],
     asset_checks=[checks.retrieval_is_complete, checks.no_delivery_is_unknown, checks.nothing_is_nowhere],
     jobs=[
@@ -33,6 +35,7 @@ defs = dg.Definitions(
         automation.document_follow_up,
         chargeback_automation.import_of_charges,
         chargeback_automation.approval_of_charges,
+        rules.application_of_rules,
     ],
     schedules=[automation.nightly, automation.health_schedule, automation.follow_up_schedule],
     sensors=[

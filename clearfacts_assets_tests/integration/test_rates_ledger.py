@@ -149,8 +149,8 @@ def test_a_sealed_month_is_frozen_and_what_is_reversed_later_goes_back_to_who_pa
         "UPDATE ledger_lines SET withdrawn_run = 9",
         "DELETE FROM ledger_lines",
         "INSERT INTO ledger_lines (period, run_id, charge_id, share, position, step, kind, payer, attribution, "
-        "currency, amount, note) SELECT period, run_id, charge_id, 9, 9, step, kind, payer, attribution, currency, amount, "
-        "note FROM ledger_lines",
+        "currency, amount, note) SELECT period, run_id, charge_id, 9, 9, step, kind, payer, attribution, currency, "
+        "amount, note FROM ledger_lines",
         "UPDATE billing_rule_versions SET valid_from = '2020-01-01'",
         "DELETE FROM billing_rule_versions",
         "DELETE FROM ledger_runs",

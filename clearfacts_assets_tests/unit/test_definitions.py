@@ -34,6 +34,7 @@ ASSETS = {
     "processed_invoices": (["validated_invoices"], *DELIVERY, {"http", "xml"}, True),
     "job_metrics": (["processed_invoices"], *DELIVERY, {"metrics"}, True),
     "delivered_documents": (["processed_invoices"], *DELIVERY, {"http"}, False),
+    "ledger_lines": (["approved_charges"], "chargeback", ["team:research-computing"], set(), True),
     "service_health": ([], "monitoring", ["team:operations"], {"http"}, False),
     "charges": ([], *CHARGEBACK, {"csv", "pandas"}, True),
     "approved_charges": (["charges"], *CHARGEBACK, {"pandas"}, True),
@@ -52,11 +53,15 @@ CHECKS = {
     ("charges", "nothing_costs_far_more_than_usual"),
     ("approved_charges", "provider_to_due_leaves_nothing"),
     ("approved_charges", "nothing_waits_for_a_decision"),
+    ("ledger_lines", "lines_add_up_to_what_is_billed"),
+    ("ledger_lines", "every_rule_applies"),
+    ("ledger_lines", "pools_are_given_on"),
 }
 
 
 def specs() -> dict[str, dg.AssetSpec]:
-    return {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+    made_here = defs.resolve_asset_graph().materializable_asset_keys
+    return {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs() if spec.key in made_here}
 
 
 def test_the_assets_are_these() -> None:
@@ -113,6 +118,7 @@ def test_the_jobs_are_these_and_run_in_one_process() -> None:
         "document_follow_up",
         "import_of_charges",
         "approval_of_charges",
+        "application_of_rules",
         "__ASSET_JOB",
     }
     # The implicit job is what "Materialize" and backfills run.
@@ -147,7 +153,8 @@ def test_schedules_and_sensors_run_without_anybody_switching_them_on() -> None:
 
 def test_one_pool_bounds_the_runs_that_deliver() -> None:
     pools = {name: defs.resolve_assets_def(name).op.pool for name in ASSETS}
-    assert pools == {**dict.fromkeys(ASSETS), "processed_invoices": "clearfacts", "charges": "ledger"}
+    ledger = {"charges": "ledger", "ledger_lines": "ledger"}
+    assert pools == {**dict.fromkeys(ASSETS), "processed_invoices": "clearfacts", **ledger}
 
 
 @pytest.mark.parametrize(
