@@ -13,7 +13,7 @@ JOBS = str(SAMPLES / "cases/10-sacct-elapsed/slurm_2025-03.txt")
 def test_a_month_of_jobs_from_its_price_to_what_the_sponsor_paid(command: Command) -> None:
     chargeback = "chargeback"
     command(chargeback, "projects", "add", "bio", "--pi-email", "ada@x.edu", "--fund-org", "BIO-1")
-    refused = command.json(chargeback, "ingest", JOBS, "-s", "slurm", "-p", "2025-03")
+    refused = command.json(chargeback, "ingest", JOBS, "-s", "slurm", "-p", "2025-03", code=1)
     assert [one["code"] for one in refused["refusals"]] == ["no_rate"] * 3
     price = ("--unit", "core-hour", "--price", "0.05", "--currency", "USD")
     version = command.json(chargeback, "rates", "add", "HPC cpu", *price)
