@@ -132,8 +132,8 @@ class RegistryRepository:
             query = select(CostSourceRow.__table__).order_by(CostSourceRow.name)
             return [dict(row) for row in connection.execute(query).mappings()]
 
-    def source(self, name: str, *, now: datetime, actor: str | Actor = "chargeback") -> dict[str, Any]:
-        """The source; added with the default basis where it is new."""
+    def source(self, name: str, *, now: datetime, actor: str | Actor | None = None) -> dict[str, Any]:
+        """The source; added with the default basis where it is new, audited where somebody is named."""
         table = CostSourceRow.__table__
         with self._engine.begin() as connection:
             begin_source(connection, name, actor, now)
@@ -161,11 +161,11 @@ class RegistryRepository:
             return dict(connection.execute(select(table).where(table.c.name == name)).mappings().one())
 
 
-def begin_source(connection: Connection, name: str, actor: str | Actor, now: datetime) -> None:
+def begin_source(connection: Connection, name: str, actor: str | Actor | None, now: datetime) -> None:
     """A source that is new begins with its first delivery, on what is billed."""
     statement = insert_into(connection, CostSourceRow.__table__).values(_new_source(name, Basis.BILLED, now))
     added = statement.on_conflict_do_nothing().returning(CostSourceRow.name)
-    if connection.execute(added).first() is not None:
+    if connection.execute(added).first() is not None and actor is not None:
         _audit(connection, "cost_sources", "added", actor, now, {"name": name})
 
 
