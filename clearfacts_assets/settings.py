@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from clearfacts_assets.outgoing.network import DIRECTLY, Network, Proxy
 from clearfacts_assets.rate_options import RateOptions
+from clearfacts_assets.statement_settings import EmailSettings, StatementSettings
 
 CONFIG_VARIABLE = "CLEARFACTS_CONFIG"
 _PROJECT = Path(__file__).resolve().parents[1]
@@ -324,6 +325,8 @@ class Settings(BaseSettings):
     auth: AuthSettings = AuthSettings()
     chargeback: ChargebackSettings = ChargebackSettings()
     rates: RateOptions = RateOptions()
+    statements: StatementSettings = StatementSettings()
+    email: EmailSettings = EmailSettings()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
     log_format: Literal["text", "json"] = Field("text", description="text for people, json for machines")
 
@@ -358,8 +361,7 @@ class Settings(BaseSettings):
         )
 
     def _proxy_of(self, variable: str) -> Proxy | None:
-        chosen = self.network.proxy.get_secret_value()
-        if chosen == DIRECTLY:
+        if (chosen := self.network.proxy.get_secret_value()) == DIRECTLY:
             return None
         if chosen:
             return Proxy.read(chosen, "network.proxy")
@@ -389,8 +391,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        file = os.environ.get(CONFIG_VARIABLE)
-        if not file:
+        if not (file := os.environ.get(CONFIG_VARIABLE)):
             return (init_settings, env_settings)
         if not Path(file).is_file():
             raise FileNotFoundError(f"{CONFIG_VARIABLE} names {file!r}, which is not a file")

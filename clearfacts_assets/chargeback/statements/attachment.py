@@ -1,0 +1,60 @@
+"""The lines of a statement as CSV: every charge, exact, and harmless in a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+from clearfacts_assets.chargeback.statements.grouping import PrintedLine
+from clearfacts_assets.money import plain
+
+COLUMNS = (
+    *("line", "charge", "share", "fund", "service", "resource_id", "resource_name", "category", "kind", "month_of_use"),
+    *(
+        "start",
+        "end",
+        "quantity",
+        "unit",
+        "source",
+        "list_price",
+        "discount",
+        "subsidy",
+        "credit",
+        "due",
+        "due_printed",
+    ),
+)
+_BEGINS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def cell(text: str) -> str:
+    """Text from outside as a cell that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(_BEGINS_A_FORMULA) else text
+
+
+def lines_csv(lines: Sequence[PrintedLine]) -> str:
+    """RFC 4180 with a header. ``due`` is exact, ``due_printed`` the cents that were printed for the charge."""
+    to = io.StringIO()
+    writer = csv.writer(to, lineterminator="\r\n")
+    writer.writerow(COLUMNS)
+    for line in lines:
+        for one, cents in zip(line.charges, line.of_each, strict=True):
+            words = (one.fund, one.service, one.resource_id, one.resource_name, one.category, one.kind)
+            amounts = (one.list_price, one.discount, one.subsidy, one.credit, one.due, cents)
+            writer.writerow(
+                (
+                    line.number,
+                    one.charge_id,
+                    one.share,
+                    *map(cell, words),
+                    one.origin_period,
+                    one.start,
+                    one.end,
+                    one.quantity,
+                    cell(one.unit),
+                    cell(one.source),
+                    *map(plain, amounts),
+                )
+            )
+    return to.getvalue()

@@ -1,0 +1,394 @@
+"""What is printed on an investigator's statement, as data: the template draws it and decides nothing.
+
+docs/statements.md describes each variable. Every amount is text that is ready to be printed; numbers beside it are only
+for the lengths of bars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from decimal import Decimal
+from itertools import groupby
+from typing import Any
+
+from clearfacts_assets.chargeback.model import Kind
+from clearfacts_assets.chargeback.statements.grouping import PrintedLine
+from clearfacts_assets.chargeback.statements.model import Cents, DueCharge, Subject, total
+from clearfacts_assets.chargeback.statements.trends import Table, columns, months_before
+from clearfacts_assets.chargeback.statements.words import (
+    breakable,
+    day,
+    harmless,
+    money,
+    month,
+    quantity,
+    span,
+)
+from clearfacts_assets.money import EXACT, exact_sum
+
+BASES = {
+    "billed": "billed cost (what the provider invoices)",
+    "effective": "effective cost (what was used)",
+    "contracted": "contracted cost",
+    "list": "list cost",
+}
+NO_FUND = "No fund"
+WARN_FROM = 80  # percent of a budget
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    """Who says it. ``logo`` is a file beside the templates."""
+
+    name: str
+    unit: str = ""
+    address: tuple[str, ...] = ()
+    contact: str = ""
+    logo: str = ""
+    accent: str = "#1f4e79"
+    paper: str = "a4"
+    fonts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FundFacts:
+    """What is known of a fund. ``charged`` is all that was ever due from it, this period included."""
+
+    fund: str
+    name: str = ""
+    budget: Decimal | None = None
+    charged: Decimal = Decimal(0)
+    award_end: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What makes a statement this one: its number and version, its dates, and the version that it replaces."""
+
+    number: str
+    version: int
+    issued: str  # ISO day
+    dispute_by: str
+    state: str = "issued"
+    replaces: Mapping[str, Any] | None = None  # version, due, by_line of the one before, as `remembered` gave it
+
+    @property
+    def version_text(self) -> str:
+        return f"version {self.version}" if self.version else "draft"
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a statement says beside its charges."""
+
+    name: str = ""  # of the investigator
+    institution: str = ""
+    bases: Mapping[str, str] = field(default_factory=dict)  # of each source
+    funds: Mapping[str, FundFacts] = field(default_factory=dict)
+    history: Table = ()  # of the last 12 months, or of the year
+    today: str = ""
+
+
+def remembered(lines: Sequence[PrintedLine]) -> dict[str, Any]:
+    """What a later version compares itself with."""
+    by: dict[str, Decimal] = {}
+    for line in lines:
+        key = f"{line.fund or NO_FUND} · {line.service}"
+        by[key] = EXACT.add(by.get(key, Decimal(0)), line.cents.due)
+    return {name: format(amount, "f") for name, amount in sorted(by.items())}
+
+
+def investigators_statement(
+    subject: Subject, lines: Sequence[PrintedLine], who: Organisation, identity: Identity, about: About
+) -> dict[str, Any]:
+    """All variables of ``investigator.typ``."""
+    currency, sums = subject.currency, total(line.cents for line in lines)
+    shown = _shower(currency)
+    person = harmless(about.name) or harmless(subject.name)
+    project = harmless(subject.project) or "No project"
+    facts = [
+        ("Investigator", person),
+        ("Project", project),
+        ("Address", harmless(subject.name)),
+        ("Billing period", month(subject.period)),
+        ("Statement", f"{identity.number}, {identity.version_text}"),
+        ("Issued", day(identity.issued)),
+        ("Objections until", day(identity.dispute_by)),
+        ("Cost basis", _basis(lines, about.bases)),
+    ]
+    if about.institution:
+        facts.insert(3, ("Institution", harmless(about.institution)))
+    if subject.fund:
+        facts.insert(2, ("Fund", harmless(subject.fund)))
+    if who.contact:
+        facts.append(("Questions", who.contact))
+    return {
+        **frame(subject, who, identity, f"Statement of charges, {month(subject.period)}", f"{person}, {project}"),
+        "heading": "Statement of charges",
+        "subheading": f"{month(subject.period)} · {breakable(project)}",
+        "facts": [{"label": label, "value": breakable(value)} for label, value in facts],
+        "figure": _figure(sums.due, shown, identity),
+        "notice": _notice(identity, currency, sums.due),
+        "warnings": [one for fund in about.funds.values() for one in warnings(fund, currency, about.today)],
+        "summary": ladder(sums, shown),
+        "by-service": by_service(lines, shown),
+        "by-service-alt": f"Bars of what is due for each service, in {currency}: "
+        + ", ".join(f"{one['label']} {one['shown']}" for one in by_service(lines, shown)),
+        "trend": columns(about.history, months_before(subject.period), currency, from_first=True),
+        **_changes(identity.replaces, lines, shown),
+        "funds": [_fund(one, lines, shown) for one in about.funds.values()],
+        "sections": [_section(fund, list(group), about, shown) for fund, group in groupby(lines, lambda one: one.fund)],
+        "notes": [*_notes(lines, subject, who), *who.notes],
+        "attachment": {
+            "name": "lines.csv",
+            "description": f"Every charge of statement {identity.number} with exact amounts",
+        },
+    }
+
+
+def frame(subject: Subject, who: Organisation, identity: Identity, title: str, about: str) -> dict[str, Any]:
+    """The variables that every template has."""
+    watermark = {"draft": "DRAFT", "proposed": "", "issued": ""}.get(identity.state, "")
+    footer = " · ".join(one for one in (who.name, who.unit, who.contact) if one)
+    return {
+        "kind": subject.kind.value,
+        "title": f"{title}: {about}",
+        "short-title": title,
+        "description": f"{title} for {about}, number {identity.number}, {identity.version_text}",
+        "number": identity.number,
+        "version": identity.version,
+        "version-text": identity.version_text,
+        "replaces": {"version": str((identity.replaces or {}).get("version", ""))},
+        "state": identity.state,
+        "issued": identity.issued,
+        "watermark": watermark,
+        "period": {"name": subject.period},
+        "currency": subject.currency,
+        "accent": who.accent,
+        "paper": who.paper,
+        "fonts": list(who.fonts),
+        "lang": "en",
+        "warnings": [],
+        "organisation": {
+            "name": who.name,
+            "unit": who.unit,
+            "address": list(who.address),
+            "contact": who.contact,
+            "logo": who.logo,
+            "footer": footer,
+        },
+    }
+
+
+class _shower:  # noqa: N801 - it is called like the function that it stands for
+    """Amounts in one currency, as they are printed."""
+
+    def __init__(self, currency: str) -> None:
+        self.currency = currency
+
+    def __call__(self, amount: Decimal) -> str:
+        return money(amount, self.currency)
+
+    def or_dash(self, amount: Decimal) -> str:
+        return self(amount) if amount else "–"
+
+
+Shown = _shower
+
+
+def _figure(due: Decimal, shown: Shown, identity: Identity) -> dict[str, str]:
+    if due < 0:
+        return {"label": "Credit", "amount": shown(due), "note": "in your favour; nothing is to be paid"}
+    if identity.state == "proposed":
+        note = f"accepted unless you object by {day(identity.dispute_by)}"
+    elif due:
+        note = "charged to the funds below; nothing has to be transferred"
+    else:
+        note = "nothing is to be paid"
+    return {"label": "Amount due", "amount": shown(due), "note": note}
+
+
+def _notice(identity: Identity, currency: str, due: Decimal) -> str:
+    if not identity.replaces:
+        return ""
+    before = Decimal(str(identity.replaces["due"]))
+    difference = EXACT.subtract(due, before)
+    return (
+        f"This is version {identity.version} of statement {identity.number}. It replaces version "
+        f"{identity.replaces['version']}, which said {money(before, currency)} {currency}: the difference is "
+        f"{money(difference, currency)} {currency}."
+    )
+
+
+def _basis(lines: Sequence[PrintedLine], bases: Mapping[str, str]) -> str:
+    """One basis, or which source has which."""
+    found = {one.source: bases.get(one.source, "billed") for line in lines for one in line.charges}
+    kinds = sorted(set(found.values()))
+    if len(kinds) <= 1:
+        return BASES[kinds[0]] if kinds else "–"
+    return "; ".join(f"{source}: {BASES[basis]}" for source, basis in sorted(found.items()))
+
+
+def ladder(sums: Cents, shown: Shown) -> list[dict[str, str]]:
+    """From the list price to what is due; what is nothing is left out, the ends never are."""
+    percent = ""
+    if sums.listed > 0 and sums.discount < 0:
+        percent = f"{(-sums.discount / sums.listed * 100).quantize(Decimal('0.1'))} % of the list price"
+    middle = [
+        ("Discount", percent, sums.discount),
+        ("Subsidy", "paid by others", sums.subsidy),
+        ("Credits", "", sums.credit),
+    ]
+    if sums.discount > 0:
+        middle[0] = ("Surcharge", "above the list price", sums.discount)
+    rows = [("List price", "", sums.listed), *(one for one in middle if one[2]), ("Amount due", "", sums.due)]
+    return [{"label": label, "note": note, "amount": shown(amount)} for label, note, amount in rows]
+
+
+def by_service(lines: Sequence[PrintedLine], shown: Shown, most: int = 7) -> list[dict[str, Any]]:
+    """What is due for each service, the dearest first; beyond a few the rest is one."""
+    sums: dict[str, Decimal] = {}
+    for line in lines:
+        name = harmless(line.service) or "No service"
+        sums[name] = EXACT.add(sums.get(name, Decimal(0)), line.cents.due)
+    order = sorted(sums.items(), key=lambda one: (-one[1], one[0]))
+    if len(order) > most:
+        order = [*order[: most - 1], ("Other services", exact_sum(amount for _, amount in order[most - 1 :]))]
+    return [{"label": breakable(name), "value": float(amount), "shown": shown(amount)} for name, amount in order]
+
+
+def _changes(before: Mapping[str, Any] | None, lines: Sequence[PrintedLine], shown: Shown) -> dict[str, Any]:
+    if not before:
+        return {"changes": [], "change-total": []}
+    old, new = before["by_line"], remembered(lines)
+    rows, nothing = [], Decimal(0)
+    for name in sorted({*old, *new}):
+        was, now = Decimal(old.get(name, nothing)), Decimal(new.get(name, nothing))
+        if was != now:
+            rows.append([breakable(harmless(name)), shown(was), shown(now), shown(EXACT.subtract(now, was))])
+    was, now = Decimal(str(before["due"])), exact_sum(line.cents.due for line in lines)
+    return {"changes": rows, "change-total": ["In all", shown(was), shown(now), shown(EXACT.subtract(now, was))]}
+
+
+def warnings(fund: FundFacts, currency: str, today: str) -> list[str]:
+    """What the investigator should know of the fund before it is too late."""
+    found, name = [], harmless(fund.fund)
+    percent = _percent(fund)
+    if percent is not None and percent >= WARN_FROM:
+        found.append(
+            f"Fund {name} is used to {percent} % of its budget of {money(fund.budget or Decimal(0), currency)}."
+        )
+    if fund.award_end and today:
+        if fund.award_end <= today:
+            found.append(f"The award of fund {name} ended on {day(fund.award_end)}.")
+        elif fund.award_end <= _days_after(today, 90):
+            found.append(f"The award of fund {name} ends on {day(fund.award_end)}.")
+    return found
+
+
+def _days_after(today: str, days: int) -> str:
+    return (date.fromisoformat(today) + timedelta(days=days)).isoformat()
+
+
+def _percent(fund: FundFacts) -> int | None:
+    if not fund.budget or fund.budget <= 0:
+        return None
+    return max(0, int(fund.charged * 100 / fund.budget))
+
+
+def _fund(fund: FundFacts, lines: Sequence[PrintedLine], shown: Shown) -> dict[str, Any]:
+    due = exact_sum(line.cents.due for line in lines if line.fund == fund.fund)
+    known = fund.budget is not None
+    return {
+        "fund": breakable(harmless(fund.fund) or NO_FUND),
+        "name": breakable(harmless(fund.name)),
+        "due": shown(due),
+        "budget": shown(fund.budget) if fund.budget is not None else "–",
+        "charged": shown(fund.charged),
+        "left": shown(EXACT.subtract(fund.budget, fund.charged)) if fund.budget is not None else "–",
+        "percent": _percent(fund) if known else None,
+        "award-end": day(fund.award_end) if fund.award_end else "",
+    }
+
+
+def _section(fund: str, lines: list[PrintedLine], about: About, shown: Shown) -> dict[str, Any]:
+    sums = total(line.cents for line in lines)
+    known = about.funds.get(fund)
+    title = harmless(fund) or NO_FUND
+    named = f"{harmless(known.name)}. " if known and known.name else ""
+    count = sum(len(line.charges) for line in lines)
+    return {
+        "fund": title,
+        "title": f"Fund {breakable(title)}" if fund else NO_FUND,
+        "about": f"{named}Due {shown(sums.due)} {shown.currency} for {count:,} charge{'s' if count != 1 else ''}.",
+        "services": [_service(name, list(group), shown) for name, group in groupby(lines, lambda one: one.service)],
+    }
+
+
+def _service(name: str, lines: list[PrintedLine], shown: Shown) -> dict[str, Any]:
+    sums = total(line.cents for line in lines)
+    return {
+        "name": breakable(harmless(name) or "No service"),
+        **_amounts(sums, shown),
+        "lines": [_line(one, shown) for one in lines],
+    }
+
+
+def _amounts(cents: Cents, shown: Shown) -> dict[str, str]:
+    return {
+        "listed": shown(cents.listed),
+        "discount": shown.or_dash(cents.discount),
+        "relief": shown.or_dash(EXACT.add(cents.subsidy, cents.credit)),
+        "due": shown(cents.due),
+    }
+
+
+def _line(line: PrintedLine, shown: Shown) -> dict[str, Any]:
+    first = line.charges[0]
+    what = harmless(first.resource_name) or harmless(first.resource_id) or harmless(first.service) or first.category
+    id_ = harmless(first.resource_id) if first.resource_name else ""
+    return {
+        "number": line.number,
+        "what": breakable(what),
+        "id": breakable(id_) if id_ != what else "",
+        "dates": span(line.first_day, line.last_day),
+        "quantity": quantity(line.quantity, harmless(first.unit)),
+        "note": _note(line),
+        **_amounts(line.cents, shown),
+    }
+
+
+def _note(line: PrintedLine) -> str:
+    """What a line is where it is no plain charge: a credit, a tax, what corrects an earlier month, and who paid."""
+    first: DueCharge = line.charges[0]
+    found = []
+    if first.category in ("Credit", "Tax", "Purchase", "Adjustment"):
+        found.append({"Adjustment": "Provider's adjustment"}.get(first.category, first.category))
+    if first.kind == Kind.ADJUSTMENT:
+        found.append(f"Adjustment of {month(first.origin_period)}")
+    elif first.kind == Kind.REVERSAL:
+        found.append(f"Reversal of a charge of {month(first.origin_period)}")
+    labels = {one.label: None for charge in line.charges for one in (*charge.subsidies, *charge.credits)}
+    return ". ".join((*found, *(harmless(one) for one in labels)))
+
+
+def _notes(lines: Sequence[PrintedLine], subject: Subject, who: Organisation) -> list[str]:
+    currency = subject.currency
+    found = [
+        f"The exact amounts of all charges are added first; the sum is rounded once to {currency}'s smallest unit, half "
+        "away from zero. The lines' cents are shared out so that lines, columns and the amount due agree.",
+        "Each charge with its exact amount is in the attached file lines.csv.",
+    ]
+    if any(one.kind != Kind.CHARGE for line in lines for one in line.charges):
+        found.append(
+            "Adjustments and reversals belong to an earlier month that was final when they came. A reversal takes back "
+            "the very cents that were printed then."
+        )
+    if any(one.category == "Credit" for line in lines for one in line.charges):
+        found.append("A credit is an amount that the provider, the university or a sponsor gives back.")
+    if who.contact:
+        found.append(f"If something is not right, tell {who.contact} before the day that is named above.")
+    return found

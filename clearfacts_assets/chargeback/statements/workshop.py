@@ -1,0 +1,85 @@
+"""Many statements at once: processes that set them, each replaced before typst's memory of earlier pages is large."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from clearfacts_assets.chargeback.statements.making import Made, Order, make
+from clearfacts_assets.chargeback.statements.typesetting import Press
+
+PAGES_OF_A_TASK = 30
+TASKS_OF_A_WORKER = 4  # typst keeps about 1.5 MB of each page that it has set
+FEW_PAGES = 20  # that are set here: starting a process takes longer
+
+_press: Press | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outfit:
+    """What a press is set up with."""
+
+    templates: Path | None = None
+    font_paths: tuple[Path, ...] = ()
+
+    def press(self, folder: Path) -> Press:
+        return Press(folder, self.templates, self.font_paths)
+
+
+def make_all(orders: Iterable[Order], outfit: Outfit, workers: int) -> Iterator[Made]:
+    """Every order, in their order. Holds a few tasks at a time, however many orders come."""
+    tasks = _tasks(orders)
+    first = next(tasks, [])
+    second = next(tasks, None)
+    with tempfile.TemporaryDirectory(prefix="clearfacts-press-") as folder:
+        if workers == 0 or (second is None and sum(one.weight for one in first) <= FEW_PAGES):
+            press = outfit.press(Path(folder) / "press")
+            for task in (first, second or [], *tasks):
+                for order in task:
+                    yield make(press, order)
+            return
+        pool = ProcessPoolExecutor(
+            workers,
+            mp_context=get_context("spawn"),  # a fork of a process with threads may hang
+            initializer=_set_up,
+            initargs=(outfit, folder),
+            max_tasks_per_child=TASKS_OF_A_WORKER,
+        )
+        with pool:
+            yield from _in_turn(pool, (first, second or []), tasks, workers)
+
+
+def _in_turn(
+    pool: ProcessPoolExecutor, begun: Iterable[list[Order]], tasks: Iterator[list[Order]], workers: int
+) -> Iterator[Made]:
+    under_way: deque[Future[list[Made]]] = deque(pool.submit(_work, task) for task in begun if task)
+    while under_way:
+        while len(under_way) < workers + 2 and (task := next(tasks, None)):
+            under_way.append(pool.submit(_work, task))
+        yield from under_way.popleft().result()
+
+
+def _tasks(orders: Iterable[Order]) -> Iterator[list[Order]]:
+    task: list[Order] = []
+    for order in orders:
+        task.append(order)
+        if sum(one.weight for one in task) >= PAGES_OF_A_TASK:
+            yield task
+            task = []
+    if task:
+        yield task
+
+
+def _set_up(outfit: Outfit, folder: str) -> None:
+    global _press
+    _press = outfit.press(Path(tempfile.mkdtemp(dir=folder)))
+
+
+def _work(orders: list[Order]) -> list[Made]:
+    assert _press is not None  # noqa: S101 - _set_up has run in this process
+    return [make(_press, order) for order in orders]
