@@ -7,16 +7,24 @@ for the lengths of bars.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
 from clearfacts_assets.chargeback.model import Kind
+from clearfacts_assets.chargeback.statements.framing import (
+    About,
+    FundFacts,
+    Identity,
+    Organisation,
+    Shown,
+    frame,
+    ladder,
+)
 from clearfacts_assets.chargeback.statements.grouping import PrintedLine
 from clearfacts_assets.chargeback.statements.model import Cents, DueCharge, Subject, total
-from clearfacts_assets.chargeback.statements.trends import Table, columns, months_before
+from clearfacts_assets.chargeback.statements.trends import columns, months_before
 from clearfacts_assets.chargeback.statements.words import (
     breakable,
     day,
@@ -38,60 +46,6 @@ NO_FUND = "No fund"
 WARN_FROM = 80  # percent of a budget
 
 
-@dataclass(frozen=True, slots=True)
-class Organisation:
-    """Who says it. ``logo`` is a file beside the templates."""
-
-    name: str
-    unit: str = ""
-    address: tuple[str, ...] = ()
-    contact: str = ""
-    logo: str = ""
-    accent: str = "#1f4e79"
-    paper: str = "a4"
-    fonts: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class FundFacts:
-    """What is known of a fund. ``charged`` is all that was ever due from it, this period included."""
-
-    fund: str
-    name: str = ""
-    budget: Decimal | None = None
-    charged: Decimal = Decimal(0)
-    award_end: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What makes a statement this one: its number and version, its dates, and the version that it replaces."""
-
-    number: str
-    version: int
-    issued: str  # ISO day
-    dispute_by: str
-    state: str = "issued"
-    replaces: Mapping[str, Any] | None = None  # version, due, by_line of the one before, as `remembered` gave it
-
-    @property
-    def version_text(self) -> str:
-        return f"version {self.version}" if self.version else "draft"
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """What a statement says beside its charges."""
-
-    name: str = ""  # of the investigator
-    institution: str = ""
-    bases: Mapping[str, str] = field(default_factory=dict)  # of each source
-    funds: Mapping[str, FundFacts] = field(default_factory=dict)
-    history: Table = ()  # of the last 12 months, or of the year
-    today: str = ""
-
-
 def remembered(lines: Sequence[PrintedLine]) -> dict[str, Any]:
     """What a later version compares itself with."""
     by: dict[str, Decimal] = {}
@@ -106,7 +60,7 @@ def investigators_statement(
 ) -> dict[str, Any]:
     """All variables of ``investigator.typ``."""
     currency, sums = subject.currency, total(line.cents for line in lines)
-    shown = _shower(currency)
+    shown = Shown(currency)
     person = harmless(about.name) or harmless(subject.name)
     project = harmless(subject.project) or "No project"
     facts = [
@@ -149,56 +103,6 @@ def investigators_statement(
     }
 
 
-def frame(subject: Subject, who: Organisation, identity: Identity, title: str, about: str) -> dict[str, Any]:
-    """The variables that every template has."""
-    watermark = {"draft": "DRAFT", "proposed": "", "issued": ""}.get(identity.state, "")
-    footer = " · ".join(one for one in (who.name, who.unit, who.contact) if one)
-    return {
-        "kind": subject.kind.value,
-        "title": f"{title}: {about}",
-        "short-title": title,
-        "description": f"{title} for {about}, number {identity.number}, {identity.version_text}",
-        "number": identity.number,
-        "version": identity.version,
-        "version-text": identity.version_text,
-        "replaces": {"version": str((identity.replaces or {}).get("version", ""))},
-        "state": identity.state,
-        "issued": identity.issued,
-        "watermark": watermark,
-        "period": {"name": subject.period},
-        "currency": subject.currency,
-        "accent": who.accent,
-        "paper": who.paper,
-        "fonts": list(who.fonts),
-        "lang": "en",
-        "warnings": [],
-        "organisation": {
-            "name": who.name,
-            "unit": who.unit,
-            "address": list(who.address),
-            "contact": who.contact,
-            "logo": who.logo,
-            "footer": footer,
-        },
-    }
-
-
-class _shower:  # noqa: N801 - it is called like the function that it stands for
-    """Amounts in one currency, as they are printed."""
-
-    def __init__(self, currency: str) -> None:
-        self.currency = currency
-
-    def __call__(self, amount: Decimal) -> str:
-        return money(amount, self.currency)
-
-    def or_dash(self, amount: Decimal) -> str:
-        return self(amount) if amount else "–"
-
-
-Shown = _shower
-
-
 def _figure(due: Decimal, shown: Shown, identity: Identity) -> dict[str, str]:
     if due < 0:
         return {"label": "Credit", "amount": shown(due), "note": "in your favour; nothing is to be paid"}
@@ -230,22 +134,6 @@ def _basis(lines: Sequence[PrintedLine], bases: Mapping[str, str]) -> str:
     if len(kinds) <= 1:
         return BASES[kinds[0]] if kinds else "–"
     return "; ".join(f"{source}: {BASES[basis]}" for source, basis in sorted(found.items()))
-
-
-def ladder(sums: Cents, shown: Shown) -> list[dict[str, str]]:
-    """From the list price to what is due; what is nothing is left out, the ends never are."""
-    percent = ""
-    if sums.listed > 0 and sums.discount < 0:
-        percent = f"{(-sums.discount / sums.listed * 100).quantize(Decimal('0.1'))} % of the list price"
-    middle = [
-        ("Discount", percent, sums.discount),
-        ("Subsidy", "paid by others", sums.subsidy),
-        ("Credits", "", sums.credit),
-    ]
-    if sums.discount > 0:
-        middle[0] = ("Surcharge", "above the list price", sums.discount)
-    rows = [("List price", "", sums.listed), *(one for one in middle if one[2]), ("Amount due", "", sums.due)]
-    return [{"label": label, "note": note, "amount": shown(amount)} for label, note, amount in rows]
 
 
 def by_service(lines: Sequence[PrintedLine], shown: Shown, most: int = 7) -> list[dict[str, Any]]:
@@ -378,8 +266,8 @@ def _note(line: PrintedLine) -> str:
 def _notes(lines: Sequence[PrintedLine], subject: Subject, who: Organisation) -> list[str]:
     currency = subject.currency
     found = [
-        f"The exact amounts of all charges are added first; the sum is rounded once to {currency}'s smallest unit, half "
-        "away from zero. The lines' cents are shared out so that lines, columns and the amount due agree.",
+        "The exact amounts of all charges are added first; the sum is rounded once to the smallest unit of "
+        f"{currency}, half away from zero. The lines' cents are shared out so that lines, columns and the sum agree.",
         "Each charge with its exact amount is in the attached file lines.csv.",
     ]
     if any(one.kind != Kind.CHARGE for line in lines for one in line.charges):

@@ -82,9 +82,9 @@ def printed_lines(
     copied = _copied(groups, printed_before or {})
     cents = line_cents(groups, copied, currency)
     sums: dict[tuple[str, str], Decimal] = {}
-    for key, one in cents.items():
+    for key, printed in cents.items():
         of_service = (key[0], key[1])
-        sums[of_service] = EXACT.add(sums.get(of_service, Decimal(0)), one.due)
+        sums[of_service] = EXACT.add(sums.get(of_service, Decimal(0)), printed.due)
     order = sorted(groups, key=lambda key: (key[0], -sums[key[0], key[1]], key[1], -cents[key].due, key))
     return [
         PrintedLine(

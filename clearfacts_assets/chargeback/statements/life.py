@@ -1,4 +1,4 @@
-"""The life of a statement, as one table. What was issued is never changed: another version replaces it, and names it."""
+"""The life of a statement, as one table. What was issued is never changed: another version replaces it."""
 
 from __future__ import annotations
 

@@ -11,13 +11,8 @@ from decimal import Decimal
 from typing import Any
 
 from clearfacts_assets.chargeback.statements.attachment import lines_csv
-from clearfacts_assets.chargeback.statements.composing import (
-    About,
-    Identity,
-    Organisation,
-    investigators_statement,
-    remembered,
-)
+from clearfacts_assets.chargeback.statements.composing import investigators_statement, remembered
+from clearfacts_assets.chargeback.statements.framing import About, Identity, Organisation
 from clearfacts_assets.chargeback.statements.grouping import printed_lines
 from clearfacts_assets.chargeback.statements.model import Cents, DueCharge, StatementKind, Subject, total
 from clearfacts_assets.chargeback.statements.reports import (
@@ -30,6 +25,9 @@ from clearfacts_assets.chargeback.statements.reports import (
 )
 from clearfacts_assets.chargeback.statements.typesetting import Press, TemplateFails, Typeset
 from clearfacts_assets.money import exact_sum, plain
+
+NOTHING = Cents()
+NOT_SET = Typeset(b"", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +66,15 @@ class Made:
 
     subject: Subject
     identity: Identity
-    sums: Cents = Cents()
+    sums: Cents = NOTHING
     exact: Decimal = Decimal(0)
     lines: int = 0
     charges: tuple[OnPaper, ...] = ()
     inputs: bytes = b""
     inputs_hash: str = ""
-    typeset: Typeset = Typeset(b"", "")
+    typeset: Typeset = NOT_SET
     problem: str = ""
+    bases: Mapping[str, str] = field(default_factory=dict)
 
 
 def make(press: Press, order: Order) -> Made:
@@ -110,6 +109,7 @@ def _made(press: Press, order: Order) -> Made:
         packed,
         digest,
         typeset,
+        bases=order.about.bases,
     )
 
 

@@ -10,14 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from clearfacts_assets.chargeback.statements.attachment import cell
-from clearfacts_assets.chargeback.statements.composing import (
-    About,
-    Identity,
-    Organisation,
-    Shown,
-    frame,
-    ladder,
-)
+from clearfacts_assets.chargeback.statements.framing import About, Identity, Organisation, Shown, frame, ladder
 from clearfacts_assets.chargeback.statements.model import Cents, Subject, total
 from clearfacts_assets.chargeback.statements.paper_cents import apportioned
 from clearfacts_assets.chargeback.statements.trends import columns

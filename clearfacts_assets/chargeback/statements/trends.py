@@ -38,10 +38,11 @@ def tables(rows: Sequence[tuple[str, str, str, str, str, Decimal]], months: Sequ
     frame = pd.DataFrame(rows, columns=names).astype(object)
     wide = frame.pivot(index=["investigator", "project", "currency", "service"], columns="month", values="due")
     wide = wide.reindex(columns=list(months))
-    wide = wide.where(wide.notna(), Decimal(0))
+    known = wide.notna().to_numpy().tolist()
     found: dict[Payer, list[tuple[str, Sequence[Decimal]]]] = {}
-    for key, amounts in zip(wide.index.tolist(), wide.to_numpy(dtype=object).tolist(), strict=True):
-        found.setdefault((key[0], key[1], key[2]), []).append((key[3], amounts))
+    for key, amounts, there in zip(wide.index.tolist(), wide.to_numpy(dtype=object).tolist(), known, strict=True):
+        whole = [amount if is_known else Decimal(0) for amount, is_known in zip(amounts, there, strict=True)]
+        found.setdefault((key[0], key[1], key[2]), []).append((key[3], whole))
     return found
 
 

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ from typing import Any
 from clearfacts_assets.chargeback.model import ChargebackError
 
 TEMPLATES = Path(__file__).parent / "templates"
-STANDARDS = ("a-3a", "ua-1")
 STAND_IN = "\u25a1"  # for a character that no font has
 MOST_ROUNDS = 4  # of replacing characters: one finds all that are missing, and a stand-in is never missing
 _MISSING = re.compile(r'the text `"((?:[^"\\]|\\.)*)"` could not be displayed')
@@ -68,9 +68,7 @@ class Press:
     @property
     def digest(self) -> str:
         """Of the templates and of typst: with another one the same data may give other bytes."""
-        import typst
-
-        digest = hashlib.sha256(typst.__version__.encode())
+        digest = hashlib.sha256(version("typst").encode())
         for file in sorted(self.folder.iterdir()):
             digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
         return digest.hexdigest()
@@ -104,7 +102,7 @@ class Press:
                 font_paths=self._fonts,
                 ignore_system_fonts=True,
                 sys_inputs={"data": text, "lines": lines},
-                pdf_standards=list(STANDARDS),
+                pdf_standards=["a-3a", "ua-1"],
                 timestamp=moment,
             )
         except typst.TypstError as error:

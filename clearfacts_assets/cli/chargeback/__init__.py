@@ -10,6 +10,7 @@ from clearfacts_assets.cli.chargeback import (
     credits,
     deliveries,
     demo,
+    disputes,
     imports,
     months,
     periods,
@@ -18,6 +19,7 @@ from clearfacts_assets.cli.chargeback import (
     review,
     rules,
     sources,
+    statements,
     taking_over,
 )
 
@@ -46,5 +48,8 @@ app.add_typer(credits.pools, name="pools")
 app.add_typer(credits.budgets, name="budgets")
 app.command()(months.reconcile)
 app.command()(months.show)
+app.command()(statements.generate)
+app.add_typer(statements.app, name="statements")
+app.add_typer(disputes.app, name="disputes")
 app.add_typer(taking_over.app, name="settings")
 app.command()(demo.demo)

@@ -1,0 +1,131 @@
+"""What an investigator objects to on a statement, and what was answered: both stay on record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine, insert, select
+
+from clearfacts_assets.chargeback.model import ChargebackError
+from clearfacts_assets.chargeback.statements.model import NoSuchStatement
+from clearfacts_assets.storage.accounts.audit import Actor, record
+from clearfacts_assets.storage.chargeback.issuing.tables import StatementCharge, StatementRemark, StatementRow
+from clearfacts_assets.storage.database import reading
+
+VERDICTS = ("agreed", "declined")
+MOST_CHARACTERS = 5000  # of a remark
+
+
+class CannotRemark(ChargebackError):
+    """This cannot be objected to, or answered."""
+
+
+class Remarks:
+    """Objections and answers. A statement changes by another version, never by an answer."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def object(self, number: str, text: str, *, line: int | None, actor: str, now: datetime) -> int:
+        """Keep what somebody objects to, of one line or of all. Raises NoSuchStatement, CannotRemark."""
+        said = _said(text)
+        with self._engine.begin() as connection:
+            row = connection.execute(
+                select(StatementRow.id, StatementRow.state)
+                .where(StatementRow.number == number, StatementRow.state.in_(("proposed", "issued")))
+                .order_by(StatementRow.id.desc())
+                .limit(1)
+            ).one_or_none()
+            if row is None:
+                raise NoSuchStatement(f"there is no statement {number} that stands")
+            if (
+                line is not None
+                and not connection.execute(
+                    select(StatementCharge.id)
+                    .where(StatementCharge.statement_id == row.id, StatementCharge.line == line)
+                    .limit(1)
+                ).first()
+            ):
+                raise CannotRemark(f"{number} has no line {line}")
+            values = {"statement_id": row.id, "line": line, "answers": None, "verdict": "", "text": said}
+            id_: int = connection.execute(
+                insert(StatementRemark).values(**values, actor=actor, at=now).returning(StatementRemark.id)
+            ).scalar_one()
+            _audit(connection, "objected", number, actor, now, {"remark": id_, "line": line})
+        return id_
+
+    def answer(self, remark: int, text: str, verdict: str, *, actor: str, now: datetime) -> int:
+        """Answer a remark once: agreed (the ledger is then to be mended, and generate issues another version) or
+        declined. Raises CannotRemark."""
+        if verdict not in VERDICTS:
+            raise CannotRemark(f"an answer is {' or '.join(VERDICTS)}")
+        said = _said(text)
+        with self._engine.begin() as connection:
+            row = connection.execute(
+                select(StatementRemark.statement_id, StatementRemark.line, StatementRemark.answers, StatementRow.number)
+                .join(StatementRow, StatementRow.id == StatementRemark.statement_id)
+                .where(StatementRemark.id == remark)
+            ).one_or_none()
+            if row is None or row.answers is not None:
+                raise CannotRemark(f"there is no objection {remark}: clearfacts chargeback disputes list")
+            if connection.execute(select(StatementRemark.id).where(StatementRemark.answers == remark)).first():
+                raise CannotRemark(f"objection {remark} was answered already")
+            values = {"statement_id": row.statement_id, "line": row.line, "answers": remark, "verdict": verdict}
+            id_: int = connection.execute(
+                insert(StatementRemark).values(**values, text=said, actor=actor, at=now).returning(StatementRemark.id)
+            ).scalar_one()
+            _audit(connection, "answered", row.number, actor, now, {"remark": remark, "verdict": verdict})
+        return id_
+
+    def list(
+        self, *, period: str | None = None, subject: str | None = None, unanswered: bool = False
+    ) -> Sequence[dict[str, Any]]:
+        """Objections, oldest first, each with its answer where there is one."""
+        answer = StatementRemark.__table__.alias("answer")
+        remark, statement = StatementRemark.__table__, StatementRow.__table__
+        query = (
+            select(
+                *(remark.c[name] for name in ("id", "line", "text", "actor", "at")),
+                statement.c.number,
+                statement.c.version,
+                statement.c.period,
+                statement.c.subject,
+                answer.c.verdict,
+                answer.c.text.label("answer"),
+                answer.c.actor.label("answered_by"),
+                answer.c.at.label("answered_at"),
+            )
+            .join(statement, statement.c.id == remark.c.statement_id)
+            .outerjoin(answer, answer.c.answers == remark.c.id)
+            .where(remark.c.answers.is_(None))
+            .order_by(remark.c.id)
+        )
+        if period:
+            query = query.where(statement.c.period == period)
+        if subject:
+            query = query.where(statement.c.subject == subject)
+        if unanswered:
+            query = query.where(answer.c.id.is_(None))
+        with reading(self._engine) as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _said(text: str) -> str:
+    said = text.strip()
+    if not said or len(said) > MOST_CHARACTERS:
+        raise CannotRemark(f"a remark has 1 to {MOST_CHARACTERS} characters")
+    return said
+
+
+def _audit(connection: Any, what: str, number: str, actor: str, now: datetime, after: dict[str, Any]) -> None:
+    record(
+        connection,
+        actor=Actor(actor),
+        action=f"chargeback_statement.{what}",
+        resource_type="chargeback_statement",
+        resource_id=number,
+        now=now,
+        after=after,
+    )
