@@ -23,16 +23,16 @@ def simulate(
         Path | None, typer.Option(help="file that keeps what was accepted (JSON lines); read again at the start")
     ] = None,
 ) -> None:
-    """A Java backend, a Clearfacts and a Slack over real HTTP, with invoices made up from a seed.
+    """A Java backend, a Clearfacts and a Slack over real HTTP, and a mail server, with invoices made up from a seed.
 
     The first line of output is JSON: the address, and the settings that point the product there. docs/simulator.md
     tells how to look at what was accepted and how to ask for faults.
     """
     from clearfacts_assets.simulator.app import Options
-    from clearfacts_assets.simulator.server import environment, serve
+    from clearfacts_assets.simulator.server import serve
 
-    def announce(url: str) -> None:
-        print_json_line({"url": url, "pid": os.getpid(), "environment": environment(url)})
+    def announce(url: str, environment: dict[str, str]) -> None:
+        print_json_line({"url": url, "pid": os.getpid(), "environment": environment})
 
     options = Options(seed, per_day, broken_share, duplicate_share, latency_ms / 1000, state)
     try:

@@ -26,6 +26,7 @@ from clearfacts_assets.simulator.generator import (
 )
 from clearfacts_assets.simulator.http import BODY_LIMIT, Answer, Call, Gone, TooLarge, Wire, json_answer, read_call
 from clearfacts_assets.simulator.ledger import AcceptedDocuments
+from clearfacts_assets.simulator.mail import Mailroom
 from clearfacts_assets.simulator.slack import Slack
 from clearfacts_assets.simulator.tokens import Tokens
 
@@ -77,7 +78,8 @@ class Simulator:
             "clearfacts": Clearfacts(office, tokens),
             "slack": slack,
         }
-        self.control = Control(erp, office, slack, tokens, self._faults, make)
+        self.mailroom = Mailroom()
+        self.control = Control(erp, office, slack, tokens, self._faults, make, self.mailroom)
         self.control.latency = options.latency
         self._in_hand = 0
 

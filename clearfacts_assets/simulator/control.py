@@ -12,6 +12,7 @@ from clearfacts_assets.simulator.faults import Faults
 from clearfacts_assets.simulator.filing import Office
 from clearfacts_assets.simulator.generator import Generator
 from clearfacts_assets.simulator.http import Answer, Call, json_answer
+from clearfacts_assets.simulator.mail import Mailroom
 from clearfacts_assets.simulator.slack import Slack
 from clearfacts_assets.simulator.tokens import Tokens
 
@@ -31,18 +32,21 @@ class Control:
         tokens: Tokens,
         faults: Faults,
         make: Callable[..., Generator],
+        mailroom: Mailroom,
     ) -> None:
         self.calls: Counter[str] = Counter()
         self.correlation_ids: dict[str, str] = {}  # of the last call of each operation
         self.connections = 0
         self.latency = 0.0
         self._erp, self._office, self._slack, self._faults, self._make = erp, office, slack, faults, make
-        self._tokens = tokens
+        self._tokens, self._mailroom = tokens, mailroom
         self._doors: dict[tuple[str, str], Callable[[Call], Answer]] = {
             ("GET", "/health"): lambda call: json_answer({"status": "ok"}),
             ("GET", "/quiet"): lambda call: json_answer({"quiet": True}),
             ("GET", "/accepted"): self._accepted,
             ("GET", "/slack"): lambda call: json_answer({"messages": self._slack.messages}),
+            ("GET", "/mail"): lambda call: json_answer({"mails": [one.as_json() for one in mailroom.taken]}),
+            ("POST", "/mail/faults"): self._add_mail_fault,
             ("GET", "/calls"): self._calls,
             ("GET", "/faults"): lambda call: json_answer({"faults": self._faults.listed()}),
             ("POST", "/faults"): self._add_fault,
@@ -88,6 +92,10 @@ class Control:
 
     def _add_fault(self, call: Call) -> Answer:
         return json_answer(self._faults.add(call.json()).as_json(), 201)
+
+    def _add_mail_fault(self, call: Call) -> Answer:
+        asked = _object(call, {"kind"}, {"times", "contains"})
+        return json_answer({"kind": self._mailroom.fault(**asked).kind}, 201)
 
     def _clear_faults(self, call: Call) -> Answer:
         self._faults.clear()
@@ -137,6 +145,7 @@ class Control:
         self._erp.clear()
         self._office.clear()
         self._slack.clear()
+        self._mailroom.clear()
         self._tokens.clear()
         self._faults.clear()
         self.calls.clear()

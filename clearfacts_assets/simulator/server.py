@@ -14,15 +14,17 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from clearfacts_assets.simulator.app import CLEARFACTS_TOKEN, ERP_TOKEN, SLACK_TOKEN, Options, Simulator
+from clearfacts_assets.simulator.mail import MailServer
 
 KEEP_ALIVE_SECONDS = 75
 STOP_SECONDS = 1  # for calls under way when the simulator is stopped
 BACKLOG = 2048
 
 
-def environment(url: str) -> dict[str, str]:
-    """The settings that make the product speak to the simulator at this address."""
+def environment(url: str, mail: MailServer | None = None) -> dict[str, str]:
+    """The settings that make the product speak to the simulator at this address, and to its mail server."""
     return {
+        **(mail.environment() if mail else {}),
         "CLEARFACTS_SOURCE__KIND": "java_backend",
         "CLEARFACTS_SOURCE__BASE_URL": f"{url}/erp",
         "CLEARFACTS_SOURCE__TOKEN": ERP_TOKEN,
@@ -35,17 +37,19 @@ def environment(url: str) -> dict[str, str]:
     }
 
 
-def serve(host: str, port: int, options: Options, announce: Callable[[str], None]) -> None:
-    """Listen until SIGINT or SIGTERM. ``announce`` is told the address once it answers; port 0 takes a free one.
+def serve(host: str, port: int, options: Options, announce: Callable[[str, dict[str, str]], None]) -> None:
+    """Listen until SIGINT or SIGTERM. ``announce`` is told the address, and the settings that lead here, once it
+    answers; port 0 takes a free one. Beside it a mail server listens on a free port of this machine.
 
     Raises OSError where the address cannot be had, ValueError for impossible options.
     """
     simulator = Simulator(options)
     listener = socket.create_server((host, port), backlog=BACKLOG, reuse_port=False)
     shown = f"[{host}]" if ":" in host else host
-    server = _Server(_config(simulator), lambda: announce(f"http://{shown}:{listener.getsockname()[1]}"))
+    url = f"http://{shown}:{listener.getsockname()[1]}"
     try:
-        server.run(sockets=[listener])
+        with MailServer(room=simulator.mailroom) as mail:
+            _Server(_config(simulator), lambda: announce(url, environment(url, mail))).run(sockets=[listener])
     finally:
         simulator.close()
 

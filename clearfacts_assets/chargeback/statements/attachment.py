@@ -10,7 +10,20 @@ from clearfacts_assets.chargeback.statements.grouping import PrintedLine
 from clearfacts_assets.money import plain
 
 COLUMNS = (
-    *("line", "charge", "share", "fund", "service", "resource_id", "resource_name", "category", "kind", "month_of_use"),
+    *(
+        "line",
+        "charge",
+        "share",
+        "investigator",
+        "project",
+        "fund",
+        "service",
+        "resource_id",
+        "resource_name",
+        "category",
+        "kind",
+        "month_of_use",
+    ),
     *(
         "start",
         "end",
@@ -40,7 +53,16 @@ def lines_csv(lines: Sequence[PrintedLine]) -> str:
     writer.writerow(COLUMNS)
     for line in lines:
         for one, cents in zip(line.charges, line.of_each, strict=True):
-            words = (one.fund, one.service, one.resource_id, one.resource_name, one.category, one.kind)
+            words = (
+                one.pi_email,
+                one.project,
+                one.fund,
+                one.service,
+                one.resource_id,
+                one.resource_name,
+                one.category,
+                one.kind,
+            )
             amounts = (one.list_price, one.discount, one.subsidy, one.credit, one.due, cents)
             writer.writerow(
                 (

@@ -32,6 +32,7 @@ from clearfacts_assets.chargeback.statements.words import (
     money,
     month,
     quantity,
+    shortened,
     span,
 )
 from clearfacts_assets.money import EXACT, exact_sum
@@ -61,8 +62,8 @@ def investigators_statement(
     """All variables of ``investigator.typ``."""
     currency, sums = subject.currency, total(line.cents for line in lines)
     shown = Shown(currency)
-    person = harmless(about.name) or harmless(subject.name)
-    project = harmless(subject.project) or "No project"
+    person = shortened(harmless(about.name) or harmless(subject.name))
+    project = shortened(harmless(subject.project) or "No project")
     facts = [
         ("Investigator", person),
         ("Project", project),
@@ -93,7 +94,7 @@ def investigators_statement(
         + ", ".join(f"{one['label']} {one['shown']}" for one in by_service(lines, shown)),
         "trend": columns(about.history, months_before(subject.period), currency, from_first=True),
         **_changes(identity.replaces, lines, shown),
-        "funds": [_fund(one, lines, shown) for one in about.funds.values()],
+        "funds": _funds(about, lines, shown),
         "sections": [_section(fund, list(group), about, shown) for fund, group in groupby(lines, lambda one: one.fund)],
         "notes": [*_notes(lines, subject, who), *who.notes],
         "attachment": {
@@ -140,7 +141,7 @@ def by_service(lines: Sequence[PrintedLine], shown: Shown, most: int = 7) -> lis
     """What is due for each service, the dearest first; beyond a few the rest is one."""
     sums: dict[str, Decimal] = {}
     for line in lines:
-        name = harmless(line.service) or "No service"
+        name = shortened(harmless(line.service) or "No service", 40)
         sums[name] = EXACT.add(sums.get(name, Decimal(0)), line.cents.due)
     order = sorted(sums.items(), key=lambda one: (-one[1], one[0]))
     if len(order) > most:
@@ -187,11 +188,17 @@ def _percent(fund: FundFacts) -> int | None:
     return max(0, int(fund.charged * 100 / fund.budget))
 
 
+def _funds(about: About, lines: Sequence[PrintedLine], shown: Shown) -> list[dict[str, Any]]:
+    """Nothing where one fund pays all and no budget is known: the amount due says it."""
+    known = any(one.budget is not None or one.name or one.award_end for one in about.funds.values())
+    return [_fund(one, lines, shown) for one in about.funds.values()] if known or len(about.funds) > 1 else []
+
+
 def _fund(fund: FundFacts, lines: Sequence[PrintedLine], shown: Shown) -> dict[str, Any]:
     due = exact_sum(line.cents.due for line in lines if line.fund == fund.fund)
     known = fund.budget is not None
     return {
-        "fund": breakable(harmless(fund.fund) or NO_FUND),
+        "fund": breakable(shortened(harmless(fund.fund) or NO_FUND)),
         "name": breakable(harmless(fund.name)),
         "due": shown(due),
         "budget": shown(fund.budget) if fund.budget is not None else "–",
@@ -205,7 +212,7 @@ def _fund(fund: FundFacts, lines: Sequence[PrintedLine], shown: Shown) -> dict[s
 def _section(fund: str, lines: list[PrintedLine], about: About, shown: Shown) -> dict[str, Any]:
     sums = total(line.cents for line in lines)
     known = about.funds.get(fund)
-    title = harmless(fund) or NO_FUND
+    title = shortened(harmless(fund) or NO_FUND)
     named = f"{harmless(known.name)}. " if known and known.name else ""
     count = sum(len(line.charges) for line in lines)
     return {
@@ -219,7 +226,7 @@ def _section(fund: str, lines: list[PrintedLine], about: About, shown: Shown) ->
 def _service(name: str, lines: list[PrintedLine], shown: Shown) -> dict[str, Any]:
     sums = total(line.cents for line in lines)
     return {
-        "name": breakable(harmless(name) or "No service"),
+        "name": breakable(shortened(harmless(name) or "No service")),
         **_amounts(sums, shown),
         "lines": [_line(one, shown) for one in lines],
     }

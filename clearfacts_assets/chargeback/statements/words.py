@@ -75,6 +75,11 @@ def span(first: str, last: str) -> str:
     return f"{begin.day} {name}–{end.day} {last_name}"
 
 
+def shortened(text: str, most: int = 80) -> str:
+    """The text, or its beginning; the attachment has all of it."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def breakable(text: str) -> str:
     """The text with places to break it, so that it never runs over what stands beside it."""
     return " ".join(_breakable_word(word) for word in text.split(" "))

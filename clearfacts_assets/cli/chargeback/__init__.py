@@ -11,6 +11,7 @@ from clearfacts_assets.cli.chargeback import (
     deliveries,
     demo,
     disputes,
+    emails,
     imports,
     months,
     periods,
@@ -50,6 +51,7 @@ app.command()(months.reconcile)
 app.command()(months.show)
 app.command()(statements.generate)
 app.add_typer(statements.app, name="statements")
+app.add_typer(emails.app, name="emails")
 app.add_typer(disputes.app, name="disputes")
 app.add_typer(taking_over.app, name="settings")
 app.command()(demo.demo)

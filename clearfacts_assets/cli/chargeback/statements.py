@@ -60,13 +60,17 @@ def generate(
             _write_out(shelf, period, kind, output, draft=draft)
     result = found.as_result() | {"tie_out": tie_out}
     if send and not draft:
-        from clearfacts_assets.cli.chargeback.emails import enqueue_and_send
+        from clearfacts_assets.cli.chargeback.posting import enqueue_and_send
 
         result["emails"] = enqueue_and_send(engine, period, actor=who(actor), dry_run=dry_run)
     if as_json:
         print_json(result)
     else:
         _tell(result)
+    from clearfacts_assets.cli.chargeback.emails import not_all_sent
+
+    if not_all_sent(result.get("emails", {})):
+        raise typer.Exit(1)
     if found.problems or not all(
         one["balanced"] for one in tie_out if kind is StatementKind.INVESTIGATOR and not dry_run
     ):

@@ -169,6 +169,7 @@ class MailRow(Base):
     copies: Mapped[list[Any]] = mapped_column(Json)
     subject: Mapped[str] = mapped_column(Words)
     message_id: Mapped[str] = mapped_column(String(200), unique=True)
+    test: Mapped[bool]  # in test mode it goes to the tester alone, and counts for nothing
     state: Mapped[str] = mapped_column(String(10))
     reason: Mapped[str] = mapped_column(Words)
     attempts: Mapped[int]

@@ -87,6 +87,7 @@ def _tables() -> None:
         sa.Column("copies", types.Json(none_as_null=True), nullable=False),
         sa.Column("subject", types.Words(), nullable=False),
         sa.Column("message_id", sa.String(length=200), nullable=False),
+        sa.Column("test", sa.Boolean(), nullable=False),
         sa.Column("state", sa.String(length=10), nullable=False),
         sa.Column("reason", types.Words(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
