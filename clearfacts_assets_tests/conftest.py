@@ -11,4 +11,5 @@ pytest_plugins = [
     "clearfacts_assets_tests.fixtures.command",
     "clearfacts_assets_tests.fixtures.chargeback",
     "clearfacts_assets_tests.fixtures.rates",
+    "clearfacts_assets_tests.fixtures.statements",
 ]

@@ -8,7 +8,7 @@ from clearfacts_assets.chargeback.model import ChargebackError
 
 
 class StatementState(StrEnum):
-    """Where a statement stands. Draft, proposed and issued ones are live: a subject has at most one of them."""
+    """Where a statement stands. Of those that are proposed or issued a subject has at most one."""
 
     DRAFT = "draft"  # nobody was shown it; the next `generate` overwrites it
     PROPOSED = "proposed"  # the investigator may object; silence accepts

@@ -69,8 +69,14 @@ def _csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     writer = csv.writer(to, lineterminator="\r\n")
     writer.writerow(header)
     for row in rows:
-        writer.writerow([cell(one) if isinstance(one, str) else one for one in row])
+        writer.writerow([_cell(one) for one in row])
     return to.getvalue()
+
+
+def _cell(one: object) -> object:
+    if isinstance(one, Decimal):
+        return plain(one)
+    return cell(one) if isinstance(one, str) else one
 
 
 def _page(
@@ -160,8 +166,8 @@ def sponsors_statement(
             one.service,
             one.label,
             one.charges,
-            plain(one.amount),
-            plain(cents[place]),
+            one.amount,
+            cents[place],
         )
         for place, one in enumerate(order)
     ]
@@ -211,7 +217,7 @@ def departments_summary(
         "total": ["In all", "", "", shown(sums.listed), shown(due)],
     }  # fmt: skip
     table = [
-        (one.number, one.investigator, one.project, one.fund, one.charges, plain(cents[place]), plain(one.due))
+        (one.number, one.investigator, one.project, one.fund, one.charges, cents[place], one.due)
         for place, one in enumerate(order)
     ]
     header = ("statement", "investigator", "project", "fund", "charges", "list_price", "due")
@@ -266,8 +272,7 @@ def years_statement(
         "fund-total": ["In all", shown(exact_sum(funds.values()))],
     }  # fmt: skip
     table = [
-        (one.period, one.number, *(plain(getattr(one.cents, name)) for name in Cents.__dataclass_fields__))
-        for one in order
+        (one.period, one.number, *(getattr(one.cents, name) for name in Cents.__dataclass_fields__)) for one in order
     ]
     header = ("month", "statement", "list_price", "discount", "subsidy", "credit", "due")
     return data, _csv(header, table), sums, sums.due

@@ -101,7 +101,7 @@ class Press:
                 root=self.folder,
                 font_paths=self._fonts,
                 ignore_system_fonts=True,
-                sys_inputs={"data": text, "lines": lines},
+                sys_inputs={"data": _storable(text), "lines": _storable(lines)},
                 pdf_standards=["a-3a", "ua-1"],
                 timestamp=moment,
             )
@@ -114,6 +114,11 @@ class Press:
             return None
         assert isinstance(pdf, bytes)  # noqa: S101 - without an output file typst gives bytes
         return pdf
+
+
+def _storable(text: str) -> str:
+    """Without lone surrogates, which are no characters."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _unescaped(text: str) -> str:

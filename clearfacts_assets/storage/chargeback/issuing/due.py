@@ -93,7 +93,8 @@ def all_charges(connection: Connection, period: str) -> Iterator[DueCharge]:
 def mark(connection: Connection, period: str) -> str:
     """Another text whenever what is due in the period may have changed."""
     row = connection.execute(
-        sql("SELECT count(*), max(id) FROM charge_totals WHERE period = :period"), {"period": period}
+        sql("SELECT count(*), max(id) FROM charge_totals WHERE period >= :period AND period <= :posted"),
+        {"period": period, "posted": period if "-" in period else f"{period}-12"},
     ).one()
     return f"{row[0]}.{row[1]}"
 

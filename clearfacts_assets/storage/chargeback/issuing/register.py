@@ -134,7 +134,7 @@ class StatementIssuer:
         self, kind: StatementKind, period: str, ask: Ask, now: datetime, draft: bool, folder: Path, found: Generated
     ) -> tuple[str, list[_Spooled]]:
         with reading(self._engine) as connection:
-            seen, known = due.mark(connection, period), background(connection, period)
+            seen, known = due.mark(connection, period), background(connection, last_month(period))
             live = live_statements(connection, period, kind)
             wants: dict[str, Wanted] = {}
 
@@ -281,15 +281,13 @@ def reserve(engine: Engine, subjects: Sequence[Subject]) -> None:
 
 
 def _retire(connection: Connection, want: Wanted, following: str, actor: str, now: datetime) -> None:
-    """What stood before: corrected by the version that follows; a draft is overwritten."""
-    if following == "draft":
-        return
+    """What stood before: corrected by the version that follows; a draft is overwritten, and overwrites none."""
     drafts = connection.execute(
         select(StatementRow.id).where(StatementRow.subject_key == want.key, StatementRow.state == "draft")
     ).scalars()
     for id_ in list(drafts):
         move(connection, id_, StatementEvent.VOIDED, actor, "another one took its place", now)
-    if want.live is not None:
+    if want.live is not None and following != "draft":
         move(connection, want.live.id, StatementEvent.CORRECTED, actor, "another version replaces it", now)
 
 
@@ -346,6 +344,11 @@ def _may_issue(period: str, state: State | None) -> None:
         raise NotAllowed(
             f"{period} is open, and its charges may still change: clearfacts chargeback periods close {period}"
         )
+
+
+def last_month(period: str) -> str:
+    """The month itself, or a year's last one."""
+    return period if "-" in period else f"{period}-12"
 
 
 def _note(found: Generated, want: Wanted, made: Made) -> None:

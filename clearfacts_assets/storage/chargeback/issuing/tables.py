@@ -16,7 +16,7 @@ from clearfacts_assets.storage.base import Base, one_of
 from clearfacts_assets.storage.chargeback.tables import Identifier
 from clearfacts_assets.storage.types import Json, Words
 
-LIVE = text("state IN ('draft', 'proposed', 'issued')")
+LIVE = text("state IN ('proposed', 'issued')")
 
 
 class StatementNumber(Base):

@@ -165,8 +165,8 @@ def _tables() -> None:
         "statements",
         ["subject_key"],
         unique=True,
-        sqlite_where=sa.text("state IN ('draft', 'proposed', 'issued')"),
-        postgresql_where=sa.text("state IN ('draft', 'proposed', 'issued')"),
+        sqlite_where=sa.text("state IN ('proposed', 'issued')"),
+        postgresql_where=sa.text("state IN ('proposed', 'issued')"),
     )
     op.create_index(
         "uq_statements_version",
