@@ -46,7 +46,7 @@ class Order:
     @property
     def weight(self) -> int:
         """Pages, roughly."""
-        return 2 + (len(self.charges) + len(self.rows)) // 28
+        return 1 + (len(self.charges) + len(self.rows)) // 25
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from pathlib import Path
 from clearfacts_assets.chargeback.statements.making import Made, Order, make
 from clearfacts_assets.chargeback.statements.typesetting import Press
 
-PAGES_OF_A_TASK = 30
-TASKS_OF_A_WORKER = 4  # typst keeps about 1.5 MB of each page that it has set
-FEW_PAGES = 20  # that are set here: starting a process takes longer
+PAGES_OF_A_TASK = 20
+TASKS_OF_A_WORKER = 3  # typst keeps about 2 MB of each page that it has set
+FEW_PAGES = 10  # that are set here: starting a process takes longer
 
 _press: Press | None = None
 
