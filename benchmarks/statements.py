@@ -109,7 +109,7 @@ def run(statements: int, charges: int, workers: int) -> None:
         seconds, spent = time.perf_counter() - begun, _cpu() - cpu
     rate = statements / seconds
     print(
-        f"{statements:5d} statements of {charges:3d} charges, {workers} workers: {rate:6.1f}/s, {rate / REFERENCE:5.1f} "
+        f"{statements:5d} statements of {charges:3d} charges, {workers} workers: {rate:6.1f}/s, {rate / REFERENCE:.1f} "
         f"times the reference, {statements / spent:5.1f} a second of CPU, {memory.most:4.0f} MiB, "
         f"{size / statements / 1000:.0f} kB each"
     )

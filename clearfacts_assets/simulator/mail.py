@@ -6,12 +6,13 @@ import datetime as dt
 import ipaddress
 import ssl
 import tempfile
+from asyncio import Server, Transport
 from collections.abc import Callable
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.policy import default
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
@@ -117,8 +118,8 @@ class Mailroom:
         if drop is None or drop.kind == "accept_then_drop":
             mail = TakenMail(envelope.mail_from or "", tuple(envelope.rcpt_tos), content, session.ssl is not None)
             self.taken.append(mail)
-        if drop is not None and server.transport is not None:
-            server.transport.abort()
+        if drop is not None:
+            cast(Transport, server.transport).abort()
         return f"250 OK: mail {len(self.taken)}"
 
 
@@ -152,7 +153,7 @@ class MailServer:
 
     @property
     def port(self) -> int:
-        return int(self._controller.server.sockets[0].getsockname()[1])  # type: ignore[union-attr]
+        return int(cast(Server, self._controller.server).sockets[0].getsockname()[1])
 
     def environment(self) -> dict[str, str]:
         """The settings that make the product hand its mails over here."""
@@ -173,13 +174,12 @@ class _Controller(Controller):
 
     def factory(self) -> SMTP:
         self.handler.connections += 1
-        return super().factory()
+        return cast(SMTP, super().factory())  # type: ignore[no-untyped-call]
 
     def _trigger_server(self) -> None:
         """The base class knocks at the port that was asked for, and 0 is none."""
-        assert self.server is not None  # noqa: S101 - it has been started
-        self.port = self.server.sockets[0].getsockname()[1]
-        super()._trigger_server()
+        self.port = cast(Server, self.server).sockets[0].getsockname()[1]
+        super()._trigger_server()  # type: ignore[no-untyped-call]
 
 
 def _authenticated(server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
