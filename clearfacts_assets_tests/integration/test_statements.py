@@ -116,8 +116,9 @@ def test_a_charge_is_on_one_statement_that_stands_whatever_a_program_does(office
     with pytest.raises(DatabaseError), office.books.engine.begin() as connection:
         connection.execute(
             text(
-                "INSERT INTO statement_charges (statement_id, charge_id, share, line, exact, cents, live) "
-                "SELECT (SELECT max(id) FROM statements), charge_id, share, line, exact, cents, live "
+                "INSERT INTO statement_charges (statement_id, charge_id, share, line, fund, cost_center, service, "
+                "listed, exact, cents, live) SELECT (SELECT max(id) FROM statements), charge_id, share, line, fund, "
+                "cost_center, service, listed, exact, cents, live "
                 "FROM statement_charges WHERE id = (SELECT min(id) FROM statement_charges)"
             )
         )

@@ -56,6 +56,10 @@ class OnPaper:
     charge_id: int
     share: int
     line: int
+    fund: str
+    cost_center: str
+    service: str
+    listed: Decimal
     exact: Decimal
     cents: Decimal
 
@@ -94,7 +98,17 @@ def _made(press: Press, order: Order) -> Made:
     )
     data = investigators_statement(subject, lines, order.who, identity, order.about)
     on_paper = tuple(
-        OnPaper(charge.charge_id, charge.share, line.number, charge.due, cents)
+        OnPaper(
+            charge.charge_id,
+            charge.share,
+            line.number,
+            charge.fund,
+            charge.cost_center,
+            charge.service,
+            charge.list_price,
+            charge.due,
+            cents,
+        )
         for line in lines
         for charge, cents in zip(line.charges, line.of_each, strict=True)
     )

@@ -226,3 +226,20 @@ def _decide(id_: int, event: Any, actor: str | None, reason: str, as_json: bool)
         print_json({"id": id_, "state": state})
     else:
         say(f"Mail {id_} is {state}.")
+
+
+@app.command()
+def delegate(
+    pi: Annotated[str, typer.Argument(help="the investigator's address")],
+    to: Annotated[str, typer.Argument(help="who gets copies of the investigator's mails")],
+    remove: Annotated[bool, typer.Option("--remove", help="no more")] = False,
+    actor: By = None,
+) -> None:
+    """Let somebody get copies of an investigator's mails."""
+    from clearfacts_assets.cli.chargeback.posting import problem_of
+    from clearfacts_assets.storage.chargeback.issuing.mails import MailBox
+
+    if problem_of(to) and not remove:
+        fail(f"{to!r} is no address that a mail can go to", code=2)
+    MailBox(ledger()).delegate(pi.strip().lower(), to, add=not remove, actor=who(actor), now=now())
+    say(f"{to} gets {'no more copies' if remove else 'a copy'} of mails to {pi}.")

@@ -43,13 +43,12 @@ def sponsors(connection: Connection, period: str) -> dict[Subject, list[SponsorR
 
 def departments(connection: Connection, period: str) -> dict[Subject, list[DepartmentRow]]:
     """What stands on investigators' statements, by cost centre and currency."""
-    cents, listed = sum_of(connection, "sc.cents"), sum_of(connection, "c.listed")
-    groups = "a.cost_center, s.currency, s.number, s.subject, s.project, a.fund_org"
+    cents, listed = sum_of(connection, "sc.cents"), sum_of(connection, "sc.listed")
+    groups = "sc.cost_center, s.currency, s.number, s.subject, s.project, sc.fund"
     rows = connection.execute(
         sql(
             f"SELECT {groups}, count(*) AS charges, {listed} AS listed, {cents} AS due "  # noqa: S608
             "FROM statement_charges sc JOIN statements s ON s.id = sc.statement_id "
-            "JOIN charges c ON c.id = sc.charge_id JOIN cost_attributions a ON a.digest = c.attribution "
             f"WHERE s.period = :period AND {_STANDS} GROUP BY {groups} ORDER BY {groups}"
         ),
         {"period": period},
@@ -59,7 +58,7 @@ def departments(connection: Connection, period: str) -> dict[Subject, list[Depar
         subject = Subject(StatementKind.DEPARTMENT, period, row.cost_center, currency=row.currency)
         found.setdefault(subject, []).append(
             DepartmentRow(
-                row.number, row.subject, row.project, row.fund_org, row.charges, Decimal(row.listed), Decimal(row.due)
+                row.number, row.subject, row.project, row.fund, row.charges, Decimal(row.listed), Decimal(row.due)
             )
         )
     return found
@@ -81,7 +80,7 @@ def years(connection: Connection, year: str, name: str, project: str | None) -> 
     for row in connection.execute(query.order_by(table.c.period, table.c.id)).mappings().all():
         subject = Subject(StatementKind.YEAR, year, name, row["project"], currency=row["currency"])
         cents = Cents(row["listed"], row["discount"], row["subsidy"], row["credit"], row["due"])
-        parts = [_parts(connection, row["id"], column) for column in ("c.service", "a.fund_org")]
+        parts = [_parts(connection, row["id"], column) for column in ("sc.service", "sc.fund")]
         found.setdefault(subject, []).append(YearRow(row["period"], row["number"], cents, *parts))
     return found
 
@@ -91,7 +90,6 @@ def _parts(connection: Connection, statement: int, column: str) -> tuple[tuple[s
     rows = connection.execute(
         sql(
             f"SELECT {column} AS name, {cents} AS due FROM statement_charges sc "  # noqa: S608
-            "JOIN charges c ON c.id = sc.charge_id JOIN cost_attributions a ON a.digest = c.attribution "
             f"WHERE sc.statement_id = :id GROUP BY {column} ORDER BY {column}"
         ),
         {"id": statement},

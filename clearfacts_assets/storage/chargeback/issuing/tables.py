@@ -102,8 +102,9 @@ class StatementCharge(Base):
             "charge_id",
             "share",
             unique=True,
-            sqlite_where=text("live"),
-            postgresql_where=text("live"),
+            # What belongs to a bill and to no charge has the charge 0, and is known by its bill alone.
+            sqlite_where=text("live AND charge_id <> 0"),
+            postgresql_where=text("live AND charge_id <> 0"),
         ),
         Index("ix_statement_charges_statement", "statement_id", "line"),
     )
@@ -113,6 +114,10 @@ class StatementCharge(Base):
     charge_id: Mapped[int] = mapped_column(Identifier)
     share: Mapped[int]
     line: Mapped[int]
+    fund: Mapped[str] = mapped_column(Words)
+    cost_center: Mapped[str] = mapped_column(Words)
+    service: Mapped[str] = mapped_column(Words)
+    listed: Mapped[Decimal]
     exact: Mapped[Decimal]
     cents: Mapped[Decimal]
     live: Mapped[bool]
