@@ -132,8 +132,8 @@ def insert_mail(
     problem = valid(values["recipient"])
     event = MailEvent.WITHHELD if problem else MailEvent.WANTED
     row = {
-        **values,
         "message_id": f"<{hashlib.sha256(values['wish'].encode()).hexdigest()[:40]}@{domain}>",
+        **values,
         "state": mail_life.after(0, None, event).value,
         "reason": problem or "",
         "attempts": 0,

@@ -152,7 +152,8 @@ class MailBox:
                 return int(there)
             happen(connection, id_, MailEvent.RESENT, now, f"wish {wish}", actor=actor)
             to = recipient or row["recipient"]
-            values = {name: row[name] for name in ("period", "name", "copies", "subject", "test")}
+            # The same Message-ID, so that a mailbox that has it already can know the second one.
+            values = {name: row[name] for name in ("period", "name", "copies", "subject", "test", "message_id")}
             ids = statements_of(connection, id_)
             new = insert_mail(
                 connection, values | {"recipient": to, "wish": wish, "repeats": id_}, ids, valid, domain, actor, now
@@ -177,7 +178,7 @@ class MailBox:
 
     def by_message_id(self, message_id: str) -> int | None:
         with reading(self._engine) as connection:
-            query = select(MailRow.id).where(MailRow.message_id == message_id)
+            query = select(MailRow.id).where(MailRow.message_id == message_id).order_by(MailRow.id.desc()).limit(1)
             return connection.execute(query).scalar_one_or_none()
 
     def list(

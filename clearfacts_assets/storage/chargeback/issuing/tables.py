@@ -173,7 +173,7 @@ class MailRow(Base):
     name: Mapped[str] = mapped_column(Words)
     copies: Mapped[list[Any]] = mapped_column(Json)
     subject: Mapped[str] = mapped_column(Words)
-    message_id: Mapped[str] = mapped_column(String(200), unique=True)
+    message_id: Mapped[str] = mapped_column(String(200), index=True)  # the same where it is sent again
     test: Mapped[bool]  # in test mode it goes to the tester alone, and counts for nothing
     state: Mapped[str] = mapped_column(String(10))
     reason: Mapped[str] = mapped_column(Words)

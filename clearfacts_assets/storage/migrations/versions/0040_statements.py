@@ -102,9 +102,9 @@ def _tables() -> None:
             name=op.f("ck_mails_state"),
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_mails")),
-        sa.UniqueConstraint("message_id", name=op.f("uq_mails_message_id")),
         sa.UniqueConstraint("wish", name=op.f("uq_mails_wish")),
     )
+    op.create_index(op.f("ix_mails_message_id"), "mails", ["message_id"], unique=False)
     op.create_index(op.f("ix_mails_period"), "mails", ["period"], unique=False)
     op.create_index(op.f("ix_mails_recipient"), "mails", ["recipient"], unique=False)
     op.create_index("ix_mails_state_not_before", "mails", ["state", "not_before"], unique=False)
