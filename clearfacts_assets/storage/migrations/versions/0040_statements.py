@@ -12,7 +12,7 @@ from alembic import op
 from clearfacts_assets.storage import types
 
 revision = "0040"
-down_revision: str | None = "0020"
+down_revision: str | None = "0030"
 branch_labels = None
 depends_on = None
 
