@@ -13,7 +13,7 @@ GOOD, BUSY = Accepted("doc-1"), NotSent("429", retry_after=0.0)
 
 @pytest.fixture
 def pacing() -> Pacing:
-    return Pacing(Pace(concurrency=8), lambda: 100.0)
+    return Pacing(Pace(concurrency=8), lambda: 100.0, most_ahead=16)
 
 
 def windows(pacing: Pacing, *outcomes: Outcome) -> list[int]:
@@ -61,3 +61,10 @@ def test_nothing_is_claimed_ahead_and_no_answer_waits_for_another_in_trouble(pac
     assert (pacing.free(0), pacing.together) == (0, 1)
     windows(pacing, BUSY)
     assert (pacing.free(0), pacing.together) == (1, 1)
+
+
+def test_without_claims_ahead_answers_are_written_down_one_by_one() -> None:
+    pacing = Pacing(Pace(concurrency=1), lambda: 100.0, most_ahead=0)
+    windows(pacing, GOOD)
+    pacing.landed(1)
+    assert (pacing.free(0), pacing.free(1), pacing.together) == (1, 0, 1)

@@ -207,24 +207,22 @@ def processed_invoices(
             capture_interrupts(),
         ):
             take_over(recorder, Takeover(engine), "validated_invoices")
+            job = sending.DeliveryJob(
+                recorder.job.id,
+                invoice_type=clearfacts.invoice_type,
+                correlation_id=recorder.job.correlation_id,
+                force=force_of(recorder.job, config),
+                dead_run_ids=dead_runs(context.instance, engine),
+                admit=clearfacts.admit(destination, ledger),
+            )
             names: dict[UUID, str] = {}
             for results in sending.deliver(
                 remembering(names, rows.batches_to_deliver(recorder.job.id, BATCH, partial(_home_day, recorder.job))),
                 ledger=ledger,
                 destination=destination,
-                job=sending.DeliveryJob(
-                    recorder.job.id,
-                    invoice_type=clearfacts.invoice_type,
-                    correlation_id=recorder.job.correlation_id,
-                    force=force_of(recorder.job, config),
-                    dead_run_ids=dead_runs(context.instance, engine),
-                    admit=clearfacts.admit(destination, ledger),
-                ),
+                job=job,
                 pace=pace_from(effective_settings().delivery),
-                signals=sending.Signals(
-                    should_stop=check_captured_interrupt,
-                    on_stop=lambda reason: recorder.note_problem(f"Delivery stopped: {reason}. {WHAT_IS_LEFT}"),
-                ),
+                signals=_signals(recorder),
             ):
                 rows.record_results(recorder.job.id, results, now=_now())
                 for result in results:
@@ -249,6 +247,15 @@ def processed_invoices(
         )
         if interrupted:
             raise DagsterExecutionInterruptedError
+
+
+def _signals(recorder: JobRecorder) -> sending.Signals:
+    """Dagster's interrupt ends the delivery, and the job notes why it ended early."""
+
+    def note(reason: str) -> None:
+        recorder.note_problem(f"Delivery stopped: {reason}. {WHAT_IS_LEFT}")
+
+    return sending.Signals(should_stop=check_captured_interrupt, on_stop=note)
 
 
 @dg.asset(

@@ -21,6 +21,7 @@ class Pacing:
 
     pace: Pace
     monotonic: Callable[[], float]
+    most_ahead: int  # claims beyond the calls under way
     window: int = 1  # calls at once that the destination has earned
     at_once: float = 0.0  # calls that ended while the ledger was busy, the most of late
     unknowns: int = 0  # in a row
@@ -35,13 +36,13 @@ class Pacing:
         if self.faltering.is_set() or self.monotonic() < self.hold_until:
             return 0
         # Claims beyond the calls under way, so that none waits for the ledger; none while there is trouble.
-        ahead = min(ceil(2 * self.at_once), 2 * self.pace.concurrency) if self.window == self.pace.concurrency else 0
+        ahead = min(ceil(2 * self.at_once), self.most_ahead) if self.window == self.pace.concurrency else 0
         return max(0, self.window + ahead - under_way)
 
     @property
     def together(self) -> int:
         """How many answers are worth waiting for, to share a transaction; none while there is trouble."""
-        return 1 if self.faltering.is_set() else self.window
+        return 1 if self.faltering.is_set() else max(1, min(self.window, self.most_ahead // 2))
 
     def landed(self, calls: int) -> None:
         """So many calls ended while the ledger was busy or answers were gathered: as many may end while it is next."""
