@@ -197,9 +197,8 @@ def processed_invoices(
     """
     engine = database.engine()
     rows, ledger = InvoiceRepository(engine), SqlDeliveryLedger(engine)
-    statuses: Counter[InvoiceStatus] = Counter()
+    statuses, started = Counter[InvoiceStatus](), time.monotonic()
     not_sent: list[tuple[str, str, str]] = []
-    started = time.monotonic()
     with job_of(context, engine) as recorder:
         # What is under way when Dagster is told to stop (SIGTERM, Ctrl-C, *Terminate*) is finished and written down.
         with (
