@@ -268,17 +268,10 @@ class ChargebackSettings(_Section):
     )
     two_people: bool = Field(False, description="whether somebody else than who closed a period has to finalize it")
     anomaly_factor: float = Field(
-        3, gt=1, description="times the median of the months before, from which a project's cost is flagged"
+        3, gt=1, description="times the median of the months before at which a project's cost of a service waits"
     )
-    landing: Path | None = Field(
-        None, description="folder whose deliveries (SOURCE/2025-03/) are imported by themselves; none: only by command"
-    )
-    landing_quiet: float = Field(
-        120,
-        ge=0,
-        le=86400,
-        description="seconds without a change, after which a delivery without _COMPLETE is complete",
-    )
+    landing: Path | None = Field(None, description="folder whose deliveries (SOURCE/2025-03/) import themselves")
+    landing_quiet: float = Field(120, ge=0, description="seconds without a change until a delivery there is complete")
     upload_bytes: int = Field(2**30, ge=2**10, le=2**40, description="most bytes of one upload of exports to the API")
 
     @model_validator(mode="after")

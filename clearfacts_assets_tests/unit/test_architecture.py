@@ -35,6 +35,7 @@ MAY_TOUCH_THE_ENVIRONMENT = {
     "clearfacts_assets/home.py",  # DAGSTER_HOME and CLEARFACTS_HOME, so that child processes use the same folder
     "clearfacts_assets/cli/main.py",  # CLEARFACTS_CONFIG, for --config
     "clearfacts_assets/cli/demo.py",  # addresses of the simulator
+    "clearfacts_assets/cli/chargeback/demo.py",  # a home of its own, and back
     "clearfacts_assets/invoices/validation/workers.py",  # PYTHONPATH of the validation's workers
 }
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from clearfacts_assets.cli.console import fail
+from clearfacts_assets.cli.console import err, fail, out
 
 FIRST, SECOND = "2026-09", "2026-10"
 WIDTH = 120
@@ -33,13 +34,14 @@ class Step:
 
 
 def demo(
+    context: typer.Context,
     markdown: Annotated[bool, typer.Option("--markdown", help="as docs/chargeback.md has it")] = False,
 ) -> None:
     """Walk through two months with flaws: import, mend, review, reconcile, finalize, and what comes late. Nothing of it
     stays."""
     with _somewhere_else():
         for number, step in enumerate(_steps(), start=1):
-            output = step.act() if step.act else _output_of(step)
+            output = step.act() if step.act else _output_of(step, context.find_root().command)
             if markdown:
                 typer.echo(f"{step.words}\n\n```console\n$ {step.command}\n{output}\n```\n")
             else:
@@ -48,17 +50,15 @@ def demo(
                 typer.echo(output)
 
 
-def _output_of(step: Step) -> str:
+def _output_of(step: Step, program: Any) -> str:
     """What our command prints. Ends the demo where its exit code is another one than foreseen."""
-    from typer.testing import CliRunner
-
-    from clearfacts_assets.cli.chargeback import app
-
-    arguments = shlex.split(step.command)[2:]
-    result = CliRunner().invoke(app, arguments, env={"COLUMNS": str(WIDTH)})
-    if result.exit_code != step.code:
-        fail(f"{step.command} ended with {result.exit_code} instead of {step.code}: {result.output}{result.exception}")
-    return "\n".join(line.rstrip() for line in result.output.strip().splitlines())
+    printed = StringIO()
+    out.width = err.width = WIDTH
+    with redirect_stdout(printed), redirect_stderr(printed):
+        code = program.main(args=shlex.split(step.command)[1:], prog_name="clearfacts", standalone_mode=False)
+    if (code or 0) != step.code:
+        fail(f"{step.command} ended with {code} instead of {step.code}: {printed.getvalue()}")
+    return "\n".join(line.rstrip() for line in printed.getvalue().strip().splitlines())
 
 
 @contextmanager

@@ -50,7 +50,17 @@ class Period(Base):
     """A month, from open to finalized. Finalization writes the hash of all that counts, chained to the one before."""
 
     __tablename__ = "billing_periods"
-    __table_args__ = (one_of("state", State),)
+    __table_args__ = (
+        one_of("state", State),
+        # Asked for each new charge.
+        Index(
+            "ix_billing_periods_finalized",
+            "name",
+            unique=True,
+            sqlite_where=text("state = 'finalized'"),
+            postgresql_where=text("state = 'finalized'"),
+        ),
+    )
 
     name: Mapped[str] = mapped_column(String(7), primary_key=True)
     state: Mapped[str] = mapped_column(String(10))

@@ -1,4 +1,4 @@
-"""On SQLite each new charge asks for its period's state in an index of the finalized ones alone.
+"""Each new charge asks for its period's state in an index of the finalized ones alone.
 
 Revision ID: 0022
 Revises: 0021
@@ -21,19 +21,17 @@ QUICK = "EXISTS (SELECT 1 FROM billing_periods WHERE name = NEW.period AND state
 
 
 def upgrade() -> None:
-    if op.get_bind().dialect.name == "postgresql":
-        return
     op.execute(
         "CREATE UNIQUE INDEX IF NOT EXISTS ix_billing_periods_finalized ON billing_periods (name) "
         "WHERE state = 'finalized'"
     )
-    _trigger(QUICK)
+    if op.get_bind().dialect.name == "sqlite":
+        _trigger(QUICK)
 
 
 def downgrade() -> None:
-    if op.get_bind().dialect.name == "postgresql":
-        return
-    _trigger(STATE)
+    if op.get_bind().dialect.name == "sqlite":
+        _trigger(STATE)
     op.execute("DROP INDEX IF EXISTS ix_billing_periods_finalized")
 
 
