@@ -139,7 +139,9 @@ class ChargeRepository:
         limit = page_size(limit)
         after = _position(cursor)
         # The ids come from an index alone; only the rows that are shown are read.
-        ids = select(Charge.id).where(*which.conditions()).order_by(Charge.id).limit(limit + 1)
+        # Those of one payer are few: their index, and a sort, is quicker than a walk through the month in order.
+        order = Charge.id + 0 if which.pi_email or which.project_id or which.fund_org else Charge.id
+        ids = select(Charge.id).where(*which.conditions()).order_by(order).limit(limit + 1)
         if after is not None:
             ids = ids.where(Charge.id > after)
         query = _query().where(Charge.id.in_(ids)).order_by(Charge.id)
