@@ -23,8 +23,9 @@ from clearfacts_assets.money import plain
 from clearfacts_assets.storage.chargeback.charges import ChargeFilter, ChargeRepository
 from clearfacts_assets.storage.chargeback.imports import ImportRecord, ImportRepository
 from clearfacts_assets.storage.chargeback.overview import completeness, spending
-from clearfacts_assets.storage.chargeback.periods import NoSuchPeriod, PeriodRepository, Totals
+from clearfacts_assets.storage.chargeback.periods import NoSuchPeriod, PeriodRepository
 from clearfacts_assets.storage.chargeback.reconciling import Reconciled, reconcile
+from clearfacts_assets.storage.chargeback.totals import Totals
 
 CHARGES, APPROVED = "charges", "approved_charges"
 IMPORT = "import"  # under which a materialization names the import that it shows

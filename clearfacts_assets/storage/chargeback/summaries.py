@@ -14,9 +14,10 @@ from clearfacts_assets.chargeback.ingest.canonical import SAID_OF_REFUSALS
 from clearfacts_assets.chargeback.model import period_of
 from clearfacts_assets.storage.chargeback.charges import ChargeFilter, ChargeRepository
 from clearfacts_assets.storage.chargeback.imports import ImportRepository
-from clearfacts_assets.storage.chargeback.periods import PeriodRecord, PeriodRepository, Totals
+from clearfacts_assets.storage.chargeback.periods import PeriodRecord, PeriodRepository
 from clearfacts_assets.storage.chargeback.reconciling import Reconciled, reconcile
 from clearfacts_assets.storage.chargeback.registry import RegistryRepository
+from clearfacts_assets.storage.chargeback.totals import Totals
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NUMBERS = frozenset(
