@@ -14,7 +14,7 @@ from clearfacts_assets.cli.console import instant, print_json, print_table, say
 if TYPE_CHECKING:
     from clearfacts_assets.chargeback.lifecycle import Event
     from clearfacts_assets.storage.chargeback.periods import PeriodRecord
-from clearfacts_assets.storage.chargeback.totals import Totals
+    from clearfacts_assets.storage.chargeback.totals import Totals
 
 app = typer.Typer(help="Periods: open, closed, finalized. A finalized period never changes again.")
 
