@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Collection
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,6 +17,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
+from clearfacts_assets.invoices.destinations import TRANSPORTS
+from clearfacts_assets.invoices.sources import SOURCES
 from clearfacts_assets.outgoing.network import DIRECTLY, Network, Proxy
 from clearfacts_assets.rate_options import RateOptions
 from clearfacts_assets.statement_settings import EmailSettings, StatementSettings
@@ -32,6 +35,17 @@ def default_home() -> Path:
     return (_PROJECT if (_PROJECT / "pyproject.toml").is_file() else Path.home()) / ".clearfacts"
 
 
+def one_of(names: Collection[str]) -> Callable[[str], str]:
+    """A validator for a name that has to be registered. What is registered later counts too."""
+
+    def known(name: str) -> str:
+        if name not in names:
+            raise ValueError(f"there is no {name!r}: {' or '.join(names)}")
+        return name
+
+    return known
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -39,7 +53,7 @@ class _Section(BaseModel):
 class SourceSettings(_Section):
     """Where invoices come from."""
 
-    kind: Literal["java_backend", "folder"] = Field("java_backend", description="java_backend or folder")
+    kind: str = Field("java_backend", description=" or ".join(SOURCES))
     base_url: HttpUrl | None = Field(None, description="the Java backend's address, without /invoices")
     token: SecretStr = Field(SecretStr(""), description="bearer token for the Java backend")
     folder: Path | None = Field(None, description="folder of dropped UBL files, for kind folder")
@@ -50,6 +64,8 @@ class SourceSettings(_Section):
     longest_wait: Seconds = Field(30, description="most seconds waited between two tries, whatever Retry-After says")
     page_bytes: int = Field(64 * 2**20, ge=2**10, description="most bytes of one page, unpacked")
     document_bytes: int = Field(20 * 2**20, ge=2**10, description="most bytes of one document")
+
+    _there_is_one = field_validator("kind")(one_of(SOURCES))
 
 
 class KnownError(_Section):
@@ -73,7 +89,7 @@ class KnownError(_Section):
 class DestinationSettings(_Section):
     """Clearfacts."""
 
-    transport: Literal["graphql", "rest"] = Field("graphql", description="graphql (the public API) or rest")
+    transport: str = Field("graphql", description=f"{' or '.join(TRANSPORTS)}; graphql is the public API")
     base_url: HttpUrl = Field(HttpUrl("https://api.clearfacts.be"), description="Clearfacts' address")
     login_url: HttpUrl = Field(
         HttpUrl("https://login.clearfacts.be"), description="where Clearfacts' token is checked (userinfo)"
@@ -101,6 +117,8 @@ class DestinationSettings(_Section):
     known_errors: tuple[KnownError, ...] = Field(
         (), description="errors of graphql beside those that are known: see docs/clearfacts-outcomes.md"
     )
+
+    _there_is_one = field_validator("transport")(one_of(TRANSPORTS))
 
 
 class DeliverySettings(_Section):
