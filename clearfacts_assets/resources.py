@@ -21,6 +21,7 @@ from sqlalchemy import Engine
 from clearfacts_assets import settings as configuration
 from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.credentials import Renewal
+from clearfacts_assets.invoice_settings import ValidationSettings
 from clearfacts_assets.invoices.delivery.receivers import Admit, Directory, ReceiverCheck, everything
 from clearfacts_assets.invoices.destinations import DestinationOptions, KnownError, open_destination
 from clearfacts_assets.invoices.ports import DeliveryLedger, Destination, InvoiceSource, ListsAdministrations
@@ -149,7 +150,7 @@ class ValidationResource(dg.ConfigurableResource[None]):
 
 
 @lru_cache(maxsize=1)
-def _validator(known: configuration.ValidationSettings) -> Validator:
+def _validator(known: ValidationSettings) -> Validator:
     return validator_from(known)
 
 
