@@ -6,6 +6,7 @@ Directions of imports are contracts in pyproject.toml (``lint-imports``).
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import subprocess
 import tomllib
@@ -114,6 +115,27 @@ def test_no_module_imports_itself_over_others() -> None:
         TopologicalSorter(imports).prepare()
     except CycleError as error:
         pytest.fail("import cycle: " + " <- ".join(error.args[1]))
+
+
+def test_the_picture_of_the_rooms_is_what_the_code_is() -> None:
+    spec = importlib.util.spec_from_file_location("map", PROJECT / "docs" / "map.py")
+    assert spec is not None
+    assert spec.loader is not None
+    drawing = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(drawing)
+    assert drawing.FILE.read_text("utf-8") == drawing.drawn(drawing.arrows()), "run: make map"
+
+
+def test_every_file_that_the_documents_name_is_there() -> None:
+    """A path of this package in a text leads to a file or folder; a table's own root is said in front of it."""
+    named = [
+        (shown(document), path)
+        for document in tracked()
+        if document.suffix == ".md" and document.name != "CHANGELOG.md"
+        for path in re.findall(r"`(clearfacts_assets(?:_tests)?/[\w/.-]+)`", document.read_text("utf-8"))
+    ]
+    assert len(named) > 40
+    assert [(document, path) for document, path in named if not (PROJECT / path).exists()] == []
 
 
 def test_every_package_and_module_says_what_it_is_for() -> None:
