@@ -43,6 +43,7 @@ ROOMS = {
     "configuration": "configuration, credentials",
     "setting_types": "settings",
     "invoice_settings": "settings",
+    "statement_settings": "settings",
 }
 # Said in pyproject.toml: what is stored has to equal what this program looks up.
 LEFT_OUT = {("storage/migrations", "notifications")}
