@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
 
 from clearfacts_assets.invoices.destinations import TRANSPORTS
 from clearfacts_assets.invoices.sources import SOURCES
 from clearfacts_assets.setting_types import Attempts, Changeable, Seconds, Section, one_of
+
+if TYPE_CHECKING:
+    from clearfacts_assets.invoices.validation.engine import Validator
 
 
 class SourceSettings(Section):
@@ -125,4 +129,23 @@ class ValidationSettings(Section):
     )
     peppol_rules_sha256: str | None = Field(
         None, pattern="^[0-9a-fA-F]{64}$", description="SHA-256 that the file in peppol_rules must have"
+    )
+
+
+def validator_from(known: ValidationSettings, *, layers: Sequence[str] | None = None) -> Validator:
+    """A validator as the settings say. Raises BadPolicy where the policy file cannot be used."""
+    from clearfacts_assets.invoices.validation.engine import Validator
+    from clearfacts_assets.invoices.validation.policy import load_policy
+    from clearfacts_assets.invoices.validation.rules import CustomRules, RuleOptions
+    from clearfacts_assets.invoices.validation.ubl import Limits
+
+    own = None
+    if known.peppol_rules is not None:
+        own = CustomRules(known.peppol_rules, known.peppol_rules_sha256 or "")
+    return Validator(
+        load_policy(known.policy) if known.policy is not None else None,
+        workers=known.workers,
+        limits=Limits(document_bytes=known.document_bytes),
+        options=RuleOptions(own, known.attachment_bytes, known.proofs),
+        layers=layers,
     )

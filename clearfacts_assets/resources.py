@@ -21,12 +21,12 @@ from sqlalchemy import Engine
 from clearfacts_assets import settings as configuration
 from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.credentials import Renewal
-from clearfacts_assets.invoice_settings import ValidationSettings
+from clearfacts_assets.invoice_settings import ValidationSettings, validator_from
 from clearfacts_assets.invoices.delivery.receivers import Admit, Directory, ReceiverCheck, everything
 from clearfacts_assets.invoices.destinations import DestinationOptions, KnownError, open_destination
 from clearfacts_assets.invoices.ports import DeliveryLedger, Destination, InvoiceSource, ListsAdministrations
 from clearfacts_assets.invoices.sources import SourceOptions, open_source, place_of
-from clearfacts_assets.invoices.validation.engine import Validator, validator_from
+from clearfacts_assets.invoices.validation.engine import Validator
 from clearfacts_assets.notifications.slack import open_client
 from clearfacts_assets.storage.database import open_engine
 from clearfacts_assets.storage.invoices.taken_files import TakenFiles

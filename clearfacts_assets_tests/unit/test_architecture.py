@@ -127,15 +127,22 @@ def test_the_picture_of_the_rooms_is_what_the_code_is() -> None:
 
 
 def test_every_file_that_the_documents_name_is_there() -> None:
-    """A path of this package in a text leads to a file or folder; a table's own root is said in front of it."""
     named = [
         (shown(document), path)
         for document in tracked()
         if document.suffix == ".md" and document.name != "CHANGELOG.md"
         for path in re.findall(r"`(clearfacts_assets(?:_tests)?/[\w/.-]+)`", document.read_text("utf-8"))
     ]
-    assert len(named) > 40
+    assert len(named) > 20
     assert [(document, path) for document, path in named if not (PROJECT / path).exists()] == []
+
+
+def test_the_walks_pass_files_that_are_there() -> None:
+    text = (PROJECT / "docs" / "architecture.md").read_text("utf-8")
+    walks = text[text.index("## The walk of an invoice") : text.index("## Words")]
+    named = set(re.findall(r"`((?:\w+/)+\w+\.py)`", walks))
+    assert len(named) > 20
+    assert {path for path in named if not (PACKAGE / path).exists() and not list(PACKAGE.rglob(path))} == set()
 
 
 def test_every_package_and_module_says_what_it_is_for() -> None:
