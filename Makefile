@@ -14,7 +14,7 @@ export UV_PYTHON_DOWNLOADS := never
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo-chargeback test test-fast check lint faults fuzz lock clean
+.PHONY: help setup run demo-chargeback test test-fast check lint faults fuzz map lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ fuzz: setup ## schemathesis against the API, as each role and as a stranger, ask
 
 bench-%: benchmarks/%.py setup ## how fast something is: any file under benchmarks/ (ARGS=)
 	@$(BIN)/python $< $(ARGS)
+
+map: setup ## draw docs/map.svg anew from the imports in the code
+	@$(BIN)/python docs/map.py
 
 lock: setup ## write requirements.lock anew from pyproject.toml (UPGRADE=1 takes newer versions)
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --no-emit-index-url --no-header \

@@ -1,1 +1,1 @@
-"""Two billing systems on one ledger: invoice delivery to Clearfacts, and research-computing chargeback."""
+"""Two billing systems in one house: invoice delivery to Clearfacts, and research-computing chargeback."""

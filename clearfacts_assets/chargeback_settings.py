@@ -6,14 +6,12 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from clearfacts_assets.setting_types import Section
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ChargebackSettings(_Section):
+class ChargebackSettings(Section):
     """Charges from cost exports. See docs/chargeback.md."""
 
     currency: str = Field("", max_length=20, description="of exports without BillingCurrency; empty: such rows wait")

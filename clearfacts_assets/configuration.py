@@ -1,6 +1,6 @@
 """The settings in force: those of this process, and over them what was changed while the system runs.
 
-Only keys of CHANGEABLE can be changed; their types, limits, defaults and descriptions are those of settings.py. A
+Only what settings.py marks (WHILE_RUNNING) can be changed; types, limits, defaults and descriptions are its own. A
 change is noticed by every process within FRESH_SECONDS: by a run when it begins, by sensors and the API at once.
 """
 
@@ -20,6 +20,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from clearfacts_assets import settings
+from clearfacts_assets.setting_types import WHILE_RUNNING
 from clearfacts_assets.settings import Settings
 from clearfacts_assets.storage.accounts.configuration import ConfigurationRepository
 from clearfacts_assets.storage.accounts.keyring import Keyring, cipher
@@ -28,20 +29,19 @@ from clearfacts_assets.storage.database import open_engine
 logger = logging.getLogger(__name__)
 
 FRESH_SECONDS = 5.0
-CHANGEABLE = (
-    "source.token",
-    "source.attempts",
-    "source.deadline",
-    "destination.token",
-    "destination.refresh_token",
-    "destination.deadline",
-    "delivery.attempts",
-    "delivery.patience",
-    "delivery.unknowns_in_a_row",
-    "slack.token",
-    "slack.channel",
-    "slack.on_success",
-)
+
+
+def changeable() -> tuple[str, ...]:
+    """The keys of the settings that are marked so, in the order of settings.py."""
+    return tuple(
+        f"{section}.{name}"
+        for section, field in Settings.model_fields.items()
+        for name, leaf in getattr(field.annotation, "model_fields", {}).items()
+        if WHILE_RUNNING in leaf.metadata
+    )
+
+
+CHANGEABLE = changeable()
 
 
 class BadValue(ValueError):

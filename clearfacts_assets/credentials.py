@@ -15,9 +15,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from clearfacts_assets import configuration, settings
 from clearfacts_assets.configuration import effective_settings
+from clearfacts_assets.invoice_settings import DestinationSettings
 from clearfacts_assets.invoices.destinations.oauth import Client, Tokens, refreshed
 from clearfacts_assets.invoices.ports import DestinationError
-from clearfacts_assets.settings import DestinationSettings
 from clearfacts_assets.storage.accounts.audit import Actor
 from clearfacts_assets.storage.accounts.configuration import NewValue
 from clearfacts_assets.storage.accounts.keyring import KeyringError, cipher

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import lru_cache
+from pathlib import Path
 
 import dagster as dg
 from dagster_slack import SlackResource as DagsterSlackResource
@@ -20,14 +21,12 @@ from sqlalchemy import Engine
 from clearfacts_assets import settings as configuration
 from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.credentials import Renewal
+from clearfacts_assets.invoice_settings import ValidationSettings, validator_from
 from clearfacts_assets.invoices.delivery.receivers import Admit, Directory, ReceiverCheck, everything
-from clearfacts_assets.invoices.destinations.calls import Meaning
-from clearfacts_assets.invoices.destinations.clearfacts_graphql import KNOWN_ERRORS, ClearfactsGraphql, ErrorMeaning
-from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRest
+from clearfacts_assets.invoices.destinations import DestinationOptions, KnownError, open_destination
 from clearfacts_assets.invoices.ports import DeliveryLedger, Destination, InvoiceSource, ListsAdministrations
-from clearfacts_assets.invoices.sources.folder import Folder
-from clearfacts_assets.invoices.sources.java_backend import JavaBackend
-from clearfacts_assets.invoices.validation.engine import Validator, validator_from
+from clearfacts_assets.invoices.sources import SourceOptions, open_source, place_of
+from clearfacts_assets.invoices.validation.engine import Validator
 from clearfacts_assets.notifications.slack import open_client
 from clearfacts_assets.storage.database import open_engine
 from clearfacts_assets.storage.invoices.taken_files import TakenFiles
@@ -51,19 +50,14 @@ class SourceResource(dg.ConfigurableResource[None]):
             source.close()
 
     def _make(self, correlation_id: str) -> InvoiceSource:
-        limits = effective_settings().source
-        if self.kind == "folder":
-            if not self.folder:
-                raise SettingMissing("source.folder", "the folder of dropped UBL files")
-            _refuse_another("source.folder", self.folder, _folder(configuration.load()))
-            memory = TakenFiles(_engine(configuration.load().business_database_url))
-            return Folder(self.folder, document_bytes=limits.document_bytes, page_size=self.page_size, memory=memory)
-        if not self.base_url:
-            raise SettingMissing("source.base_url", "the Java backend's address, without /invoices")
-        _refuse_another("source.base_url", self.base_url, _address(configuration.load().source.base_url))
-        return JavaBackend(
-            self.base_url,
-            limits.token.get_secret_value(),
+        known, limits, place = configuration.load(), effective_settings().source, place_of(self.kind)
+        name, asked = f"source.{place.setting}", getattr(self, place.setting)
+        if not asked:
+            raise SettingMissing(name, place.meaning)
+        _refuse_another(name, asked, _written(getattr(known.source, place.setting)))
+        options = SourceOptions(
+            place=asked,
+            token=limits.token.get_secret_value(),
             page_size=self.page_size,
             connect_timeout=limits.connect_timeout,
             deadline=limits.deadline,
@@ -72,8 +66,10 @@ class SourceResource(dg.ConfigurableResource[None]):
             page_bytes=limits.page_bytes,
             document_bytes=limits.document_bytes,
             correlation_id=correlation_id,
-            network=configuration.load().way_out,
+            network=known.way_out,
+            memory=TakenFiles(_engine(known.business_database_url)),
         )
+        return open_source(self.kind, options)
 
 
 class ClearfactsResource(dg.ConfigurableResource[None]):
@@ -92,29 +88,26 @@ class ClearfactsResource(dg.ConfigurableResource[None]):
         # Whoever asks may have calls under way, and settles them only afterwards. So a whole question, at most this and
         # one deadline, takes half a lease: the calls have the other half.
         patience = max(0.0, min(delivery.patience, delivery.lease / 2 - limits.deadline))
-        known = configuration.load().destination
-        _refuse_another("destination.base_url", self.base_url, _address(known.base_url))
-        _refuse_another("destination.login_url", self.login_url, _address(known.login_url))
-        make: Callable[..., Destination] = ClearfactsRest
-        if self.transport == "graphql":
-            make = partial(
-                ClearfactsGraphql,
-                login_url=self.login_url,
-                known_errors=(*map(_meaning, known.known_errors), *KNOWN_ERRORS),
-                patience=patience,
-                should_stop=should_stop,
-            )
-        destination = make(
-            self.base_url,
-            limits.token.get_secret_value(),
+        settings = configuration.load()
+        known = settings.destination
+        _refuse_another("destination.base_url", self.base_url, _written(known.base_url))
+        _refuse_another("destination.login_url", self.login_url, _written(known.login_url))
+        options = DestinationOptions(
+            base_url=self.base_url,
+            login_url=self.login_url,
+            token=limits.token.get_secret_value(),
             connect_timeout=limits.connect_timeout,
             deadline=limits.deadline,
             longest_wait=limits.longest_wait,
             connections=self.concurrency,
-            renew=Renewal(_engine(configuration.load().business_database_url), self.login_url, correlation_id),
+            renew=Renewal(_engine(settings.business_database_url), self.login_url, correlation_id),
             correlation_id=correlation_id,
-            network=configuration.load().way_out,
+            network=settings.way_out,
+            known_errors=tuple(KnownError(one.outcome, one.code, one.words) for one in known.known_errors),
+            patience=patience,
+            should_stop=should_stop,
         )
+        destination = open_destination(self.transport, options)
         try:
             yield destination
         finally:
@@ -127,10 +120,6 @@ class ClearfactsResource(dg.ConfigurableResource[None]):
             return everything
         directory = _directory(self.base_url)
         return ReceiverCheck(ledger, destination, directory, self.invoice_type, known.receivers_fresh).admit
-
-
-def _meaning(known: configuration.KnownError) -> ErrorMeaning:
-    return ErrorMeaning(Meaning[known.outcome.upper()], code=known.code, words=known.words)
 
 
 @lru_cache(maxsize=4)
@@ -161,7 +150,7 @@ class ValidationResource(dg.ConfigurableResource[None]):
 
 
 @lru_cache(maxsize=1)
-def _validator(known: configuration.ValidationSettings) -> Validator:
+def _validator(known: ValidationSettings) -> Validator:
     return validator_from(known)
 
 
@@ -195,17 +184,14 @@ class AnotherPlace(Exception):
         )
 
 
-def _refuse_another(name: str, asked: str, known: str | None) -> None:
+def _refuse_another(name: str, asked: str, known: str) -> None:
     if asked != known:
         raise AnotherPlace(name, asked)
 
 
-def _address(known: HttpUrl | None) -> str:
-    return str(known).rstrip("/") if known else ""
-
-
-def _folder(known: configuration.Settings) -> str | None:
-    return str(known.source.folder) if known.source.folder else None
+def _written(known: HttpUrl | Path | None) -> str:
+    """An address or a folder, as the launchpad shows it; empty where there is none."""
+    return str(known).rstrip("/") if isinstance(known, HttpUrl) else str(known or "")
 
 
 def slack() -> SlackResource:
@@ -220,14 +206,14 @@ def from_settings() -> dict[str, dg.ConfigurableResource[None]]:
     return {
         "source": SourceResource(
             kind=known.source.kind,
-            base_url=_address(known.source.base_url) or None,
-            folder=_folder(known),
+            base_url=_written(known.source.base_url) or None,
+            folder=_written(known.source.folder) or None,
             page_size=known.source.page_size,
         ),
         "clearfacts": ClearfactsResource(
             transport=known.destination.transport,
-            base_url=_address(known.destination.base_url),
-            login_url=_address(known.destination.login_url),
+            base_url=_written(known.destination.base_url),
+            login_url=_written(known.destination.login_url),
             invoice_type=known.destination.invoice_type,
             concurrency=known.delivery.concurrency,
         ),

@@ -8,24 +8,22 @@ default below. ``clearfacts settings`` lists them all with where each value came
 from __future__ import annotations
 
 import os
-import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, field_validator, model_validator
+from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
 from clearfacts_assets.chargeback_settings import ChargebackSettings
+from clearfacts_assets.invoice_settings import DeliverySettings, DestinationSettings, SourceSettings, ValidationSettings
 from clearfacts_assets.outgoing.network import DIRECTLY, Network, Proxy
 from clearfacts_assets.rate_options import RateOptions
+from clearfacts_assets.setting_types import Changeable, Seconds, Section, secret_parts
 from clearfacts_assets.statement_settings import EmailSettings, StatementSettings
 
 CONFIG_VARIABLE = "CLEARFACTS_CONFIG"
 _PROJECT = Path(__file__).resolve().parents[1]
-
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
-Attempts = Annotated[int, Field(ge=1, le=20)]
 
 
 def default_home() -> Path:
@@ -33,102 +31,7 @@ def default_home() -> Path:
     return (_PROJECT if (_PROJECT / "pyproject.toml").is_file() else Path.home()) / ".clearfacts"
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SourceSettings(_Section):
-    """Where invoices come from."""
-
-    kind: Literal["java_backend", "folder"] = Field("java_backend", description="java_backend or folder")
-    base_url: HttpUrl | None = Field(None, description="the Java backend's address, without /invoices")
-    token: SecretStr = Field(SecretStr(""), description="bearer token for the Java backend")
-    folder: Path | None = Field(None, description="folder of dropped UBL files, for kind folder")
-    page_size: int = Field(100, ge=1, le=1000, description="invoices asked for in one page")
-    connect_timeout: Seconds = Field(5, description="seconds to connect")
-    deadline: Seconds = Field(60, description="seconds for one whole request, however slowly it drips")
-    attempts: Attempts = Field(4, description="tries for one page before the retrieval stops")
-    longest_wait: Seconds = Field(30, description="most seconds waited between two tries, whatever Retry-After says")
-    page_bytes: int = Field(64 * 2**20, ge=2**10, description="most bytes of one page, unpacked")
-    document_bytes: int = Field(20 * 2**20, ge=2**10, description="most bytes of one document")
-
-
-class KnownError(_Section):
-    """What an error of Clearfacts' GraphQL API means, recognised by its code or by words in its message."""
-
-    code: str = Field("", description="of the error, exactly")
-    words: str = Field("", description="a regular expression, in any case, anywhere in the message")
-    outcome: Literal["refused", "not_sent", "denied", "unknown"] = Field(description="see docs/clearfacts-outcomes.md")
-
-    @model_validator(mode="after")
-    def _recognises_something(self) -> KnownError:
-        if bool(self.code) == bool(self.words):
-            raise ValueError("an error is known by its code or by words in its message: give one of them")
-        try:
-            re.compile(self.words)
-        except re.error as error:
-            raise ValueError(f"words are a regular expression: {error}") from None
-        return self
-
-
-class DestinationSettings(_Section):
-    """Clearfacts."""
-
-    transport: Literal["graphql", "rest"] = Field("graphql", description="graphql (the public API) or rest")
-    base_url: HttpUrl = Field(HttpUrl("https://api.clearfacts.be"), description="Clearfacts' address")
-    login_url: HttpUrl = Field(
-        HttpUrl("https://login.clearfacts.be"), description="where Clearfacts' token is checked (userinfo)"
-    )
-    token: SecretStr = Field(
-        SecretStr(""), description="bearer token with the scopes upload_document and read_administrations"
-    )
-    client_id: str = Field("", description="of our application at Clearfacts, where its tokens expire and are renewed")
-    client_secret: SecretStr = Field(SecretStr(""), description="of the same application")
-    refresh_token: SecretStr = Field(
-        SecretStr(""), description="by which a refused token is renewed; its successors are kept in the configuration"
-    )
-    invoice_type: Literal["PURCHASE", "SALE"] = Field(
-        "PURCHASE", description="PURCHASE: filed under the customer's VAT number; SALE: under the supplier's"
-    )
-    check_receivers: bool = Field(
-        True, description="hold what Clearfacts has no administration for, before it is sent (graphql only)"
-    )
-    receivers_fresh: Seconds = Field(
-        3600, description="seconds for which a process goes by the administrations it was told"
-    )
-    connect_timeout: Seconds = Field(5, description="seconds to connect")
-    deadline: Seconds = Field(30, description="seconds for one whole call, however slowly it drips")
-    longest_wait: Seconds = Field(300, description="most seconds that a Retry-After may ask for")
-    known_errors: tuple[KnownError, ...] = Field(
-        (), description="errors of graphql beside those that are known: see docs/clearfacts-outcomes.md"
-    )
-
-
-class DeliverySettings(_Section):
-    """How invoices are handed over."""
-
-    concurrency: int = Field(8, ge=1, le=64, description="calls to the destination under way at once")
-    lease: Seconds = Field(120, description="seconds after which a claim without an answer counts as unknown")
-    attempts: Attempts = Field(5, description="tries that may end in 'not sent' before a person is asked")
-    patience: Seconds = Field(
-        60, description="most seconds that a run waits for deliveries that are due later, or to repeat a question"
-    )
-    unknowns_in_a_row: int = Field(3, ge=1, le=100, description="unknown outcomes in a row that stop the delivery")
-    follow_days: int = Field(
-        90, ge=1, le=3650, description="days after its delivery for which Clearfacts is asked about an unpaid document"
-    )
-    follow_again: Seconds = Field(
-        72_000, description="seconds after an answer about a document until it is asked about again"
-    )
-    follow_at_once: int = Field(
-        5000, ge=1, le=100_000, description="most documents asked about in one run, the longest unasked first"
-    )
-    parked_threshold: int = Field(
-        0, ge=0, description="parked deliveries up to which the asset check only warns; above, it is red"
-    )
-
-
-class ScheduleSettings(_Section):
+class ScheduleSettings(Section):
     """What the nightly schedule owes."""
 
     catch_up_days: int = Field(
@@ -136,7 +39,7 @@ class ScheduleSettings(_Section):
     )
 
 
-class RunSettings(_Section):
+class RunSettings(Section):
     """How runs are watched."""
 
     silence: Seconds = Field(
@@ -144,25 +47,7 @@ class RunSettings(_Section):
     )
 
 
-class ValidationSettings(_Section):
-    """What may leave. See docs/validation.md."""
-
-    workers: int = Field(1, ge=0, le=32, description="worker processes for XSLT rules; 0 runs them in the run itself")
-    policy: Path | None = Field(None, description="YAML file with an own policy; the built-in one otherwise")
-    document_bytes: int = Field(20 * 2**20, ge=2**10, description="most bytes of one document")
-    attachment_bytes: int = Field(
-        10 * 2**20, ge=0, description="most bytes of a document's attachments together, unpacked, before a warning"
-    )
-    proofs: bool = Field(True, description="spare Saxon the documents that surely break no rule")
-    peppol_rules: Path | None = Field(
-        None, description="your own copy of OpenPeppol's Schematron or XSLT; the built-in Peppol rules otherwise"
-    )
-    peppol_rules_sha256: str | None = Field(
-        None, pattern="^[0-9a-fA-F]{64}$", description="SHA-256 that the file in peppol_rules must have"
-    )
-
-
-class NetworkSettings(_Section):
+class NetworkSettings(Section):
     """The way out, for all calls to outside systems. See docs/operating.md."""
 
     proxy: SecretStr = Field(
@@ -187,18 +72,18 @@ class NetworkSettings(_Section):
         return value
 
 
-class SlackSettings(_Section):
+class SlackSettings(Section):
     """Alerts. Without a token, alerts stay in the outbox table and in the log."""
 
     base_url: HttpUrl = Field(HttpUrl("https://slack.com/api/"), description="Slack's address; another one for tests")
-    token: SecretStr = Field(SecretStr(""), description="bot token (xoxb-...) with scope chat:write")
-    channel: str = Field("#invoices", description="channel for alerts")
-    on_success: Literal["always", "with_failures", "never"] = Field(
+    token: Changeable[SecretStr] = Field(SecretStr(""), description="bot token (xoxb-...) with scope chat:write")
+    channel: Changeable[str] = Field("#invoices", description="channel for alerts")
+    on_success: Changeable[Literal["always", "with_failures", "never"]] = Field(
         "with_failures", description="when a completed job is told: always, with_failures or never"
     )
 
 
-class ServeSettings(_Section):
+class ServeSettings(Section):
     """The one door: API and Dagster's UI."""
 
     host: str = Field("127.0.0.1", description="address to listen on")
@@ -217,7 +102,7 @@ class ServeSettings(_Section):
     )
 
 
-class AuthSettings(_Section):
+class AuthSettings(Section):
     """Logins, tokens and keys. See docs/security.md."""
 
     signing_keys: SecretStr = Field(
@@ -328,6 +213,11 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.home.resolve() / 'clearfacts.db'}"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every value that must stand nowhere."""
+        return secret_parts(self)
 
     @property
     def public_address(self) -> str:

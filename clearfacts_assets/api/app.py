@@ -33,6 +33,8 @@ from clearfacts_assets.storage.database import open_engine
 from clearfacts_assets.telemetry.metrics import HttpMetricsMiddleware
 
 PREFIX = "/api/v1"
+# The files of the contract; each has a ``router``.
+ENDPOINTS: list[Any] = [jobs, processing, invoices, deliveries, auth, admin, users, keys, configuration, audit]
 UI_BODY_BYTES = 4 * 2**20  # of a request to Dagster's UI: a run's configuration, edited by hand
 OURS = ("/api/", "/auth/")  # below them there is no page of Dagster's UI
 DESCRIPTION = """
@@ -72,7 +74,7 @@ def create_app(
     app.state.services, app.state.access, app.state.authentication = served, access, access.authentication
     error_handlers.install(app)
     if known.serve.api:
-        for part in (jobs, processing, invoices, deliveries, auth, admin, users, keys, configuration, audit):
+        for part in ENDPOINTS:
             _add(app, part.router, PREFIX)
         for router in chargeback.ROUTERS:
             _add(app, router, PREFIX)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from dagster import AssetKey, DagsterInstance
 from dagster._core.events import DagsterEventType
@@ -24,7 +24,7 @@ _PLANNED = DagsterEventType.ASSET_MATERIALIZATION_PLANNED.value
 _ENDED = {DagsterEventType.STEP_SUCCESS.value: "success", DagsterEventType.STEP_FAILURE.value: "failure"}
 
 
-def of_invoices(engine: Engine) -> Iterator[Metric]:
+def of_invoices(engine: Engine, _: DagsterInstance) -> Iterator[Metric]:
     """What became of invoices, and of the calls to the outside."""
     invoices = CounterMetricFamily(
         "invoice_processing", "Invoices of all jobs, by what became of them", labels=["status"]
@@ -54,7 +54,7 @@ def of_invoices(engine: Engine) -> Iterator[Metric]:
     )
 
 
-def of_runs(instance: DagsterInstance) -> Iterator[Metric]:
+def of_runs(_: Engine, instance: DagsterInstance) -> Iterator[Metric]:
     """Dagster's runs, by job and status."""
     storage = instance.run_storage
     assert isinstance(storage, SqlRunStorage)  # noqa: S101 - every storage of the open-source edition is one
@@ -81,7 +81,7 @@ def of_runs(instance: DagsterInstance) -> Iterator[Metric]:
     yield _histogram("dagster_job_duration_seconds", "Seconds of a run", JOB_SECONDS, times, labels=["job", "status"])
 
 
-def of_assets(instance: DagsterInstance) -> Iterator[Metric]:
+def of_assets(_: Engine, instance: DagsterInstance) -> Iterator[Metric]:
     """Materializations and operations, by asset. Each of our operations makes one asset.
 
     On SQLite, Dagster keeps a run's own events in a file of the run: there, what was planned and not made counts as
@@ -116,6 +116,10 @@ def of_assets(instance: DagsterInstance) -> Iterator[Metric]:
     for (step, status), number in (ended or planned).items():
         operations.add_metric([step or "none", status], max(number, 0))
     yield operations
+
+
+# All that is computed for /metrics, each by itself: one that fails leaves the others.
+SUPPLIERS: list[Callable[[Engine, DagsterInstance], Iterator[Metric]]] = [of_invoices, of_runs, of_assets]
 
 
 def _name(asset_key: str | None) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel
 
-from clearfacts_assets.api.auth.dependencies import Principal, anybody, require
+from clearfacts_assets.api.auth.dependencies import anybody, require
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.openapi import errors
 from clearfacts_assets.api.services import Services, services
@@ -85,6 +85,3 @@ def metrics_router(*, public: bool) -> APIRouter:
         return PrometheusText(served.metrics.exposition())
 
     return metrics
-
-
-__all__ = ["Principal", "metrics_router", "router"]

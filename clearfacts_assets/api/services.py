@@ -97,11 +97,7 @@ class Services:
             lookers=ThreadPoolExecutor(LOOKERS, thread_name_prefix="looker"),
             metrics=Metrics(
                 disk=known.home if known.home.exists() else Path("/"),
-                suppliers=[
-                    partial(metrics.of_invoices, engine),
-                    partial(metrics.of_runs, instance),
-                    partial(metrics.of_assets, instance),
-                ],
+                suppliers=[partial(supplier, engine, instance) for supplier in metrics.SUPPLIERS],
             ),
         )
 

@@ -6,15 +6,12 @@ from clearfacts_assets.settings import Settings
 
 
 def ready() -> Settings:
-    """The settings in force, with the home prepared and the project's log configured. Raises ValidationError."""
+    """The settings of this process, with the home prepared and the project's log configured. Raises ValidationError."""
     from clearfacts_assets import settings
     from clearfacts_assets.home import prepare
     from clearfacts_assets.telemetry import logging
 
     known = settings.load()
-    secrets = [known.source.token, known.destination.token, known.slack.token]
-    logging.configure(
-        known.log_level, known.log_format, secrets=[secret.get_secret_value() for secret in secrets if secret]
-    )
+    logging.configure(known.log_level, known.log_format, secrets=known.secrets)
     prepare(known)
     return known

@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.health.probes import nightly_run
 from clearfacts_assets.invoices.days import FIRST_DAY
+from clearfacts_assets.invoices.sources import place_of
 from clearfacts_assets.notifications.slack import Slack
 from clearfacts_assets.outgoing.network import NetworkUnusable
 from clearfacts_assets.resources import ClearfactsResource, SlackResource, SourceResource
@@ -55,7 +56,7 @@ def ways(known: Settings) -> dict[str, str]:
     source, clearfacts = known.source, known.destination
     upload, login = network.way_to(str(clearfacts.base_url)), network.way_to(str(clearfacts.login_url))
     return {
-        "java_backend": network.way_to(str(source.base_url)) if source.kind == "java_backend" else "",
+        "java_backend": network.way_to(str(source.base_url)) if place_of(source.kind).setting == "base_url" else "",
         "clearfacts": upload if upload == login else f"{upload}; login {login}",
         "slack": network.way_to(str(known.slack.base_url)),
     }

@@ -1,8 +1,8 @@
 """Parties: one normal form, whatever identifiers stand in the document and however they are written.
 
 Two documents with the same number from one supplier to one customer are one invoice, whether the ERP writes the VAT
-number, the enterprise number or both. What belongs to a register is said in ``identifiers.py``; here it is decided by
-which of its identifiers a party is known, and when two of them cannot be one party's.
+number, the enterprise number or both. What belongs to a register is said in ``company_numbers.py``; here it is
+decided by which of its identifiers a party is known, and when two of them cannot be one party's.
 """
 
 from __future__ import annotations

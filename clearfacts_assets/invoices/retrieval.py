@@ -5,29 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
 
 from clearfacts_assets.invoices.model import SourceDocument, Window
 from clearfacts_assets.invoices.ports import InvoiceNotFound, InvoiceSource, SourceError
 
 NEVER = datetime.fromtimestamp(0, tz=UTC)  # an invoice that the source does not have was never changed
 
-Store = Callable[[Sequence[SourceDocument]], "Stored"]
 
-
-class Stored(Protocol):
+@dataclass(frozen=True, slots=True)
+class Stored:
     """What storing one page came to, in rows."""
 
-    @property
-    def new(self) -> int: ...
-    @property
-    def repeated(self) -> int: ...
-    @property
-    def replaced(self) -> int: ...
-    @property
-    def unusable(self) -> int: ...
-    @property
-    def known(self) -> int: ...
+    new: int = 0
+    repeated: int = 0  # the same row again
+    replaced: int = 0  # the same row again with other content, changed later: that one counts
+    unusable: int = 0  # recorded as failed; also counted as new or replaced
+    known: int = 0  # recorded as duplicate: this content was delivered before; also counted as new or replaced
+
+
+Store = Callable[[Sequence[SourceDocument]], Stored]
 
 
 @dataclass(slots=True)

@@ -1,1 +1,1 @@
-"""Whether the process of a run still lives: each run beats, and a watch notices when one does not any more."""
+"""What both domains need of Dagster: the executor whose runs give signs of life, their monitor, tags and metadata."""

@@ -1,6 +1,6 @@
 """Prometheus metrics: what this process counts itself, how the machine is, and tallies that others compute for us.
 
-Names are a contract (spec.md, section 4). Label sets are bounded: nothing that a caller writes becomes a label. Tallies
+Names are a contract (docs/api.md). Label sets are bounded: nothing that a caller writes becomes a label. Tallies
 come from databases, so they are the same on every replica: show them with max, not with sum.
 """
 

@@ -38,14 +38,14 @@ from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRe
 from clearfacts_assets.invoices.ledger.model import Force
 from clearfacts_assets.invoices.model import Decision, Report, SourceDocument, Window
 from clearfacts_assets.invoices.ports import SourceError
-from clearfacts_assets.invoices.retrieval import retrieve_window
+from clearfacts_assets.invoices.retrieval import Stored, retrieve_window
 from clearfacts_assets.invoices.sources import java_backend
 from clearfacts_assets.invoices.validation.ubl import parse, read_invoice
 from clearfacts_assets.notifications.slack import Slack, open_client
 from clearfacts_assets.settings import Settings, SlackSettings
 from clearfacts_assets.storage.database import open_engine
 from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
-from clearfacts_assets.storage.invoices.invoices import InvoiceRepository, Stored
+from clearfacts_assets.storage.invoices.invoices import InvoiceRepository
 from clearfacts_assets.storage.invoices.jobs import JobRepository
 from clearfacts_assets.storage.invoices.takeover import Takeover
 from clearfacts_assets_tests.faults.papers import Paper, papers

@@ -19,7 +19,7 @@ from clearfacts_assets.storage.invoices.tables import Base
 
 HEAD = ScriptDirectory.from_config(migrate.configuration()).get_current_head()
 
-# spec.md, section 2: names that others rely on.
+# Names that others rely on: reports and queries read these columns.
 CONTRACT = {
     "users": "id username email password_hash role is_active created_at updated_at",
     "jobs": "id job_type status triggered_by started_at completed_at error_message metadata created_at updated_at",

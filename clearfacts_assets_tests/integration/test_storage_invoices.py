@@ -23,9 +23,10 @@ from clearfacts_assets.invoices.model import (
     Severity,
     SourceDocument,
 )
+from clearfacts_assets.invoices.retrieval import Stored
 from clearfacts_assets.storage.invoices.documents import stored
 from clearfacts_assets.storage.invoices.invoice_rows import LONGEST_INVOICE_ID
-from clearfacts_assets.storage.invoices.invoices import InvoiceRepository, Stored
+from clearfacts_assets.storage.invoices.invoices import InvoiceRepository
 from clearfacts_assets.storage.invoices.jobs import JobCounts, JobRepository
 from clearfacts_assets.storage.invoices.tables import Delivery, SourceVersion
 from clearfacts_assets.storage.invoices.takeover import Takeover

@@ -13,13 +13,13 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
+from clearfacts_assets.invoice_settings import ValidationSettings, validator_from
 from clearfacts_assets.invoices.model import Decision
 from clearfacts_assets.invoices.validation import engine
-from clearfacts_assets.invoices.validation.engine import Validator, report_as_json, validator_from
+from clearfacts_assets.invoices.validation.engine import Validator, report_as_json
 from clearfacts_assets.invoices.validation.policy import Policy
 from clearfacts_assets.invoices.validation.rules import CustomRules, RuleOptions
 from clearfacts_assets.invoices.validation.workers import WorkersFailed
-from clearfacts_assets.settings import ValidationSettings
 from clearfacts_assets_tests.fixtures.ubl_documents import document, edited
 from clearfacts_assets_tests.fixtures.ubl_mutants import mutants
 

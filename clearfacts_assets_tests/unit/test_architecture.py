@@ -6,6 +6,7 @@ Directions of imports are contracts in pyproject.toml (``lint-imports``).
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import subprocess
 import tomllib
@@ -114,6 +115,34 @@ def test_no_module_imports_itself_over_others() -> None:
         TopologicalSorter(imports).prepare()
     except CycleError as error:
         pytest.fail("import cycle: " + " <- ".join(error.args[1]))
+
+
+def test_the_picture_of_the_rooms_is_what_the_code_is() -> None:
+    spec = importlib.util.spec_from_file_location("map", PROJECT / "docs" / "map.py")
+    assert spec is not None
+    assert spec.loader is not None
+    drawing = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(drawing)
+    assert drawing.FILE.read_text("utf-8") == drawing.drawn(drawing.arrows()), "run: make map"
+
+
+def test_every_file_that_the_documents_name_is_there() -> None:
+    named = [
+        (shown(document), path)
+        for document in tracked()
+        if document.suffix == ".md" and document.name != "CHANGELOG.md"
+        for path in re.findall(r"`(clearfacts_assets(?:_tests)?/[\w/.-]+)`", document.read_text("utf-8"))
+    ]
+    assert len(named) > 20
+    assert [(document, path) for document, path in named if not (PROJECT / path).exists()] == []
+
+
+def test_the_walks_pass_files_that_are_there() -> None:
+    text = (PROJECT / "docs" / "architecture.md").read_text("utf-8")
+    walks = text[text.index("## The walk of an invoice") : text.index("## Words")]
+    named = set(re.findall(r"`((?:\w+/)+\w+\.py)`", walks))
+    assert len(named) > 20
+    assert {path for path in named if not (PACKAGE / path).exists() and not list(PACKAGE.rglob(path))} == set()
 
 
 def test_every_package_and_module_says_what_it_is_for() -> None:

@@ -1,4 +1,4 @@
-"""The values for Dagster's Helm chart: they parse, hold the sizes that spec.md promises, and hold no secret.
+"""The values for Dagster's Helm chart: they parse, hold the sizes of helm-values/README.md, and no secret.
 
 The chart itself is not at hand here, so these tests check what we write and what Dagster makes of it.
 """

@@ -16,8 +16,6 @@ from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.auth.principal import Principal
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 
-__all__ = ["Permission", "Principal", "Requires", "anybody", "anybody_known", "require"]
-
 _bearer = HTTPBearer(
     scheme_name="bearer",
     bearerFormat="JWT or API key",

@@ -1,1 +1,1 @@
-"""The contract, version 1: one router a file (spec.md, section 3)."""
+"""The contract, version 1: a room a domain, one router a file (docs/api.md)."""

@@ -173,7 +173,7 @@ def _open() -> JobRepository:
 
 
 def as_result(jobs: JobRepository, job: JobRecord) -> dict[str, Any]:
-    """A job as JSON shows it, in the API's words (spec.md, section 3)."""
+    """A job as JSON shows it, in the API's words (docs/api.md)."""
     counts = jobs.counts(job.id)
     return {
         "job_id": job.id,

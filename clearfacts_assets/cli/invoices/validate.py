@@ -71,7 +71,7 @@ def _files(paths: list[Path]) -> list[Path]:
 
 def _validator(policy: Path | None, layers: list[str] | None, workers: int | None, documents: int) -> Validator:
     from clearfacts_assets import settings
-    from clearfacts_assets.invoices.validation.engine import validator_from
+    from clearfacts_assets.invoice_settings import validator_from
     from clearfacts_assets.invoices.validation.policy import BadPolicy
     from clearfacts_assets.invoices.validation.rules import known_layers
 

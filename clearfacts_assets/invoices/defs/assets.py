@@ -18,8 +18,8 @@ import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._utils.interrupts import capture_interrupts, check_captured_interrupt
 
-from clearfacts_assets import settings
 from clearfacts_assets.configuration import effective_settings
+from clearfacts_assets.invoice_settings import DeliverySettings
 from clearfacts_assets.invoices.days import home_day, window_of
 from clearfacts_assets.invoices.defs.automation import DAYS
 from clearfacts_assets.invoices.defs.checks import COUNTS_ARE_CONSERVED, counts_are_conserved
@@ -346,7 +346,7 @@ def force_of(job: JobRun, config: DeliveryRequest) -> Force | None:
     return Force(actor=job.triggered_by, reason=f"force_processing in job {job.wish}", request=job.wish)
 
 
-def pace_from(known: settings.DeliverySettings) -> Pace:
+def pace_from(known: DeliverySettings) -> Pace:
     return Pace(
         concurrency=known.concurrency,
         lease=known.lease,

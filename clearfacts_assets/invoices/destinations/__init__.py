@@ -1,1 +1,58 @@
-"""Where invoices go, one file each; ``ports.Destination`` is what such a file has to fill."""
+"""Where invoices go, one file a transport: it fills ``ports.Destination``, and its ``opened(options)`` makes a client.
+
+A line in TRANSPORTS registers it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from clearfacts_assets.outgoing.network import DIRECT, Network
+
+if TYPE_CHECKING:  # the settings look here for names alone, and need no client for that
+    from clearfacts_assets.invoices.destinations.token import Renew
+    from clearfacts_assets.invoices.ports import Destination
+
+TRANSPORTS: dict[str, str] = {  # as the setting names it -> the file
+    "graphql": "clearfacts_graphql",
+    "rest": "clearfacts_rest",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class KnownError:
+    """What an operator says of an error: its outcome, by its code or by words in its message."""
+
+    outcome: str  # refused, not_sent, denied or unknown
+    code: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationOptions:
+    """What a destination is given, each takes what it needs. Times in seconds."""
+
+    base_url: str
+    renew: Renew
+    login_url: str = ""
+    token: str = field(default="", repr=False)
+    connect_timeout: float = 5
+    deadline: float = 30
+    longest_wait: float = 300
+    connections: int = 8
+    correlation_id: str = ""
+    network: Network = DIRECT
+    known_errors: tuple[KnownError, ...] = ()
+    patience: float = 0  # for all questions together, until they are asked again
+    should_stop: Callable[[], bool] = lambda: False
+
+
+def open_destination(transport: str, options: DestinationOptions) -> Destination:
+    """A client, to be closed. Raises LookupError for an unknown transport, ValueError for what cannot be used."""
+    if transport not in TRANSPORTS:
+        raise LookupError(f"there is no transport {transport!r}; there are {', '.join(TRANSPORTS)}")
+    destination: Destination = importlib.import_module(f"{__name__}.{TRANSPORTS[transport]}").opened(options)
+    return destination

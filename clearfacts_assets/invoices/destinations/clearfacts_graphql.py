@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clearfacts_assets.invoices.delivery.addressing import company_number
+from clearfacts_assets.invoices.destinations import DestinationOptions
 from clearfacts_assets.invoices.destinations.calls import (
     STATUSES,
     Answer,
@@ -284,3 +285,23 @@ def _error(error: Any) -> tuple[str, str]:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def opened(options: DestinationOptions) -> ClearfactsGraphql:
+    """What an operator says of an error goes before what is known here."""
+    told = [ErrorMeaning(Meaning[one.outcome.upper()], one.code, one.words) for one in options.known_errors]
+    return ClearfactsGraphql(
+        options.base_url,
+        options.token,
+        login_url=options.login_url,
+        known_errors=(*told, *KNOWN_ERRORS),
+        patience=options.patience,
+        should_stop=options.should_stop,
+        connect_timeout=options.connect_timeout,
+        deadline=options.deadline,
+        longest_wait=options.longest_wait,
+        connections=options.connections,
+        renew=options.renew,
+        correlation_id=options.correlation_id,
+        network=options.network,
+    )

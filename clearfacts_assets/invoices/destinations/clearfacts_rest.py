@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from clearfacts_assets.invoices.destinations import DestinationOptions
 from clearfacts_assets.invoices.destinations.calls import STATUSES, Answer, Calls, Meaning, document_uuid
 from clearfacts_assets.invoices.destinations.token import Renew, never
 from clearfacts_assets.invoices.ports import Accepted, DestinationError, Outcome, Submission, Unknown
@@ -141,3 +142,17 @@ def _invoices(answer: Answer) -> list[Any] | None:
     """The list that a look-up answers with; None where it is not one."""
     found = answer.json.get("invoices") if answer.status == 200 and isinstance(answer.json, dict) else None
     return found if isinstance(found, list) else None
+
+
+def opened(options: DestinationOptions) -> ClearfactsRest:
+    return ClearfactsRest(
+        options.base_url,
+        options.token,
+        connect_timeout=options.connect_timeout,
+        deadline=options.deadline,
+        longest_wait=options.longest_wait,
+        connections=options.connections,
+        renew=options.renew,
+        correlation_id=options.correlation_id,
+        network=options.network,
+    )

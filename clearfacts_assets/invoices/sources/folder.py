@@ -14,30 +14,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
 from clearfacts_assets.invoices.model import SourceDocument, Window
 from clearfacts_assets.invoices.ports import InvoiceNotFound, SourceDenied, SourceUnavailable
-from clearfacts_assets.invoices.sources import ID_CHARACTERS, is_fit_for_id
+from clearfacts_assets.invoices.sources import ID_CHARACTERS, Memory, SourceOptions, Version, is_fit_for_id
 
 SETTLE_SECONDS = 2.0  # a file that changed more recently may still be written to
 SUFFIX = ".xml"  # in any case
 
 _EPOCH = datetime.fromtimestamp(0, tz=UTC)
-
-Version = tuple[str, datetime]  # a file's id, and a time by which it may have been taken
-
-
-class Memory(Protocol):
-    """What this installation has taken before, in a run of whatever day."""
-
-    def since(self) -> datetime | None:
-        """When it began to take anything; None if it never did."""
-        ...
-
-    def taken(self, versions: Sequence[Version]) -> set[Version]:
-        """Those of the versions that it has taken, and that no run has to take again."""
-        ...
 
 
 class _Blank:
@@ -209,3 +194,12 @@ def _id(path: str) -> tuple[str, bool]:
     digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
     shown = os.fsencode(path).decode("utf-8", "backslashreplace").encode("unicode_escape").decode()
     return f"{shown[:200]}-{digest}", False
+
+
+def opened(options: SourceOptions) -> Folder:
+    return Folder(
+        options.place,
+        document_bytes=options.document_bytes,
+        page_size=options.page_size,
+        memory=options.memory,
+    )

@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, V
 
 from clearfacts_assets.invoices.model import SourceDocument, Window
 from clearfacts_assets.invoices.ports import InvoiceNotFound, SourceDenied, SourceProtocolError, SourceUnavailable
-from clearfacts_assets.invoices.sources import ID_CHARACTERS, is_fit_for_id
+from clearfacts_assets.invoices.sources import ID_CHARACTERS, SourceOptions, is_fit_for_id
 from clearfacts_assets.invoices.validation.ubl import from_text
 from clearfacts_assets.outgoing.body import BodyMalformed, BodyTooLarge, read_body
 from clearfacts_assets.outgoing.client import bounded, open_client
@@ -389,3 +389,7 @@ def _refuse_other_encodings(response: httpx.Response, body: bytearray) -> None:
 
 def _written(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def opened(options: SourceOptions) -> JavaBackend:
+    return JavaBackend(options.place, options.token, **options.but("place", "token", "memory"))

@@ -12,14 +12,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from clearfacts_assets.invoices.model import Finding, Invoice, Party, Report
 from clearfacts_assets.invoices.validation.inspection import Inspector, Plan
-from clearfacts_assets.invoices.validation.policy import Policy, load_policy
-from clearfacts_assets.invoices.validation.rules import CustomRules, RuleOptions
+from clearfacts_assets.invoices.validation.policy import Policy
+from clearfacts_assets.invoices.validation.rules import RuleOptions
 from clearfacts_assets.invoices.validation.ubl import Limits
 from clearfacts_assets.invoices.validation.workers import BATCH, DOCUMENT_SECONDS, Workers
 
@@ -118,39 +117,6 @@ class Validator:
         if inspector is None:
             inspector = self._inspectors.inspector = Inspector(self.plan)
         return inspector
-
-
-class _Settings(Protocol):
-    """The part of settings.ValidationSettings that is read here."""
-
-    @property
-    def workers(self) -> int: ...
-    @property
-    def policy(self) -> Path | None: ...
-    @property
-    def document_bytes(self) -> int: ...
-    @property
-    def attachment_bytes(self) -> int: ...
-    @property
-    def proofs(self) -> bool: ...
-    @property
-    def peppol_rules(self) -> Path | None: ...
-    @property
-    def peppol_rules_sha256(self) -> str | None: ...
-
-
-def validator_from(settings: _Settings, *, layers: Sequence[str] | None = None) -> Validator:
-    """As the settings say. Raises BadPolicy where the policy file cannot be used."""
-    own = None
-    if settings.peppol_rules is not None:
-        own = CustomRules(settings.peppol_rules, settings.peppol_rules_sha256 or "")
-    return Validator(
-        load_policy(settings.policy) if settings.policy is not None else None,
-        workers=settings.workers,
-        limits=Limits(document_bytes=settings.document_bytes),
-        options=RuleOptions(own, settings.attachment_bytes, settings.proofs),
-        layers=layers,
-    )
 
 
 def report_as_json(report: Report) -> dict[str, Any]:

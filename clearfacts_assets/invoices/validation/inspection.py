@@ -17,7 +17,8 @@ from clearfacts_assets.invoices.model import Decision, Finding, Invoice, Report,
 from clearfacts_assets.invoices.ports import ParsedDocument, RuleSet
 from clearfacts_assets.invoices.validation.elements import element_at, let_go_of_element_index
 from clearfacts_assets.invoices.validation.hints import HINTS
-from clearfacts_assets.invoices.validation.policy import DOCUMENT_LAYER, Course, Policy, Profile, profile_of
+from clearfacts_assets.invoices.validation.policy import DOCUMENT_LAYER, Course, Policy
+from clearfacts_assets.invoices.validation.profiles import Profile, profile_of
 from clearfacts_assets.invoices.validation.rules import MOST_OF_A_RULE, RuleOptions, build
 from clearfacts_assets.invoices.validation.ubl import (
     Limits,

@@ -58,7 +58,7 @@ class AuditLog(Base):
     # ours: the chain
     position: Mapped[int]  # 1, 2, 3, ... without a gap
     previous_hash: Mapped[str] = mapped_column(String(64))
-    hash: Mapped[str] = mapped_column(String(64))  # storage/audit.py says over what
+    hash: Mapped[str] = mapped_column(String(64))  # audit.py says over what
 
 
 class Session(Base):
@@ -80,7 +80,7 @@ class Session(Base):
     expires_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     ended_because: Mapped[str | None] = mapped_column(String(50))
-    seen_at: Mapped[datetime | None]  # when it was used last, within storage/sessions.py's NOTED_EVERY
+    seen_at: Mapped[datetime | None]  # when it was used last, within sessions.py's NOTED_EVERY
 
 
 class RefreshToken(Base):

@@ -1,7 +1,7 @@
 """The delivery ledger on SQLite or PostgreSQL: nobody sends without a claim in it, nobody claims what another one has.
 
 Every method is one transaction, retried when it collides with another one. Leases are kept by the database's clock.
-What may be done is decided by the trade (invoices/history.py); here it is loaded, and kept.
+What may be done is decided by the trade (invoices/ledger/history.py); here it is loaded, and kept.
 """
 
 from __future__ import annotations

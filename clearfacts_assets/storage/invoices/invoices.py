@@ -29,6 +29,7 @@ from sqlalchemy import (
 from clearfacts_assets.invoices.ledger.model import Candidate, DeliveryResult
 from clearfacts_assets.invoices.lifecycle import FINAL, State
 from clearfacts_assets.invoices.model import Decision, InvoiceStatus, Report, SourceDocument
+from clearfacts_assets.invoices.retrieval import Stored
 from clearfacts_assets.storage.database import insert_into, read, reading, write
 from clearfacts_assets.storage.invoices.documents import stored
 from clearfacts_assets.storage.invoices.invoice_rows import (
@@ -70,17 +71,6 @@ _CONTENT_OF = func.coalesce(
     .scalar_subquery(),
 )
 _CONTENT = ("ubl_data", "content_sha256", "source_updated_at", "status", "error_message", "delivery_id")
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What storing one page came to, in rows."""
-
-    new: int = 0
-    repeated: int = 0  # the same row again
-    replaced: int = 0  # the same row again with other content, changed later: that one counts
-    unusable: int = 0  # recorded as failed; also counted as new or replaced
-    known: int = 0  # recorded as duplicate: this content was delivered before; also counted as new or replaced
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ def _never_met() -> Select[Any]:
         newer.invoice_id == InvoiceRow.invoice_id,
         its_job.id == newer.job_id,
         its_job.partition_key == Job.partition_key,
-        age[0] > age[1],  # the order in which storage/takeover.py chooses
+        age[0] > age[1],  # the order in which takeover.py chooses
     )
     return (
         select(Job.partition_key, func.count(InvoiceRow.invoice_id.distinct()))

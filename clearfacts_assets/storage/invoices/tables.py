@@ -112,7 +112,7 @@ class Delivery(Base):
     """The one truth of whether a document has been delivered; its states are invoices/lifecycle.py.
 
     One row per business key and revision: a version of an invoice. Where it stands follows from all versions
-    (invoices/decisions.py); the flags are what was noted, ``state`` is what follows from them.
+    (invoices/ledger/decisions.py); the flags are what was noted, ``state`` is what follows from them.
     """
 
     __tablename__ = "deliveries"

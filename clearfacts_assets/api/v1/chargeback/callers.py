@@ -12,8 +12,9 @@ from typing import Annotated, Any
 from fastapi import Depends
 from pydantic import BaseModel, ConfigDict, Field
 
-from clearfacts_assets.api.auth.dependencies import Principal, require
+from clearfacts_assets.api.auth.dependencies import require
 from clearfacts_assets.api.auth.permissions import Permission
+from clearfacts_assets.api.auth.principal import Principal
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.services import Services, services
 from clearfacts_assets.chargeback.attribution.entries import BadEntry

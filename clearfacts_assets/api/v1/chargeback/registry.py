@@ -12,7 +12,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from clearfacts_assets.api.auth.dependencies import Principal
+from clearfacts_assets.api.auth.principal import Principal
 from clearfacts_assets.api.envelope import Listed, Success
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.openapi import errors

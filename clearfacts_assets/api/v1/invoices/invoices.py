@@ -9,8 +9,9 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, Field
 
-from clearfacts_assets.api.auth.dependencies import Principal, require
+from clearfacts_assets.api.auth.dependencies import require
 from clearfacts_assets.api.auth.permissions import Permission
+from clearfacts_assets.api.auth.principal import Principal
 from clearfacts_assets.api.envelope import Listed, Success
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.openapi import errors

@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from clearfacts_assets import resources, settings
 from clearfacts_assets.api.auth.access import Access, access
-from clearfacts_assets.api.auth.dependencies import Principal, require
+from clearfacts_assets.api.auth.dependencies import require
 from clearfacts_assets.api.auth.permissions import Permission
+from clearfacts_assets.api.auth.principal import Principal
 from clearfacts_assets.api.auth.rate_limits import LoginLimits
 from clearfacts_assets.api.correlation import correlation_id
 from clearfacts_assets.api.envelope import Success, now

@@ -23,6 +23,7 @@ from clearfacts_assets.invoices.defs.notifications import (
     tell_of_waiting,
 )
 from clearfacts_assets.invoices.defs.runs import reconcile
+from clearfacts_assets.notifications.channels import SLACK, sender
 from clearfacts_assets.notifications.outbox import DispatchCount
 from clearfacts_assets.notifications.slack import Slack
 from clearfacts_assets.resources import DatabaseResource, SlackResource
@@ -88,12 +89,11 @@ class Tended:
 
 
 def tend(instance: dg.DagsterInstance, engine: Engine, slack: SlackResource) -> Tended:
-    """Close the rows of dead runs, write the alerts that are due, send them. Without a Slack token they are kept."""
+    """Close the rows of dead runs, write the alerts that are due, send them. Without any channel they are kept."""
     died = reconcile(instance, engine)
     now = datetime.now(UTC)
     known = effective_settings()
     found = tell_of_forgotten_jobs(engine, known, now=now) + tell_of_waiting(engine, known, now=now)
-    sending = DispatchCount()
-    if effective_settings().slack.token.get_secret_value():
-        sending = dispatch_alerts(engine, Slack(slack.get_client()).send)
-    return Tended(len(died), found, sending)
+    given = {SLACK: Slack(slack.get_client()).send} if known.slack.token.get_secret_value() else {}
+    send = sender(known, given)
+    return Tended(len(died), found, dispatch_alerts(engine, send) if send else DispatchCount())

@@ -1,15 +1,47 @@
-"""Rule sets, one file each: the file's name is the layer's name, and its ``rule_set(options)`` builds it."""
+"""Rule sets, one file each: the file's name is the layer's name, and its ``rule_set(options)`` builds it.
+
+A line in RULE_SETS registers it, and says which documents it looks at. That stands here and not in the files, because
+whoever only wants to know it (a command, the policy) would have to import Saxon and all rules for it.
+"""
 
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from clearfacts_assets.invoices.model import Severity
 from clearfacts_assets.invoices.ports import RuleSet
+from clearfacts_assets.invoices.validation.profiles import Profile
 
 MOST_OF_A_RULE = 100  # findings of one rule that a report holds
+
+PEPPOL = (Profile.PEPPOL_BIS3, Profile.SELF_BILLING)
+NORM = (*PEPPOL, Profile.EN16931)
+EVERY = tuple(Profile)
+KNOWN = tuple(profile for profile in Profile if profile is not Profile.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What a rule set is for. An operator's policy may say otherwise."""
+
+    looks_at: tuple[Profile, ...]  # the documents it is given, by what they claim to be
+    fatal_for: tuple[Profile, ...]  # the documents that are not sent for what it finds
+    severity: Severity = Severity.ERROR  # the least that is fatal
+
+
+# In the order in which they run.
+RULE_SETS: dict[str, Layer] = {
+    "ubl_xsd": Layer(EVERY, fatal_for=EVERY),
+    # UBL.BE is an extension: it may break the norm's rules, and its own rules may not be shipped with this.
+    "en16931": Layer((*NORM, Profile.UBL_BE), fatal_for=NORM),
+    "peppol_bis3": Layer(PEPPOL, fatal_for=NORM),
+    # What these find are warnings as they come; whoever raises one to an error in a policy means it.
+    "belgium": Layer(EVERY, fatal_for=EVERY),
+    "attachments": Layer(EVERY, fatal_for=EVERY),
+    "amounts": Layer(KNOWN, fatal_for=EVERY),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +63,12 @@ class RuleOptions:
 
 def known_layers() -> tuple[str, ...]:
     """The layers that there are, in alphabetical order."""
-    return tuple(sorted(name for _, name, _ in pkgutil.iter_modules(__path__) if not name.startswith("_")))
+    return tuple(sorted(RULE_SETS))
 
 
 def build(layer: str, options: RuleOptions) -> RuleSet:
     """A rule set, ready to check. Raises LookupError where there is no such layer."""
-    if layer not in known_layers():
+    if layer not in RULE_SETS:
         raise LookupError(f"there is no layer {layer!r}; there are {', '.join(known_layers())}")
     module = importlib.import_module(f"{__name__}.{layer}")
     rule_set: RuleSet = module.rule_set(options)

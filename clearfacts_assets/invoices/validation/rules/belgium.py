@@ -17,7 +17,7 @@ from stdnum.util import clean
 from clearfacts_assets.invoices.model import Finding, Severity
 from clearfacts_assets.invoices.ports import ParsedDocument
 from clearfacts_assets.invoices.validation.elements import Element, ElementIndex, element_index_of
-from clearfacts_assets.invoices.validation.policy import Profile, profile_of
+from clearfacts_assets.invoices.validation.profiles import Profile, profile_of
 from clearfacts_assets.invoices.validation.rules import RuleOptions
 from clearfacts_assets.invoices.validation.ubl import CAC, CBC
 

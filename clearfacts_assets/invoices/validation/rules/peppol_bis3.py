@@ -23,7 +23,7 @@ from mockeinvoice.rules.peppol import SCHEMES
 from clearfacts_assets.invoices.model import Finding, Severity
 from clearfacts_assets.invoices.ports import ParsedDocument, RuleSet
 from clearfacts_assets.invoices.validation.elements import Element, ElementIndex, element_index_of
-from clearfacts_assets.invoices.validation.policy import SELF_BILLING, SELF_BILLING_PROCESS, Profile, profile_of
+from clearfacts_assets.invoices.validation.profiles import SELF_BILLING, SELF_BILLING_PROCESS, Profile, profile_of
 from clearfacts_assets.invoices.validation.rules import RuleOptions
 from clearfacts_assets.invoices.validation.ubl import CAC, CBC, CREDIT_NOTE
 

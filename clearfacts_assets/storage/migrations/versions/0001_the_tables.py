@@ -1,4 +1,4 @@
-"""The tables of spec.md, section 2; deliveries with their attempts; the alert outbox.
+"""Users, jobs, invoices, audit log, configuration (columns are a contract); deliveries, their attempts; alert outbox.
 
 Version 0001, after nothing.
 """
