@@ -85,7 +85,8 @@ def as_after_a_start_of_the_machine(home: Path) -> None:
         assert changed.rowcount == 1
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.waits
+@pytest.mark.timeout(900)
 def test_after_a_power_cut_with_two_hanging_health_runs_the_nights_job_starts_by_itself(
     command: Command, dagster: dg.DagsterInstance, simulator: RunningSimulator
 ) -> None:
