@@ -4,7 +4,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-WORKERS ?= 2
+# One more than two cores: some tests wait for processes that they start.
+WORKERS ?= 3
 
 # What `make run` hands to `clearfacts demo`: make run ONCE=1 DATE=2026-03-02 PER_DAY=50 PORT=3001
 DEMO := $(if $(ONCE),--once) $(if $(DATE),--date $(DATE)) $(if $(PER_DAY),--per-day $(PER_DAY)) $(if $(PORT),--port $(PORT))

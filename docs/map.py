@@ -41,6 +41,7 @@ ROOMS = {
     "storage.operations": "storage/operations",
     "credentials": "configuration, credentials",
     "configuration": "configuration, credentials",
+    "chargeback_settings": "settings",
     "setting_types": "settings",
     "invoice_settings": "settings",
     "statement_settings": "settings",

@@ -98,4 +98,4 @@ def _slack(slack: SlackResource) -> str:
 
 def _nightly_run(engine: Engine) -> str:
     now = datetime.now(UTC)
-    return nightly_run(missing_now(engine, now, FIRST_DAY), now)
+    return nightly_run(missing_now(engine, now, FIRST_DAY, patience=0), now)  # an outage is told, not waited for

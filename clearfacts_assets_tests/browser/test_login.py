@@ -49,7 +49,7 @@ def page(chromium: Browser, quick_api: RunningApi) -> Iterator[Page]:
     yield page
     context.close()
     server.should_exit = True
-    thread.join(20)
+    thread.join(120)
     assert faults == []
 
 

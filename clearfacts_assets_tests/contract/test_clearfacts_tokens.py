@@ -36,7 +36,7 @@ class Renewals:
 
     def __call__(self, refused: str) -> str:
         self.refused.append(refused)
-        tokens = refreshed(self.client, self._refresh_token, connect_timeout=2, deadline=5)
+        tokens = refreshed(self.client, self._refresh_token, connect_timeout=60, deadline=60)
         assert tokens.refresh is not None
         self._refresh_token = tokens.refresh
         return tokens.access
@@ -171,13 +171,13 @@ def test_an_answer_that_is_only_late_does_not_make_a_failed_renewal_be_tried_aga
     def accept_late(line: Line) -> None:
         line.read()
         asked.set()
-        held.wait(5)
+        held.wait(60)
         line.send(answer(200, ACCEPTED))
 
     _, destination = destination_at(accept_late, refusing(TOKEN), renew=renew, connections=2)
     with ThreadPoolExecutor(1) as thread:
         first = thread.submit(destination.send, submission("1"))
-        assert asked.wait(5)
+        assert asked.wait(60)
         assert isinstance(destination.send(submission("2")), Denied)
         held.set()
         assert isinstance(first.result(), Accepted)
@@ -269,7 +269,7 @@ def client(url: str) -> Client:
 def test_the_login_is_asked_as_it_is_documented() -> None:
     body = {"access_token": "new", "token_type": "Bearer", "expires_in": 3600, "refresh_token": "next"}
     with WireServer([answering(200, body)]) as server:
-        tokens = refreshed(client(server.url), "canary-refresh", connect_timeout=2, deadline=5)
+        tokens = refreshed(client(server.url), "canary-refresh", connect_timeout=60, deadline=60)
     (request,) = server.requests
     assert (request.method, request.path) == ("POST", "/oauth2-server/token")
     assert request.body == (
@@ -282,7 +282,7 @@ def test_the_login_is_asked_as_it_is_documented() -> None:
 
 def test_a_login_that_gives_no_other_refresh_token_leaves_the_one_there_is() -> None:
     with WireServer([answering(200, {"access_token": "new"})]) as server:
-        assert refreshed(client(server.url), "x", connect_timeout=2, deadline=5).refresh is None
+        assert refreshed(client(server.url), "x", connect_timeout=60, deadline=60).refresh is None
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_what_a_login_says_instead(status: int, body: Any, says: str, caplog: py
         WireServer([answering(status, body)]) as server,
         pytest.raises(DestinationError, match=says) as raised,
     ):
-        refreshed(client(server.url), "canary-refresh", connect_timeout=2, deadline=5)
+        refreshed(client(server.url), "canary-refresh", connect_timeout=60, deadline=60)
     assert "canary" not in f"{raised.value!r}{caplog.text}"
 
 
@@ -326,9 +326,9 @@ def test_a_login_that_nothing_reached_has_used_up_nothing() -> None:
 
 def test_the_simulators_refresh_tokens_are_good_for_one_use(simulator: RunningSimulator) -> None:
     login = Client(simulator.clearfacts_url, CLIENT_ID, CLIENT_SECRET)
-    first = refreshed(login, REFRESH_TOKEN, connect_timeout=2, deadline=5)
+    first = refreshed(login, REFRESH_TOKEN, connect_timeout=60, deadline=60)
     with pytest.raises(DestinationError, match="refresh token is refused"):
-        refreshed(login, REFRESH_TOKEN, connect_timeout=2, deadline=5)
-    second = refreshed(login, first.refresh or "", connect_timeout=2, deadline=5)
+        refreshed(login, REFRESH_TOKEN, connect_timeout=60, deadline=60)
+    second = refreshed(login, first.refresh or "", connect_timeout=60, deadline=60)
     assert second.access != first.access
     assert simulator.tokens() == {"renewals": 2, "refused": 1}

@@ -93,7 +93,7 @@ def test_the_simulated_backend_answers_as_the_contract_says(
 ):
     token = simulator.erp_token if "token" not in asked else "wrong"
     answer = httpx.request(
-        method, simulator.erp_url + path, params=asked, headers={"Authorization": f"Bearer {token}"}, timeout=30
+        method, simulator.erp_url + path, params=asked, headers={"Authorization": f"Bearer {token}"}, timeout=300
     )
     assert answer.status_code == status
     template = "/invoices" if path == "/invoices" else "/invoices/{id}"

@@ -18,6 +18,8 @@ from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 
 SOME = papers(12)
 
+pytestmark = pytest.mark.waits
+
 
 @pytest.fixture
 def server() -> Iterator[PostgresServer]:

@@ -19,8 +19,10 @@ from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 DAY, DAY_BEFORE = "2026-11-18", "2026-11-17"
 PER_DAY, AT_ONCE = 60, 4
 MOST_CLAIMED = 2 * AT_ONCE  # some are claimed ahead of the calls
-SECONDS = 120
+SECONDS = 600
 TRANSPORTS = pytest.mark.parametrize("transport", ["graphql", "rest"])
+
+pytestmark = pytest.mark.waits
 
 
 @pytest.fixture
@@ -77,7 +79,7 @@ def test_a_killed_run_is_told_as_failed_and_a_rerun_delivers_what_is_left(
     assert (shown["status"], shown["partition"]) == ("failed", DAY)
     assert "before it could say why" in shown["error_message"]
     assert shown["results"]["total_invoices"] == PER_DAY
-    _, alive = psutil.wait_procs(children, timeout=10)
+    _, alive = psutil.wait_procs(children, timeout=60)
     assert alive == [], "the validation's workers end with their run"
     slow_day.clear_faults()
     (again,) = command.json("run", "--date", DAY)["jobs"]

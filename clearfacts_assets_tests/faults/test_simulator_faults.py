@@ -23,14 +23,14 @@ RECEIVER = RECEIVERS[0].number
 @pytest.fixture
 def erp(simulator: RunningSimulator):
     headers = {"Authorization": f"Bearer {simulator.erp_token}"}
-    with httpx.Client(base_url=simulator.erp_url, headers=headers, timeout=30) as client:
+    with httpx.Client(base_url=simulator.erp_url, headers=headers, timeout=300) as client:
         yield client
 
 
 @pytest.fixture
 def clearfacts(simulator: RunningSimulator):
     headers = {"Authorization": f"Bearer {simulator.clearfacts_token}"}
-    with httpx.Client(base_url=simulator.clearfacts_url, headers=headers, timeout=30) as client:
+    with httpx.Client(base_url=simulator.clearfacts_url, headers=headers, timeout=300) as client:
         yield client
 
 

@@ -60,7 +60,7 @@ AFTER_RETRIEVAL = (
 )
 POINTS = ("page", *AFTER_RETRIEVAL)
 LONGEST_WAIT = 0.05  # seconds that a Retry-After may ask for
-LONGEST_SECONDS = 60  # a worker that hangs shows where, and ends
+LONGEST_SECONDS = 240  # a worker that hangs shows where, and ends
 SETTLE_PATIENCE = 5.0  # seconds
 CLOCK = {"off": 0.0}  # of this process, in seconds
 FAILED = 3  # the exit code of a worker that raised

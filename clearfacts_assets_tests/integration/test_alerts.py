@@ -162,18 +162,18 @@ def later(seconds: float) -> Callable[[], datetime]:
     [("down", {}), ("status", {"status": 503}), ("html", {}), ("slack_error", {"error": "internal_error"})],
 )
 def test_while_slack_is_down_alerts_wait_and_are_told_once_when_it_is_back(
-    pipeline: Pipeline, kind: str, options: dict[str, object]
+    quick_pipeline: Pipeline, kind: str, options: dict[str, object]
 ) -> None:
-    pipeline.simulator.fault("slack", kind, **options)
-    run = failed_run(pipeline)
+    quick_pipeline.simulator.fault("slack", kind, **options)
+    run = failed_run(quick_pipeline)
     assert run.job.status == "failed", "the job's own end does not depend on Slack"
-    assert "0 sent, 1 to be sent again" in dispatched(pipeline)
-    assert pipeline.told() == []
-    pipeline.simulator.clear_faults()
+    assert "0 sent, 1 to be sent again" in dispatched(quick_pipeline)
+    assert quick_pipeline.told() == []
+    quick_pipeline.simulator.clear_faults()
     send = Slack(resources.slack().get_client()).send
-    assert outbox.dispatch(pipeline.engine, send, later(60)).sent == 1
-    assert outbox.dispatch(pipeline.engine, send, later(600)).sent == 0
-    assert len(pipeline.told()) == 1
+    assert outbox.dispatch(quick_pipeline.engine, send, later(60)).sent == 1
+    assert outbox.dispatch(quick_pipeline.engine, send, later(600)).sent == 0
+    assert len(quick_pipeline.told()) == 1
 
 
 def test_without_a_token_alerts_are_kept(quick_pipeline: Pipeline) -> None:

@@ -36,26 +36,28 @@ def pipeline_answers(result: object) -> bool:
 
 
 @pytest.mark.parametrize("transport", ["graphql", "rest"])
-def test_when_all_is_well_nobody_is_told(pipeline: Pipeline, transport: str) -> None:
-    pipeline.configure(DESTINATION__TRANSPORT=transport)
-    assert look(pipeline) == dict.fromkeys(SYSTEMS, True)
-    assert pipeline.told() == []
+def test_when_all_is_well_nobody_is_told(quick_pipeline: Pipeline, transport: str) -> None:
+    quick_pipeline.configure(DESTINATION__TRANSPORT=transport)
+    assert look(quick_pipeline) == dict.fromkeys(SYSTEMS, True)
+    assert quick_pipeline.told() == []
 
 
 @pytest.mark.parametrize(("system", "target"), [("java_backend", "erp"), ("clearfacts", "clearfacts")])
-def test_a_system_that_goes_down_and_comes_back_is_told_once_each(pipeline: Pipeline, system: str, target: str) -> None:
-    pipeline.simulator.fault(target, "status", status=401)
+def test_a_system_that_goes_down_and_comes_back_is_told_once_each(
+    quick_pipeline: Pipeline, system: str, target: str
+) -> None:
+    quick_pipeline.simulator.fault(target, "status", status=401)
     for _ in range(3):
-        assert look(pipeline) == {**dict.fromkeys(SYSTEMS, True), system: False}
-    pipeline.simulator.clear_faults()
+        assert look(quick_pipeline) == {**dict.fromkeys(SYSTEMS, True), system: False}
+    quick_pipeline.simulator.clear_faults()
     for _ in range(2):
-        assert look(pipeline) == dict.fromkeys(SYSTEMS, True)
-    down, up = pipeline.told()
+        assert look(quick_pipeline) == dict.fromkeys(SYSTEMS, True)
+    down, up = quick_pipeline.told()
     assert down.startswith(f"{system} is down")
     assert up.startswith(f"{system} answers again")
-    pipeline.simulator.fault(target, "down")
-    look(pipeline)
-    assert len(pipeline.told()) == 3
+    quick_pipeline.simulator.fault(target, "down")
+    look(quick_pipeline)
+    assert len(quick_pipeline.told()) == 3
 
 
 def test_slack_s_own_outage_is_told_when_it_is_back(quick_pipeline: Pipeline) -> None:

@@ -49,6 +49,9 @@ UNCERTAIN = [
 ]
 ACCEPTING = {"slow", "bad_uuid"}
 LOOKED_UP = {"down", "status-500", "malformed", "slow", "bad_uuid"}
+# Of each kind one: nothing came, an error, less than an answer, too late, accepted and a wrong answer, and without one.
+# That all others mean the same to a run is in the tests of the destinations.
+END_TO_END = {"down", "status-500", "truncated", "slow", "bad_uuid", "accept_then_hang"}
 
 
 def prepare(pipeline: Pipeline, transport: str, bad: BadDay) -> None:
@@ -59,7 +62,7 @@ def prepare(pipeline: Pipeline, transport: str, bad: BadDay) -> None:
 def mended(pipeline: Pipeline) -> Finished:
     """The fault is over: a rerun with patience for what is due in a moment."""
     pipeline.simulator.clear_faults()
-    pipeline.configure(DESTINATION__DEADLINE=5, DELIVERY__PATIENCE=20)
+    pipeline.configure(DESTINATION__DEADLINE=30, DELIVERY__PATIENCE=20)
     return pipeline.run()
 
 
@@ -72,7 +75,7 @@ def check_figures(run: Finished) -> None:
     assert all(run.reasons.values())
 
 
-@pytest.mark.parametrize("bad", UNCERTAIN, ids=str)
+@pytest.mark.parametrize("bad", [one for one in UNCERTAIN if str(one) in END_TO_END], ids=str)
 def test_with_graphql_an_outage_parks_a_handful_and_the_rest_keeps_its_place(
     quick_pipeline: Pipeline, bad: BadDay
 ) -> None:
@@ -158,15 +161,15 @@ def test_refused_credentials_stop_the_delivery_and_charge_nothing(
 
 
 @TRANSPORTS
-def test_a_token_that_expires_in_the_middle_of_the_day(pipeline: Pipeline, transport: str) -> None:
-    prepare(pipeline, transport, BadDay("expired_token", "", {"after": 4}))
-    run = pipeline.run()
+def test_a_token_that_expires_in_the_middle_of_the_day(quick_pipeline: Pipeline, transport: str) -> None:
+    prepare(quick_pipeline, transport, BadDay("expired_token", "", {"after": 4}))
+    run = quick_pipeline.run()
     assert run.job.status == "failed"
     assert (run.counts.sent, run.counts.pending) == (4, RIGHT - 4)
     check_figures(run)
-    again = mended(pipeline)
+    again = mended(quick_pipeline)
     assert (again.counts.sent, again.counts.duplicates) == (RIGHT - 4, 4)
-    pipeline.check_all_delivered()
+    quick_pipeline.check_all_delivered()
 
 
 @TRANSPORTS
@@ -179,16 +182,16 @@ def test_too_many_requests_are_waited_for(quick_pipeline: Pipeline, transport: s
 
 
 @TRANSPORTS
-def test_a_longer_wait_than_the_run_has_patience_for_ends_it(pipeline: Pipeline, transport: str) -> None:
-    prepare(pipeline, transport, BadDay("status", "", {"status": 429, "retry_after": "1"}))
-    run = pipeline.run()
+def test_a_longer_wait_than_the_run_has_patience_for_ends_it(quick_pipeline: Pipeline, transport: str) -> None:
+    prepare(quick_pipeline, transport, BadDay("status", "", {"status": 429, "retry_after": "1"}))
+    run = quick_pipeline.run()
     assert run.job.status == "failed"
     assert "longer than this run waits" in run.message
-    assert pipeline.states()[State.PARKED] == 0
+    assert quick_pipeline.states()[State.PARKED] == 0
     check_figures(run)
-    again = mended(pipeline)
+    again = mended(quick_pipeline)
     assert (again.job.status, again.counts.sent) == ("completed", RIGHT)
-    pipeline.check_all_delivered()
+    quick_pipeline.check_all_delivered()
 
 
 @TRANSPORTS
@@ -239,23 +242,23 @@ def test_a_slow_clearfacts_is_only_slow(quick_pipeline: Pipeline, transport: str
 
 
 @TRANSPORTS
-def test_one_poisonous_answer_stops_nobody_else(pipeline: Pipeline, transport: str) -> None:
-    victim = pipeline.simulator.generator.describe(pipeline.day).entries[0]
-    text = pipeline.simulator.generator.document(victim)
+def test_one_poisonous_answer_stops_nobody_else(quick_pipeline: Pipeline, transport: str) -> None:
+    victim = quick_pipeline.simulator.generator.describe(quick_pipeline.day).entries[0]
+    text = quick_pipeline.simulator.generator.document(victim)
     number = text.split("<cbc:ID>")[1].split("<")[0]
-    pipeline.configure(DELIVERY__PATIENCE=20, DELIVERY__ATTEMPTS=2)
-    prepare(pipeline, transport, BadDay("status", "", {"status": 500}))
-    pipeline.simulator.clear_faults()
-    pipeline.simulator.fault("clearfacts", "status", status=500, match={**UPLOAD, "contains": number})
-    run = pipeline.run()
+    quick_pipeline.configure(DELIVERY__PATIENCE=20, DELIVERY__ATTEMPTS=2)
+    prepare(quick_pipeline, transport, BadDay("status", "", {"status": 500}))
+    quick_pipeline.simulator.clear_faults()
+    quick_pipeline.simulator.fault("clearfacts", "status", status=500, match={**UPLOAD, "contains": number})
+    run = quick_pipeline.run()
     assert run.job.status == "completed"
     assert (run.counts.sent, run.counts.pending) == (RIGHT - 1, 1)
     assert run.reasons[victim.invoice_id].startswith("parked for a person")
     check_figures(run)
-    pipeline.simulator.clear_faults()
-    assert pipeline.decide() == 1
-    assert pipeline.run().counts.sent == 1
-    pipeline.check_all_delivered()
+    quick_pipeline.simulator.clear_faults()
+    assert quick_pipeline.decide() == 1
+    assert quick_pipeline.run().counts.sent == 1
+    quick_pipeline.check_all_delivered()
 
 
 @pytest.mark.parametrize(

@@ -112,15 +112,15 @@ def test_a_cursor_that_leads_back_ends_the_day_and_keeps_what_came(quick_pipelin
     quick_pipeline.check_all_delivered()
 
 
-def test_overlapping_pages_count_each_invoice_once(pipeline: Pipeline) -> None:
-    pipeline.configure(SOURCE__PAGE_SIZE=PAGE)
-    pipeline.simulator.fault("erp", "repeated_rows", rows=3)
-    run = pipeline.run()
+def test_overlapping_pages_count_each_invoice_once(quick_pipeline: Pipeline) -> None:
+    quick_pipeline.configure(SOURCE__PAGE_SIZE=PAGE)
+    quick_pipeline.simulator.fault("erp", "repeated_rows", rows=3)
+    run = quick_pipeline.run()
     assert run.job.status == "completed"
     assert (run.counts.total, run.counts.sent, run.counts.failed) == (12, 11, 1)
     assert run.metadata("raw_invoices")["repeated_rows"] > 0
     assert run.checks["counts_are_conserved"]
-    pipeline.check_all_delivered()
+    quick_pipeline.check_all_delivered()
 
 
 def test_an_invoice_edited_between_two_pages_leaves_once_as_it_was_last(pipeline: Pipeline) -> None:

@@ -314,9 +314,8 @@ def test_raw_sql_cannot_bend_a_finalized_period(books: Books, statement: str) ->
     assert [one.problem for one in PeriodRepository(books.engine).verify()] == [""]
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 def test_sqlites_replace_cannot_bend_either(books: Books) -> None:
-    if books.engine.dialect.name != "sqlite":
-        pytest.skip("only SQLite has INSERT OR REPLACE")
     books.put(*THREE)
     books.finalize("2025-03")
     with pytest.raises(DBAPIError), books.engine.begin() as connection:

@@ -15,21 +15,21 @@ UPLOAD = {"operation": "upload"}
 REFUSED = {"code": "UNSUPPORTED_FILE"}
 
 
-def test_re_execution_from_failure_stays_red_while_the_erp_has_given_only_some_pages(pipeline: Pipeline) -> None:
-    pipeline.configure(SOURCE__PAGE_SIZE=5)
-    pipeline.simulator.fault("erp", "status", status=503, after=1, times=2, match={"operation": "list"})
-    partial = pipeline.run()
+def test_re_execution_from_failure_stays_red_while_the_erp_has_given_only_some_pages(quick_pipeline: Pipeline) -> None:
+    quick_pipeline.configure(SOURCE__PAGE_SIZE=5)
+    quick_pipeline.simulator.fault("erp", "status", status=503, after=1, times=2, match={"operation": "list"})
+    partial = quick_pipeline.run()
     assert partial.job.status == "failed"
     assert partial.counts.total == 5
-    again = pipeline.re_execute(partial)
+    again = quick_pipeline.re_execute(partial)
     assert again.job.status == "failed"
     assert "The ERP gave only 1 page." in again.message
     assert "This run does not do that part again" in again.message
-    once_more = pipeline.re_execute(again)
+    once_more = quick_pipeline.re_execute(again)
     assert (once_more.job.status, once_more.message) == ("failed", again.message)
-    whole = pipeline.re_execute(once_more, all_of_it=True)
+    whole = quick_pipeline.re_execute(once_more, all_of_it=True)
     assert whole.job.status == "completed"
-    pipeline.check_all_delivered()
+    quick_pipeline.check_all_delivered()
 
 
 def test_what_a_killed_run_had_not_validated_is_validated_by_its_re_execution(
@@ -52,31 +52,31 @@ def test_what_a_killed_run_had_not_validated_is_validated_by_its_re_execution(
 
 
 def test_re_execution_of_a_run_for_chosen_invoices_takes_no_other_ones(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+    quick_pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = pipeline.run(assets=["raw_invoices", "validated_invoices"])
+    first = quick_pipeline.run(assets=["raw_invoices", "validated_invoices"])
     chosen = sorted(name for name, row in first.rows.items() if row.status == "pending")[:2]
     with monkeypatch.context() as patch:
         patch.setattr(Validator, "validate_many", lambda self, items: 1 / 0)
-        died = pipeline.run(job="manual_trigger", config={"invoice_ids": chosen})
-    again = pipeline.re_execute(died)
+        died = quick_pipeline.run(job="manual_trigger", config={"invoice_ids": chosen})
+    again = quick_pipeline.re_execute(died)
     assert (again.job.status, sorted(again.rows)) == ("completed", chosen)
-    assert len(pipeline.simulator.accepted()) == 2
+    assert len(quick_pipeline.simulator.accepted()) == 2
 
 
 @pytest.mark.parametrize("all_of_it", [True, False], ids=["all", "from failure"])
-def test_re_executing_a_forced_run_sends_nothing_a_third_time(pipeline: Pipeline, *, all_of_it: bool) -> None:
-    pipeline.run()
-    pipeline.simulator.fault("clearfacts", "graphql_errors", times=1, match=UPLOAD, extensions=REFUSED)
-    forced = pipeline.run(job="manual_trigger", config=FORCE)
-    sent = pipeline.accepted()
+def test_re_executing_a_forced_run_sends_nothing_a_third_time(quick_pipeline: Pipeline, *, all_of_it: bool) -> None:
+    quick_pipeline.run()
+    quick_pipeline.simulator.fault("clearfacts", "graphql_errors", times=1, match=UPLOAD, extensions=REFUSED)
+    forced = quick_pipeline.run(job="manual_trigger", config=FORCE)
+    sent = quick_pipeline.accepted()
     assert set(sent.values()) == {1, 2}
-    failed = pipeline.instance.get_run_by_id(forced.run_id)
+    failed = quick_pipeline.instance.get_run_by_id(forced.run_id)
     assert failed is not None
     if failed.status is not dg.DagsterRunStatus.FAILURE:
         all_of_it = True  # there is no failure from which to go on
-    again = pipeline.re_execute(forced, all_of_it=all_of_it)
-    assert pipeline.accepted() == sent
+    again = quick_pipeline.re_execute(forced, all_of_it=all_of_it)
+    assert quick_pipeline.accepted() == sent
     assert again.counts.sent == 0
 
 
@@ -90,12 +90,12 @@ def test_a_retry_of_a_forced_job_is_the_same_wish_also_after_another_one(pipelin
     assert set(pipeline.accepted().values()) == {3}
 
 
-def test_a_rerun_of_the_day_by_the_schedule_changes_nothing(pipeline: Pipeline) -> None:
-    pipeline.run()
-    sent = pipeline.accepted()
+def test_a_rerun_of_the_day_by_the_schedule_changes_nothing(quick_pipeline: Pipeline) -> None:
+    quick_pipeline.run()
+    sent = quick_pipeline.accepted()
     for assets in (None, ["processed_invoices", "job_metrics"], ["validated_invoices", "processed_invoices"]):
-        assert pipeline.run(assets=assets).job.status == "completed"
-    assert pipeline.accepted() == sent
-    assert pipeline.states()[State.DELIVERED] == 11
-    assert days_due(pipeline.engine) == {}
+        assert quick_pipeline.run(assets=assets).job.status == "completed"
+    assert quick_pipeline.accepted() == sent
+    assert quick_pipeline.states()[State.DELIVERED] == 11
+    assert days_due(quick_pipeline.engine) == {}
     assert DAY == "2026-11-18"

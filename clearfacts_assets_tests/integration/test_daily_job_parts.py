@@ -22,33 +22,33 @@ def test_each_asset_on_its_own_goes_on_where_the_one_before_it_ended(pipeline: P
     pipeline.check_all_delivered()
 
 
-def test_processed_alone_after_a_whole_run_sends_nothing(pipeline: Pipeline) -> None:
-    pipeline.run()
-    again = pipeline.run(assets=[PROCESSED])
+def test_processed_alone_after_a_whole_run_sends_nothing(quick_pipeline: Pipeline) -> None:
+    quick_pipeline.run()
+    again = quick_pipeline.run(assets=[PROCESSED])
     assert (again.counts.total, again.counts.duplicates, again.counts.failed) == (12, 11, 1)
-    pipeline.check_all_delivered()
+    quick_pipeline.check_all_delivered()
 
 
-def test_validated_alone_after_a_whole_run_finds_the_same(pipeline: Pipeline) -> None:
-    whole = pipeline.run()
-    again = pipeline.run(assets=[VALIDATED])
+def test_validated_alone_after_a_whole_run_finds_the_same(quick_pipeline: Pipeline) -> None:
+    whole = quick_pipeline.run()
+    again = quick_pipeline.run(assets=[VALIDATED])
     assert again.reasons.keys() == {row.invoice_id for row in again.rows.values()}
     failed = {name: row.error_message for name, row in again.rows.items() if row.status == "failed"}
     assert failed == whole.reasons
-    pipeline.run(assets=[PROCESSED, METRICS])
-    pipeline.check_all_delivered()
+    quick_pipeline.run(assets=[PROCESSED, METRICS])
+    quick_pipeline.check_all_delivered()
 
 
-def test_metrics_alone_show_what_the_newest_job_of_the_day_came_to(pipeline: Pipeline) -> None:
-    whole = pipeline.run()
-    alone = pipeline.run(assets=[METRICS])
+def test_metrics_alone_show_what_the_newest_job_of_the_day_came_to(quick_pipeline: Pipeline) -> None:
+    whole = quick_pipeline.run()
+    alone = quick_pipeline.run(assets=[METRICS])
     assert alone.job.status == "completed"
     shown, again = whole.metadata(METRICS), alone.metadata(METRICS)
     names = ("total_invoices", "processed", "failed", "duplicates", "pending", "amounts_delivered")
     assert {name: again[name] for name in names} == {name: shown[name] for name in names}
     assert again["why_some_did_not_leave"] == shown["why_some_did_not_leave"]
     assert again["show"] == f"clearfacts jobs show {whole.job.id}"
-    third = pipeline.run(assets=[METRICS])
+    third = quick_pipeline.run(assets=[METRICS])
     assert third.metadata(METRICS)["processed"] == 11
     assert third.checks["counts_are_conserved"]
 

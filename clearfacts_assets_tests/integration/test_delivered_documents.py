@@ -83,14 +83,14 @@ def test_a_change_is_shown_and_what_is_paid_is_asked_about_no_more(pipeline: Pip
     assert figures(pipeline.follow_up())["due"] == 0
 
 
-def test_a_document_that_is_gone_turns_a_check_yellow_until_it_is_there_again(pipeline: Pipeline) -> None:
-    pipeline.configure(**SOON)
-    pipeline.run()
-    pipeline.follow_up()
-    gone = delivered(pipeline)[3]
+def test_a_document_that_is_gone_turns_a_check_yellow_until_it_is_there_again(quick_pipeline: Pipeline) -> None:
+    quick_pipeline.configure(**SOON)
+    quick_pipeline.run()
+    quick_pipeline.follow_up()
+    gone = delivered(quick_pipeline)[3]
     assert gone.document_id is not None
-    pipeline.simulator.change_document(gone.document_id, forgotten=True)
-    run = pipeline.follow_up()
+    quick_pipeline.simulator.change_document(gone.document_id, forgotten=True)
+    run = quick_pipeline.follow_up()
     told = figures(run)
     assert run.checks == {"every_delivered_document_is_known": False, "every_question_was_answered": True}
     assert (told["missing"], told["documents_unpaid"], told["changed"]) == (1, RIGHT - 1, 1)
@@ -99,29 +99,29 @@ def test_a_document_that_is_gone_turns_a_check_yellow_until_it_is_there_again(pi
     ]
     (row,) = told["missing_documents"]
     assert (row["invoice"], row["document"], row["delivery"]) == (gone.key.number, gone.document_id, str(gone.id))
-    assert pipeline.states() == {State.DELIVERED: RIGHT}  # nobody sends it again by himself
-    assert pipeline.follow_up().checks["every_delivered_document_is_known"] is False
-    pipeline.simulator.change_document(gone.document_id, forgotten=False)
-    back = pipeline.follow_up()
+    assert quick_pipeline.states() == {State.DELIVERED: RIGHT}  # nobody sends it again by himself
+    assert quick_pipeline.follow_up().checks["every_delivered_document_is_known"] is False
+    quick_pipeline.simulator.change_document(gone.document_id, forgotten=False)
+    back = quick_pipeline.follow_up()
     assert back.checks["every_delivered_document_is_known"] is True
     assert [(row["before"], row["now"]) for row in figures(back)["changes"]] == [("missing", "UNPAID")]
 
 
-def test_a_document_that_a_person_sends_again_begins_anew(pipeline: Pipeline) -> None:
-    pipeline.run()
-    gone = delivered(pipeline)[0]
+def test_a_document_that_a_person_sends_again_begins_anew(quick_pipeline: Pipeline) -> None:
+    quick_pipeline.run()
+    gone = delivered(quick_pipeline)[0]
     assert gone.document_id is not None
-    pipeline.simulator.change_document(gone.document_id, forgotten=True)
-    assert pipeline.follow_up().checks["every_delivered_document_is_known"] is False
-    pipeline.deliveries.resolve(gone.id, Verdict.SEND_AGAIN, reason="deleted", actor="p", now=datetime.now(UTC))
-    known = pipeline.deliveries.get(gone.id).document  # until another one is accepted in its place
+    quick_pipeline.simulator.change_document(gone.document_id, forgotten=True)
+    assert quick_pipeline.follow_up().checks["every_delivered_document_is_known"] is False
+    quick_pipeline.deliveries.resolve(gone.id, Verdict.SEND_AGAIN, reason="deleted", actor="p", now=datetime.now(UTC))
+    known = quick_pipeline.deliveries.get(gone.id).document  # until another one is accepted in its place
     assert known is not None
     assert (known.document_id, known.status) == (gone.document_id, "missing")
-    pipeline.run()
-    run = pipeline.follow_up()
+    quick_pipeline.run()
+    run = quick_pipeline.follow_up()
     assert (figures(run)["due"], figures(run)["documents_unpaid"]) == (1, RIGHT)
     assert run.checks["every_delivered_document_is_known"] is True
-    state = pipeline.deliveries.get(gone.id).document
+    state = quick_pipeline.deliveries.get(gone.id).document
     assert state is not None
     assert state.document_id != gone.document_id
 
@@ -143,7 +143,7 @@ def test_on_a_bad_day_nothing_is_lost_and_it_is_asked_again(
     quick_pipeline: Pipeline, kind: str, options: dict[str, Any], says: str
 ) -> None:
     quick_pipeline.run()
-    quick_pipeline.configure(DESTINATION__DEADLINE=1.5 if kind == "hang" else 5, DELIVERY__CONCURRENCY=1)
+    quick_pipeline.configure(DESTINATION__DEADLINE=1.5 if kind == "hang" else 30, DELIVERY__CONCURRENCY=1)
     quick_pipeline.simulator.fault("clearfacts", kind, match=ASKING, after=4, **options)
     run = quick_pipeline.follow_up()
     told = figures(run)
@@ -155,7 +155,7 @@ def test_on_a_bad_day_nothing_is_lost_and_it_is_asked_again(
     assert rest == {"documents": RIGHT - 7, "reason": "not asked: too many questions in a row had no answer"}
     assert payment_states(quick_pipeline) == {"UNPAID": 4, "not answered yet": 3, "not asked": RIGHT - 7}
     quick_pipeline.simulator.clear_faults()
-    quick_pipeline.configure(DESTINATION__DEADLINE=5)
+    quick_pipeline.configure(DESTINATION__DEADLINE=30)
     again = quick_pipeline.follow_up()
     assert (figures(again)["due"], figures(again)["answered"]) == (RIGHT - 4, RIGHT - 4)
     assert again.checks["every_question_was_answered"] is True
@@ -217,14 +217,14 @@ def test_the_longest_unasked_come_first_and_old_ones_are_left_in_peace(pipeline:
     assert len(due) == RIGHT - 1
 
 
-def test_what_is_not_delivered_is_not_asked_about(pipeline: Pipeline) -> None:
-    pipeline.simulator.fault("clearfacts", "accept_then_500", times=1, match={"operation": "upload"})
-    pipeline.configure(DELIVERY__UNKNOWNS_IN_A_ROW=1)
-    pipeline.run()
-    assert pipeline.states()[State.PARKED] == 1
-    pipeline.decide()  # a person says that it arrived, and nobody knows its id
-    told = figures(pipeline.follow_up())
-    assert told["due"] == len([one for one in delivered(pipeline) if one.document_id])
+def test_what_is_not_delivered_is_not_asked_about(quick_pipeline: Pipeline) -> None:
+    quick_pipeline.simulator.fault("clearfacts", "accept_then_500", times=1, match={"operation": "upload"})
+    quick_pipeline.configure(DELIVERY__UNKNOWNS_IN_A_ROW=1)
+    quick_pipeline.run()
+    assert quick_pipeline.states()[State.PARKED] == 1
+    quick_pipeline.decide()  # a person says that it arrived, and nobody knows its id
+    told = figures(quick_pipeline.follow_up())
+    assert told["due"] == len([one for one in delivered(quick_pipeline) if one.document_id])
 
 
 def test_the_token_is_renewed_for_a_question_too(quick_pipeline: Pipeline) -> None:

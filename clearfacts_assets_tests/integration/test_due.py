@@ -95,33 +95,33 @@ def test_the_first_run_waits_and_the_wait_doubles(quick_pipeline: Pipeline) -> N
         assert days(looked(quick_pipeline, Plan(runs + 1, NOW + timedelta(seconds=1)))) == []
 
 
-def test_what_six_runs_did_not_send_is_told_once_and_turns_the_check_yellow(pipeline: Pipeline) -> None:
-    outage(pipeline)
-    due = days_due(pipeline.engine)[DAY]
-    tend(pipeline.instance, pipeline.engine, resources.slack())
-    told = len(pipeline.told())
-    over = looked(pipeline, Plan(MOST_RUNS, NOW, "the job before"))
-    patient = Plan(MOST_RUNS, NOW + FIRST_WAIT, newest_job(pipeline))
+def test_what_six_runs_did_not_send_is_told_once_and_turns_the_check_yellow(quick_pipeline: Pipeline) -> None:
+    outage(quick_pipeline)
+    due = days_due(quick_pipeline.engine)[DAY]
+    tend(quick_pipeline.instance, quick_pipeline.engine, resources.slack())
+    told = len(quick_pipeline.told())
+    over = looked(quick_pipeline, Plan(MOST_RUNS, NOW, "the job before"))
+    patient = Plan(MOST_RUNS, NOW + FIRST_WAIT, newest_job(quick_pipeline))
     assert planned(over.cursor) == {DAY: patient}, "what waits shall be due, too"
-    assert planned(looked(pipeline, patient).cursor) == {DAY: patient}
-    assert alerts_told(pipeline) == []
-    last = looked(pipeline, patient, NOW + FIRST_WAIT)
+    assert planned(looked(quick_pipeline, patient).cursor) == {DAY: patient}
+    assert alerts_told(quick_pipeline) == []
+    last = looked(quick_pipeline, patient, NOW + FIRST_WAIT)
     assert days(last) == []
     assert "left to a person" in str(last.skip_reason)
     assert planned(last.cursor) == {DAY: replace(patient, left=due)}
-    again = looked(pipeline, planned(last.cursor)[DAY], NOW + timedelta(hours=1))
+    again = looked(quick_pipeline, planned(last.cursor)[DAY], NOW + timedelta(hours=1))
     assert planned(again.cursor) == planned(last.cursor)
-    tend(pipeline.instance, pipeline.engine, resources.slack())
-    (message,) = pipeline.told()[told:]
+    tend(quick_pipeline.instance, quick_pipeline.engine, resources.slack())
+    (message,) = quick_pipeline.told()[told:]
     assert message.startswith(f"{due} invoices of {DAY} left behind")
-    other_day = pipeline.run("2026-11-17")
+    other_day = quick_pipeline.run("2026-11-17")
     (check,) = [
         one for one in other_day.result.get_asset_check_evaluations() if one.check_name == "no_delivery_is_unknown"
     ]
     assert not check.passed
     assert check.metadata["left_behind"].value == due
     assert DAY in str(check.description)
-    assert pipeline.run().checks["no_delivery_is_unknown"] is (pipeline.states()[State.PARKED] == 0)
+    assert quick_pipeline.run().checks["no_delivery_is_unknown"] is (quick_pipeline.states()[State.PARKED] == 0)
 
 
 def test_a_day_is_not_left_before_its_last_run_is_over(quick_pipeline: Pipeline) -> None:
@@ -136,18 +136,18 @@ def test_a_day_is_not_left_before_its_last_run_is_over(quick_pipeline: Pipeline)
 
 
 @pytest.mark.parametrize("acts", ["resends", "runs the day"])
-def test_a_day_that_was_left_is_tried_anew_once_a_person_has_acted(pipeline: Pipeline, acts: str) -> None:
-    outage(pipeline)
-    left = planned(looked(pipeline, Plan(MOST_RUNS, NOW, newest_job(pipeline))).cursor)[DAY]
+def test_a_day_that_was_left_is_tried_anew_once_a_person_has_acted(quick_pipeline: Pipeline, acts: str) -> None:
+    outage(quick_pipeline)
+    left = planned(looked(quick_pipeline, Plan(MOST_RUNS, NOW, newest_job(quick_pipeline))).cursor)[DAY]
     assert left.left is not None
     if acts == "resends":
-        assert pipeline.decide() > 0
+        assert quick_pipeline.decide() > 0
     else:
-        pipeline.simulator.fault("clearfacts", "status", status=503, match={"operation": "upload"})
-        pipeline.run()
-    anew = looked(pipeline, left)
+        quick_pipeline.simulator.fault("clearfacts", "status", status=503, match={"operation": "upload"})
+        quick_pipeline.run()
+    anew = looked(quick_pipeline, left)
     assert planned(anew.cursor) == {DAY: Plan(0, NOW + FIRST_WAIT)}
-    assert days(looked(pipeline, planned(anew.cursor)[DAY], NOW + FIRST_WAIT)) == [DAY]
+    assert days(looked(quick_pipeline, planned(anew.cursor)[DAY], NOW + FIRST_WAIT)) == [DAY]
 
 
 def test_what_waits_for_a_person_is_never_due(quick_pipeline: Pipeline) -> None:
@@ -186,15 +186,15 @@ def test_a_run_for_one_invoice_does_not_hide_the_others_of_a_run_that_died_befor
     pipeline.check_all_delivered()
 
 
-def test_what_the_erp_withdrew_before_any_run_met_it_is_not_sent(pipeline: Pipeline) -> None:
-    died = pipeline.run(assets=["raw_invoices", "validated_invoices"])
+def test_what_the_erp_withdrew_before_any_run_met_it_is_not_sent(quick_pipeline: Pipeline) -> None:
+    died = quick_pipeline.run(assets=["raw_invoices", "validated_invoices"])
     accepted = sum(row.status == "pending" for row in died.rows.values())
-    pipeline.simulator.reset(per_day=0)
-    pipeline.run(assets=["raw_invoices"])
+    quick_pipeline.simulator.reset(per_day=0)
+    quick_pipeline.run(assets=["raw_invoices"])
     assert accepted
-    assert days_due(pipeline.engine) == {}
-    assert pipeline.run(job="delivery_of_what_is_due").counts.total == 0
-    assert pipeline.simulator.accepted() == []
+    assert days_due(quick_pipeline.engine) == {}
+    assert quick_pipeline.run(job="delivery_of_what_is_due").counts.total == 0
+    assert quick_pipeline.simulator.accepted() == []
 
 
 def test_a_day_is_started_once_while_its_run_is_under_way(quick_pipeline: Pipeline) -> None:

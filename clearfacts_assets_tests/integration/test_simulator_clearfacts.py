@@ -31,7 +31,7 @@ UPLOAD = (
 @pytest.fixture
 def clearfacts(simulator: RunningSimulator):
     headers = {"Authorization": f"Bearer {simulator.clearfacts_token}"}
-    with httpx.Client(base_url=simulator.clearfacts_url, headers=headers, timeout=30) as client:
+    with httpx.Client(base_url=simulator.clearfacts_url, headers=headers, timeout=300) as client:
         yield client
 
 

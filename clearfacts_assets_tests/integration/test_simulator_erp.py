@@ -26,7 +26,7 @@ def window(day: date) -> dict[str, str]:
 @pytest.fixture
 def erp(simulator: RunningSimulator):
     headers = {"Authorization": f"Bearer {simulator.erp_token}"}
-    with httpx.Client(base_url=simulator.erp_url, headers=headers, timeout=30) as client:
+    with httpx.Client(base_url=simulator.erp_url, headers=headers, timeout=300) as client:
         yield client
 
 

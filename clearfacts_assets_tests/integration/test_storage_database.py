@@ -78,7 +78,7 @@ def test_a_deadlock_or_a_busy_file_is_tried_again(migrated_url: str) -> None:
             tries.append(first)
             connection.execute(THINGS.update().where(THINGS.c.words == first).values(amount=Decimal(1)))
             if tries.count(first) == 1 and engine.dialect.name == "postgresql":
-                both_hold_one.wait(10)
+                both_hold_one.wait(60)
             connection.execute(THINGS.update().where(THINGS.c.words == second).values(amount=Decimal(2)))
 
         write(engine, work)
@@ -87,7 +87,7 @@ def test_a_deadlock_or_a_busy_file_is_tried_again(migrated_url: str) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     assert len(tries) == (3 if engine.dialect.name == "postgresql" else 2)
     engine.dispose()
 

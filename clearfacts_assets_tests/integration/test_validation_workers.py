@@ -23,7 +23,7 @@ from clearfacts_assets.invoices.validation.workers import WorkersFailed
 from clearfacts_assets_tests.fixtures.ubl_documents import document, edited
 from clearfacts_assets_tests.fixtures.ubl_mutants import mutants
 
-PATIENCE = 30.0  # seconds that a process may take to end or to start
+PATIENCE = 120.0  # seconds that a process may take to end or to start
 CHEAP = ("ubl_xsd", "belgium")  # layers that start quickly
 
 

@@ -76,7 +76,7 @@ def test_a_body_that_only_announces_its_size_is_refused_before_it_comes(quick_ap
 
 
 def test_a_body_without_an_end_is_refused_at_the_limit(quick_api: RunningApi) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", quick_api.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", quick_api.port, timeout=120)
     piece = b"[" + b" " * 65535
     try:
         connection.request(

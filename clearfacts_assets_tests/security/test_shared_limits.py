@@ -21,7 +21,7 @@ from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.settings import AuthSettings
 from clearfacts_assets_tests.fixtures.api import RunningApi
 
-START_SECONDS = 20
+START_SECONDS = 120
 PASSWORD = "canary-of-the-store"
 
 
@@ -77,7 +77,7 @@ class Store:
 
     def ask(self, command: str) -> bytes:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as line:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=10) as line:
                 line.sendall(f"AUTH {PASSWORD}\r\n{command}\r\nQUIT\r\n".encode())
                 answer = b""
                 while more := line.recv(65536):

@@ -14,7 +14,7 @@ from clearfacts_assets.api.connections import HEAD_BYTES, BoundedConnection
 from clearfacts_assets_tests.fixtures.api import RunningApi
 
 SECONDS = 0.5  # instead of HEAD_SECONDS and BODY_SECONDS
-PATIENCE = 20
+PATIENCE = 120
 ALIVE = b"GET /healthz HTTP/1.1\r\nHost: test\r\n"
 
 

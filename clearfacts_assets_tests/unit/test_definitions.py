@@ -206,7 +206,7 @@ print(json.dumps(touched))
 def test_definitions_load_with_an_empty_environment_and_touch_nothing(tmp_path: Path) -> None:
     environment = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(PROJECT), "HOME": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-c", LOAD], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", LOAD], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
@@ -221,6 +221,6 @@ def test_dg_is_content_with_the_definitions() -> None:
         cwd=PROJECT,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=600,
     )
     assert done.returncode == 0, done.stdout + done.stderr

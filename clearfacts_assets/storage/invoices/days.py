@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, Table, func, select
 
 from clearfacts_assets.invoices.days import ZONE
 from clearfacts_assets.invoices.missing_days import last_day_owed, missing_days
-from clearfacts_assets.storage.database import read
+from clearfacts_assets.storage.database import WRITE_PATIENCE_SECONDS, read
 from clearfacts_assets.storage.invoices.tables import Job
 
 AT_ONCE = 500  # days named in one statement
@@ -37,11 +37,14 @@ class MissingDay:
         return self.reason or f"its last job is {self.status}"
 
 
-def missing_now(engine: Engine, now: datetime, first_partition: str = "") -> list[MissingDay]:
+def missing_now(
+    engine: Engine, now: datetime, first_partition: str = "", *, patience: float = WRITE_PATIENCE_SECONDS
+) -> list[MissingDay]:
     """Each day that was not processed, oldest first, from the first one that this installation knew to the last owed.
 
     The first one is that of the first job ever, or the first that the schedule ran. Jobs that began after ``now`` were
-    begun under a wrong clock, and prove nothing. A day before ``first_partition`` is none.
+    begun under a wrong clock, and prove nothing. A day before ``first_partition`` is none. A database that is away is
+    waited for, for ``patience`` seconds.
     """
 
     def work(connection: Connection) -> list[MissingDay]:
@@ -64,7 +67,7 @@ def missing_now(engine: Engine, now: datetime, first_partition: str = "") -> lis
         newest = _newest(connection, days)
         return [newest.get(day, MissingDay(day)) for day in days]
 
-    return read(engine, work)
+    return read(engine, work, patience=patience)
 
 
 def _newest(connection: Connection, days: Sequence[str]) -> dict[str, MissingDay]:
