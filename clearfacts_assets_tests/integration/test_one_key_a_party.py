@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,7 @@ from clearfacts_assets.storage.database import open_engine, reading
 from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices.tables import Delivery, InvoiceRow, Job
 from clearfacts_assets.storage.operations.tables import Alert
+from clearfacts_assets_tests.fixtures.databases import PostgresServer, database_name
 
 BEFORE = "0006"
 NOW = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
@@ -42,7 +44,6 @@ class Old:
 
     def __init__(self, url: str) -> None:
         self.url, self._minutes = url, count()
-        migrate.upgrade(url, BEFORE)
         self.engine: Engine = open_engine(url)
         self.job_id = uuid4()
         times = {"created_at": NOW, "updated_at": NOW}
@@ -141,9 +142,34 @@ def candidate_of(name: str) -> Candidate:
     return Candidate(uuid4(), f"erp-{name}", read(name), content, hashlib.sha256(content).hexdigest())
 
 
+@pytest.fixture(scope="module")
+def file_of_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("before") / "clearfacts.db"
+    migrate.upgrade(f"sqlite:///{file}", BEFORE)
+    return file
+
+
+@pytest.fixture(scope="module")
+def template_of_before(postgres_server: PostgresServer) -> str:
+    url = postgres_server.fresh()
+    migrate.upgrade(url, BEFORE)
+    return database_name(url)
+
+
 @pytest.fixture
-def old(database_url: str) -> Iterator[Old]:
-    found = Old(database_url)
+def url_of_before(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    if database_kind == "sqlite":
+        yield f"sqlite:///{shutil.copy(request.getfixturevalue('file_of_before'), tmp_path / 'clearfacts.db')}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    url = server.fresh(request.getfixturevalue("template_of_before"))
+    yield url
+    server.drop(url)
+
+
+@pytest.fixture
+def old(url_of_before: str) -> Iterator[Old]:
+    found = Old(url_of_before)
     yield found
     found.engine.dispose()
 
