@@ -49,7 +49,7 @@ def test_a_result_carries_the_destinations_answer(run: Runs) -> None:
     assert (record.state, record.document_id) == (State.DELIVERED, "doc-1")
 
 
-def test_the_parcel_names_the_document_for_a_person(run: Runs) -> None:
+def test_the_file_name_names_the_document_for_a_person(run: Runs) -> None:
     destination = Acceptor()
     run([candidate("F/2026 7"), candidate("../../é")], destination)
     first, second = sorted(destination.accepted, key=lambda submission: submission.key.number, reverse=True)

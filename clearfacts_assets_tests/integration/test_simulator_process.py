@@ -71,7 +71,7 @@ def test_the_real_destinations_are_understood(simulator, transport):
     assert destination.check()
     key = InvoiceKey("clearfacts", "BE1", "BE2", DocumentType.INVOICE, "1", 2026)
     submission = Submission(key, b"<a/>", "", "f.xml", RECEIVERS[0].vat_number, "PURCHASE", "key-1", "c-1")
-    outcome = destination.send(submission if transport == "graphql" else parcel_with_digest(submission))
+    outcome = destination.send(submission if transport == "graphql" else submission_with_digest(submission))
     (listed,) = simulator.accepted()
     assert isinstance(outcome, Accepted)
     assert outcome.document_id == listed["uuid"]
@@ -79,7 +79,7 @@ def test_the_real_destinations_are_understood(simulator, transport):
     destination.close()
 
 
-def parcel_with_digest(submission: Submission) -> Submission:
+def submission_with_digest(submission: Submission) -> Submission:
     return replace(submission, content_sha256=hashlib.sha256(submission.content).hexdigest())
 
 

@@ -246,12 +246,12 @@ class _Run:
                 self.wire.begin(item, partial(self._send, item, claimed_at))
         self._look_at([item for item in chosen if item.delivery.id not in claimed])
 
-    def _parcel(self, item: WorkItem) -> Submission:
+    def _submission(self, item: WorkItem) -> Submission:
         return submission_of(item.candidate, item.delivery, self.job.invoice_type, self.job.correlation_id)
 
     def _send(self, item: WorkItem, claimed_at: float) -> Outcome | None:
         """Send; None if nothing was: trouble is ahead, a stop, or we slept so long that others may act now."""
-        submission = self._parcel(item)
+        submission = self._submission(item)
         self.signals.reached("sending")
         slept = self.clock.monotonic() - claimed_at > self.pace.lease / 2
         if slept or self.pacing.faltering.is_set() or self.signals.should_stop():
@@ -267,7 +267,7 @@ class _Run:
 
     def _ask(self, item: WorkItem) -> Outcome | None:
         try:
-            return self.destination.look_up(self._parcel(item))
+            return self.destination.look_up(self._submission(item))
         except Exception as error:
             logger.exception("the destination's client failed on a look-up of delivery %s", item.delivery.id)
             return Unknown(f"the look-up failed ({type(error).__name__})")
