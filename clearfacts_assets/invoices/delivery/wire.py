@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Empty, SimpleQueue
@@ -9,7 +11,36 @@ from queue import Empty, SimpleQueue
 from clearfacts_assets.invoices.delivery.work_list import WorkItem
 from clearfacts_assets.invoices.ports import Outcome
 
+TURN_SECONDS = 0.0005  # that a thread may compute while others wait; Python's own is ten times as long
+
 Ended = tuple[WorkItem, Outcome | None, bool]  # with what came of it, and whether it was held back before it began
+
+
+class _ShortTurns:
+    """While any wire is open, the threads of this process take short turns.
+
+    A call is a handful of short turns with waiting in between. Were each to wait for a whole turn of the thread that
+    works on the ledger, calls would take half as long again.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._wires, self._usual = threading.Lock(), 0, 0.0
+
+    def begin(self) -> None:
+        with self._lock:
+            if self._wires == 0:
+                self._usual = sys.getswitchinterval()
+                sys.setswitchinterval(min(self._usual, TURN_SECONDS))
+            self._wires += 1
+
+    def end(self) -> None:
+        with self._lock:
+            self._wires -= 1
+            if self._wires == 0:
+                sys.setswitchinterval(self._usual)
+
+
+_short_turns = _ShortTurns()
 
 
 class Wire:
@@ -19,6 +50,7 @@ class Wire:
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="delivery")
         self._under_way: dict[Future[Outcome | None], WorkItem] = {}
         self._ended: SimpleQueue[Future[Outcome | None]] = SimpleQueue()
+        _short_turns.begin()
 
     def __len__(self) -> int:
         """How many calls were handed over and not collected yet."""
@@ -47,7 +79,10 @@ class Wire:
 
     def close(self) -> list[Ended]:
         """Hold back what has not begun, let the rest end, and return all of it."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        try:
+            self._threads.shutdown(wait=True, cancel_futures=True)
+        finally:
+            _short_turns.end()
         ended: list[Ended] = []
         while (one := self.next(0)) is not None:
             ended.append(one)
