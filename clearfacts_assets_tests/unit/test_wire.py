@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from clearfacts_assets.invoices.delivery.wire import TURN_SECONDS, Wire
+from clearfacts_assets.invoices.delivery.work_list import WorkItem
 from clearfacts_assets.invoices.ledger.history import History
 from clearfacts_assets.invoices.model import InvoiceKey
 from clearfacts_assets.invoices.ports import Accepted, Outcome
-from clearfacts_assets.invoices.wire import TURN_SECONDS, Wire
-from clearfacts_assets.invoices.work_list import WorkItem
 from clearfacts_assets_tests.fixtures.submissions import candidate
 
 GOOD = Accepted("doc-1")
