@@ -18,7 +18,8 @@ from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 
 DAY, DAY_BEFORE = "2026-11-18", "2026-11-17"
 PER_DAY, AT_ONCE = 60, 4
-MOST_CLAIMED = 2 * AT_ONCE  # some are claimed ahead of the calls
+# Some are claimed ahead of the calls: more where Clearfacts can be asked about them (docs/delivery.md).
+MOST_CLAIMED = {"graphql": AT_ONCE + AT_ONCE // 2, "rest": 3 * AT_ONCE}
 SECONDS = 600
 TRANSPORTS = pytest.mark.parametrize("transport", ["graphql", "rest"])
 
@@ -74,7 +75,7 @@ def test_a_killed_run_is_told_as_failed_and_a_rerun_delivers_what_is_left(
     (job,) = JobRepository(command.engine()).list().items
     assert job.status == "running", "the row cannot know yet"
     on_their_way = states(command)[State.SENDING]
-    assert 1 <= on_their_way <= MOST_CLAIMED
+    assert 1 <= on_their_way <= MOST_CLAIMED[transport]
     shown = command.json("jobs", "show", str(job.id))
     assert (shown["status"], shown["partition"]) == ("failed", DAY)
     assert "before it could say why" in shown["error_message"]

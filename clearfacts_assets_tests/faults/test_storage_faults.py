@@ -37,7 +37,9 @@ def test_a_full_disk_ends_the_run_and_what_was_answered_stands_in_the_log(
     after = 0 if point == "registering" else 2
     assert stage.run(SOME, concurrency=1, disk_full_at=point, crash_after=after) == FAILED
     assert ("keep this as evidence" in stage.workshop.complaints()) == bool(evidence)
-    assert stage.accepted().total() == sent
+    # Up to two more were claimed ahead where Clearfacts can be asked; what is claimed may leave.
+    ahead = 2 if transport == "rest" and sent else 0
+    assert sent <= stage.accepted().total() <= sent + ahead
     all_is_well_again(stage, evidence if transport == "graphql" else 0)
 
 

@@ -42,6 +42,7 @@ class Connection:
 def test_what_arrived_is_noted_by_a_run_that_ends_by_an_exception(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pipeline.configure(DELIVERY__CONCURRENCY=1)  # so that some are not claimed yet
     Connection(monkeypatch, SqlDeliveryLedger, "exchange", lost_at=4)
     run = pipeline.run()
     states = pipeline.states()
