@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
+
+from clearfacts_assets.setting_types import Section
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class StatementSettings(_Section):
+class StatementSettings(Section):
     """Statements as PDF. See docs/statements.md."""
 
     organisation: str = Field("Research Computing", max_length=200, description="name at the head of each statement")
@@ -38,7 +36,7 @@ class StatementSettings(_Section):
     workers: int = Field(2, ge=0, le=32, description="processes that set statements; 0 sets them in the command itself")
 
 
-class EmailSettings(_Section):
+class EmailSettings(Section):
     """E-mails with statements. Without a host nothing is sent: mails wait, and can be looked at."""
 
     host: str = Field("", max_length=253, description="SMTP server")

@@ -212,3 +212,13 @@ def period_of(text: str) -> str:
 def month_after(period: str) -> str:
     year, month = int(period[:4]), int(period[5:])
     return f"{year + month // 12:04d}-{month % 12 + 1:02d}"
+
+
+def month_before(period: str) -> str:
+    return months_up_to(period, 2)[0]
+
+
+def months_up_to(period: str, count: int) -> list[str]:
+    """So many months that end with this one, oldest first."""
+    number = int(period[:4]) * 12 + int(period[5:7]) - 1
+    return [f"{one // 12:04d}-{one % 12 + 1:02d}" for one in range(number - count + 1, number + 1)]

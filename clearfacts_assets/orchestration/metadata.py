@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import dagster as dg
 
 from clearfacts_assets import settings
+from clearfacts_assets.money import plain
 
-LONGEST_TABLE = 50  # rows shown; `clearfacts invoices list` has them all
+LONGEST_TABLE = 50  # rows shown; the commands that list have them all
 LONGEST_CELL = 300  # characters
 
 
 def table(columns: Mapping[str, str], rows: Iterable[Sequence[object]]) -> dg.MetadataValue[Any]:
-    """A table with column names and Dagster types (``string``, ``int``, ``float``), the first rows only; or "none"."""
+    """A table with column names and Dagster types (``string``, ``int``, ``float``), the first rows only; or "none".
+
+    Amounts are shown without exponent.
+    """
     names = list(columns)
     records = [
         dg.TableRecord({name: _cell(value) for name, value in zip(names, row, strict=True)})
@@ -30,7 +35,7 @@ def table(columns: Mapping[str, str], rows: Iterable[Sequence[object]]) -> dg.Me
 def _cell(value: object) -> str | int | float | bool | None:
     if value is None or isinstance(value, bool | int | float):
         return value
-    text = str(value)
+    text = plain(value) if isinstance(value, Decimal) else str(value)
     return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…"
 
 

@@ -17,7 +17,7 @@ from clearfacts_assets.chargeback.lifecycle import (
     after,
     require,
 )
-from clearfacts_assets.chargeback.model import BadPeriod, Status, month_after, period_of
+from clearfacts_assets.chargeback.model import BadPeriod, Status, month_after, month_before, months_up_to, period_of
 from clearfacts_assets.chargeback.taking_over import take_over
 
 
@@ -61,6 +61,8 @@ def test_a_period_is_a_month(text: str) -> None:
 
 def test_after_december_comes_january() -> None:
     assert [month_after(one) for one in ("2025-11", "2025-12")] == ["2025-12", "2026-01"]
+    assert [month_before(one) for one in ("2026-01", "2025-12")] == ["2025-12", "2025-11"]
+    assert months_up_to("2026-01", 3) == ["2025-11", "2025-12", "2026-01"]
 
 
 def test_every_key_of_the_other_systems_settings_is_named() -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from clearfacts_assets.chargeback.cost_sources.opening import Survey, head_of, refused, survey, text_of
-from clearfacts_assets.chargeback.cost_sources.records import Records, header_of
+from clearfacts_assets.chargeback.cost_sources.opening import Survey, refused, survey, text_of
+from clearfacts_assets.chargeback.cost_sources.records import DELIMITERS, Records, headers_of
 from clearfacts_assets.chargeback.focus import (
     NAMES,
     NEEDED,
@@ -18,8 +17,6 @@ from clearfacts_assets.chargeback.focus import (
     version_of,
 )
 from clearfacts_assets.chargeback.ports import Batch, Limits, Opened
-
-DELIMITERS = ",;\t|"
 
 
 class FocusCsv:
@@ -33,7 +30,7 @@ class FocusCsv:
         delimiter, written = _header(path, seen, limits)
         columns = tuple(canonical_name(name) for name in written)
         check_columns(path, columns)
-        dialect = " ".join(filter(None, ("csv", _NAMES[delimiter], seen.encoding, "gzip" if seen.packed else "")))
+        dialect = " ".join(filter(None, ("csv", DELIMITERS[delimiter], seen.encoding, "gzip" if seen.packed else "")))
         dataset = dataset_of(columns)
         opened = Opened(
             path, path.name, seen.sha256, seen.size, dialect, written, columns, dataset, version_of(columns)
@@ -54,19 +51,11 @@ class CsvExport:
             yield from records.batches()
 
 
-_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-
-
 def _header(path: Path, seen: Survey, limits: Limits) -> tuple[str, tuple[str, ...]]:
     """The delimiter under which the header names most FOCUS columns, and the header."""
     found: dict[str, tuple[str, ...]] = {}
-    for delimiter in DELIMITERS:
-        with head_of(path, seen) as stream:
-            try:
-                row, _ = header_of(stream, delimiter, limits)
-            except csv.Error:
-                continue
-            found[delimiter] = tuple(row)
+    for delimiter, row in headers_of(path, seen, limits):
+        found[delimiter] = tuple(row)
     known = {delimiter: sum(canonical_name(name) in NAMES for name in row) for delimiter, row in found.items()}
     best = max(known, key=lambda delimiter: known[delimiter], default=",")
     if not known.get(best) and dataset_of([canonical_name(n) for n in found.get(best, ())]) is Dataset.COST_AND_USAGE:

@@ -8,10 +8,13 @@ from collections import deque
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
+from pathlib import Path
 
+from clearfacts_assets.chargeback.cost_sources.opening import Survey, head_of
 from clearfacts_assets.chargeback.model import Refusal
 from clearfacts_assets.chargeback.ports import ROWS_OF_A_BATCH, Batch, Limits
 
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 LINES_AT_ONCE, MOST_AHEAD = 200, 2**25  # lines, characters: what is read ahead
 LONGEST_KEPT_RECORD = 2**16  # characters of a refused record that are kept, to be mended
 
@@ -93,6 +96,17 @@ def header_of(stream: io.TextIOBase, delimiter: str, limits: Limits) -> tuple[li
             return row, lines.number
         lines.next_record()
     return [], 1
+
+
+def headers_of(path: Path, seen: Survey, limits: Limits) -> Iterator[tuple[str, list[str]]]:
+    """The header as each of DELIMITERS would have it; a delimiter under which it cannot be read is left out."""
+    for delimiter in DELIMITERS:
+        with head_of(path, seen) as stream:
+            try:
+                row, _ = header_of(stream, delimiter, limits)
+            except csv.Error:
+                continue
+        yield delimiter, row
 
 
 class Records:

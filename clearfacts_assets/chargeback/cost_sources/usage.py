@@ -49,15 +49,6 @@ COLUMNS = (
     "ResourceName",
     "Tags",
 )
-ATTRIBUTED = (
-    "pi_email",
-    "project_id",
-    "fund_org",
-    "cost_center",
-    "account_code",
-    "reference_1",
-    "reference_2",
-)
 
 
 @dataclass(frozen=True)

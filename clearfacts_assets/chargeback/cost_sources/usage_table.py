@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
 
 from clearfacts_assets.chargeback.cells import BadCell, text_of
-from clearfacts_assets.chargeback.cost_sources.opening import Survey, head_of, refused, survey
+from clearfacts_assets.chargeback.cost_sources.opening import Survey, refused, survey
 from clearfacts_assets.chargeback.cost_sources.opening import text_of as text_in
-from clearfacts_assets.chargeback.cost_sources.records import Records, header_of
-from clearfacts_assets.chargeback.cost_sources.usage import ATTRIBUTED, Usage, Used, opened_as, priced, refusal
+from clearfacts_assets.chargeback.cost_sources.records import DELIMITERS, Records, headers_of
+from clearfacts_assets.chargeback.cost_sources.usage import Usage, Used, opened_as, priced, refusal
+from clearfacts_assets.chargeback.model import TAG_FIELDS
 from clearfacts_assets.chargeback.ports import Batch, Limits, Opened
 from clearfacts_assets.money import BadAmount, parse_amount
 
-DELIMITERS = ",;\t|"
-_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 # Under which names a field is looked for where the settings name no column.
 USUAL: Mapping[str, tuple[str, ...]] = {
     "quantity": ("quantity", "usage", "used", "amount", "hours", "tokens"),
@@ -31,7 +29,7 @@ USUAL: Mapping[str, tuple[str, ...]] = {
     "pi_email": ("pi_email", "pi", "owner"),
     "project_id": ("project_id", "project"),
     "fund_org": ("fund_org", "fund"),
-    **{name: (name,) for name in ATTRIBUTED[3:]},
+    **{name: (name,) for name in TAG_FIELDS[3:]},
 }
 
 
@@ -82,7 +80,7 @@ class Fields:
         return amount
 
     def tags(self, row: Sequence[str]) -> dict[str, str]:
-        return {name: value for name in ATTRIBUTED if (value := self.of(row, name))}
+        return {name: value for name in TAG_FIELDS if (value := self.of(row, name))}
 
 
 class Reading(Protocol):
@@ -128,12 +126,7 @@ def look_at(path: Path, limits: Limits) -> tuple[Survey, str, list[str]]:
     FileRefused."""
     seen = survey(path, limits)
     best: tuple[str, list[str]] = (",", [])
-    for delimiter in DELIMITERS:
-        with head_of(path, seen) as stream:
-            try:
-                row, _ = header_of(stream, delimiter, limits)
-            except csv.Error:
-                continue
+    for delimiter, row in headers_of(path, seen, limits):
         if len(row) > len(best[1]):
             best = (delimiter, row)
     if not best[1]:
@@ -143,5 +136,5 @@ def look_at(path: Path, limits: Limits) -> tuple[Survey, str, list[str]]:
 
 def as_table(path: Path, kind: str, seen: Survey, delimiter: str, header: Sequence[str]) -> Opened:
     """What is known of the table."""
-    dialect = " ".join(filter(None, (kind, _NAMES[delimiter], seen.encoding, "gzip" if seen.packed else "")))
+    dialect = " ".join(filter(None, (kind, DELIMITERS[delimiter], seen.encoding, "gzip" if seen.packed else "")))
     return opened_as(kind, path, seen.sha256, seen.size, dialect, tuple(header))

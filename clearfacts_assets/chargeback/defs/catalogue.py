@@ -17,9 +17,10 @@ from clearfacts_assets.chargeback.defs.partitions import (
     is_month,
     key_of,
 )
-from clearfacts_assets.chargeback.defs.views import Metadata, spending_views, table
+from clearfacts_assets.chargeback.defs.views import Metadata, spending_views
 from clearfacts_assets.chargeback.model import CHANGES, Flag
 from clearfacts_assets.money import plain
+from clearfacts_assets.orchestration.metadata import table
 from clearfacts_assets.storage.chargeback.charges import ChargeFilter, ChargeRepository
 from clearfacts_assets.storage.chargeback.imports import ImportRecord, ImportRepository
 from clearfacts_assets.storage.chargeback.overview import completeness, spending

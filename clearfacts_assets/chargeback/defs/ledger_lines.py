@@ -13,6 +13,7 @@ from clearfacts_assets import settings
 from clearfacts_assets.chargeback.defs.partitions import MONTHS
 from clearfacts_assets.chargeback.model import ChargebackError
 from clearfacts_assets.notifications.budgets import tell_of_budgets
+from clearfacts_assets.orchestration.tags import TRIGGERED_BY_TAG
 from clearfacts_assets.resources import DatabaseResource
 from clearfacts_assets.storage.chargeback.rates.balances import credits
 from clearfacts_assets.storage.chargeback.rates.running import RunResult, apply_rules
@@ -53,7 +54,7 @@ def ledger_lines(context: dg.AssetExecutionContext, database: DatabaseResource) 
     order, each effect a line of its own. Once more changes nothing; a finalized month stays as it is.
     """
     engine, month, now = database.engine(), context.partition_key, datetime.now(UTC)
-    actor = context.run.tags.get("clearfacts/triggered_by") or "dagster"
+    actor = context.run.tags.get(TRIGGERED_BY_TAG) or "dagster"
     try:
         results = apply_rules(engine, month, actor=actor, now=now)
     except ChargebackError as error:

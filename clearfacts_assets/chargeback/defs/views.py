@@ -6,46 +6,27 @@ has tables and charts of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from clearfacts_assets.chargeback.defs import charts
+from clearfacts_assets.chargeback.model import month_before, months_up_to
 from clearfacts_assets.money import EXACT, plain
+from clearfacts_assets.orchestration.metadata import table
 
 if TYPE_CHECKING:
     import pandas
 
-LONGEST_TABLE = 50  # rows shown; `clearfacts chargeback charges list` has them all
-LONGEST_CELL = 300  # characters
-MONTHS_SHOWN = 6  # in the table of months; the chart has a year
+MONTHS_SHOWN = 6  # in the table of months
+MONTHS_DRAWN = 13  # a year, and the month that it is compared with
 UNNAMED = "(unattributed)"
 _COLUMNS = ["period", "service", "project", "currency", "amount"]
 
 Spent = Sequence[tuple[str, str, str, str, Decimal]]
 Metadata = dict[str, Any]
-
-
-def table(columns: Mapping[str, str], rows: Iterable[Sequence[object]]) -> dg.MetadataValue[Any]:
-    """A table with column names and Dagster types (``string``, ``int``, ``float``), the first rows only; or "none"."""
-    names = list(columns)
-    records = [
-        dg.TableRecord({name: _cell(value) for name, value in zip(names, row, strict=True)})
-        for row, _ in zip(rows, range(LONGEST_TABLE), strict=False)
-    ]
-    if not records:
-        return dg.MetadataValue.text("none")
-    schema = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()])
-    return dg.MetadataValue.table(records, schema=schema)
-
-
-def _cell(value: object) -> str | int | float | bool | None:
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    text = plain(value) if isinstance(value, Decimal) else str(value)
-    return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…"
 
 
 def spending_views(spent: Spent, month: str, words: str) -> Metadata:
@@ -65,9 +46,9 @@ def spending_views(spent: Spent, month: str, words: str) -> Metadata:
 
 
 def _of_currency(frame: pandas.DataFrame, month: str, currency: str, words: str) -> Metadata:
-    before, told = _month_before(month), f"{words} in {month}"
+    before, told = month_before(month), f"{words} in {month}"
     by_service, by_project = _pivot(frame, "service"), _pivot(frame, "project")
-    months = [one for one in _year_to(month) if one >= min(frame["period"])]
+    months = [one for one in months_up_to(month, MONTHS_DRAWN) if one >= min(frame["period"])]
     series = {str(name): [float(row.get(one, 0)) for one in months] for name, row in by_service.iterrows()}
     services, projects = (_now_and_then(one, month, before) for one in (by_service, by_project))
     drawn = [
@@ -119,15 +100,3 @@ def _compared(pivot: pandas.DataFrame, what: str, month: str, before: str) -> dg
         if now or then
     ]
     return table({what: "string", month: "string", before: "string", "change": "string"}, rows)
-
-
-def _month_before(month: str) -> str:
-    year, number = int(month[:4]), int(month[5:])
-    return f"{year:04d}-{number - 1:02d}" if number > 1 else f"{year - 1:04d}-12"
-
-
-def _year_to(month: str) -> list[str]:
-    found = [month]
-    while len(found) < 13:
-        found.append(_month_before(found[-1]))
-    return found[::-1]

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from clearfacts_assets.chargeback.model import months_up_to
 from clearfacts_assets.chargeback.statements.words import harmless, money, short_money, short_month
 from clearfacts_assets.money import exact_sum
 
@@ -19,10 +20,9 @@ Payer = tuple[str, str, str]  # investigator, project, currency
 Table = Sequence[tuple[str, Sequence[Decimal]]]  # a service and what was due for it in each month
 
 
-def months_before(period: str, count: int = 12) -> list[str]:
-    """The months up to this one, oldest first."""
-    number = int(period[:4]) * 12 + int(period[5:7]) - 1
-    return [f"{one // 12:04d}-{one % 12 + 1:02d}" for one in range(number - count + 1, number + 1)]
+def months_before(period: str) -> list[str]:
+    """The months of the charts: a year that ends with this one, oldest first."""
+    return months_up_to(period, 12)
 
 
 def tables(rows: Sequence[tuple[str, str, str, str, str, Decimal]], months: Sequence[str]) -> Mapping[Payer, Table]:

@@ -16,13 +16,14 @@ MONTHS_BEFORE = 3  # from which on an anomaly can be told
 def load_sample(engine: Engine, month: str) -> int:
     """Import what the made-up cloud and cluster cost in the month and before it. Returns how many charges came in; a
     second time none."""
+    from clearfacts_assets.chargeback.model import months_up_to
     from clearfacts_assets.settings import load
     from clearfacts_assets.simulator.cost_exports import SOURCES, write_month
     from clearfacts_assets.storage.chargeback.importing import Wanted, import_files
 
     came = 0
     with TemporaryDirectory(prefix="clearfacts-sample-") as folder:
-        for one in _months_to(month):
+        for one in months_up_to(month, MONTHS_BEFORE + 1):
             for source in SOURCES:
                 file = write_month(Path(folder), source, one, surge=one == month)
                 wanted, now = Wanted(source=source, period=one), datetime.now(UTC)
@@ -31,11 +32,3 @@ def load_sample(engine: Engine, month: str) -> int:
                 )
                 came += 0 if outcome.unchanged else outcome.rows
     return came
-
-
-def _months_to(month: str) -> list[str]:
-    found = [month]
-    while len(found) <= MONTHS_BEFORE:
-        year, number = int(found[-1][:4]), int(found[-1][5:])
-        found.append(f"{year:04d}-{number - 1:02d}" if number > 1 else f"{year - 1:04d}-12")
-    return found[::-1]
