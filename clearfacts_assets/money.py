@@ -54,7 +54,8 @@ _SIGNS = {
 
 # A match for texts that are one exact amount as they stand: no leading zeros, no minus before nothing but zeros.
 is_plain = re.compile(r"(?!-[0.]+\Z)-?(?:0|[1-9][0-9]{0,39})(?:\.[0-9]{1,40})?", re.ASCII).fullmatch
-_ALL_PLAIN = re.compile(r"(?:-?(?:0|[1-9][0-9]{0,39}+)(?:\.[0-9]{1,40}+)?+\x1f)*+", re.ASCII).fullmatch
+_ALL_PLAIN = re.compile(r"(?:(?:-?(?:0|[1-9][0-9]{0,39}+)(?:\.[0-9]{1,40}+)?+)?+\x1f)*+", re.ASCII).fullmatch
+_NEGATIVE_ZERO = re.compile(r"-0(?:\.0*)?\x1f").search
 _NUMBER = re.compile(
     r"(?P<sign>[+-]?)(?:(?P<grouped>[0-9]{1,3}(?:(?P<mark>[,'’\u00a0\u202f])[0-9]{3})(?:(?P=mark)[0-9]{3})*)|"
     r"(?P<whole>[0-9]*))(?:\.(?P<part>[0-9]*))?(?:[eE](?P<exponent>[+-]?[0-9]{1,6}))?",
@@ -131,10 +132,12 @@ def normal_text(amount: Decimal | str) -> str:
 
 
 def are_plain(texts: Sequence[str]) -> bool:
-    """Whether each of the texts certainly is one exact amount as it stands; three times as quick as asking one by one.
-    It may be false where all of them are."""
+    """Whether each of the texts is one exact amount as it stands, or empty; three times as quick as asking one by
+    one."""
     joined = "\x1f".join(texts) + "\x1f"
-    return _ALL_PLAIN(joined) is not None and "-0" not in joined and joined.count("\x1f") == len(texts)
+    if "-0" in joined and _NEGATIVE_ZERO(joined):
+        return False
+    return _ALL_PLAIN(joined) is not None and joined.count("\x1f") == len(texts)
 
 
 def parse_amount(text: str, currency: str = "", *, decimal_comma: bool = False) -> str:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from clearfacts_assets.chargeback.attribution.review import CannotDecide, Verdict
@@ -320,6 +320,21 @@ def test_sqlites_replace_cannot_bend_either(books: Books) -> None:
     books.finalize("2025-03")
     with pytest.raises(DBAPIError), books.engine.begin() as connection:
         connection.execute(text("INSERT OR REPLACE INTO charges SELECT * FROM charges WHERE id = 1"))
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("one", [1, 3])
+def test_sqlites_replace_cannot_move_a_charge_into_another_period(books: Books, one: int) -> None:
+    books.put(*THREE)
+    books.finalize("2025-03")
+    columns = [c["name"] for c in inspect(books.engine).get_columns("charges")]
+    named = ", ".join(f'"{name}"' for name in columns)
+    moved = named.replace('"period"', "'2025-09'").replace('"withdrawn_by"', "NULL")
+    statement = text(f"INSERT OR REPLACE INTO charges ({named}) SELECT {moved} FROM charges WHERE id = {one}")
+    for bent in (text("UPDATE cost_imports SET last_charge = NULL"), text("DELETE FROM cost_imports"), statement):
+        with pytest.raises(DBAPIError), books.engine.begin() as connection:
+            connection.execute(bent)
+    assert [one.problem for one in PeriodRepository(books.engine).verify()] == [""]
 
 
 def test_amounts_never_change_in_an_open_period_either(books: Books) -> None:

@@ -93,7 +93,9 @@ def text_of(path: Path, seen: Survey) -> Iterator[io.TextIOBase]:
     with _Hashed(path) as raw:
         buffered = io.BufferedReader(raw, BLOCK)
         with _readable(path, seen):
-            yield io.TextIOWrapper(_unpacked(buffered, seen), seen.encoding, newline="")
+            text = io.TextIOWrapper(_unpacked(buffered, seen), seen.encoding, newline="")
+            text._CHUNK_SIZE = BLOCK // 8  # type: ignore[attr-defined]  # or it asks for 8 KiB, past all buffers
+            yield text
         while buffered.read(BLOCK):
             pass
         if raw.digest.hexdigest() != seen.sha256:

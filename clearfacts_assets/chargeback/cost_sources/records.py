@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 
 from clearfacts_assets.chargeback.cost_sources.opening import Survey, head_of
@@ -43,12 +44,15 @@ class _Lines:
                 break
             returned.extend(lines)
             characters += sum(map(len, lines))
-        return list(islice(returned, count))
+        return list(returned) if len(returned) <= count else list(islice(returned, count))
 
     def take(self, count: int) -> None:
         """So many lines are done with."""
-        for _ in range(count):
-            self._returned.popleft()
+        if count == len(self._returned):
+            self._returned.clear()
+        else:
+            for _ in range(count):
+                self._returned.popleft()
         self.number += count
 
     def __iter__(self) -> _Lines:
@@ -150,9 +154,9 @@ class Records:
         except csv.Error:
             return False
         # Every record has at least one line of its own: as many records as lines, and none has two.
-        if not rows or len(rows) != len(texts) or {len(row) for row in rows} != {self._width} or self._width == 1:
+        if not rows or len(rows) != len(texts) or set(map(len, rows)) != {self._width} or self._width == 1:
             return False
-        if self._header[0] in {row[0].strip().lower() for row in rows}:
+        if self._header[0] in {cell.strip().lower() for cell in set(map(itemgetter(0), rows))}:
             return False
         first = self._lines.number
         batch.rows, batch.texts, batch.lines = rows, texts, list(range(first, first + len(texts)))

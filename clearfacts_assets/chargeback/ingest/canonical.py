@@ -32,6 +32,11 @@ def digest(text: str) -> bytes:
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=DIGEST).digest()
 
 
+def shortened(value: str) -> str:
+    """A text that a charge keeps whole, or its beginning and its digest."""
+    return value if len(value) <= LONGEST_TEXT else f"{value[: LONGEST_TEXT - 50]}…{digest(value).hex()}"
+
+
 class _Values(dict[str, str]):
     """Cell -> its normal form."""
 
@@ -44,8 +49,7 @@ class _Values(dict[str, str]):
             value = self._read(cell)
         except (BadCell, BadAmount) as error:
             raise BadCell(error.code, str(error), self._name) from None
-        if len(value) > LONGEST_TEXT:
-            value = f"{value[: LONGEST_TEXT - 50]}…{digest(value).hex()}"
+        value = shortened(value)
         if len(self) >= REMEMBERED:
             self.clear()
         self[cell] = value
@@ -58,11 +62,16 @@ class Column:
     def __init__(self, name: str, *, decimal_comma: bool) -> None:
         self.name, self.prefix = name, f"{name}{_UNIT}"
         self._number, self._comma = name in NUMBERS, decimal_comma
-        self._values = _Values(name, self._amount if self._number else _reader_of(name))
+        read = self._amount if self._number else _reader_of(name)
+        self._free = read is text_of
+        self._values = _Values(name, read)
 
     def values(self, cells: Sequence[str]) -> list[str]:
         """Raises BadCell. Amounts keep all their digits."""
         values = self._values
+        # What stands in nearly every row but once, like the resource, is read quicker than it is remembered.
+        if self._free and len(set(cells)) > len(cells) // 2:
+            return [shortened(text_of(cell)) for cell in cells]
         if self._number and not self._comma:
             if are_plain(cells):
                 return list(cells)
@@ -134,17 +143,19 @@ class Canonical:
         values: dict[str, list[str]] = {name: [""] * len(rows) for name in self._missing}
         cells = list(zip(*rows, strict=True))
         for index, column in zip(self._order, self._columns, strict=True):
-            of_rows = self._of_column(column, cells[index])
+            of_rows, same = self._of_column(column, cells[index])
             if column.name in self._wanted:
                 values[column.name] = of_rows
-            hashed.add(column, of_rows)
+            hashed.add(column, of_rows, same=same)
         return Table(hashed.digests(), values)
 
-    def _of_column(self, column: Column, cells: tuple[str, ...]) -> list[str]:
+    def _of_column(self, column: Column, cells: tuple[str, ...]) -> tuple[list[str], bool]:
+        """The normal forms, and whether it is one and the same in all rows."""
         first = cells[0]
-        if cells.count(first) == len(cells):  # quicker than reading them
-            return column.values((first,)) * len(cells)
-        return column.values(cells)
+        # Most columns that are not the same all over are told by their second cell.
+        if first == cells[len(cells) > 1] and cells.count(first) == len(cells):  # quicker than reading them
+            return column.values((first,)) * len(cells), True
+        return column.values(cells), False
 
 
 class _Hashed:
@@ -155,9 +166,9 @@ class _Hashed:
         self._rows, self._constant = rows, besides
         self._parts: list[Iterable[str]] = []
 
-    def add(self, column: Column, values: list[str]) -> None:
-        first = values[0]
-        if first is values[-1] and values.count(first) == self._rows:
+    def add(self, column: Column, values: list[str], *, same: bool) -> None:
+        """Each value is that of a row; ``same`` says that they are all one."""
+        if same:
             self._constant += column.tagged(column.normal(values[:1]))[0]
         elif "" in values:
             self._parts += [repeat(self._constant, self._rows), column.tagged(column.normal(values))]

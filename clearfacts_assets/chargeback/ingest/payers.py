@@ -21,6 +21,7 @@ class Payer:
     read_flags: frozenset[Flag]
     flags: frozenset[Flag]
     standing: tuple[str, str, str]  # read flags, flags, status
+    said: tuple[bytes | str, ...]  # both one behind the other, the last six of STAGED
 
 
 @dataclass(slots=True)
@@ -31,23 +32,21 @@ class Seen:
     attributions: dict[bytes, Attribution] = field(default_factory=dict)
 
 
-class Payers:
-    """Remembers what it has read."""
+class Payers(dict[tuple[str, str, str], Payer]):
+    """Remembers what it has read. Asked by tags, allocated tags and day: the second is empty where the row was not
+    split, the third where nothing depends on it."""
 
     def __init__(self, rules: ReadingRules) -> None:
+        super().__init__()
         self._rules, self.seen = rules, Seen()
         registry = rules.registry
         self.dated = bool(registry.projects or registry.funds or registry.exceptions)
-        self._known: dict[tuple[str, str, str], Payer] = {}
 
-    def of(self, tags: str, allocated: str, day: str) -> Payer:
-        """``allocated`` is empty where the row was not split; ``day`` where nothing depends on it."""
-        key = (tags, allocated, day)
-        payer = self._known.get(key)
-        if payer is None:
-            if len(self._known) >= REMEMBERED_TAGS:
-                self._known.clear()
-            payer = self._known[key] = self._new(read_attribution(tags, allocated, self._rules.attribution), day)
+    def __missing__(self, key: tuple[str, str, str]) -> Payer:
+        tags, allocated, day = key
+        if len(self) >= REMEMBERED_TAGS:
+            self.clear()
+        payer = self[key] = self._new(read_attribution(tags, allocated, self._rules.attribution), day)
         return payer
 
     def _new(self, read: Read, day: str) -> Payer:
@@ -57,7 +56,8 @@ class Payers:
         digests = digest(read.tags), attribution_digest(read.attribution), attribution_digest(to)
         self.seen.tag_sets[digests[0]] = read.tags
         self.seen.attributions.update({digests[1]: read.attribution, digests[2]: to})
-        return Payer(digests, to, read.flags, flags, standing(read.flags, flags))
+        stands = standing(read.flags, flags)
+        return Payer(digests, to, read.flags, flags, stands, (*digests, *stands))
 
 
 def standing(read_flags: frozenset[Flag], flags: frozenset[Flag]) -> tuple[str, str, str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 from clearfacts_assets.chargeback.cells import BadCell, text_of
@@ -121,41 +122,46 @@ class RowReader:
             *(table.values[name] for name in _TAKEN),
             costs[0],
             *optional,
-            *zip(*self._judged(rows, table, costs, undated), strict=True),
+            *self._judged(rows, table, costs, undated),
             strict=True,
         )
 
     def _judged(
         self, rows: Sequence[Sequence[str]], table: Table, costs: list[list[str]], undated: frozenset[int]
-    ) -> Iterator[tuple[str | bytes, ...]]:
-        """Period, currency, list price, amount, and the last six of STAGED, for each row. Raises BadCell."""
-        basis = list(Basis).index(self._rules.basis)
-        values = table.values
-        usual_period, plain = self._rules.period, self._plain and not undated
-        judged = zip(
-            *costs,
-            *(values[name] for name in _JUDGED),
-            values["ChargeClass"],
-            self._of_rows(rows, values),
-            range(len(rows)),
-            strict=True,
-        )
-        for billed, effective, contracted, listing, start, currency, commitment, _, said_class, payer, index in judged:
-            amount = (billed, effective, contracted, listing)[basis]
-            if (
-                plain
-                and amount
-                and start
-                and currency
-                and contracted
-                and not commitment
-                and not said_class
-                and (listing.strip("0.") or not amount.strip("0."))
-                and usual_period in (None, start[:7])
-            ):
-                yield (start[:7], currency, listing, amount, *payer.digests, *payer.standing)
-            else:
-                yield self._special(table, costs, payer, index, index in undated)
+    ) -> list[list[Any]]:
+        """Columns: period, currency, list price, amount, and the last six of STAGED. Raises BadCell."""
+        values, payers = table.values, self._of_rows(rows, table.values)
+        periods, currencies = [one[:7] for one in values["BillingPeriodStart"]], values["BillingCurrency"]
+        contracted, listing, amounts = costs[2], costs[3], costs[list(Basis).index(self._rules.basis)]
+        judged = [
+            periods,
+            currencies[:],
+            listing[:],
+            amounts[:],
+            *map(list, zip(*(one.said for one in payers), strict=True)),
+        ]
+        if self._plain and not undated:
+            usual = periods if self._rules.period is None else [self._rules.period] * len(rows)
+            said = zip(
+                amounts, contracted, listing, values["CommitmentDiscountId"], values["ChargeClass"], currencies,
+                periods, usual, strict=True,
+            )  # fmt: skip
+            special: Iterable[int] = [
+                index
+                for index, (amount, price, shown, commitment, correction, currency, period, expected) in enumerate(said)
+                if not (amount and price and currency and period)
+                or commitment
+                or correction
+                or period != expected
+                or not (shown.strip("0.") or not amount.strip("0."))
+            ]
+        else:
+            special = range(len(rows))
+        for index in special:
+            found = self._special(table, costs, payers[index], index, index in undated)
+            for column, value in zip(judged, found, strict=True):
+                column[index] = value
+        return judged
 
     def _undated(self, table: Table) -> frozenset[int]:
         """The rows with something else where a date should be; it is taken out of what the ledger shows."""
@@ -169,14 +175,15 @@ class RowReader:
 
     def _of_rows(self, rows: Sequence[Sequence[str]], values: dict[str, list[str]]) -> list[Payer]:
         tags, allocated = self._place.get("Tags"), self._place.get("AllocatedTags")
-        of = self._payers.of
-        days = [one[:10] for one in values["ChargePeriodStart"]] if self._payers.dated else [""] * len(rows)
-        if allocated is None:
-            return [of(row[tags] if tags is not None else "", "", day) for row, day in zip(rows, days, strict=True)]
-        return [
-            of(row[tags] if tags is not None else "", row[allocated] if split else "", day)
-            for row, split, day in zip(rows, values["AllocatedMethodId"], days, strict=True)
-        ]
+        nothing = [""] * len(rows)
+        days = (one[:10] for one in values["ChargePeriodStart"]) if self._payers.dated else nothing
+        split = (
+            nothing
+            if allocated is None
+            else (row[allocated] if by else "" for row, by in zip(rows, values["AllocatedMethodId"], strict=True))
+        )
+        tagged = nothing if tags is None else map(itemgetter(tags), rows)
+        return list(map(self._payers.__getitem__, zip(tagged, split, days, strict=True)))
 
     def _special(
         self, table: Table, costs: list[list[str]], payer: Payer, index: int, undated: bool

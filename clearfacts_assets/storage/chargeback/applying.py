@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from clearfacts_assets.chargeback.ingest.rows import STAGED
 from clearfacts_assets.chargeback.lifecycle import Action, State, require
-from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Difference, Kind, Mode
+from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Difference, Mode
 from clearfacts_assets.chargeback.ports import Delivery, Outcome
 from clearfacts_assets.money import plain
 from clearfacts_assets.storage.accounts.audit import Actor, record
 from clearfacts_assets.storage.chargeback.carrying import carry_decisions
 from clearfacts_assets.storage.chargeback.difference import Scope, beyond, compare, number_occurrences
 from clearfacts_assets.storage.chargeback.ledger import (
+    add_totals,
     begin_period,
     count_in,
     count_out,
@@ -27,6 +27,7 @@ from clearfacts_assets.storage.chargeback.ledger import (
     put_together,
 )
 from clearfacts_assets.storage.chargeback.registry import begin_source
+from clearfacts_assets.storage.chargeback.staged_totals import GROUPED, SUMMED
 from clearfacts_assets.storage.chargeback.staging import Staging
 from clearfacts_assets.storage.chargeback.statements import sql
 from clearfacts_assets.storage.chargeback.suspicions import link_corrections, suspect_duplicates
@@ -91,7 +92,7 @@ class _Application:
         self._record(scopes)
         stops: list[str] = []
         for scope in scopes:
-            difference = compare(connection, scope, self.staging.sums[scope.period])
+            difference = compare(connection, scope, self.staging.totals.by_currency(scope.period))
             differences.append(difference)
             stops.append(beyond(difference, delivery.threshold))
             self._post(scope)
@@ -184,9 +185,10 @@ class _Application:
 
     def _post(self, scope: Scope) -> None:
         """The difference of one period becomes charges, withdrawals and reversals."""
-        suspect_duplicates(self.connection, scope)
+        restated = suspect_duplicates(self.connection, scope)
         if self.staging.corrections:
-            link_corrections(self.connection, scope)
+            restated += link_corrections(self.connection, scope)
+        compared = self.connection.execute(sql("SELECT 1 FROM present LIMIT 1")).first() is not None
         if scope.mode is Mode.SNAPSHOT:
             self._withdraw(scope)
             if scope.late:
@@ -194,6 +196,22 @@ class _Application:
         self._insert(scope)
         if scope.mode is Mode.SNAPSHOT:
             carry_decisions(self.connection, scope, self.delivery.at)
+        if self.staging.totals.whole and not compared and not restated:
+            self._count_as_read(scope)
+        else:
+            self._count_as_posted(scope)
+        put_together(self.connection, scope.posted)
+
+    def _count_as_read(self, scope: Scope) -> None:
+        """Each staged row is a charge now, as it was read."""
+        posted = {"period": scope.posted, "source": scope.source, "kind": scope.kind.value}
+        rows = [
+            {**dict(zip(GROUPED, group, strict=True)), **dict(zip(("rows", *SUMMED), sums, strict=True)), **posted}
+            for group, sums in self.staging.totals.groups(scope.period)
+        ]
+        add_totals(self.connection, rows)
+
+    def _count_as_posted(self, scope: Scope) -> None:
         count_in(
             self.connection,
             "id > :before AND import_id = :import AND period = :posted AND origin_period = :period",
@@ -201,7 +219,6 @@ class _Application:
             **{"import": self.import_id},
             **scope.values,
         )
-        put_together(self.connection, scope.posted)
 
     def _withdraw(self, scope: Scope) -> None:
         gone = "id IN (SELECT id FROM present WHERE matched = 0 AND frozen = 0)"
@@ -239,14 +256,13 @@ class _Application:
         )
 
     def _insert(self, scope: Scope) -> None:
-        kind = Kind.ADJUSTMENT if scope.late else Kind.CHARGE
         named, copied = (", ".join(f'{prefix}"{name}"' for name in _COPIED) for prefix in ("", "s."))
         old = "COALESCE(s.corrects, (SELECT old_id FROM pairs WHERE pairs.seq = s.seq))" if scope.late else "s.corrects"
         self.connection.execute(
             sql(
                 f"INSERT INTO charges (period, origin_period, kind, source, import_id, import_file, row, line, "  # noqa: S608
-                f"occurrence, corrects, {named}) SELECT :posted, :period, '{kind}', :source, :import, f.id, s.row, "
-                f"s.line, s.occurrence, {old}, {copied} FROM staged s JOIN staged_files f ON f.number = s.file "
+                f"occurrence, corrects, {named}) SELECT :posted, :period, '{scope.kind}', :source, :import, f.id, "
+                f"s.row, s.line, s.occurrence, {old}, {copied} FROM staged s JOIN staged_files f ON f.number = s.file "
                 "WHERE s.period = :period AND s.charge_id IS NULL ORDER BY s.seq"
             ),
             {**scope.values, "import": self.import_id},
@@ -254,11 +270,9 @@ class _Application:
 
     def _describe(self, differences: Sequence[Difference]) -> None:
         told = {one.period: as_result(one) for one in differences}
+        last = self.connection.execute(sql("SELECT max(id) FROM charges")).scalar_one()
         self.connection.execute(
-            sql("UPDATE cost_imports SET difference = :told WHERE id = :id")
-            if self.connection.dialect.name != "postgresql"
-            else sql("UPDATE cost_imports SET difference = CAST(:told AS jsonb) WHERE id = :id"),
-            {"told": json.dumps(told), "id": self.import_id},
+            update(CostImport).where(CostImport.id == self.import_id).values(difference=told, last_charge=last)
         )
         rows = {
             one.period: {kind: change.rows for kind, change in one.changes.items() if change.rows}

@@ -17,6 +17,8 @@ from clearfacts_assets.storage.chargeback.tables import ChargeDecision
 
 def carry_decisions(connection: Connection, scope: Scope, at: datetime) -> None:
     """After the new charges of the scope were inserted, before they are counted."""
+    if connection.execute(sql("SELECT 1 FROM pairs LIMIT 1")).first() is None:
+        return
     decided = connection.execute(
         sql(
             "SELECT n.id, n.status AS new_status, n.flags AS new_flags, n.attribution AS new_attribution, "

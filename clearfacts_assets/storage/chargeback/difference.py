@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from clearfacts_assets.chargeback.lifecycle import State
-from clearfacts_assets.chargeback.model import CHANGES, Change, Difference, Mode
+from clearfacts_assets.chargeback.model import CHANGES, Change, Difference, Kind, Mode
 from clearfacts_assets.money import EXACT
 from clearfacts_assets.storage.chargeback.statements import sql
 from clearfacts_assets.storage.exact import sum_of
@@ -37,17 +37,24 @@ class Scope:
         return self.posted != self.period
 
     @property
+    def kind(self) -> Kind:
+        """What its new rows are in the ledger."""
+        return Kind.ADJUSTMENT if self.late else Kind.CHARGE
+
+    @property
     def values(self) -> dict[str, Any]:
         return {"period": self.period, "posted": self.posted, "source": self.source}
 
 
 def number_occurrences(connection: Connection) -> None:
     """Tell equal rows of the delivery apart. No row is held in memory."""
-    connection.execute(sql("CREATE INDEX staged_identity ON staged (period, fingerprint, occurrence)"))
+    # The period stands last: with it in front SQLite would find a period's rows by this index, and sort them all again.
+    connection.execute(sql("CREATE INDEX staged_identity ON staged (fingerprint, period, occurrence)"))
     connection.execute(
         sql(
             "UPDATE staged SET occurrence = n.before FROM (SELECT seq, row_number() OVER "
-            "(PARTITION BY period, fingerprint ORDER BY seq) - 1 AS before FROM staged) n "
+            "(PARTITION BY fingerprint, period ORDER BY seq) - 1 AS before FROM staged WHERE fingerprint IN "
+            "(SELECT fingerprint FROM staged GROUP BY fingerprint, period HAVING count(*) > 1)) n "
             "WHERE n.seq = staged.seq AND n.before > 0"
         )
     )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy import Connection, func, insert, select
 
 from clearfacts_assets.chargeback.lifecycle import State
 from clearfacts_assets.chargeback.model import month_after
 from clearfacts_assets.money import EXACT, plain
 from clearfacts_assets.storage.chargeback.statements import sql
-from clearfacts_assets.storage.chargeback.tables import Period
+from clearfacts_assets.storage.chargeback.tables import ChargeTotal, Period
 from clearfacts_assets.storage.exact import sum_of
 
 _LOCK = 0xC4A_26EB  # PostgreSQL's advisory lock: one writer of the ledger
@@ -71,12 +73,16 @@ def _count(connection: Connection, sign: int, where: str, values: dict[str, obje
         return
     columns = (*_GROUPED.split(", "), "rows", *_SUMMED)
     rows = [
-        dict(zip(columns, (*row[:-1], *(_signed(one, sign) for one in row[-1].split())), strict=True))
+        dict(zip(columns, (*row[:-1], *(Decimal(_signed(one, sign)) for one in row[-1].split())), strict=True))
         for row in connection.execute(sql(f"{selected}, decimal_sums({named}) {behind}"), values)
     ]
+    add_totals(connection, rows)
+
+
+def add_totals(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Add sums of charges that somebody has counted already; each has the columns of ``charge_totals``."""
     if rows:
-        marks = ", ".join(f":{name}" for name in columns)
-        connection.execute(text(f"INSERT INTO charge_totals ({_GROUPED}, rows, {named}) VALUES ({marks})"), rows)  # noqa: S608
+        connection.execute(insert(ChargeTotal), rows)
 
 
 def _signed(amount: str, sign: int) -> str:

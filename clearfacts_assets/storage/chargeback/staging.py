@@ -7,24 +7,21 @@ with its connection. On SQLite nobody has to wait for an import while its files 
 from __future__ import annotations
 
 import json
-import zlib
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
-from operator import itemgetter
 from typing import Any
 
+from isal import isal_zlib
 from sqlalchemy import Connection, text
 
 from clearfacts_assets.chargeback.ingest.rows import STAGED, Taken
 from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Refusal
 from clearfacts_assets.chargeback.ports import Batch, Opened
-from clearfacts_assets.money import EXACT, exact_sum
+from clearfacts_assets.storage.chargeback.staged_totals import StagedTotals
 from clearfacts_assets.storage.types import storable
 
-CACHE_KIB = {"main": 48 * 1024, "temp": 16 * 1024}
-QUICKEST = 1  # zlib's level: a seventh of the size, at a speed that is not felt
+CACHE_KIB = {"main": 64 * 1024, "temp": 16 * 1024}
+QUICKEST = 1  # ISA-L's level: a seventh of the size, in a quarter of the time that zlib takes
 _AMOUNTS = frozenset(["billed", "effective", "contracted", "list", "listed", "amount"])
 _DIGESTS = frozenset(["fingerprint", "tag_set", "read_attribution", "attribution"])
 _NUMBERS = frozenset({"row", "line"})
@@ -49,8 +46,7 @@ class Staging:
         self.files: list[StagedFile] = []
         self.corrections = False
         self.refusals: list[Refusal] = []  # the first ones, to be shown
-        # Of each period, by currency: rows and what they add up to.
-        self.sums: dict[str, dict[str, tuple[int, Decimal]]] = defaultdict(dict)
+        self.totals = StagedTotals()
         self._copying = connection.dialect.name == "postgresql"
         if not self._copying:
             # Indexes of digests are written all over: with SQLite's 2 MiB each page would be read and written often.
@@ -73,7 +69,7 @@ class Staging:
         file.rows += len(taken.rows)
         file.refused += len(taken.refusals)
         self.corrections |= taken.corrections
-        self._add_up(taken.rows)
+        self.totals.add(taken.rows)
         self._insert("staged", STAGED, taken.rows, file=number)
         if batch.rows:
             self._insert("staged_chunks", _CHUNK, [(number, batch.first_row, len(batch.rows), packed(batch.texts))])
@@ -85,15 +81,6 @@ class Staging:
             self._insert("staged_refusals", _REFUSAL, [(number, *_refused(one)) for one in taken.refusals])
         if self._copying:
             self.connection.commit()
-
-    def _add_up(self, rows: Sequence[Sequence[Any]]) -> None:
-        """Here, where it costs a third of what the database's calls back for each row would."""
-        amounts: dict[tuple[str, str], list[str]] = defaultdict(list)
-        for key, amount in zip(map(_PERIOD_AND_CURRENCY, rows), map(_AMOUNT, rows), strict=True):
-            amounts[key].append(amount)
-        for (period, currency), found in amounts.items():
-            count, total = self.sums[period].get(currency, (0, Decimal(0)))
-            self.sums[period][currency] = (count + len(found), EXACT.add(total, exact_sum(map(Decimal, found))))
 
     def _insert(
         self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, file: int | None = None
@@ -119,8 +106,6 @@ class Staging:
         with_cursor.close()
 
 
-_PERIOD_AND_CURRENCY = itemgetter(STAGED.index("period"), STAGED.index("currency"))
-_AMOUNT = itemgetter(STAGED.index("amount"))
 SHOWN = 100  # refusals that are kept in memory to be shown; all are in the table
 _CHUNK = ("file", "first_row", "rows", "data")
 _REFUSAL = ("file", "line", "column", "value", "code", "message", "record")
@@ -129,12 +114,12 @@ _REFUSAL = ("file", "line", "column", "value", "code", "message", "record")
 def packed(texts: Sequence[str]) -> bytes:
     """Original records, compressed: their lengths as JSON on a line, then one behind the other."""
     lengths = json.dumps([len(one) for one in texts], separators=(",", ":"))
-    return zlib.compress(f"{lengths}\n{''.join(texts)}".encode("utf-8", "surrogatepass"), QUICKEST)
+    return isal_zlib.compress(f"{lengths}\n{''.join(texts)}".encode("utf-8", "surrogatepass"), QUICKEST)
 
 
 def unpacked(data: bytes) -> list[str]:
     """The records again."""
-    lengths, _, texts = zlib.decompress(data).decode("utf-8", "surrogatepass").partition("\n")
+    lengths, _, texts = isal_zlib.decompress(data).decode("utf-8", "surrogatepass").partition("\n")
     records, at = [], 0
     for length in json.loads(lengths):
         records.append(texts[at : at + length])

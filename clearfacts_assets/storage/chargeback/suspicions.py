@@ -12,13 +12,13 @@ from clearfacts_assets.storage.chargeback.difference import Scope
 from clearfacts_assets.storage.chargeback.statements import sql
 
 
-def suspect_duplicates(connection: Connection, scope: Scope) -> None:
-    """The very same row stands in the period under another source: one of the two is too many."""
+def suspect_duplicates(connection: Connection, scope: Scope) -> int:
+    """The very same row stands in the period under another source: one of the two is too many. Returns how many do."""
     others = connection.execute(
         sql("SELECT 1 FROM charge_totals WHERE period = :posted AND source <> :source LIMIT 1"), scope.values
     ).first()
     if others is None:
-        return
+        return 0
     found = connection.execute(
         sql(
             "SELECT s.seq, s.flags, s.read_flags, s.status FROM staged s WHERE s.period = :period "
@@ -27,12 +27,12 @@ def suspect_duplicates(connection: Connection, scope: Scope) -> None:
         ),
         scope.values,
     ).all()
-    _restate(connection, ((row, {Flag.SUSPECTED_DUPLICATE}, set()) for row in found))
+    return _restate(connection, ((row, {Flag.SUSPECTED_DUPLICATE}, set()) for row in found))
 
 
-def link_corrections(connection: Connection, scope: Scope) -> None:
+def link_corrections(connection: Connection, scope: Scope) -> int:
     """A correction names what it corrects where exactly one charge of an earlier month can be meant: the same account,
-    resource, SKU and span of use. Where none or several can, a person is asked."""
+    resource, SKU and span of use. Where none or several can, a person is asked. Returns how many were linked."""
     # The earlier charges are read once; CROSS JOIN keeps SQLite from reading them once for each correction.
     connection.execute(sql("CREATE TEMPORARY TABLE IF NOT EXISTS corrections (seq bigint, old_id bigint)"))
     connection.execute(sql("DELETE FROM corrections"))
@@ -59,9 +59,10 @@ def link_corrections(connection: Connection, scope: Scope) -> None:
             sql("UPDATE staged SET corrects = :old WHERE seq = :seq"),
             [{"seq": row.seq, "old": row.old_id} for row in unique],
         )
+    return len(unique)
 
 
-def _restate(connection: Connection, changes: Iterable[tuple[Any, set[Flag], set[Flag]]]) -> None:
+def _restate(connection: Connection, changes: Iterable[tuple[Any, set[Flag], set[Flag]]]) -> int:
     """Rows with flags more and flags less, and the status that follows."""
     values = []
     for row, more, less in changes:
@@ -74,3 +75,4 @@ def _restate(connection: Connection, changes: Iterable[tuple[Any, set[Flag], set
         connection.execute(
             sql("UPDATE staged SET flags = :flags, read_flags = :read_flags, status = :status WHERE seq = :seq"), values
         )
+    return len(values)

@@ -103,6 +103,7 @@ class CostImport(Base):
     refused: Mapped[int] = mapped_column(BigInteger)
     difference: Mapped[dict[str, Any]] = mapped_column(Json)
     scopes: Mapped[list[Any]] = mapped_column(Json)  # [period, account] that it was about
+    last_charge: Mapped[int | None] = mapped_column(BigInteger, index=True)  # of the ledger when it was applied
     withdrawn_at: Mapped[datetime | None]
     withdrawn_reason: Mapped[str | None] = mapped_column(Words)
 

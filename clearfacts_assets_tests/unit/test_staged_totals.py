@@ -1,0 +1,52 @@
+"""What a delivery's rows add up to while they are read."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from clearfacts_assets.chargeback.ingest.rows import STAGED
+from clearfacts_assets.storage.chargeback.staged_totals import MOST_GROUPS, StagedTotals
+
+THIRD = "0.3333333333333333333333333333333333"
+
+
+def row(**said: str | bytes | None) -> tuple[str | bytes | None, ...]:
+    usual = {
+        "period": "2025-03",
+        "currency": "EUR",
+        "billed": "1.10",
+        "amount": "1.10",
+        "listed": "2",
+        "status": "clear",
+    }
+    return tuple({**dict.fromkeys(STAGED, ""), **usual, **said}[name] for name in STAGED)
+
+
+def test_each_group_has_its_rows_and_the_exact_sum_of_each_cost() -> None:
+    totals = StagedTotals()
+    totals.add([row(effective=THIRD), row(effective=None), row(service="Storage", billed="-0.10")])
+    totals.add([row(effective=THIRD)])
+    found = {group[2]: (sums[0], [str(one) for one in sums[1:]]) for group, sums in totals.groups("2025-03")}
+    assert found == {
+        "": (3, ["3.30", "0.6666666666666666666666666666666666", "0", "0", "6", "3.30"]),
+        "Storage": (1, ["-0.10", "0", "0", "0", "2", "1.10"]),
+    }
+
+
+def test_periods_and_currencies_are_never_added_to_each_other() -> None:
+    totals = StagedTotals()
+    totals.add([row(), row(currency="USD"), row(period="2025-04")])
+    assert totals.by_currency("2025-03") == {"EUR": (1, Decimal("1.10")), "USD": (1, Decimal("1.10"))}
+    assert totals.by_currency("2025-04") == {"EUR": (1, Decimal("1.10"))}
+    assert totals.by_currency("2025-05") == {}
+
+
+def test_with_more_groups_than_memory_should_hold_the_sums_by_currency_stay_exact() -> None:
+    totals = StagedTotals()
+    totals.add([row(invoice_id=str(number)) for number in range(MOST_GROUPS + 1)])
+    assert not totals.whole
+    totals.add([row(), row(currency="USD", amount=THIRD)])
+    assert totals.by_currency("2025-03") == {
+        "EUR": (MOST_GROUPS + 2, Decimal("1.10") * (MOST_GROUPS + 2)),
+        "USD": (1, Decimal(THIRD)),
+    }
