@@ -27,9 +27,10 @@ Sums = dict[str, tuple[int, Decimal]]  # by currency: rows, and what they add up
 
 
 class StagedTotals:
-    """Rows and exact sums by group; beyond MOST_GROUPS only what each period adds up to, by currency."""
+    """Rows and exact sums by group; beyond ``most`` groups only what each period adds up to, by currency."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_GROUPS) -> None:
+        self._most = most
         self._groups: dict[Group, tuple[Any, ...]] = {}
         self._folded: dict[str, Sums] = defaultdict(dict)
         self.whole = True  # whether no group was given up
@@ -50,7 +51,7 @@ class StagedTotals:
                 add(listed, number(said[4] or 0)),
                 add(amount, number(said[5] or 0)),
             )
-        if len(groups) > MOST_GROUPS:
+        if len(groups) > self._most:
             self.whole = False
             self._fold(self._folded)
             groups.clear()
