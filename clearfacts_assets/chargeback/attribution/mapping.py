@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from clearfacts_assets.chargeback.attribution.registry import Registry
 from clearfacts_assets.chargeback.attribution.tags import Tags, read_tags, writable
@@ -83,6 +84,7 @@ _MISSING = {
 }
 
 
+@lru_cache(maxsize=256)  # a file has few keys, and each set of tags asks for them again
 def _key(written: str) -> str:
     key = written.strip().casefold()
     for prefix in _PREFIXES:

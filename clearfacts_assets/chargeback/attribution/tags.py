@@ -41,6 +41,8 @@ class Tags:
 
 def writable(text: str) -> str:
     """The text without what no database holds: NUL and halves of characters, which JSON can spell."""
+    if text.isascii() and "\x00" not in text:
+        return text
     return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
 
 

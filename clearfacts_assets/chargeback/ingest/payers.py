@@ -53,7 +53,8 @@ class Payers(dict[tuple[str, str, str], Payer]):
         rules = self._rules
         to = rules.registry.applied(read.attribution, day)
         flags = read.flags | flags_of(to, day, rules.attribution, rules.registry)
-        digests = digest(read.tags), attribution_digest(read.attribution), attribution_digest(to)
+        said = attribution_digest(read.attribution)
+        digests = digest(read.tags), said, said if to == read.attribution else attribution_digest(to)
         self.seen.tag_sets[digests[0]] = read.tags
         self.seen.attributions.update({digests[1]: read.attribution, digests[2]: to})
         stands = standing(read.flags, flags)
