@@ -15,7 +15,7 @@ export UV_PYTHON_DOWNLOADS := never
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo-chargeback test test-fast check lint faults fuzz map lock clean
+.PHONY: help setup run demo-chargeback observe test test-fast check lint faults fuzz map lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ run: setup ## the whole system on this machine, until Ctrl-C (ONCE=1 ends after 
 
 demo-chargeback: setup ## two months of chargeback, flaws and all, in a folder that is thrown away
 	@$(BIN)/clearfacts chargeback demo
+
+observe: setup ## the demo with Prometheus and AlertManager beside it, where they are installed
+	@$(BIN)/python observability/observe.py $(strip $(DEMO))
 
 test: setup ## all tests, on SQLite and PostgreSQL, in the browser where a Chromium is present (ARGS="-k name")
 	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(ARGS)

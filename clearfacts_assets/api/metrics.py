@@ -14,6 +14,7 @@ from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from sqlalchemy import Engine, case, func, select
 
+from clearfacts_assets.api import backlog_metrics, chargeback_metrics
 from clearfacts_assets.storage.invoices import counts
 
 JOB_SECONDS = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
@@ -119,7 +120,16 @@ def of_assets(_: Engine, instance: DagsterInstance) -> Iterator[Metric]:
 
 
 # All that is computed for /metrics, each by itself: one that fails leaves the others.
-SUPPLIERS: list[Callable[[Engine, DagsterInstance], Iterator[Metric]]] = [of_invoices, of_runs, of_assets]
+SUPPLIERS: list[Callable[[Engine, DagsterInstance], Iterator[Metric]]] = [
+    of_invoices,
+    of_runs,
+    of_assets,
+    backlog_metrics.of_deliveries,
+    backlog_metrics.of_nights,
+    backlog_metrics.of_alerts,
+    backlog_metrics.of_ticks,
+    chargeback_metrics.of_chargeback,
+]
 
 
 def _name(asset_key: str | None) -> str:

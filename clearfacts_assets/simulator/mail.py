@@ -174,7 +174,10 @@ class _Controller(Controller):
 
     def factory(self) -> SMTP:
         self.handler.connections += 1
-        return cast(SMTP, super().factory())  # type: ignore[no-untyped-call]
+        server = cast(SMTP, super().factory())  # type: ignore[no-untyped-call]
+        # As nearly every server asks; some clients take no other words for it.
+        server.AuthLoginUsernameChallenge, server.AuthLoginPasswordChallenge = "Username:", "Password:"
+        return server
 
     def _trigger_server(self) -> None:
         """The base class knocks at the port that was asked for, and 0 is none."""

@@ -1,0 +1,53 @@
+"""What waits, and since when, for those who watch from outside: one short read each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Engine, func, select
+
+from clearfacts_assets.invoices.lifecycle import State
+from clearfacts_assets.storage.database import reading
+from clearfacts_assets.storage.invoices.tables import Delivery, InvoiceRow, Job
+
+UNFINISHED = (State.READY, State.HELD, State.SENDING, State.WAITING, State.UNKNOWN, State.PARKED)
+NEWEST_ROWS = 1000  # among which the source's newest invoice is looked for
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How many deliveries stand in each state, and when the oldest of the unfinished ones was first seen."""
+
+    numbers: dict[str, int]
+    oldest: dict[str, datetime]
+
+
+def backlog(engine: Engine) -> Backlog:
+    """Every state is there, with 0 where nothing stands."""
+    with reading(engine) as connection:
+        counted = connection.execute(select(Delivery.state, func.count()).group_by(Delivery.state)).tuples().all()
+        # Few are unfinished, and the index on the state finds them; what is done is not read.
+        waiting = select(Delivery.state, func.min(Delivery.created_at)).where(Delivery.state.in_(UNFINISHED))
+        oldest = connection.execute(waiting.group_by(Delivery.state)).tuples().all()
+    return Backlog({state.value: 0 for state in State} | dict(counted), dict(oldest))
+
+
+def last_good_night(engine: Engine) -> datetime | None:
+    """When the newest scheduled job was completed."""
+    query = select(func.max(Job.completed_at)).where(Job.job_type == "scheduled", Job.status == "completed")
+    with reading(engine) as connection:
+        return connection.execute(query).scalar_one()
+
+
+def newest_invoice(engine: Engine) -> datetime | None:
+    """When the newest invoice that the source gave was changed there, among the rows that came last."""
+    last = (
+        select(InvoiceRow.source_updated_at)
+        .order_by(InvoiceRow.created_at.desc(), InvoiceRow.id.desc())
+        .limit(NEWEST_ROWS)
+        .subquery()
+    )
+    with reading(engine) as connection:
+        newest: datetime | None = connection.execute(select(func.max(last.c.source_updated_at))).scalar_one()
+    return newest
