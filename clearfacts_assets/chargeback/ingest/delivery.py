@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from decimal import Decimal
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,19 +16,18 @@ from clearfacts_assets.chargeback.cells import moment_of, text_of
 from clearfacts_assets.chargeback.cost_sources import digest_of, is_use, open_export, refused
 from clearfacts_assets.chargeback.cost_sources.usage import Usage
 from clearfacts_assets.chargeback.focus import Dataset
-from clearfacts_assets.chargeback.ingest.rows import STAGED, RowReader, Taken
+from clearfacts_assets.chargeback.ingest.row_totals import TIE_OUT, RowTotals
+from clearfacts_assets.chargeback.ingest.rows import RowReader, Taken
 from clearfacts_assets.chargeback.ingest.rules import ReadingRules
 from clearfacts_assets.chargeback.ports import Batch, Delivery, Limits, Opened, Outcome
-from clearfacts_assets.money import EXACT, BadAmount, exact_sum, parse_amount, plain
-
-_KEY = ("period", "account", "invoice_id", "issuer", "currency")
-_key_of, _BILLED = itemgetter(*(STAGED.index(name) for name in _KEY)), STAGED.index("billed")
+from clearfacts_assets.money import EXACT, BadAmount, parse_amount, plain
 
 
 class StagedFile(Protocol):
     """One file of a delivery under way."""
 
     tie_out: list[dict[str, Any]]
+    totals: RowTotals
     rows: int
     refused: int
 
@@ -82,14 +80,13 @@ def ingest(
                 kept = _keep(staging, file, export.opened, export.batches())
                 notes.append(f"{path.name}: {kept} records of {export.opened.dataset} are kept, and not billed")
                 continue
-            reader, totals = RowReader(export.opened, rules), _TieOut()
+            reader = RowReader(export.opened, rules)
             for batch in export.batches():
                 taken = reader.take(batch)
-                totals.add(taken)
                 staging.add(file, batch, taken)
                 if progress is not None:
                     progress(path.name, file.rows)
-            file.tie_out = totals.result()
+            file.tie_out = file.totals.tie_out()
             rows, unbilled = rows + file.rows, unbilled + file.refused
         if delivery.strict and unbilled:
             return ledger.stopped(staging, f"{unbilled} rows are refused, and --strict imports all or nothing")
@@ -116,31 +113,23 @@ def content_digest(digests: Sequence[str]) -> str:
 
 def _keep(staging: Staging, file: StagedFile, opened: Opened, batches: Any) -> int:
     """A data set that is not billed: its records are kept, and what its invoices add up to. Returns how many."""
-    totals, records = _TieOut(), 0
+    totals, records = _Invoiced(), 0
     for batch in batches:
         records += len(batch.rows)
-        totals.add_invoices(opened, batch)
+        totals.add(opened, batch)
         staging.add(file, batch, Taken(refusals=list(batch.refusals)))
     file.tie_out = totals.result()
     return records
 
 
-class _TieOut:
-    """What a file says was invoiced: BilledCost by period, account, invoice, issuer and currency."""
+class _Invoiced:
+    """What an Invoice Detail says was invoiced, as ``RowTotals.tie_out`` has it of rows."""
 
     def __init__(self) -> None:
         self._sums: dict[tuple[str, ...], Decimal] = defaultdict(Decimal)
         self._rows: dict[tuple[str, ...], int] = defaultdict(int)
 
-    def add(self, taken: Taken) -> None:
-        groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
-        for row in taken.rows:
-            groups[_key_of(row)].append(row[_BILLED])
-        for key, amounts in groups.items():
-            self._sums[key] = EXACT.add(self._sums[key], exact_sum(map(Decimal, amounts)))
-            self._rows[key] += len(amounts)
-
-    def add_invoices(self, opened: Opened, batch: Batch) -> None:
+    def add(self, opened: Opened, batch: Batch) -> None:
         """An Invoice Detail; the other data sets have no BilledCost."""
         if opened.dataset is not Dataset.INVOICE_DETAIL:
             return
@@ -159,6 +148,6 @@ class _TieOut:
 
     def result(self) -> list[dict[str, Any]]:
         return [
-            {**dict(zip(_KEY, key, strict=True)), "rows": self._rows[key], "billed": plain(billed)}
+            {**dict(zip(TIE_OUT, key, strict=True)), "rows": self._rows[key], "billed": plain(billed)}
             for key, billed in sorted(self._sums.items())
         ]

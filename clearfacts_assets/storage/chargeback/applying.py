@@ -9,14 +9,15 @@ from typing import Any
 
 from sqlalchemy import insert, update
 
+from clearfacts_assets.chargeback.ingest.row_totals import GROUPED, SUMMED
 from clearfacts_assets.chargeback.ingest.rows import STAGED
 from clearfacts_assets.chargeback.lifecycle import Action, State, require
 from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Difference, Mode
 from clearfacts_assets.chargeback.ports import Delivery, Outcome
-from clearfacts_assets.money import plain
+from clearfacts_assets.money import EXACT, plain
 from clearfacts_assets.storage.accounts.audit import Actor, record
 from clearfacts_assets.storage.chargeback.carrying import carry_decisions
-from clearfacts_assets.storage.chargeback.difference import Scope, beyond, compare, number_occurrences
+from clearfacts_assets.storage.chargeback.difference import Scope, Sums, beyond, compare, number_occurrences
 from clearfacts_assets.storage.chargeback.ledger import (
     add_totals,
     begin_period,
@@ -27,7 +28,6 @@ from clearfacts_assets.storage.chargeback.ledger import (
     put_together,
 )
 from clearfacts_assets.storage.chargeback.registry import begin_source
-from clearfacts_assets.storage.chargeback.staged_totals import GROUPED, SUMMED
 from clearfacts_assets.storage.chargeback.staging import Staging
 from clearfacts_assets.storage.chargeback.statements import sql
 from clearfacts_assets.storage.chargeback.suspicions import link_corrections, suspect_duplicates
@@ -92,7 +92,7 @@ class _Application:
         self._record(scopes)
         stops: list[str] = []
         for scope in scopes:
-            difference = compare(connection, scope, self.staging.totals.by_currency(scope.period))
+            difference = compare(connection, scope, self._said(scope.period))
             differences.append(difference)
             stops.append(beyond(difference, delivery.threshold))
             self._post(scope)
@@ -121,6 +121,15 @@ class _Application:
             mode = Mode.APPEND if strayed else delivery.mode
             scopes.append(Scope(period, posted, state, delivery.source, mode))
         return scopes
+
+    def _said(self, period: str) -> Sums:
+        """What the delivery's rows of the period add up to."""
+        found: dict[str, tuple[int, Decimal]] = {}
+        for file in self.staging.files:
+            for currency, (rows, amount) in file.totals.by_currency(period).items():
+                count, total = found.get(currency, (0, Decimal(0)))
+                found[currency] = (count + rows, EXACT.add(total, amount))
+        return found
 
     def _accounts(self, period: str) -> list[str]:
         said = (one for file in self.staging.files for one in file.tie_out)
@@ -196,7 +205,7 @@ class _Application:
         self._insert(scope)
         if scope.mode is Mode.SNAPSHOT:
             carry_decisions(self.connection, scope, self.delivery.at)
-        if self.staging.totals.whole and not compared and not restated:
+        if all(file.totals.whole for file in self.staging.files) and not compared and not restated:
             self._count_as_read(scope)
         else:
             self._count_as_posted(scope)
@@ -207,7 +216,8 @@ class _Application:
         posted = {"period": scope.posted, "source": scope.source, "kind": scope.kind.value}
         rows = [
             {**dict(zip(GROUPED, group, strict=True)), **dict(zip(("rows", *SUMMED), sums, strict=True)), **posted}
-            for group, sums in self.staging.totals.groups(scope.period)
+            for file in self.staging.files
+            for group, sums in file.totals.groups(scope.period)
         ]
         add_totals(self.connection, rows)
 

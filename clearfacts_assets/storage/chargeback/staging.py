@@ -14,10 +14,10 @@ from typing import Any
 from isal import isal_zlib
 from sqlalchemy import Connection, text
 
+from clearfacts_assets.chargeback.ingest.row_totals import RowTotals
 from clearfacts_assets.chargeback.ingest.rows import STAGED, Taken
 from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Refusal
 from clearfacts_assets.chargeback.ports import Batch, Opened
-from clearfacts_assets.storage.chargeback.staged_totals import StagedTotals
 from clearfacts_assets.storage.types import storable
 
 CACHE_KIB = {"main": 64 * 1024, "temp": 16 * 1024}
@@ -36,6 +36,7 @@ class StagedFile:
     rows: int = 0
     refused: int = 0
     tie_out: list[dict[str, Any]] = field(default_factory=list)
+    totals: RowTotals = field(default_factory=RowTotals)
 
 
 class Staging:
@@ -46,7 +47,6 @@ class Staging:
         self.files: list[StagedFile] = []
         self.corrections = False
         self.refusals: list[Refusal] = []  # the first ones, to be shown
-        self.totals = StagedTotals()
         self._copying = connection.dialect.name == "postgresql"
         if not self._copying:
             # Indexes of digests are written all over: with SQLite's 2 MiB each page would be read and written often.
@@ -69,7 +69,7 @@ class Staging:
         file.rows += len(taken.rows)
         file.refused += len(taken.refusals)
         self.corrections |= taken.corrections
-        self.totals.add(taken.rows)
+        file.totals.add(taken.rows)
         self._insert("staged", STAGED, taken.rows, file=number)
         if batch.rows:
             self._insert("staged_chunks", _CHUNK, [(number, batch.first_row, len(batch.rows), packed(batch.texts))])
