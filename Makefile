@@ -15,7 +15,7 @@ export UV_PYTHON_DOWNLOADS := never
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo-chargeback observe test test-fast check lint faults fuzz map lock clean
+.PHONY: help setup run demo-chargeback observe test test-fast check lint faults fuzz map sbom lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,11 @@ bench-%: benchmarks/%.py setup ## how fast something is: any file under benchmar
 
 map: setup ## draw docs/map.svg anew from the imports in the code
 	@$(BIN)/python docs/map.py
+
+SBOM ?= build/sbom.json
+sbom: setup ## the bill of materials (CycloneDX) of what is installed, into build/sbom.json (SBOM=)
+	@mkdir -p $(dir $(SBOM))
+	@$(BIN)/cyclonedx-py environment .venv --pyproject pyproject.toml --no-validate --of JSON -o $(SBOM)
 
 lock: setup ## write requirements.lock anew from pyproject.toml (UPGRADE=1 takes newer versions)
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --no-emit-index-url --no-header \

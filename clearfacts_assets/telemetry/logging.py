@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
 from typing import Any, Literal
 
@@ -27,6 +30,7 @@ Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 Format = Literal["text", "json"]
 
 HIDDEN = "***"
+ECS_VERSION, SERVICE = "8.11.0", "clearfacts"
 DEEPEST = 6  # levels of a nested value that are written
 _SECRET_NAME = re.compile(r"pass(word|wd|phrase)?$|secret|token|authori[sz]ation|api[-_]?key|cookie|credential", re.I)
 _SECRET_TEXT = re.compile(r"(?i)(\bbearer\s+)[^\s\"',;]+|(://[^\s:/@]*:)[^\s/@]+(?=@)")
@@ -106,9 +110,35 @@ def _without_secrets(known: Secrets) -> Processor:
 
 
 def _as_json(_logger: object, _method: str, event: EventDict) -> str:
+    """Field names of the Elastic Common Schema (ECS 8); what is ours stands under ``clearfacts``, where no name of
+    theirs is in its way."""
     event = dict(event)
-    head = {name: event.pop(name, None) for name in ("timestamp", "level", "logger")}
-    return json.dumps({**head, "message": event.pop("event", ""), **event})
+    told: dict[str, Any] = {
+        "@timestamp": event.pop("timestamp", None),
+        "log.level": event.pop("level", None),
+        "message": event.pop("event", ""),
+        "log.logger": event.pop("logger", None),
+        "ecs.version": ECS_VERSION,
+        "service.name": SERVICE,
+        "service.version": _version(),
+        "event.dataset": f"{SERVICE}.log",
+        "process.pid": os.getpid(),
+    }
+    if event.get("correlation_id"):
+        told["trace.id"] = event["correlation_id"]
+    if traceback := event.pop("exception", ""):
+        last = str(traceback).rstrip().rpartition("\n")[2]
+        kind, _, message = last.partition(": ")
+        told |= {"error.type": kind, "error.message": message, "error.stack_trace": traceback}
+    return json.dumps(told | ({"clearfacts": event} if event else {}))
+
+
+@cache
+def _version() -> str:
+    try:
+        return version("clearfacts-assets")
+    except PackageNotFoundError:
+        return "unknown"  # run from its files, without having been installed
 
 
 def _as_text(_logger: object, _method: str, event: EventDict) -> str:

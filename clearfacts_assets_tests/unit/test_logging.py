@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import SecretStr
 
 from clearfacts_assets.telemetry.logging import DEEPEST, NAMESPACE, configure, correlated
 
+OBSERVABILITY = Path(__file__).parents[2] / "observability"
 CANARY = "canary-7f3a"
 FORGED = "sent\r\n2026-01-01T00:00:00Z ERROR clearfacts_assets: forged\x1b[2K\u2028\x85\u202e"
 
@@ -39,18 +44,46 @@ def record(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return found
 
 
-def test_json_names_time_level_logger_and_message(log: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_the_names_of_the_elastic_common_schema(
+    log: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
     configure("INFO", "json")
-    log.info("%d invoices sent", 3, extra={"job_id": "j-1", "rate": float("nan")})
+    with correlated("c-1"):
+        log.info("%d invoices sent", 3, extra={"job_id": "j-1", "rate": float("nan"), "@timestamp": "forged"})
     found = record(capsys)
-    assert found.pop("timestamp").endswith("Z")
+    assert found.pop("@timestamp").endswith("Z")
     assert found == {
-        "level": "info",
-        "logger": f"{NAMESPACE}.somewhere",
+        "log.level": "info",
+        "log.logger": f"{NAMESPACE}.somewhere",
         "message": "3 invoices sent",
-        "job_id": "j-1",
-        "rate": "nan",  # JSON has no such number
+        "ecs.version": "8.11.0",
+        "service.name": "clearfacts",
+        "service.version": version("clearfacts-assets"),
+        "event.dataset": "clearfacts.log",
+        "process.pid": os.getpid(),
+        "trace.id": "c-1",
+        # NaN: JSON has no such number. What calls itself as ours do does not get into their place.
+        "clearfacts": {"correlation_id": "c-1", "job_id": "j-1", "rate": "nan", "@timestamp": "forged"},
     }
+
+
+def test_every_field_of_a_line_is_in_the_index_template(
+    log: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    template = json.loads((OBSERVABILITY / "elasticsearch-index-template.json").read_text(encoding="utf-8"))
+    properties = template["template"]["mappings"]["properties"]
+    configure("INFO", "json")
+    try:
+        raise ValueError("why")
+    except ValueError:
+        with correlated("c-1"):
+            log.exception("failed")
+    assert set(record(capsys)) <= set(properties)
+
+
+def test_filebeat_reads_lines_as_they_are_written() -> None:
+    (filebeat,) = yaml.safe_load((OBSERVABILITY / "filebeat.yml").read_text(encoding="utf-8"))["filebeat.inputs"]
+    assert filebeat["parsers"] == [{"ndjson": {"target": "", "overwrite_keys": True, "expand_keys": True}}]
 
 
 def test_text_holds_the_same_on_one_line(log: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,7 +192,8 @@ def test_in_json_a_traceback_stays_in_its_record(log: logging.Logger, capsys: py
         raise ValueError("two\nlines")
     except ValueError:
         log.exception("failed")
-    assert "ValueError: two\nlines" in record(capsys)["exception"]
+    found = record(capsys)
+    assert "ValueError: two\nlines" in found["error.stack_trace"]
 
 
 def test_the_correlation_id_is_on_every_line_inside(log: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
@@ -168,7 +202,11 @@ def test_the_correlation_id_is_on_every_line_inside(log: logging.Logger, capsys:
         log.info("inside")
     log.info("outside")
     inside, outside = map(json.loads, lines(capsys))
-    assert (inside["correlation_id"], "correlation_id" in outside) == ("c-1", False)
+    assert (inside["clearfacts"], "clearfacts" in outside, "trace.id" in outside) == (
+        {"correlation_id": "c-1"},
+        False,
+        False,
+    )
 
 
 def test_a_value_that_holds_itself_ends(log: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
@@ -176,4 +214,4 @@ def test_a_value_that_holds_itself_ends(log: logging.Logger, capsys: pytest.Capt
     endless: dict[str, Any] = {}
     endless["again"] = endless
     log.info("deep", extra={"value": endless})
-    assert 0 < str(record(capsys)["value"]).count("again") <= DEEPEST + 2
+    assert 0 < str(record(capsys)["clearfacts"]["value"]).count("again") <= DEEPEST + 2
