@@ -19,6 +19,7 @@ from clearfacts_assets.api.read_routes import reads
 from clearfacts_assets.api.services import Services
 from clearfacts_assets.api.v1.chargeback.callers import (
     Amount,
+    Exports,
     Id,
     Month,
     PageQuery,
@@ -163,7 +164,7 @@ def list_charges(
     response_class=StreamingResponse,
     summary="All charges that are asked for, as CSV",
 )
-def export_charges(query: Annotated[ChargeChoice, Query()], caller: SeesCharges, served: Served) -> StreamingResponse:
+def export_charges(query: Annotated[ChargeChoice, Query()], caller: Exports, served: Served) -> StreamingResponse:
     """With every column. Texts that a spreadsheet would run are made harmless."""
     rows = charge_rows(served.engine, query.filter(own(caller, served)), COLUMNS)
     return csv_answer(rows, f"charges{'-' + query.period if query.period else ''}.csv")

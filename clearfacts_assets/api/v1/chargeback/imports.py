@@ -21,6 +21,7 @@ from clearfacts_assets.api.read_routes import reads, waits
 from clearfacts_assets.api.services import Services
 from clearfacts_assets.api.uploads import Upload, received, wrong
 from clearfacts_assets.api.v1.chargeback.callers import (
+    Exports,
     Imports,
     Month,
     PageQuery,
@@ -28,6 +29,7 @@ from clearfacts_assets.api.v1.chargeback.callers import (
     SeesAll,
     Served,
     SourceName,
+    after,
     told,
     wish_of,
 )
@@ -39,7 +41,6 @@ from clearfacts_assets.storage.chargeback.charges import LARGEST_ID
 from clearfacts_assets.storage.chargeback.importing import Wanted, import_files, outcome_as_result
 from clearfacts_assets.storage.chargeback.imports import ImportRecord, ImportRepository
 from clearfacts_assets.storage.chargeback.summaries import refused_rows
-from clearfacts_assets.storage.paging import BadCursor
 
 router = APIRouter(prefix="/chargeback/imports", tags=["chargeback"])
 
@@ -229,7 +230,7 @@ def get_import(import_id: ImportId, _: SeesAll, served: Served) -> Success[Impor
     response_class=StreamingResponse,
     summary="The refused rows of an import, as CSV",
 )
-def export_refusals(import_id: ImportId, _: SeesAll, served: Served) -> StreamingResponse:
+def export_refusals(import_id: ImportId, _: Exports, served: Served) -> StreamingResponse:
     """With their original header and four columns that say why. Mend the file and import it with `mode=append`."""
     with told():
         ImportRepository(served.engine).show(import_id)
@@ -301,11 +302,7 @@ def _said(one: ImportRecord) -> dict[str, Any]:
 
 
 def _before(cursor: str | None) -> int | None:
-    if cursor is None:
-        return None
-    if not (cursor.isascii() and cursor.isdecimal()) or not 0 < int(cursor) <= LARGEST_ID:
-        raise BadCursor
-    return int(cursor)
+    return after(cursor) or None
 
 
 def _limiter() -> CapacityLimiter:
