@@ -77,7 +77,6 @@ def test_the_very_pdf_that_was_issued_and_its_lines_are_downloaded(api: RunningA
         assert code(viewer.get(f"{STATEMENTS}/{ADAS}/{name}")) == (403, "FORBIDDEN")
         assert code(reviewer.get(f"{STATEMENTS}/S-2025-03-0009/{name}")) == (404, "STATEMENT_NOT_FOUND")
     assert code(viewer.get(f"{BASE}/charges/export")) == (403, "FORBIDDEN")
-    assert code(viewer.get(f"{BASE}/imports/1/refusals")) == (403, "FORBIDDEN")
 
 
 def test_a_correction_names_its_difference_and_a_void_frees_its_charges(api: RunningApi, tmp_path: Path) -> None:

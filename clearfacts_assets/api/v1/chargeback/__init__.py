@@ -10,6 +10,7 @@ from clearfacts_assets.api.v1.chargeback import (
     exceptions,
     imports,
     issuing,
+    overrides,
     periods,
     rates,
     reconcile,
@@ -20,6 +21,6 @@ from clearfacts_assets.api.v1.chargeback import (
     statements,
 )
 
-_CHARGES = (periods, charges, review, imports, reconcile, registry, exceptions, sources)
+_CHARGES = (periods, charges, review, imports, reconcile, registry, exceptions, overrides, sources)
 _BILLS = (rates, rules, credits, statements, issuing, emails, disputes)
 ROUTERS = tuple(one.router for one in (*_CHARGES, *_BILLS))

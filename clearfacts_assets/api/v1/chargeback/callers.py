@@ -36,6 +36,7 @@ from clearfacts_assets.storage.chargeback.imports import NoSuchImport
 from clearfacts_assets.storage.chargeback.issuing.mail_rows import NoSuchMail
 from clearfacts_assets.storage.chargeback.issuing.register import NothingIssued
 from clearfacts_assets.storage.chargeback.issuing.remarks import CannotRemark, NoSuchRemark
+from clearfacts_assets.storage.chargeback.overriding import NoSuchOverride
 from clearfacts_assets.storage.chargeback.periods import NoSuchPeriod, StillWaiting
 from clearfacts_assets.storage.chargeback.rates.estimating import BadWish, NoRate
 from clearfacts_assets.storage.chargeback.rates.rules import NoSuchRule
@@ -82,6 +83,7 @@ _CODES: tuple[tuple[type[ChargebackError], ErrorCode], ...] = (
     (NoSuchCharge, ErrorCode.CHARGE_NOT_FOUND),
     (NoSuchImport, ErrorCode.IMPORT_NOT_FOUND),
     (NotInRegistry, ErrorCode.REGISTRY_ENTRY_NOT_FOUND),
+    (NoSuchOverride, ErrorCode.REGISTRY_ENTRY_NOT_FOUND),
     (StillWaiting, ErrorCode.CHARGES_WAITING),
     (NotAllowed, ErrorCode.PERIOD_NOT_ALLOWED),
     (SeenOtherwise, ErrorCode.CHARGE_CHANGED),

@@ -86,7 +86,7 @@ class ChargeSummary(BaseModel):
     account_code: str
     reference_1: str
     reference_2: str
-    origin: str = Field(description="what said who pays: tag, allocated, registry, override or person")
+    origin: str = Field(description="what said who pays: tag, allocated, registry, person, or override and its id")
 
 
 class ChargeDecisionView(BaseModel):
@@ -102,6 +102,17 @@ class ChargeDecisionView(BaseModel):
     carried_from: int | None = Field(description="the charge whose decision went over to this one")
 
 
+class OverrideOfCharge(BaseModel):
+    """The override by which a charge is attributed."""
+
+    id: int
+    resource: str
+    reason: str
+    actor: str
+    at: datetime
+    words: str = Field(description="the same in a sentence")
+
+
 class Original(BaseModel):
     """The record that a charge comes from."""
 
@@ -114,6 +125,7 @@ class ChargeView(ChargeSummary):
 
     tags: str = Field(description="in their normal form, as JSON")
     decisions: list[ChargeDecisionView]
+    override: OverrideOfCharge | None = Field(description="where an override of the resource says who pays")
     original: Original
 
 

@@ -21,7 +21,6 @@ from clearfacts_assets.api.read_routes import reads, waits
 from clearfacts_assets.api.services import Services
 from clearfacts_assets.api.uploads import Upload, received, wrong
 from clearfacts_assets.api.v1.chargeback.callers import (
-    Exports,
     Imports,
     Month,
     PageQuery,
@@ -87,6 +86,14 @@ class DifferenceView(BaseModel):
     changed: ChangeView
     retagged: ChangeView
     withdrawn: ChangeView
+    mended: ChangeView = Field(
+        ChangeView(rows=0, before={}, after={}),
+        description="rows that a person mended; the delivery still holds the unreadable record, and they stay",
+    )
+    unmended: ChangeView = Field(
+        ChangeView(rows=0, before={}, after={}),
+        description="rows that a person mended, and whose record is not in the delivery any more: withdrawn",
+    )
 
 
 class RefusalView(BaseModel):
@@ -230,7 +237,7 @@ def get_import(import_id: ImportId, _: SeesAll, served: Served) -> Success[Impor
     response_class=StreamingResponse,
     summary="The refused rows of an import, as CSV",
 )
-def export_refusals(import_id: ImportId, _: Exports, served: Served) -> StreamingResponse:
+def export_refusals(import_id: ImportId, _: SeesAll, served: Served) -> StreamingResponse:
     """With their original header and four columns that say why. Mend the file and import it with `mode=append`."""
     with told():
         ImportRepository(served.engine).show(import_id)
