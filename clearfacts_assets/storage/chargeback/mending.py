@@ -2,8 +2,8 @@
 unreadable record.
 
 A mended file has the original columns and those that say what was wrong: by these a row finds the refusal that it
-mends, and the digest of the refused record is kept with the charge that it became. A later snapshot that holds that record
-again, character for character, leaves the charge as it is. Another record in its place asks again: the charge is
+mends, and the digest of the refused record is kept with the charge that it became. A later snapshot that holds that
+record again, character for character, leaves the charge as it is. Another record in its place asks again: the charge is
 withdrawn, and the difference says so.
 """
 
