@@ -56,10 +56,15 @@ def match_mended(connection: Connection) -> None:
         connection.execute(sql("UPDATE present SET matched = :mended WHERE id = :id"), stand)
 
 
+def _digest(record: str) -> bytes:
+    """Of the record without its line's end, which an editor or the end of a file changes."""
+    return digest(record.rstrip("\r\n"))
+
+
 def _held(connection: Connection, wanted: set[bytes]) -> Counter[bytes]:
     """How often the delivery holds each of these records. One that was too long to be kept whole is never the same."""
     records = connection.execute(sql("SELECT record FROM staged_refusals WHERE record <> ''")).scalars()
-    digests = (digest(one) for one in records if len(one) < LONGEST_KEPT_RECORD)
+    digests = (_digest(one) for one in records if len(one) < LONGEST_KEPT_RECORD)
     return Counter(one for one in digests if one in wanted)
 
 
@@ -83,7 +88,7 @@ def remember_mended(
         candidates = refused.get(key, ()) if key else ()
         if candidates and row.charge is not None:
             chosen = max(candidates, key=lambda one: (_alike(cells, one), one.id))
-            told = {"record": digest(chosen.record), "refusal_id": chosen.id, "import_id": import_id}
+            told = {"record": _digest(chosen.record), "refusal_id": chosen.id, "import_id": import_id}
             values.append({"charge_id": row.charge, **told})
     if values:
         statement = insert_into(connection, MendedCharge.__table__).values(values)

@@ -36,7 +36,7 @@ class OverrideRepository:
         with reading(self._engine) as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
-    def add(self, entries: Sequence[Mapping[str, Any]], *, actor: str | Actor, now: datetime) -> list[int]:
+    def add(self, entries: Sequence[Mapping[str, Any]], *, actor: str | Actor, now: datetime) -> Sequence[int]:
         """All of them or none; what is laid down already is not laid down twice. Returns the ids of all of them."""
         ids = []
         with self._engine.begin() as connection:
@@ -59,7 +59,7 @@ class OverrideRepository:
             before = connection.execute(select(_TABLE.c.valid_to).where(_TABLE.c.id == id_)).scalar_one_or_none()
             if before is None:
                 raise NoSuchOverride(f"there is no override {id_}: clearfacts chargeback overrides list")
-            connection.execute(update(_TABLE).where(_TABLE.c.id == id_).values(valid_to=valid_to))
+            connection.execute(update(ResourceOverride).where(ResourceOverride.id == id_).values(valid_to=valid_to))
             _audit(connection, "ended", id_, actor, now, {"valid_to": valid_to})
 
 
