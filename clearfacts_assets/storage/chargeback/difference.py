@@ -178,10 +178,12 @@ def _changes(connection: Connection, scope: Scope) -> Mapping[str, Change]:
     gone, unmended, stands = ({} for _ in range(3))
     if scope.mode is Mode.SNAPSHOT:
         left = f"p.matched = 0 AND p.id NOT IN ({paired.format(column='old_id')})"
+        of_present = "charges c JOIN present p ON p.id = c.id"
         mended = "p.id IN (SELECT charge_id FROM mended_charges)"
-        unmended = sums(f"charges c JOIN present p ON p.id = c.id AND {left} AND {mended}")
-        gone = sums(f"charges c JOIN present p ON p.id = c.id AND {left} AND NOT {mended}")
-        stands = sums(f"charges c JOIN present p ON p.id = c.id AND p.matched = {MENDED}")
+        gone = sums(f"{of_present} AND {left} AND NOT {mended}")
+        if connection.execute(sql("SELECT 1 FROM mended_charges LIMIT 1")).first():
+            unmended = sums(f"{of_present} AND {left} AND {mended}")
+            stands = sums(f"{of_present} AND p.matched = {MENDED}")
     changes["withdrawn"] = Change(_rows(gone), _money(gone), {})
     changes["unmended"] = Change(_rows(unmended), _money(unmended), {})
     changes["mended"] = Change(_rows(stands), _money(stands), _money(stands))
