@@ -34,6 +34,10 @@ class ErrorCode(StrEnum):
     CHARGE_NOT_FOUND = "CHARGE_NOT_FOUND"
     IMPORT_NOT_FOUND = "IMPORT_NOT_FOUND"
     REGISTRY_ENTRY_NOT_FOUND = "REGISTRY_ENTRY_NOT_FOUND"
+    RULE_NOT_FOUND = "RULE_NOT_FOUND"
+    STATEMENT_NOT_FOUND = "STATEMENT_NOT_FOUND"
+    EMAIL_NOT_FOUND = "EMAIL_NOT_FOUND"
+    DISPUTE_NOT_FOUND = "DISPUTE_NOT_FOUND"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     CONFLICT = "CONFLICT"
     JOB_RUNNING = "JOB_RUNNING"
@@ -46,6 +50,9 @@ class ErrorCode(StrEnum):
     CHARGE_NOT_DECIDABLE = "CHARGE_NOT_DECIDABLE"
     CHARGE_CHANGED = "CHARGE_CHANGED"
     IMPORT_NOT_CONFIRMED = "IMPORT_NOT_CONFIRMED"
+    STATEMENT_NOT_ALLOWED = "STATEMENT_NOT_ALLOWED"
+    EMAIL_NOT_ALLOWED = "EMAIL_NOT_ALLOWED"
+    DISPUTE_NOT_ALLOWED = "DISPUTE_NOT_ALLOWED"
     PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
     UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
     VALIDATION_ERROR = "VALIDATION_ERROR"
@@ -118,6 +125,18 @@ CATALOGUE: dict[ErrorCode, Meaning] = {
     ErrorCode.REGISTRY_ENTRY_NOT_FOUND: Meaning(
         404, "Nobody and nothing of this name is in the registry.", "Add it with POST, or list what there is."
     ),
+    ErrorCode.RULE_NOT_FOUND: Meaning(
+        404, "There is no rule, rate or credit of this name or number.", "GET /api/v1/chargeback/rules lists them."
+    ),
+    ErrorCode.STATEMENT_NOT_FOUND: Meaning(
+        404, "There is no statement with this number that you may see.", "GET /api/v1/chargeback/statements lists them."
+    ),
+    ErrorCode.EMAIL_NOT_FOUND: Meaning(
+        404, "There is no mail with this id.", "GET /api/v1/chargeback/emails lists them."
+    ),
+    ErrorCode.DISPUTE_NOT_FOUND: Meaning(
+        404, "There is no objection with this id.", "GET /api/v1/chargeback/disputes lists them."
+    ),
     ErrorCode.METHOD_NOT_ALLOWED: Meaning(
         405, "The path exists, but not with this method.", "The header Allow names the methods."
     ),
@@ -151,6 +170,15 @@ CATALOGUE: dict[ErrorCode, Meaning] = {
         409,
         "The delivery withdraws more than the setting chargeback.withdraw_percent allows. Nothing was imported.",
         "Look at details.difference; then send it again with yes=true, or as mode=append.",
+    ),
+    ErrorCode.STATEMENT_NOT_ALLOWED: Meaning(
+        409, "The statement does not stand where this can be done with it.", "Read the statement; decide anew."
+    ),
+    ErrorCode.EMAIL_NOT_ALLOWED: Meaning(
+        409, "The mail does not stand where this can be done with it.", "Read the mail; decide anew."
+    ),
+    ErrorCode.DISPUTE_NOT_ALLOWED: Meaning(
+        409, "This cannot be objected to, or was answered before.", "Read the statement with its remarks."
     ),
     ErrorCode.PAYLOAD_TOO_LARGE: Meaning(
         413,

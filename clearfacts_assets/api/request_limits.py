@@ -12,7 +12,7 @@ from clearfacts_assets.api.envelope import answer_of
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 
 DEEPEST = 32  # levels of nesting; what we ask for has two
-UPLOADS = re.compile(r"/api/v1/chargeback/(imports|(investigators|projects|funds)/import)")
+UPLOADS = re.compile(r"/api/v1/chargeback/(imports|(investigators|projects|funds|overrides)/import)")
 _JSON_TYPE = re.compile(r"application/json\s*(;\s*charset=\"?utf-8\"?\s*)?", re.IGNORECASE)
 # A string to its end (or to the end of the body), or a bracket. Possessive, and a quote always begins a match: no
 # input makes it look at anything twice.

@@ -186,7 +186,12 @@ class Change:
     after: Mapping[str, Decimal] = field(default_factory=dict)
 
 
-CHANGES = ("equal", "new", "changed", "retagged", "withdrawn")
+CHANGES = ("equal", "new", "changed", "retagged", "withdrawn", "mended", "unmended")
+KEPT = (
+    "equal",
+    "mended",
+)  # ``mended``: not readable in the delivery, and as a person mended it; ``unmended``: withdrawn,
+# since what was mended is not in the delivery any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +204,7 @@ class Difference:
 
     @property
     def nothing(self) -> bool:
-        return not any(self.changes[kind].rows for kind in CHANGES if kind != "equal" and kind in self.changes)
+        return not any(self.changes[kind].rows for kind in CHANGES if kind not in KEPT and kind in self.changes)
 
 
 def period_of(text: str) -> str:

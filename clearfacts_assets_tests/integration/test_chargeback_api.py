@@ -98,7 +98,7 @@ def test_charges_come_in_pages_by_filter_and_with_their_source_line(api: Running
     assert json.loads(one["tags"])["project_id"] == "enigma"
     assert "b-1" in one["original"]["record"]
     assert one["original"]["header"][0] == "BilledCost"
-    exported = user.get(f"{BASE}/charges/export", params={"period": "2025-03"})
+    exported = api.client("reviewer").get(f"{BASE}/charges/export", params={"period": "2025-03"})
     assert exported.headers["content-type"].startswith("text/csv")
     rows = list(csv.DictReader(io.StringIO(exported.text)))
     assert [(one["resource_id"], one["amount"]) for one in rows] == [

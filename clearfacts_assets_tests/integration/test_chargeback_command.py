@@ -61,6 +61,35 @@ def test_refused_rows_are_mended_and_imported_alone(command: Command, tmp_path: 
     write(mended, [right | {name: value for name, value in wrong.items() if name.startswith("refused_")}])
     assert command.json("chargeback", "refusals", "retry", str(mended), "-s", "aws")["rows"] == 1
     assert command.json("chargeback", "periods", "show", "2025-03")["billed"] == "3.50"
+    file.write_text(file.read_text() + file.read_text().splitlines()[1].replace("res-1", "d") + "\n")
+    again = command.json("chargeback", "ingest", str(file))["difference"]["2025-03"]
+    assert {kind: told["rows"] for kind, told in again.items() if kind != "posted" and told["rows"]} == {
+        **{"equal": 2, "new": 1, "mended": 1}
+    }
+    assert command.json("chargeback", "periods", "show", "2025-03")["billed"] == "4.50"
+
+
+def test_an_override_is_laid_down_imported_and_ended(command: Command, tmp_path: Path) -> None:
+    export = write(tmp_path / "aws.csv", [row(ResourceId="vm-1"), row(ResourceId="vm-2")])
+    command.json("chargeback", "ingest", str(export), "-s", "aws")
+    overrides = ("chargeback", "overrides")
+    wanted = ("vm-1", "--fund-org", "MAT-1", "--reason", "a new grant", "--actor", "rita")
+    assert command.json(*overrides, "add", *wanted) == {"id": 1, "charges_changed": 1}
+    shown = command.json("chargeback", "charges", "show", "1")
+    assert (shown["fund_org"], shown["origin"]) == ("MAT-1", "override 1")
+    said = "Attributed by override 1 of vm-1 by rita because a new grant."
+    assert said in command("chargeback", "charges", "show", "1").stdout
+    file = tmp_path / "overrides.csv"
+    file.write_text("resource,fund_org,valid_from,reason\nvm-*,MAT-2,2025-01-01,moved\n")
+    assert command.json(*overrides, "import", str(file)) == {"rows": 1, "charges_changed": 1}
+    assert command.json(*overrides, "end", "1", "--to", "2025-03-01") == {"id": 1, "charges_changed": 1}
+    found = command.json(*overrides, "list")["overrides"]
+    assert [(one["resource"], one["valid_to"], one["actor"] == "rita") for one in found] == [
+        ("vm-1", "2025-03-01", True),
+        ("vm-*", "", False),
+    ]
+    command(*overrides, "add", "vm-1", "--reason", "nobody named", code=2)
+    command(*overrides, "end", "9", "--to", "2025-03-01", code=1)
 
 
 @pytest.mark.parametrize(

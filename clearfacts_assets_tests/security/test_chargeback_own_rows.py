@@ -19,6 +19,9 @@ from clearfacts_assets_tests.fixtures.chargeback_api import ALAN, BASE, bound, c
 PATHS_OF_OTHERS = [
     *(f"{BASE}{path}" for path in ("/review", "/imports", "/imports/1", "/imports/1/refusals", "/reconcile/2025-03")),
     *(f"{BASE}{path}" for path in ("/investigators", "/projects", "/funds", "/exceptions", "/sources")),
+    *(f"{BASE}{path}" for path in ("/overrides", "/rates", "/rules", "/credits", "/credits/paid", "/pools/2025-03")),
+    *(f"{BASE}{path}" for path in ("/budgets", "/emails", "/emails/1", "/emails/preview?period=2025-03")),
+    f"{BASE}/statements/tie-out?period=2025-03",
     f"{BASE}/periods/verify",
     "/api/v1/invoices/history",
     "/api/v1/jobs",

@@ -82,7 +82,9 @@ def test_nothing_else_is_served_beside_the_routes(quick_api: RunningApi) -> None
 def test_no_get_changes_anything(quick_api: RunningApi) -> None:
     changing = {Permission.INVOICES_PROCESS, Permission.JOBS_RETRY, Permission.DELIVERIES_RESOLVE}
     changing |= {Permission.CHARGES_REVIEW, Permission.COSTS_IMPORT, Permission.REGISTRY_WRITE}
-    changing |= {Permission.PERIODS_CLOSE, Permission.PERIODS_FINALIZE}
+    changing |= {Permission.PERIODS_CLOSE, Permission.PERIODS_FINALIZE, Permission.RULES_WRITE}
+    changing |= {Permission.RULES_APPROVE, Permission.STATEMENTS_ISSUE, Permission.STATEMENTS_DISPUTE}
+    changing |= {Permission.EMAILS_SEND}
     changing |= {Permission.CONFIGURATION_WRITE, Permission.CONNECTIONS_TEST, Permission.DAGSTER_WRITE}
     for name, calls in routes(quick_api.app).items():
         assert not (name.startswith("GET ") and asked(calls) & changing), name
@@ -142,13 +144,20 @@ def test_only_admins_manage_people_keys_and_the_log() -> None:
 
 def test_reviewers_decide_and_seal_users_look_and_services_bring_files() -> None:
     """Who prepares a month (operator) is not who has to seal it (reviewer)."""
-    changing = {Permission.CHARGES_REVIEW, Permission.COSTS_IMPORT, Permission.REGISTRY_WRITE}
-    changing |= {Permission.PERIODS_CLOSE, Permission.PERIODS_FINALIZE}
+    preparing = {Permission.COSTS_IMPORT, Permission.REGISTRY_WRITE, Permission.PERIODS_CLOSE, Permission.RULES_WRITE}
+    billing = {Permission.CHARGES_REVIEW, Permission.PERIODS_FINALIZE, Permission.RULES_APPROVE}
+    billing |= {Permission.STATEMENTS_ISSUE, Permission.STATEMENTS_DISPUTE, Permission.EMAILS_SEND}
+    changing = preparing | billing
     assert changing & ALLOWED[Role.USER] == set()
-    assert changing & ALLOWED[Role.REVIEWER] == {Permission.CHARGES_REVIEW, Permission.PERIODS_FINALIZE}
+    assert changing & ALLOWED[Role.REVIEWER] == billing
     assert changing & ALLOWED[Role.SERVICE] == {Permission.COSTS_IMPORT}
     assert changing <= ALLOWED[Role.OPERATOR]
-    assert set(BOUND) == {Permission.CHARGES_READ}
+
+
+def test_a_viewer_takes_nothing_away_and_a_bound_user_only_the_own() -> None:
+    assert Permission.CHARGEBACK_EXPORT not in ALLOWED[Role.USER]
+    own = {Permission.CHARGES_READ, Permission.STATEMENTS_READ}
+    assert set(BOUND) == own | {Permission.CHARGEBACK_EXPORT, Permission.STATEMENTS_DISPUTE}
 
 
 def test_every_permission_has_a_meaning_and_every_role_its_line() -> None:

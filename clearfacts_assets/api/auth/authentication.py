@@ -222,7 +222,7 @@ def _person(standing: Standing | None) -> Principal | None:
         name=standing.username,
         role=role,
         kind=Kind.PERSON,
-        permissions=ALLOWED[role] if standing.investigator is None else BOUND & ALLOWED[role],
+        permissions=ALLOWED[role] if standing.investigator is None else BOUND,
         actor=Actor(standing.username, standing.user_id),
         user_id=standing.user_id,
         session_id=standing.session_id,

@@ -39,6 +39,13 @@ class Permission(StrEnum):
     REGISTRY_WRITE = "registry:write"
     PERIODS_CLOSE = "periods:close"
     PERIODS_FINALIZE = "periods:finalize"
+    CHARGEBACK_EXPORT = "chargeback:export"
+    RULES_WRITE = "rules:write"
+    RULES_APPROVE = "rules:approve"
+    STATEMENTS_READ = "statements:read"
+    STATEMENTS_ISSUE = "statements:issue"
+    STATEMENTS_DISPUTE = "statements:dispute"
+    EMAILS_SEND = "emails:send"
     DAGSTER_READ = "dagster:read"
     DAGSTER_WRITE = "dagster:write"
     DAGSTER_ADMINISTER = "dagster:administer"
@@ -61,11 +68,18 @@ MEANINGS: dict[Permission, str] = {
     Permission.AUDIT_READ: "read the audit log",
     Permission.CHARGES_READ: "see charges, and what they add up to",
     Permission.CHARGEBACK_READ: "see the rest of chargeback: imports, what waits, the registry, how a month reconciles",
-    Permission.CHARGES_REVIEW: "decide about charges that wait",
+    Permission.CHARGES_REVIEW: "decide about charges that wait, and answer what is objected to",
     Permission.COSTS_IMPORT: "import cost exports, and take imports back",
-    Permission.REGISTRY_WRITE: "change investigators, projects, funds, exceptions and cost sources",
+    Permission.REGISTRY_WRITE: "change investigators, projects, funds, exceptions, overrides and cost sources",
     Permission.PERIODS_CLOSE: "open, close and reopen a month",
     Permission.PERIODS_FINALIZE: "seal a month for ever",
+    Permission.CHARGEBACK_EXPORT: "take charges and statements away as files",
+    Permission.RULES_WRITE: "write rates and rules, and apply them to a month",
+    Permission.RULES_APPROVE: "approve rates and rules that somebody else wrote",
+    Permission.STATEMENTS_READ: "see statements, and what was objected to",
+    Permission.STATEMENTS_ISSUE: "issue and void statements",
+    Permission.STATEMENTS_DISPUTE: "object to a statement",
+    Permission.EMAILS_SEND: "send statements by e-mail, and decide about mails in doubt",
     Permission.DAGSTER_READ: "look at Dagster's UI",
     Permission.DAGSTER_WRITE: "act in Dagster's UI: launch, stop, backfill, switch schedules",
     Permission.DAGSTER_ADMINISTER: "the rest of it: delete, wipe, report, reload, shut down, set limits and cursors",
@@ -79,28 +93,43 @@ _SEES = frozenset(
         Permission.HEALTH_READ,
         Permission.CHARGES_READ,
         Permission.CHARGEBACK_READ,
+        Permission.STATEMENTS_READ,
         Permission.DAGSTER_READ,
     }
 )
-_OPERATES = _SEES | {
-    Permission.INVOICES_PROCESS,
-    Permission.JOBS_RETRY,
-    Permission.DELIVERIES_RESOLVE,
-    Permission.METRICS_READ,
-    Permission.CONNECTIONS_TEST,
-    Permission.CONFIGURATION_READ,
-    Permission.CHARGES_REVIEW,
-    Permission.COSTS_IMPORT,
-    Permission.REGISTRY_WRITE,
-    Permission.PERIODS_CLOSE,
-    Permission.PERIODS_FINALIZE,
-    Permission.DAGSTER_WRITE,
-}
+_BILLS = frozenset(
+    {
+        Permission.CHARGES_REVIEW,
+        Permission.PERIODS_FINALIZE,
+        Permission.CHARGEBACK_EXPORT,
+        Permission.RULES_APPROVE,
+        Permission.STATEMENTS_ISSUE,
+        Permission.STATEMENTS_DISPUTE,
+        Permission.EMAILS_SEND,
+    }
+)
+_OPERATES = (
+    _SEES
+    | _BILLS
+    | {
+        Permission.INVOICES_PROCESS,
+        Permission.JOBS_RETRY,
+        Permission.DELIVERIES_RESOLVE,
+        Permission.METRICS_READ,
+        Permission.CONNECTIONS_TEST,
+        Permission.CONFIGURATION_READ,
+        Permission.COSTS_IMPORT,
+        Permission.REGISTRY_WRITE,
+        Permission.PERIODS_CLOSE,
+        Permission.RULES_WRITE,
+        Permission.DAGSTER_WRITE,
+    }
+)
 
 ALLOWED: dict[Role, frozenset[Permission]] = {
     Role.ADMIN: frozenset(Permission),
     Role.OPERATOR: _OPERATES,
-    Role.REVIEWER: _SEES | {Permission.DELIVERIES_RESOLVE, Permission.CHARGES_REVIEW, Permission.PERIODS_FINALIZE},
+    Role.REVIEWER: _SEES | _BILLS | {Permission.DELIVERIES_RESOLVE},
     Role.USER: _SEES,
     # The most that an API key can be given; each key has its own scopes out of these. A verdict is a person's.
     Role.SERVICE: frozenset(
@@ -114,14 +143,24 @@ ALLOWED: dict[Role, frozenset[Permission]] = {
             Permission.METRICS_READ,
             Permission.CHARGES_READ,
             Permission.CHARGEBACK_READ,
+            Permission.CHARGEBACK_EXPORT,
+            Permission.STATEMENTS_READ,
             Permission.COSTS_IMPORT,
         }
     ),
 }
 
-# All that a user may do who is bound to an investigator, and of that the own charges only: whatever else there is to be
-# seen here, in Dagster's UI too, tells of other people's.
-BOUND = frozenset({Permission.CHARGES_READ})
+# All that a user may do who is bound to an investigator, and of that the own charges and statements only: whatever
+# else there is to be seen here, in Dagster's UI too, tells of other people's. The own ones may be taken away and
+# objected to.
+BOUND = frozenset(
+    {
+        Permission.CHARGES_READ,
+        Permission.CHARGEBACK_EXPORT,
+        Permission.STATEMENTS_READ,
+        Permission.STATEMENTS_DISPUTE,
+    }
+)
 
 
 def roles_as_markdown() -> str:

@@ -10,6 +10,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from clearfacts_assets.chargeback.attribution.overrides import NAMED
 from clearfacts_assets.chargeback.attribution.registry import normal_name
 from clearfacts_assets.chargeback.model import ChargebackError
 from clearfacts_assets.money import BadAmount, parse_amount
@@ -28,8 +29,9 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "aliases",
     ),
     "funds": ("fund_org", "name", "budget", "currency", "award_end", "may_charge", "valid_from", "valid_to"),
+    "overrides": ("resource", *NAMED, "valid_from", "valid_to", "reason"),
 }
-KEYS = {"investigators": "email", "projects": "project_id", "funds": "fund_org"}
+KEYS = {"investigators": "email", "projects": "project_id", "funds": "fund_org", "overrides": "resource"}
 LONGEST = 500  # characters of a name
 _LONGEST = {"email": 320, "currency": 10}
 MOST_ROWS = 100_000  # of one file
@@ -100,7 +102,18 @@ def checked(kind: str, said: Mapping[str, str]) -> dict[str, Any]:
             raise BadEntry(f"{name} is longer than {longest} characters")
     if kind != "investigators":
         entry.setdefault("valid_from", "")
-    return entry
+    return _override(entry) if kind == "overrides" else entry
+
+
+def _override(entry: dict[str, Any]) -> dict[str, Any]:
+    """Raises BadEntry where it says nobody, or not why."""
+    if not any(entry.get(name) for name in NAMED):
+        raise BadEntry(f"an override says who pays: {', '.join(NAMED)}")
+    if not entry.get("reason"):
+        raise BadEntry("an override says why: reason")
+    if entry["valid_from"] and entry.get("valid_to") and entry["valid_to"] <= entry["valid_from"]:
+        raise BadEntry(f"it ends on {entry['valid_to']}, before or as it begins on {entry['valid_from']}")
+    return entry | {"pi_email": entry.get("pi_email", "").lower()}
 
 
 def budget_of(text: str, currency: str = "") -> Decimal | None:

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from clearfacts_assets.chargeback.model import Attribution, Flag
+from clearfacts_assets.chargeback.attribution.overrides import Override, Overrides
+from clearfacts_assets.chargeback.model import TAG_FIELDS, Attribution, Flag
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ class Registry:
     projects: Sequence[Project] = ()
     funds: Sequence[Fund] = ()
     exceptions: Sequence[NotBilled] = ()
+    overrides: Sequence[Override] = ()
 
     @cached_property
     def _people(self) -> dict[str, str]:
@@ -129,6 +131,28 @@ class Registry:
         filled["pi_email"] = self.person(filled["pi_email"])
         result = replace(named, **filled)
         return said if result == said else replace(result, origin="registry")
+
+    @cached_property
+    def _overrides(self) -> Overrides:
+        return Overrides(self.overrides)
+
+    def override(self, resource: str, day: str) -> Override | None:
+        """The override that says who pays for the resource on that day, if there is one."""
+        return self._overrides.of(resource, day) if self.overrides else None
+
+    def attributed(self, said: Attribution, resource: str, day: str) -> Attribution:
+        """Who pays: by an override of the resource, what that leaves out by its project's entry of that day, and the
+        rest as the tags and the registry say."""
+        one = self.override(resource, day)
+        return self.applied(said, day) if one is None else self.overridden(said, one, day)
+
+    def overridden(self, said: Attribution, by: Override, day: str) -> Attribution:
+        """The same by this override."""
+        laid, tagged = by.attribution, self.applied(said, day)
+        known = replace(self.applied(laid, day), **by.named())
+        filled = {name: getattr(known, name) or getattr(tagged, name) for name in TAG_FIELDS}
+        filled["pi_email"] = self.person(filled["pi_email"])
+        return Attribution(**filled, origin=laid.origin)
 
     def objections(self, to: Attribution, day: str) -> set[Flag]:
         """What speaks against charging this fund, by this person, on that day."""

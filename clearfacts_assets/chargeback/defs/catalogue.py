@@ -208,7 +208,7 @@ def _of_import(record: ImportRecord | None, month: str) -> Metadata:
         for period, told in sorted(record.difference.items())
         if month in (period, told["posted"])
         for kind in CHANGES
-        if told[kind]["rows"]
+        if kind in told and told[kind]["rows"]
     ]
     return {
         IMPORT: record.id,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from clearfacts_assets.chargeback.attribution.mapping import Read, flags_of, read_attribution
+from clearfacts_assets.chargeback.attribution.overrides import TAG_PROBLEMS
 from clearfacts_assets.chargeback.ingest.canonical import digest
 from clearfacts_assets.chargeback.ingest.rules import ReadingRules
 from clearfacts_assets.chargeback.model import Attribution, Flag, Status, flag_text, holds
@@ -21,6 +22,7 @@ class Payer:
     read_flags: frozenset[Flag]
     flags: frozenset[Flag]
     standing: tuple[str, str, str]  # read flags, flags, status
+    read: Attribution  # what the tags say
     said: tuple[bytes | str, ...]  # both one behind the other, the last six of STAGED
 
 
@@ -57,8 +59,30 @@ class Payers(dict[tuple[str, str, str], Payer]):
         digests = digest(read.tags), said, said if to == read.attribution else attribution_digest(to)
         self.seen.tag_sets[digests[0]] = read.tags
         self.seen.attributions.update({digests[1]: read.attribution, digests[2]: to})
-        stands = standing(read.flags, flags)
-        return Payer(digests, to, read.flags, flags, stands, (*digests, *stands))
+        return _payer(digests, to, read.flags, flags, read.attribution)
+
+    def overridden(self, payer: Payer, resource: str, day: str) -> Payer:
+        """Who pays for a resource, where an override says so."""
+        rules = self._rules
+        by = rules.registry.override(resource, day)
+        if by is None:
+            return payer
+        to = rules.registry.overridden(payer.read, by, day)
+        flags = (payer.read_flags - TAG_PROBLEMS) | flags_of(to, day, rules.attribution, rules.registry)
+        digests = (*payer.digests[:2], attribution_digest(to))
+        self.seen.attributions[digests[2]] = to
+        return _payer(digests, to, payer.read_flags, flags, payer.read)
+
+
+def _payer(
+    digests: tuple[bytes, bytes, bytes],
+    to: Attribution,
+    read_flags: frozenset[Flag],
+    flags: frozenset[Flag],
+    read: Attribution,
+) -> Payer:
+    stands = standing(read_flags, flags)
+    return Payer(digests, to, read_flags, flags, stands, read, (*digests, *stands))
 
 
 def standing(read_flags: frozenset[Flag], flags: frozenset[Flag]) -> tuple[str, str, str]:

@@ -75,7 +75,8 @@ class RowReader:
         self._payers = Payers(rules)
         self._without = frozenset(name for name in (*COSTS, "BillingCurrency") if name not in self._place)
         # Nothing but the costs and the tags can make a row of such a delivery special.
-        self._plain = not rules.patterns and not rules.registry.exceptions and not self._without
+        known = rules.registry
+        self._plain = not (rules.patterns or known.exceptions or known.overrides or self._without)
 
     def _besides(self) -> str:
         """What else makes a row another one: the basis that it is charged on, the currency that its file leaves out."""
@@ -190,6 +191,7 @@ class RowReader:
     ) -> tuple[str | bytes, ...]:
         """The same for a row of which something is to be said. Raises BadCell."""
         said = {name: column[index] for name, column in table.values.items()}
+        payer = self._payers.overridden(payer, said["ResourceId"], said["ChargePeriodStart"][:10])
         billed, effective, contracted, listing = (cost[index] for cost in costs)
         if not billed:
             raise BadCell("missing", "there is no amount", "BilledCost")

@@ -10,10 +10,12 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
+from clearfacts_assets.chargeback.rates.parts import fraction_of
 from clearfacts_assets.chargeback.rates.scope import BadRule, Scope, scope_of
 from clearfacts_assets.money import BadAmount, normal_text, parse_amount
 
 HUNDRED = Decimal(100)
+LARGEST_NUMBER = 1_000_000  # of an order, of a count of months
 
 
 class RuleKind(StrEnum):
@@ -220,6 +222,8 @@ class _Reader:
 
     def text(self, name: str, default: str | None = None) -> str:
         value = self.left.pop(name, default)
+        if isinstance(value, list | tuple | dict):
+            raise BadRule(f"{name} is a text")
         if value is None or not str(value).strip():
             if default is not None:
                 return default
@@ -254,9 +258,12 @@ class _Reader:
     def whole(self, name: str, default: int) -> int:
         value = self.left.pop(name, default)
         try:
-            return int(value)
-        except (TypeError, ValueError):
+            number = int(value)
+        except (TypeError, ValueError, OverflowError):
             raise BadRule(f"{name} {value!r} is no whole number") from None
+        if not 0 <= number <= LARGEST_NUMBER:
+            raise BadRule(f"{name} {number} is not between 0 and {LARGEST_NUMBER}")
+        return number
 
     def currency(self, *, optional: bool = False) -> str:
         return self.text("currency", "" if optional else None).upper()
@@ -269,22 +276,16 @@ class _Reader:
             raise BadRule(f"{name} {value!r} is none of {', '.join(kind)}") from None
 
     def scope(self, name: str = "scope") -> Scope:
-        return scope_of(self.left.pop(name, None) or {})
+        said = self.left.pop(name, None) or {}
+        if not isinstance(said, Mapping):
+            raise BadRule(f"{name} is an object with lists of names")
+        return scope_of(said)
 
     def rows(self, name: str) -> list[_Reader]:
-        return [_Reader(dict(one)) for one in self.left.pop(name, None) or ()]
-
-
-def fraction_of(text: str) -> Fraction:
-    """``1/3``, ``40%`` or ``0.4``, exactly. Raises BadRule."""
-    written = text.strip()
-    try:
-        if written.endswith("%"):
-            return Fraction(Decimal(written[:-1].strip())) / 100
-        value = Fraction(written)
-    except (ValueError, ZeroDivisionError, ArithmeticError):
-        raise BadRule(f"{text!r} is no part: write 1/3, 40% or 0.4") from None
-    return value
+        rows = self.left.pop(name, None) or ()
+        if not isinstance(rows, list | tuple) or not all(isinstance(one, Mapping) for one in rows):
+            raise BadRule(f"{name} is a list of objects")
+        return [_Reader(dict(one)) for one in rows]
 
 
 def _rate(reader: _Reader) -> Rate:

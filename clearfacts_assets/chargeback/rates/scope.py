@@ -98,8 +98,10 @@ def scope_of(said: Mapping[str, Any]) -> Scope:
 def _texts(name: str, value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         return (value,)
-    if isinstance(value, Iterable):
-        return tuple(str(one) for one in value)
+    if isinstance(value, Iterable) and not isinstance(value, Mapping):
+        names = tuple(value)
+        if all(isinstance(one, str) for one in names):
+            return names
     raise BadRule(f"{name} is a list of names")
 
 

@@ -14,6 +14,7 @@ from clearfacts_assets.cli.chargeback import (
     emails,
     imports,
     months,
+    overrides,
     periods,
     rates,
     registry,
@@ -42,6 +43,7 @@ app.add_typer(registry.projects, name="projects")
 registry.funds.command("spending")(budgets.spending)
 app.add_typer(registry.funds, name="funds")
 app.add_typer(registry.exceptions, name="exceptions")
+app.add_typer(overrides.app, name="overrides")
 app.add_typer(rates.app, name="rates")
 app.add_typer(rules.app, name="rules")
 app.add_typer(credits.credits, name="credits")

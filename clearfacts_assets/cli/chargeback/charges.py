@@ -79,8 +79,10 @@ def show(
     print_table(
         f"Charge {charge_id}",
         ("", ""),
-        [(name, plain_cell(value)) for name, value in one.items() if name != "decisions"],
+        [(name, plain_cell(value)) for name, value in one.items() if name not in ("decisions", "override")],
     )
+    if one["override"]:
+        say(one["override"]["words"].capitalize() + ".")
     print_table(
         "Decisions",
         ("at", "what", "by", "note"),

@@ -127,26 +127,18 @@ def add_pool(
 @pools.command("show")
 def show_pools(period: ForPeriod, as_json: AsJson = False) -> None:
     """What pools took, whom they gave it to, and what is left on them."""
-    from clearfacts_assets.storage.chargeback.rates.balances import given_by_pools
-    from clearfacts_assets.storage.chargeback.rates.lines import LedgerLines
+    from clearfacts_assets.storage.chargeback.rates.pools import pools_of
 
-    engine = ledger()
     with told():
-        run = LedgerLines(engine).last_run(_period(period) or "")
-        given = given_by_pools(engine, period)
-    totals = [
-        {"currency": currency, **one}
-        for currency, told_of in (run["totals"].items() if run else ())
-        if currency != "findings"
-        for one in told_of["pools"]
-    ]
+        found = pools_of(ledger(), _period(period) or "")
     if as_json:
-        print_json({"period": period, "pools": totals, "given": given})
+        print_json(found)
         return
     shown = ("pool", "currency", "taken", "given", "left")
-    print_table("Pools", shown, [[one[name] for name in shown] for one in totals], right=shown[2:])
+    print_table("Pools", shown, [[one[name] for name in shown] for one in found["pools"]], right=shown[2:])
     columns = ("pool", "pi_email", "project_id", "fund_org", "amount", "currency")
-    print_table("Given to", columns, [[one[name] for name in columns] for one in given], right=("amount",), wide=True)
+    rows = [[one[name] for name in columns] for one in found["given"]]
+    print_table("Given to", columns, rows, right=("amount",), wide=True)
 
 
 @budgets.command("list")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any
-from uuid import uuid4
 
 import typer
 
@@ -100,35 +99,25 @@ def preview(
     as_json: AsJson = False,
 ) -> None:
     """Write the mails that would be sent into a folder. Nothing is sent, and nothing is marked."""
-    from clearfacts_assets.chargeback.statements.mail_life import MailState
     from clearfacts_assets.chargeback.statements.mailing import bodies, message
     from clearfacts_assets.chargeback.statements.model import file_name
-    from clearfacts_assets.cli.chargeback import posting
-    from clearfacts_assets.storage.chargeback.issuing.mail_rows import Mail
-    from clearfacts_assets.storage.chargeback.issuing.mails import MailBox
+    from clearfacts_assets.notifications.statement_mails import previews
+    from clearfacts_assets.settings import load
 
-    box, moment, written = MailBox(ledger()), now(), []
+    engine, mails, written = ledger(), 0, []
     output.mkdir(parents=True, exist_ok=True)
     with told():
-        would = box.would_send(period, posting.posting())
-    names = box.names()
-    for number, (email, rows) in enumerate(would.items(), start=1):
-        statements = box.statements([one["id"] for one in rows])
-        subject = posting.subject_of(period, statements)
-        copies, message_id = posting.posting().copies, f"<preview-{number}@localhost>"
-        person = names.get(email, "")
-        mail = Mail(0, period, email, person, copies, subject, message_id, False, MailState.READY, 0, moment, ())
-        letter = posting.letter(mail, statements)
-        stem = output / file_name(f"{number:04d}", period, email)
-        text, html = bodies(letter)
-        for ending, content in ((".eml", message(letter)), (".html", html.encode()), (".txt", text.encode())):
-            path = stem.with_name(stem.name + ending)
-            path.write_bytes(content)
-            written.append(str(path))
+        for mails, (email, letter) in enumerate(previews(engine, load(), period, now()), start=1):
+            stem = output / file_name(f"{mails:04d}", period, email)
+            text, html = bodies(letter)
+            for ending, content in ((".eml", message(letter)), (".html", html.encode()), (".txt", text.encode())):
+                path = stem.with_name(stem.name + ending)
+                path.write_bytes(content)
+                written.append(str(path))
     if as_json:
-        print_json({"written": written, "mails": len(would)})
+        print_json({"written": written, "mails": mails})
     else:
-        say(f"{len(would)} mails are in {output}; none was sent.")
+        say(f"{mails} mails are in {output}; none was sent.")
 
 
 @app.command()
@@ -140,26 +129,15 @@ def resend(
     as_json: AsJson = False,
 ) -> None:
     """Send the same statements once more, knowingly, as another mail."""
-    from clearfacts_assets.cli.chargeback import posting
+    from clearfacts_assets.notifications import statement_mails
     from clearfacts_assets.settings import load
-    from clearfacts_assets.storage.chargeback.issuing.mails import MailBox
 
-    engine = ledger()
     with told():
-        new = MailBox(engine).resend(
-            id_,
-            wish=f"resend {wish or uuid4().hex}"[:64],
-            actor=who(actor),
-            now=now(),
-            recipient=to,
-            valid=posting.problem_of,
-            domain=posting.posting().domain,
-        )
-    found = posting.send(engine, None) if load().email.host else {"stopped": "email.host is not set: the mail waits"}
+        found = statement_mails.resend(ledger(), load(), id_, wish=wish, actor=who(actor), clock=now, to=to)
     if as_json:
-        print_json({"id": new, "repeats": id_, **found})
+        print_json(found)
     else:
-        say(f"Mail {new} repeats mail {id_}.")
+        say(f"Mail {found['id']} repeats mail {id_}.")
         tell_counts(found)
 
 

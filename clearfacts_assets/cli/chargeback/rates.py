@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -100,55 +100,19 @@ def estimate(
     as_json: AsJson = False,
 ) -> None:
     """What a wish would cost, before subsidies and credits. Nothing is written."""
-    from decimal import Decimal
-
-    from clearfacts_assets.chargeback.rates.definitions import Rate
-    from clearfacts_assets.chargeback.rates.pricing import price as price_of
-    from clearfacts_assets.money import BadAmount, parse_amount, plain, rounded
+    from clearfacts_assets.storage.chargeback.rates.estimating import BadWish
+    from clearfacts_assets.storage.chargeback.rates.estimating import estimate as estimated
 
     on = day_of(day) or now().strftime("%Y-%m-%d")
-    version, chosen = _rate(service, on, rate_class, pi)
-    rate: Rate = version.definition
     with told():
         try:
-            found = price_of(version, Decimal(parse_amount(quantity)), unit or rate.unit, on[:7])
-        except BadAmount as error:
-            fail(f"{quantity!r}: {error}", code=2)
-    result = {
-        "service": service,
-        "rate_class": chosen,
-        "day": on,
-        "rate_version": version.id,
-        "quantity": plain(found.quantity),
-        "unit": rate.unit,
-        "list": plain(found.list),
-        "discount": plain(found.amount - found.list),
-        "cost": plain(rounded(found.amount, rate.currency)),
-        "currency": rate.currency,
-    }
+            result = estimated(ledger(), service, quantity, day=on, unit=unit, rate_class=rate_class, pi=pi)
+        except BadWish as error:
+            fail(str(error), code=2)
     if as_json:
         print_json(result)
         return
     print_table("Estimate", ("", ""), [(name.replace("_", " "), value) for name, value in result.items()])
-
-
-def _rate(service: str, day: str, rate_class: str | None, pi: str | None) -> tuple[Any, str]:
-    """The version that holds, and the class that it is for."""
-    from clearfacts_assets.storage.chargeback.rates.rules import RuleRepository
-    from clearfacts_assets.storage.chargeback.registry import RegistryRepository
-
-    engine = ledger()
-    book = RuleRepository(engine).book()
-    if rate_class is None and pi is not None:
-        registry = RegistryRepository(engine).load()
-        email = registry.person(pi.strip().lower())
-        institution = next((one.institution for one in registry.investigators if one.email == email), "")
-        rate_class = book.rate_class(institution, email, day)
-    chosen = rate_class or "internal"
-    version = book.rate(service, chosen, day)
-    if version is None:
-        fail(f"{service} has no {chosen} rate on {day}: clearfacts chargeback rates list")
-    return version, chosen
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,19 +41,16 @@ def generate(
     as_json: AsJson = False,
 ) -> None:
     """Issue the statements of a closed or finalized period. Twice issues nothing anew."""
-    from clearfacts_assets.cli.chargeback.issuing import issuer
+    from clearfacts_assets.settings import load
+    from clearfacts_assets.storage.chargeback.issuing import by_settings
     from clearfacts_assets.storage.chargeback.issuing.shelf import StatementShelf
-    from clearfacts_assets.storage.chargeback.issuing.summaries import SummaryIssuer
 
-    engine, moment = ledger(), now()
-    shelf, making = StatementShelf(engine), issuer(engine)
+    engine, said = ledger(), load().statements
+    shelf = StatementShelf(engine)
     with told():
-        if kind is StatementKind.INVESTIGATOR:
-            accepted = [] if dry_run else shelf.accept_silent(now=moment, actor=who(actor))
-            found = making.investigators(period, actor=who(actor), now=moment, draft=draft, dry_run=dry_run)
-            found.accepted = list(accepted)
-        else:
-            found = SummaryIssuer(making, engine).month(kind, period, actor=who(actor), now=moment, dry_run=dry_run)
+        found = by_settings.generate(
+            engine, said, period, kind, actor=who(actor), now=now(), draft=draft, dry_run=dry_run
+        )
         tie_out = [one.as_result() for one in shelf.tie_out(period)]
         if output and not dry_run:
             _write_out(shelf, period, kind, output, draft=draft)
@@ -235,19 +231,14 @@ def recompute(
     as_json: AsJson = False,
 ) -> None:
     """Make a statement's PDF anew from what was kept, and compare the bytes. Exit code 1 where they differ."""
-    from clearfacts_assets.cli.chargeback.issuing import outfit
     from clearfacts_assets.cli.console import fail
-    from clearfacts_assets.storage.chargeback.issuing.shelf import StatementFilter, StatementShelf
+    from clearfacts_assets.settings import load
+    from clearfacts_assets.storage.chargeback.issuing import by_settings
 
     if (number is None) == (period is None):
         fail("name a statement, or a period with -p", code=2)
-    shelf = StatementShelf(ledger())
-    with told(), tempfile.TemporaryDirectory(prefix="clearfacts-press-") as folder:
-        press = outfit().press(Path(folder))
-        which = [(number, version)] if number else [
-            (one["number"], one["version"]) for one in shelf.list(StatementFilter(period), limit=1_000_000)
-        ]  # fmt: skip
-        found = [shelf.recompute(name, press, of) for name, of in which if name]
+    with told():
+        found = by_settings.recompute(ledger(), load().statements, number=number, version=version, period=period)
     columns = ("number", "version", "pdf_sha256", "problem")
     if as_json:
         print_json({"statements": [{name: getattr(one, name) for name in (*columns, "found")} for one in found]})

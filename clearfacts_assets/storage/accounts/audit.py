@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -44,6 +46,25 @@ class Actor:
 def named(actor: str | Actor) -> Actor:
     """The actor, of whom perhaps only the name is known."""
     return Actor(actor) if isinstance(actor, str) else actor
+
+
+_acting: ContextVar[Actor | None] = ContextVar("acting", default=None)
+
+
+@contextmanager
+def acting(actor: Actor) -> Iterator[None]:
+    """Within it, entries of somebody of this name say all that is known of the actor: what is kept beside a change (who
+    issued, who objected) is a name, and the log has to tell from where it was done."""
+    before = _acting.set(actor)
+    try:
+        yield
+    finally:
+        _acting.reset(before)
+
+
+def _known(actor: Actor) -> Actor:
+    acts = _acting.get()
+    return acts if acts is not None and actor == Actor(acts.name) else actor
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +123,7 @@ def record(
     if connection.dialect.name == "postgresql":
         # Held to the end of the transaction. SQLite has one writer anyway.
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+    actor = _known(actor)
     action, resource_id = bounded(action, LONGEST_ACTION), _bounded_id(resource_id)
     last = connection.execute(
         select(AuditLog.position, AuditLog.hash).order_by(AuditLog.position.desc()).limit(1)

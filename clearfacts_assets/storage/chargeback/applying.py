@@ -27,6 +27,7 @@ from clearfacts_assets.storage.chargeback.ledger import (
     only_writer,
     put_together,
 )
+from clearfacts_assets.storage.chargeback.mending import remember_mended
 from clearfacts_assets.storage.chargeback.registry import begin_source
 from clearfacts_assets.storage.chargeback.staging import Staging
 from clearfacts_assets.storage.chargeback.statements import sql
@@ -103,6 +104,7 @@ class _Application:
             raise NotApplied(
                 differences, f"{found}: a snapshot is all of its month. Repeat with --yes, or with --append"
             )
+        remember_mended(connection, self.staging.files, delivery.source, self.import_id, self.before)
         self._describe(differences)
         return self.import_id, differences
 
@@ -237,7 +239,7 @@ class _Application:
         if scope.late:
             # What was reversed, and is there again.
             self._withdraw_where(
-                "kind = 'reversal' AND withdrawn_by IS NULL AND corrects IN (SELECT id FROM present WHERE matched = 1) "
+                "kind = 'reversal' AND withdrawn_by IS NULL AND corrects IN (SELECT id FROM present WHERE matched > 0) "
                 "AND period IN (SELECT name FROM billing_periods WHERE state <> 'finalized')"
             )
 

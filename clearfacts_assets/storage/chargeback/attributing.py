@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from clearfacts_assets.chargeback.attribution.mapping import AttributionRules, flags_of
+from clearfacts_assets.chargeback.attribution.overrides import TAG_PROBLEMS, override_of
 from clearfacts_assets.chargeback.attribution.registry import Registry
 from clearfacts_assets.chargeback.ingest.payers import attribution_digest
 from clearfacts_assets.chargeback.ingest.rules import FlagPattern
@@ -72,8 +73,10 @@ def _standing(
     row: Any, rules: AttributionRules, patterns: Sequence[FlagPattern], registry: Registry
 ) -> tuple[Attribution, str, str]:
     day = row.charge_start[:10]
-    to = registry.applied(Attribution(*row[9:]), day)
+    to = registry.attributed(Attribution(*row[9:]), row.resource_id, day)
     read = {Flag(code) for code in row.read_flags.split()} - {Flag.PATTERN_MATCH}
+    if override_of(to.origin) is not None:
+        read -= TAG_PROBLEMS
     if any(one.pattern.search(said) for one in patterns for said in row[2:5]):
         read.add(Flag.PATTERN_MATCH)
     if Flag.ANOMALY in row.flags.split():

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, or_, sel
 
 from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, ChargebackError
 from clearfacts_assets.money import plain
+from clearfacts_assets.storage.chargeback.overriding import override_behind
 from clearfacts_assets.storage.chargeback.tables import (
     AttributionSet,
     Charge,
@@ -174,6 +175,7 @@ class ChargeRepository:
                 select(Charge.import_file, Charge.row).where(Charge.id == charge_id)
             ).one()
             shown["decisions"] = decisions_of(connection, charge_id)
+            shown["override"] = override_behind(connection, shown["origin"])
         return shown
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from clearfacts_assets.chargeback.lifecycle import State
 from clearfacts_assets.chargeback.model import CHANGES, Change, Difference, Kind, Mode
 from clearfacts_assets.money import EXACT
+from clearfacts_assets.storage.chargeback.mending import MENDED, match_mended
 from clearfacts_assets.storage.chargeback.statements import sql
 from clearfacts_assets.storage.exact import sum_of
 
@@ -74,6 +75,7 @@ def compare(connection: Connection, scope: Scope, staged: Sums) -> Difference:
         return Difference(scope.period, scope.posted, changes)
     _match(connection, scope)
     if scope.mode is Mode.SNAPSHOT:
+        match_mended(connection)
         _pair(connection, scope)
     return Difference(scope.period, scope.posted, _changes(connection, scope))
 
@@ -180,11 +182,18 @@ def _changes(connection: Connection, scope: Scope) -> Mapping[str, Change]:
         old = sums(f"charges c JOIN pairs p ON p.old_id = c.id AND p.same_money = {same}")
         new = sums(f"staged c JOIN pairs p ON p.seq = c.seq AND p.same_money = {same}")
         changes[kind] = Change(_rows(new), _money(old), _money(new))
-    gone: dict[str, tuple[int, Decimal]] = {}
+    gone, unmended, stands = ({} for _ in range(3))
     if scope.mode is Mode.SNAPSHOT:
         left = f"p.matched = 0 AND p.id NOT IN ({paired.format(column='old_id')})"
-        gone = sums(f"charges c JOIN present p ON p.id = c.id AND {left}")
+        of_present = "charges c JOIN present p ON p.id = c.id"
+        mended = "p.id IN (SELECT charge_id FROM mended_charges)"
+        gone = sums(f"{of_present} AND {left} AND NOT {mended}")
+        if connection.execute(sql("SELECT 1 FROM mended_charges LIMIT 1")).first():
+            unmended = sums(f"{of_present} AND {left} AND {mended}")
+            stands = sums(f"{of_present} AND p.matched = {MENDED}")
     changes["withdrawn"] = Change(_rows(gone), _money(gone), {})
+    changes["unmended"] = Change(_rows(unmended), _money(unmended), {})
+    changes["mended"] = Change(_rows(stands), _money(stands), _money(stands))
     return changes
 
 
@@ -198,14 +207,16 @@ def _money(sums: Mapping[str, tuple[int, Decimal]]) -> dict[str, Decimal]:
 
 def beyond(difference: Difference, percent: Decimal) -> str:
     """Why so much may not go without somebody's word; empty where little or nothing is withdrawn."""
-    gone = difference.changes["withdrawn"]
-    if not gone.rows:
+    going = [difference.changes[kind] for kind in ("withdrawn", "unmended")]
+    rows = sum(one.rows for one in going)
+    if not rows:
         return ""
-    kinds = [difference.changes[kind] for kind in ("equal", "changed", "retagged", "withdrawn")]
+    kinds = [change for kind, change in difference.changes.items() if kind != "new"]
     before = sum(one.rows for one in kinds)
-    if EXACT.multiply(Decimal(gone.rows), Decimal(100)) > EXACT.multiply(percent, Decimal(before)):
-        return f"{gone.rows} of {before} charges of {difference.period} would be withdrawn"
-    for currency, amount in gone.before.items():
+    if EXACT.multiply(Decimal(rows), Decimal(100)) > EXACT.multiply(percent, Decimal(before)):
+        return f"{rows} of {before} charges of {difference.period} would be withdrawn"
+    for currency in sorted({currency for one in going for currency in one.before}):
+        amount = EXACT.add(*(one.before.get(currency, Decimal(0)) for one in going))
         standing = sum((abs(one.before.get(currency, Decimal(0))) for one in kinds), Decimal(0))
         if EXACT.multiply(abs(amount), Decimal(100)) > EXACT.multiply(percent, standing):
             return f"{amount} of {standing} {currency} of {difference.period} would be withdrawn"

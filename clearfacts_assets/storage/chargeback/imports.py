@@ -219,6 +219,7 @@ def _record(row: Any, files: tuple[dict[str, Any], ...] = ()) -> ImportRecord:
 
 def _nothing(period: str, told: dict[str, Any]) -> Difference:
     """All that the import left standing is equal now."""
-    rows = sum(told[kind]["rows"] for kind in CHANGES if kind != "withdrawn")
+    gone = ("withdrawn", "unmended")
+    rows = sum(told[kind]["rows"] for kind in CHANGES if kind not in gone and kind in told)
     changes = {kind: Change(rows if kind == "equal" else 0) for kind in CHANGES}
     return Difference(period, told["posted"], changes)

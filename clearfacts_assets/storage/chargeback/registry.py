@@ -22,6 +22,7 @@ from clearfacts_assets.chargeback.model import Basis, ChargebackError
 from clearfacts_assets.money import plain
 from clearfacts_assets.storage.accounts.audit import Actor, named, record
 from clearfacts_assets.storage.chargeback.ledger import only_writer
+from clearfacts_assets.storage.chargeback.overriding import load_overrides
 from clearfacts_assets.storage.chargeback.tables import (
     BillingException,
     CostSourceRow,
@@ -199,6 +200,7 @@ def load_registry(connection: Connection) -> Registry:
             for one in rows(FundRow)
         ),
         tuple(NotBilled(**only(one, NotBilled)) for one in rows(BillingException)),
+        load_overrides(connection),
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -14,6 +12,7 @@ from clearfacts_assets.chargeback.ingest.canonical import SAID_OF_REFUSALS
 from clearfacts_assets.chargeback.model import period_of
 from clearfacts_assets.storage.chargeback.charges import ChargeFilter, ChargeRepository
 from clearfacts_assets.storage.chargeback.imports import ImportRepository
+from clearfacts_assets.storage.chargeback.mending import cells_of
 from clearfacts_assets.storage.chargeback.periods import PeriodRecord, PeriodRepository
 from clearfacts_assets.storage.chargeback.reconciling import Reconciled, reconcile
 from clearfacts_assets.storage.chargeback.registry import RegistryRepository
@@ -23,7 +22,6 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NUMBERS = frozenset(
     ["billed", "effective", "contracted", "list", "listed", "amount", "quantity", "id", "line", "corrects"]
 )
-_DELIMITERS = {"semicolon": ";", "tab": "\t", "bar": "|"}
 
 
 def period_as_result(record: PeriodRecord) -> dict[str, Any]:
@@ -71,19 +69,13 @@ def refused_rows(engine: Engine, import_id: int) -> Iterator[list[Any]]:
     that do not fit their header cannot stand in such a file. Raises NoSuchImport."""
     written: list[str] = []
     for one, header, dialect in ImportRepository(engine).refusals(import_id):
-        cells = _cells(one.record, dialect)
+        cells = cells_of(one.record, dialect)
         if len(cells) != len(header):
             continue
         if list(header) != written:
             yield [*header, *SAID_OF_REFUSALS]
             written = list(header)
         yield [*cells, one.line, one.column, one.code, one.message]
-
-
-def _cells(record: str, dialect: str) -> list[str]:
-    delimiter = _DELIMITERS.get(dialect.split()[1] if " " in dialect else "", ",")
-    rows = list(csv.reader(io.StringIO(record), delimiter=delimiter))
-    return rows[0] if rows else []
 
 
 def charge_rows(engine: Engine, which: ChargeFilter, columns: Sequence[str]) -> Iterator[list[Any]]:

@@ -178,7 +178,8 @@ class AttributionSet(Base):
     account_code: Mapped[str] = mapped_column(Words)
     reference_1: Mapped[str] = mapped_column(Words)
     reference_2: Mapped[str] = mapped_column(Words)
-    origin: Mapped[str] = mapped_column(String(12))
+    # With the number of an override; SQLite looks at no lengths, and its column cannot be widened.
+    origin: Mapped[str] = mapped_column(String(40).with_variant(String(12), "sqlite"))
 
 
 class Charge(Base):

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from clearfacts_assets.api.v1.chargeback import (
     charges,
+    credits,
+    disputes,
+    emails,
     exceptions,
     imports,
+    issuing,
+    overrides,
     periods,
+    rates,
     reconcile,
     registry,
     review,
+    rules,
     sources,
+    statements,
 )
 
-ROUTERS = tuple(one.router for one in (periods, charges, review, imports, reconcile, registry, exceptions, sources))
+_CHARGES = (periods, charges, review, imports, reconcile, registry, exceptions, overrides, sources)
+_BILLS = (rates, rules, credits, statements, issuing, emails, disputes)
+ROUTERS = tuple(one.router for one in (*_CHARGES, *_BILLS))

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Annotated, Any
 
 from fastapi import Depends
@@ -23,12 +23,27 @@ from clearfacts_assets.chargeback.ingest.guessing import SourceUnknown
 from clearfacts_assets.chargeback.ingest.preferences import attribution_rules, flag_patterns
 from clearfacts_assets.chargeback.lifecycle import NotAllowed
 from clearfacts_assets.chargeback.model import BadPeriod, ChargebackError, FileRefused
+from clearfacts_assets.chargeback.rates.scope import BadRule
+from clearfacts_assets.chargeback.rates.units import UnitMismatch
+from clearfacts_assets.chargeback.statements.life import StatementNotAllowed
+from clearfacts_assets.chargeback.statements.mail_life import MailNotAllowed
+from clearfacts_assets.chargeback.statements.model import NoSuchStatement
+from clearfacts_assets.notifications.statement_mails import NoMailOfOurs
+from clearfacts_assets.storage.accounts.audit import acting
 from clearfacts_assets.storage.chargeback.attributing import attribute_again
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID, NoSuchCharge
 from clearfacts_assets.storage.chargeback.imports import NoSuchImport
+from clearfacts_assets.storage.chargeback.issuing.mail_rows import NoSuchMail
+from clearfacts_assets.storage.chargeback.issuing.register import NothingIssued
+from clearfacts_assets.storage.chargeback.issuing.remarks import CannotRemark, NoSuchRemark
+from clearfacts_assets.storage.chargeback.overriding import NoSuchOverride
 from clearfacts_assets.storage.chargeback.periods import NoSuchPeriod, StillWaiting
+from clearfacts_assets.storage.chargeback.rates.estimating import BadWish, NoRate
+from clearfacts_assets.storage.chargeback.rates.rules import NoSuchRule
+from clearfacts_assets.storage.chargeback.rates.running import NothingToRun
 from clearfacts_assets.storage.chargeback.registry import NotInRegistry, RegistryRepository
 from clearfacts_assets.storage.chargeback.wishes import Wish, WishReused
+from clearfacts_assets.storage.paging import BadCursor
 
 LONGEST_NOTE = 1000  # characters
 LONGEST_TEXT = 500  # characters of a name, an id, a text that is looked for
@@ -40,6 +55,13 @@ Imports = Annotated[Principal, Depends(require(Permission.COSTS_IMPORT))]
 Registers = Annotated[Principal, Depends(require(Permission.REGISTRY_WRITE))]
 Closes = Annotated[Principal, Depends(require(Permission.PERIODS_CLOSE))]
 Finalizes = Annotated[Principal, Depends(require(Permission.PERIODS_FINALIZE))]
+Exports = Annotated[Principal, Depends(require(Permission.CHARGEBACK_EXPORT))]
+WritesRules = Annotated[Principal, Depends(require(Permission.RULES_WRITE))]
+ApprovesRules = Annotated[Principal, Depends(require(Permission.RULES_APPROVE))]
+SeesStatements = Annotated[Principal, Depends(require(Permission.STATEMENTS_READ))]
+Issues = Annotated[Principal, Depends(require(Permission.STATEMENTS_ISSUE))]
+Objects = Annotated[Principal, Depends(require(Permission.STATEMENTS_DISPUTE))]
+Mails = Annotated[Principal, Depends(require(Permission.EMAILS_SEND))]
 Served = Annotated[Services, Depends(services)]
 
 _VISIBLE = r"^[^\x00-\x1f\x7f]*$"
@@ -61,12 +83,27 @@ _CODES: tuple[tuple[type[ChargebackError], ErrorCode], ...] = (
     (NoSuchCharge, ErrorCode.CHARGE_NOT_FOUND),
     (NoSuchImport, ErrorCode.IMPORT_NOT_FOUND),
     (NotInRegistry, ErrorCode.REGISTRY_ENTRY_NOT_FOUND),
+    (NoSuchOverride, ErrorCode.REGISTRY_ENTRY_NOT_FOUND),
     (StillWaiting, ErrorCode.CHARGES_WAITING),
     (NotAllowed, ErrorCode.PERIOD_NOT_ALLOWED),
     (SeenOtherwise, ErrorCode.CHARGE_CHANGED),
     (CannotDecide, ErrorCode.CHARGE_NOT_DECIDABLE),
     (FileRefused, ErrorCode.COSTS_REFUSED),
     (WishReused, ErrorCode.IDEMPOTENCY_KEY_REUSED),
+    (BadRule, ErrorCode.VALIDATION_ERROR),
+    (BadWish, ErrorCode.VALIDATION_ERROR),
+    (UnitMismatch, ErrorCode.VALIDATION_ERROR),
+    (NoRate, ErrorCode.RULE_NOT_FOUND),
+    (NoSuchRule, ErrorCode.RULE_NOT_FOUND),
+    (NothingToRun, ErrorCode.PERIOD_NOT_FOUND),
+    (NothingIssued, ErrorCode.PERIOD_NOT_FOUND),
+    (NoSuchStatement, ErrorCode.STATEMENT_NOT_FOUND),
+    (StatementNotAllowed, ErrorCode.STATEMENT_NOT_ALLOWED),
+    (NoSuchRemark, ErrorCode.DISPUTE_NOT_FOUND),
+    (CannotRemark, ErrorCode.DISPUTE_NOT_ALLOWED),
+    (NoSuchMail, ErrorCode.EMAIL_NOT_FOUND),
+    (NoMailOfOurs, ErrorCode.EMAIL_NOT_FOUND),
+    (MailNotAllowed, ErrorCode.EMAIL_NOT_ALLOWED),
     (ChargebackError, ErrorCode.CONFLICT),
 )
 _COMMAND = re.compile(r"[:;] *`?clearfacts .*", re.DOTALL)  # what somebody at a terminal would type next
@@ -83,11 +120,22 @@ class PageQuery(BaseModel):
     )
 
 
+def after(cursor: str | None) -> int:
+    """The id after which a page begins. Raises BadCursor."""
+    if cursor is None:
+        return 0
+    if not (cursor.isascii() and cursor.isdecimal()) or not 0 < int(cursor) <= LARGEST_ID:
+        raise BadCursor
+    return int(cursor)
+
+
 @contextmanager
-def told() -> Iterator[None]:
-    """What chargeback refuses is told with its code."""
+def told(caller: Principal | None = None) -> Iterator[None]:
+    """What chargeback refuses is told with its code; what the caller changes is audited with all that is known of the
+    caller."""
     try:
-        yield
+        with acting(caller.actor) if caller else nullcontext():
+            yield
     except ChargebackError as error:
         code = next(code for kind, code in _CODES if isinstance(error, kind))
         details = {"refusals": [error.refusal.as_result()]} if isinstance(error, FileRefused) else {}

@@ -19,6 +19,7 @@ from clearfacts_assets.api.read_routes import reads
 from clearfacts_assets.api.services import Services
 from clearfacts_assets.api.v1.chargeback.callers import (
     Amount,
+    Exports,
     Id,
     Month,
     PageQuery,
@@ -85,7 +86,7 @@ class ChargeSummary(BaseModel):
     account_code: str
     reference_1: str
     reference_2: str
-    origin: str = Field(description="what said who pays: tag, allocated, registry, override or person")
+    origin: str = Field(description="what said who pays: tag, allocated, registry, person, or override and its id")
 
 
 class ChargeDecisionView(BaseModel):
@@ -101,6 +102,17 @@ class ChargeDecisionView(BaseModel):
     carried_from: int | None = Field(description="the charge whose decision went over to this one")
 
 
+class OverrideOfCharge(BaseModel):
+    """The override by which a charge is attributed."""
+
+    id: int
+    resource: str
+    reason: str
+    actor: str
+    at: datetime
+    words: str = Field(description="the same in a sentence")
+
+
 class Original(BaseModel):
     """The record that a charge comes from."""
 
@@ -113,6 +125,7 @@ class ChargeView(ChargeSummary):
 
     tags: str = Field(description="in their normal form, as JSON")
     decisions: list[ChargeDecisionView]
+    override: OverrideOfCharge | None = Field(description="where an override of the resource says who pays")
     original: Original
 
 
@@ -163,7 +176,7 @@ def list_charges(
     response_class=StreamingResponse,
     summary="All charges that are asked for, as CSV",
 )
-def export_charges(query: Annotated[ChargeChoice, Query()], caller: SeesCharges, served: Served) -> StreamingResponse:
+def export_charges(query: Annotated[ChargeChoice, Query()], caller: Exports, served: Served) -> StreamingResponse:
     """With every column. Texts that a spreadsheet would run are made harmless."""
     rows = charge_rows(served.engine, query.filter(own(caller, served)), COLUMNS)
     return csv_answer(rows, f"charges{'-' + query.period if query.period else ''}.csv")

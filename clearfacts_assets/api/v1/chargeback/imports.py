@@ -28,6 +28,7 @@ from clearfacts_assets.api.v1.chargeback.callers import (
     SeesAll,
     Served,
     SourceName,
+    after,
     told,
     wish_of,
 )
@@ -39,7 +40,6 @@ from clearfacts_assets.storage.chargeback.charges import LARGEST_ID
 from clearfacts_assets.storage.chargeback.importing import Wanted, import_files, outcome_as_result
 from clearfacts_assets.storage.chargeback.imports import ImportRecord, ImportRepository
 from clearfacts_assets.storage.chargeback.summaries import refused_rows
-from clearfacts_assets.storage.paging import BadCursor
 
 router = APIRouter(prefix="/chargeback/imports", tags=["chargeback"])
 
@@ -86,6 +86,14 @@ class DifferenceView(BaseModel):
     changed: ChangeView
     retagged: ChangeView
     withdrawn: ChangeView
+    mended: ChangeView = Field(
+        ChangeView(rows=0, before={}, after={}),
+        description="rows that a person mended; the delivery still holds the unreadable record, and they stay",
+    )
+    unmended: ChangeView = Field(
+        ChangeView(rows=0, before={}, after={}),
+        description="rows that a person mended, and whose record is not in the delivery any more: withdrawn",
+    )
 
 
 class RefusalView(BaseModel):
@@ -301,11 +309,7 @@ def _said(one: ImportRecord) -> dict[str, Any]:
 
 
 def _before(cursor: str | None) -> int | None:
-    if cursor is None:
-        return None
-    if not (cursor.isascii() and cursor.isdecimal()) or not 0 < int(cursor) <= LARGEST_ID:
-        raise BadCursor
-    return int(cursor)
+    return after(cursor) or None
 
 
 def _limiter() -> CapacityLimiter:

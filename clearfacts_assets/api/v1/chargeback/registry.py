@@ -41,7 +41,7 @@ FILE_BYTES = 16 * 2**20  # of a registry's CSV file
 MOST_NAMES = 100  # aliases, or people who may charge a fund
 _CONFLICT, _UNKNOWN = errors(ErrorCode.CONFLICT), errors(ErrorCode.REGISTRY_ENTRY_NOT_FOUND)
 _UPLOAD = errors(ErrorCode.STORAGE_FULL)
-_FORM = {
+FILE_FORM = {
     "requestBody": {
         "required": True,
         "content": {
@@ -229,19 +229,19 @@ def alias_project(body: AliasBody, caller: Registers, served: Served) -> Success
     return _alias("projects", body.name, body.alias, caller, served)
 
 
-@router.post("/investigators/import", responses=_UPLOAD, openapi_extra=_FORM, summary="Many at once")
+@router.post("/investigators/import", responses=_UPLOAD, openapi_extra=FILE_FORM, summary="Many at once")
 async def import_investigators(request: Request, caller: Registers, served: Served) -> Success[RegistryChanged]:
     """Columns: email, name, institution, aliases. All rows or none."""
     return await _import("investigators", request, caller, served)
 
 
-@router.post("/projects/import", responses=_UPLOAD, openapi_extra=_FORM, summary="Many at once")
+@router.post("/projects/import", responses=_UPLOAD, openapi_extra=FILE_FORM, summary="Many at once")
 async def import_projects(request: Request, caller: Registers, served: Served) -> Success[RegistryChanged]:
     """Columns: project_id, pi_email, fund_org, account_code, cost_center, overrides, valid_from, valid_to, aliases."""
     return await _import("projects", request, caller, served)
 
 
-@router.post("/funds/import", responses=_UPLOAD, openapi_extra=_FORM, summary="Many at once")
+@router.post("/funds/import", responses=_UPLOAD, openapi_extra=FILE_FORM, summary="Many at once")
 async def import_funds(request: Request, caller: Registers, served: Served) -> Success[RegistryChanged]:
     """Columns: fund_org, name, budget, currency, award_end, may_charge, valid_from, valid_to."""
     return await _import("funds", request, caller, served)

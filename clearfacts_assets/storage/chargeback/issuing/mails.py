@@ -62,6 +62,11 @@ class MailBox:
                 enqueue(connection, email, statements, period, posting, valid, subject_of, actor, now)
                 for email, statements in unsent(connection, period_of(period), posting).items()
             ]
+            if found:
+                record(
+                    connection, actor=Actor(actor), action="chargeback_mails.wanted",
+                    resource_type="chargeback_mails", resource_id=period, now=now, after={"mails": found},
+                )  # fmt: skip
             commit_to_disk(connection)
         return found
 
@@ -182,10 +187,16 @@ class MailBox:
             return connection.execute(query).scalar_one_or_none()
 
     def list(
-        self, *, period: str | None = None, states: Sequence[str] = (), recipient: str | None = None
+        self,
+        *,
+        period: str | None = None,
+        states: Sequence[str] = (),
+        recipient: str | None = None,
+        after: int = 0,
+        limit: int | None = None,
     ) -> Sequence[dict[str, Any]]:
-        """Oldest first."""
-        query = select(MailRow.__table__).order_by(MailRow.id)
+        """Oldest first, from the one after the id."""
+        query = select(MailRow.__table__).where(MailRow.id > after).order_by(MailRow.id).limit(limit)
         if period:
             query = query.where(MailRow.period == period)
         if states:

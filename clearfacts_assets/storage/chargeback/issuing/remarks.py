@@ -11,7 +11,10 @@ from sqlalchemy import Engine, insert, select
 from clearfacts_assets.chargeback.model import ChargebackError
 from clearfacts_assets.chargeback.statements.model import NoSuchStatement
 from clearfacts_assets.storage.accounts.audit import Actor, record
+from clearfacts_assets.storage.chargeback.issuing.shelf import shown_to
 from clearfacts_assets.storage.chargeback.issuing.tables import StatementCharge, StatementRemark, StatementRow
+from clearfacts_assets.storage.chargeback.ledger import only_writer
+from clearfacts_assets.storage.chargeback.wishes import Wish, keep, kept
 from clearfacts_assets.storage.database import reading
 
 VERDICTS = ("agreed", "declined")
@@ -22,22 +25,43 @@ class CannotRemark(ChargebackError):
     """This cannot be objected to, or answered."""
 
 
+class NoSuchRemark(CannotRemark):
+    """There is no objection with this id."""
+
+
 class Remarks:
     """Objections and answers. A statement changes by another version, never by an answer."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def object(self, number: str, text: str, *, line: int | None, actor: str, now: datetime) -> int:
-        """Keep what somebody objects to, of one line or of all. Raises NoSuchStatement, CannotRemark."""
+    def object(
+        self,
+        number: str,
+        text: str,
+        *,
+        line: int | None,
+        actor: str,
+        now: datetime,
+        owners: Sequence[str] | None = None,
+        wish: Wish | None = None,
+    ) -> int:
+        """Keep what somebody objects to, of one line or of all; with ``owners``, others' statements are as if they were
+        not there. The same wish a second time adds nothing. Raises NoSuchStatement, CannotRemark."""
         said = _said(text)
         with self._engine.begin() as connection:
-            row = connection.execute(
+            only_writer(connection)
+            if (before := kept(connection, wish)) is not None:
+                return int(before["id"])
+            query = (
                 select(StatementRow.id, StatementRow.state)
                 .where(StatementRow.number == number, StatementRow.state.in_(("proposed", "issued")))
                 .order_by(StatementRow.id.desc())
                 .limit(1)
-            ).one_or_none()
+            )
+            if owners is not None:
+                query = query.where(shown_to(owners))
+            row = connection.execute(query).one_or_none()
             if row is None:
                 raise NoSuchStatement(f"there is no statement {number} that stands")
             if (
@@ -54,6 +78,7 @@ class Remarks:
                 insert(StatementRemark).values(**values, actor=actor, at=now).returning(StatementRemark.id)
             ).scalar_one()
             _audit(connection, "objected", number, actor, now, {"remark": id_, "line": line})
+            keep(connection, wish, {"id": id_}, now)
         return id_
 
     def answer(self, remark: int, text: str, verdict: str, *, actor: str, now: datetime) -> int:
@@ -63,13 +88,14 @@ class Remarks:
             raise CannotRemark(f"an answer is {' or '.join(VERDICTS)}")
         said = _said(text)
         with self._engine.begin() as connection:
+            only_writer(connection)
             row = connection.execute(
                 select(StatementRemark.statement_id, StatementRemark.line, StatementRemark.answers, StatementRow.number)
                 .join(StatementRow, StatementRow.id == StatementRemark.statement_id)
                 .where(StatementRemark.id == remark)
             ).one_or_none()
             if row is None or row.answers is not None:
-                raise CannotRemark(f"there is no objection {remark}: clearfacts chargeback disputes list")
+                raise NoSuchRemark(f"there is no objection {remark}: clearfacts chargeback disputes list")
             if connection.execute(select(StatementRemark.id).where(StatementRemark.answers == remark)).first():
                 raise CannotRemark(f"objection {remark} was answered already")
             values = {"statement_id": row.statement_id, "line": row.line, "answers": remark, "verdict": verdict}
@@ -80,9 +106,16 @@ class Remarks:
         return id_
 
     def list(
-        self, *, period: str | None = None, subject: str | None = None, unanswered: bool = False
+        self,
+        *,
+        period: str | None = None,
+        subject: str | None = None,
+        unanswered: bool = False,
+        owners: Sequence[str] | None = None,
+        after: int = 0,
+        limit: int | None = None,
     ) -> Sequence[dict[str, Any]]:
-        """Objections, oldest first, each with its answer where there is one."""
+        """Objections, oldest first, from the one after the id, each with its answer where there is one."""
         answer = StatementRemark.__table__.alias("answer")
         remark, statement = StatementRemark.__table__, StatementRow.__table__
         query = (
@@ -99,9 +132,12 @@ class Remarks:
             )
             .join(statement, statement.c.id == remark.c.statement_id)
             .outerjoin(answer, answer.c.answers == remark.c.id)
-            .where(remark.c.answers.is_(None))
+            .where(remark.c.answers.is_(None), remark.c.id > after)
             .order_by(remark.c.id)
+            .limit(limit)
         )
+        if owners is not None:
+            query = query.where(shown_to(owners))
         if period:
             query = query.where(statement.c.period == period)
         if subject:

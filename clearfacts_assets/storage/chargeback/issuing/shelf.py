@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import ColumnElement, Connection, Engine, and_, select
 
 from clearfacts_assets.chargeback.statements.life import SHOWN, StatementEvent
 from clearfacts_assets.chargeback.statements.making import again, unpacked
@@ -41,6 +41,7 @@ class StatementFilter:
     project: str | None = None
     states: tuple[str, ...] = ()
     number: str | None = None
+    owners: tuple[str, ...] | None = None  # whatever else is asked for, only what these investigators were shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,8 @@ class StatementShelf:
                 query = query.where(table.c[name] == value)
         if which.states:
             query = query.where(table.c.state.in_(which.states))
+        if which.owners is not None:
+            query = query.where(shown_to(which.owners))
         with reading(self._engine) as connection:
             return [shown(row) for row in connection.execute(query).mappings()]
 
@@ -174,6 +177,7 @@ class StatementShelf:
             due_now = connection.execute(query).all()
             for row in due_now:
                 move(connection, row.id, StatementEvent.ACCEPTED, actor, "nobody objected", now)
+                _audit(connection, StatementEvent.ACCEPTED, row.number, actor, "nobody objected", now)
         return [row.number for row in due_now]
 
     def _decide(self, number: str, event: StatementEvent, actor: str, reason: str, now: datetime) -> dict[str, Any]:
@@ -181,17 +185,8 @@ class StatementShelf:
             only_writer(connection)
             row = _row(connection, number, None)
             following = move(connection, row["id"], event, actor, reason, now)
-            record(
-                connection,
-                actor=Actor(actor),
-                action=f"chargeback_statement.{event.value}",
-                resource_type="chargeback_statement",
-                resource_id=number,
-                now=now,
-                reason=reason or None,
-                before={"state": row["state"]},
-                after={"state": following.value},
-            )
+            states = {"before": {"state": row["state"]}, "after": {"state": following.value}}
+            _audit(connection, event, number, actor, reason, now, **states)
         return self.get(number, row["version"])
 
     def recompute(self, number: str, press: Press, version: int | None = None) -> Recomputed:
@@ -239,6 +234,27 @@ class StatementShelf:
             row = _row(connection, number, version)
             query = select(StatementCharge.__table__).where(StatementCharge.statement_id == row["id"])
             return [dict(one) for one in connection.execute(query.order_by(StatementCharge.id)).mappings()]
+
+
+def _audit(
+    connection: Connection, event: StatementEvent, number: str, actor: str, reason: str, now: datetime, **states: Any
+) -> None:
+    record(
+        connection,
+        actor=Actor(actor),
+        action=f"chargeback_statement.{event.value}",
+        resource_type="chargeback_statement",
+        resource_id=number,
+        now=now,
+        reason=reason or None,
+        **states,
+    )
+
+
+def shown_to(owners: Sequence[str]) -> ColumnElement[bool]:
+    """What these investigators were shown: their own statements, and never a draft, which has the version 0."""
+    table = StatementRow.__table__.c
+    return and_(table.subject.in_(owners), table.kind.in_(("investigator", "year")), table.version > 0)
 
 
 def _row(connection: Connection, number: str, version: int | None) -> dict[str, Any]:

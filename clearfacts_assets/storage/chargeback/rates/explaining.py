@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -16,9 +17,9 @@ from clearfacts_assets.storage.chargeback.rates.tables import BillingRule, RuleV
 from clearfacts_assets.storage.database import reading
 
 
-def explain(engine: Engine, charge_id: int) -> dict[str, Any]:
-    """As JSON shows it. Raises NoSuchCharge."""
-    charge = ChargeRepository(engine).show(charge_id)
+def explain(engine: Engine, charge_id: int, payers: Sequence[str] | None = None) -> dict[str, Any]:
+    """As JSON shows it; with ``payers``, charges of others are as if they were not there. Raises NoSuchCharge."""
+    charge = ChargeRepository(engine).show(charge_id, payers)
     period = charge["period"]
     with reading(engine) as connection:
         found = list(lines_of(connection, period, DueFilter(charges=(charge_id,))))
