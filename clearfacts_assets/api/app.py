@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from typing import Any
 
-from dagster._core.workspace.context import IWorkspaceProcessContext
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from sqlalchemy import Engine
@@ -29,6 +28,7 @@ from clearfacts_assets.api.v1 import chargeback
 from clearfacts_assets.api.v1.accounts import audit, auth, keys, users
 from clearfacts_assets.api.v1.invoices import deliveries, invoices, jobs, processing
 from clearfacts_assets.api.v1.system import admin, configuration
+from clearfacts_assets.orchestration.dagster_internals import IWorkspaceProcessContext
 from clearfacts_assets.storage.database import open_engine
 from clearfacts_assets.telemetry.metrics import HttpMetricsMiddleware
 

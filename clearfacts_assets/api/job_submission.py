@@ -1,7 +1,6 @@
 """Starting a job: its row is written first, under the id that its run will have, so that no run is ever unknown.
 
-Dagster's GraphQL chooses a run's id itself. Here the run is made through the same functions that stand behind it, in
-the process that has the workspace loaded, with an id of ours; Dagster is pinned to one version for that.
+The run is made in the process that has the workspace loaded, see ``orchestration/dagster_internals.py``.
 """
 
 from __future__ import annotations
@@ -19,14 +18,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import dagster as dg
-from dagster._core.definitions.selector import JobSubsetSelector
-from dagster._core.workspace.context import IWorkspaceProcessContext
-from dagster_graphql.implementation.execution.run_lifecycle import create_valid_pipeline_run
-from dagster_graphql.implementation.utils import ExecutionMetadata, ExecutionParams
 from sqlalchemy import Engine
 
 from clearfacts_assets.api.dagster_gateway import LOCATION
 from clearfacts_assets.api.errors import ApiError, ErrorCode
+from clearfacts_assets.orchestration.dagster_internals import IWorkspaceProcessContext, RunOrder, submit_run
 from clearfacts_assets.orchestration.tags import CORRELATION_TAG, TRIGGERED_BY_TAG
 from clearfacts_assets.storage.accounts.audit import Actor
 from clearfacts_assets.storage.invoices.job_requests import DayBusy, JobRequest, JobRequests, KnownJob
@@ -192,19 +188,9 @@ class JobSubmission:
         return None
 
     def _submit(self, job_id: UUID, wish: Wish, tags: Mapping[str, str]) -> None:
-        context = self._workspace.create_request_context()
-        job = context.get_code_location(LOCATION).get_repository("__repository__").get_full_job(JOB)
-        parameters = ExecutionParams(
-            selector=JobSubsetSelector(
-                location_name=LOCATION, repository_name="__repository__", job_name=JOB, op_selection=None
-            ),
-            run_config=wish.run_config(),
-            mode=None,
-            execution_metadata=ExecutionMetadata(run_id=str(job_id), tags=dict(tags)),
-            step_keys=None,
+        submit_run(
+            self._workspace.create_request_context(), RunOrder(str(job_id), LOCATION, JOB, wish.run_config(), tags)
         )
-        create_valid_pipeline_run(context, job, parameters)
-        context.instance.submit_run(str(job_id), workspace=context)
 
     def _was_taken(self, job_id: UUID) -> bool:
         """Whether the run goes on although its launch ended in an error. Raises ApiError where nobody can tell."""

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from dagster import DagsterInstance
-from dagster._core.workspace.context import IWorkspaceProcessContext
 from fastapi import Request
 from sqlalchemy import Engine
 
@@ -24,6 +23,7 @@ from clearfacts_assets.api import metrics
 from clearfacts_assets.api.job_submission import JobSubmission
 from clearfacts_assets.api.read_routes import readers_of
 from clearfacts_assets.invoices.defs.runs import reconcile
+from clearfacts_assets.orchestration.dagster_internals import IWorkspaceProcessContext
 from clearfacts_assets.settings import Settings
 from clearfacts_assets.telemetry.metrics import Metrics
 

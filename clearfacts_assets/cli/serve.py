@@ -14,13 +14,12 @@ def serve(
     """Serve Dagster's UI and the API. Runs are started by `clearfacts daemon`, beside it."""
     import uvicorn
     from dagster import DagsterInstance
-    from dagster._core.workspace.context import WorkspaceProcessContext
-    from dagster._core.workspace.load_target import WorkspaceFileTarget
 
     from clearfacts_assets.api.app import create_app, settle
     from clearfacts_assets.api.connections import BoundedConnection
     from clearfacts_assets.cli.startup import ready
     from clearfacts_assets.home import packaged
+    from clearfacts_assets.orchestration.dagster_internals import WorkspaceFileTarget, WorkspaceProcessContext
 
     known = ready()
     with (

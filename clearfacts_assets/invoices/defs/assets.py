@@ -15,8 +15,6 @@ from typing import TypeVar
 from uuid import UUID
 
 import dagster as dg
-from dagster._core.errors import DagsterExecutionInterruptedError
-from dagster._utils.interrupts import capture_interrupts, check_captured_interrupt
 
 from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.invoice_settings import DeliverySettings
@@ -31,6 +29,7 @@ from clearfacts_assets.invoices.model import Decision, InvoiceStatus, SourceDocu
 from clearfacts_assets.invoices.ports import SourceError
 from clearfacts_assets.invoices.retrieval import Retrieval, Stored, retrieve_chosen, retrieve_window
 from clearfacts_assets.invoices.validation.engine import report_as_json
+from clearfacts_assets.orchestration.dagster_internals import capture_interrupts, check_captured_interrupt
 from clearfacts_assets.orchestration.metadata import links, table
 from clearfacts_assets.resources import ClearfactsResource, DatabaseResource, SourceResource, ValidationResource
 from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
@@ -245,7 +244,7 @@ def processed_invoices(
             }
         )
         if interrupted:
-            raise DagsterExecutionInterruptedError
+            raise dg.DagsterExecutionInterruptedError
 
 
 def _signals(recorder: JobRecorder) -> sending.Signals:

@@ -13,8 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from dagster._core.definitions.run_request import InstigatorType
-from dagster._core.scheduler.instigation import InstigatorStatus
 from sqlalchemy import Engine
 
 from clearfacts_assets.configuration import effective_settings
@@ -22,6 +20,7 @@ from clearfacts_assets.invoices.days import FIRST_DAY
 from clearfacts_assets.invoices.defs.automation import CATCHING_UP, daily_processing, nightly
 from clearfacts_assets.invoices.defs.notifications import tell_of_missed_days
 from clearfacts_assets.invoices.missing_days import last_day_owed, oldest_by_itself
+from clearfacts_assets.orchestration.dagster_internals import InstigatorStatus, InstigatorType
 from clearfacts_assets.orchestration.tags import TRIGGERED_BY_TAG
 from clearfacts_assets.resources import DatabaseResource
 from clearfacts_assets.storage.invoices.days import MissingDay, missing_now
