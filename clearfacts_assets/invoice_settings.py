@@ -11,6 +11,7 @@ from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
 
 from clearfacts_assets.invoices.destinations import TRANSPORTS
 from clearfacts_assets.invoices.sources import SOURCES
+from clearfacts_assets.outcome_kinds import OutcomeKind
 from clearfacts_assets.setting_types import Attempts, Changeable, Seconds, Section, one_of
 
 if TYPE_CHECKING:
@@ -40,7 +41,9 @@ class KnownError(Section):
 
     code: str = Field("", description="of the error, exactly")
     words: str = Field("", description="a regular expression, in any case, anywhere in the message")
-    outcome: Literal["refused", "not_sent", "denied", "unknown"] = Field(description="see docs/clearfacts-outcomes.md")
+    outcome: Literal[OutcomeKind.REFUSED, OutcomeKind.NOT_SENT, OutcomeKind.DENIED, OutcomeKind.UNKNOWN] = Field(
+        description="see docs/clearfacts-outcomes.md"
+    )
 
     @model_validator(mode="after")
     def _recognises_something(self) -> KnownError:

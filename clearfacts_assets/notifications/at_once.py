@@ -5,6 +5,7 @@ from __future__ import annotations
 from clearfacts_assets.notifications.channels import sender
 from clearfacts_assets.notifications.messages import Message
 from clearfacts_assets.notifications.outbox import NotTold
+from clearfacts_assets.outcome_kinds import OutcomeKind
 from clearfacts_assets.settings import Settings
 
 
@@ -12,5 +13,5 @@ def tell_at_once(known: Settings, message: Message) -> None:
     """Send it now or never. Raises NotTold."""
     send = sender(known)
     if send is None:
-        raise NotTold("no alert channel is set up: set slack.token")
+        raise NotTold("no alert channel is set up: set slack.token", outcome=OutcomeKind.NOT_SENT)
     send(known.slack.channel, message)

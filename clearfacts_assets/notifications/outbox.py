@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, func, or_, select, update
 
+from clearfacts_assets.outcome_kinds import OutcomeKind
 from clearfacts_assets.outgoing.evidence import storable
 from clearfacts_assets.storage.database import insert_into, reading, write
 from clearfacts_assets.storage.operations.tables import Alert
@@ -32,12 +33,19 @@ _log = logging.getLogger(__name__)
 
 
 class NotTold(Exception):
-    """An alert could not be sent now."""
+    """An alert could not be sent now. Whatever the outcome, it is tried again: one told twice is the lesser evil."""
 
-    def __init__(self, reason: str, *, retry_after: float | None = None, only_this: bool = False) -> None:
+    def __init__(
+        self, reason: str, *, outcome: OutcomeKind = OutcomeKind.UNKNOWN, retry_after: float | None = None
+    ) -> None:
         super().__init__(reason)
+        self.outcome = outcome
         self.retry_after = retry_after  # seconds
-        self.only_this = only_this  # the message is at fault; others may pass
+
+    @property
+    def only_this(self) -> bool:
+        """Whether the message is at fault, and others may pass."""
+        return self.outcome is OutcomeKind.REFUSED
 
 
 Send = Callable[[str, Mapping[str, Any]], None]  # channel, message; raises NotTold

@@ -20,6 +20,7 @@ from lxml import etree
 
 from clearfacts_assets.invoices.model import DocumentType, Invoice, Money, Party, kind_of
 from clearfacts_assets.invoices.ports import ParsedDocument
+from clearfacts_assets.xpath_compiler.elements import value_of as value_of
 
 CAC = "urn:oasis:names:specification:ubl:schema:xsd:CommonAggregateComponents-2"
 CBC = "urn:oasis:names:specification:ubl:schema:xsd:CommonBasicComponents-2"
@@ -50,7 +51,6 @@ EMBEDDED_DOCUMENT = f"{{{CBC}}}EmbeddedDocumentBinaryObject"
 LONGEST_NUMBER = 100_000  # characters
 MOST_ATTRIBUTES = 5_000  # of one element
 _LONG_NUMBER = re.compile(r"[\s\d.+-]*")
-_STRING = etree.XPath("string()", regexp=False)
 _FIXED = "; this limit is fixed"
 _DECIMAL = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)")
 _DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:Z|[+-]\d{2}:\d{2})?")
@@ -315,11 +315,6 @@ def _first(element: etree._Element, *tags: str) -> etree._Element | None:
             return None
         found = next(found.iterchildren(tag), None)
     return found
-
-
-def value_of(element: etree._Element) -> str:
-    """The value of an element: all text inside, as XPath's ``string()`` says it. No other place reads one."""
-    return str(_STRING(element)) if len(element) else element.text or ""
 
 
 def said(element: etree._Element, *tags: str) -> str | None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clearfacts_assets.notifications.outbox import NotTold, Send
+from clearfacts_assets.outcome_kinds import OutcomeKind
 from clearfacts_assets.settings import Settings
 
 SLACK = "slack"
@@ -24,7 +25,7 @@ def sender(known: Settings, given: Mapping[str, Send] | None = None) -> Send | N
     def send(channel: str, message: Mapping[str, Any]) -> None:
         kind, where = _address(channel)
         if kind not in usable:
-            raise NotTold(f"alerts for {channel} wait: {kind} is not set up", only_this=True)
+            raise NotTold(f"alerts for {channel} wait: {kind} is not set up", outcome=OutcomeKind.REFUSED)
         usable[kind](where, message)
 
     return send if usable else None

@@ -43,7 +43,7 @@ from clearfacts_assets.invoices.lifecycle import OVER, Event, State, before
 from clearfacts_assets.invoices.model import InvoiceKey
 from clearfacts_assets.storage.accounts.audit import Actor
 from clearfacts_assets.storage.database import commit_to_disk, database_now, read, reading, was_lost, write
-from clearfacts_assets.storage.invoices.delivery_rows import attempt_row, audit, record_of
+from clearfacts_assets.storage.invoices.delivery_rows import PersonsDecision, attempt_row, audit, record_of
 from clearfacts_assets.storage.invoices.histories import (
     Raced,
     attempts_of,
@@ -333,7 +333,7 @@ def _doubted_elsewhere(transport: str | BindParameter[str]) -> ColumnElement[boo
 def _audit_forced(connection: Connection, batch: Batch, force: Force, now: datetime) -> None:
     for was, event in batch.forced:
         became = batch.version(was.id).state
-        audit(connection, was, event, Actor(force.actor), force.reason, now, became=became)
+        audit(connection, was, PersonsDecision(event, Actor(force.actor), force.reason), now, became=became)
 
 
 def _link(connection: Connection, answers: Sequence[Registration]) -> None:
