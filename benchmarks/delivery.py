@@ -37,7 +37,8 @@ from clearfacts_assets.invoices.delivery.sending import DeliveryJob, deliver
 from clearfacts_assets.invoices.destinations import DestinationOptions
 from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRest
 from clearfacts_assets.invoices.model import Decision, InvoiceStatus, Report, SourceDocument
-from clearfacts_assets.invoices.validation.ubl import parse, read_invoice
+from clearfacts_assets.invoices.validation.head import read_invoice
+from clearfacts_assets.invoices.validation.ubl import parse
 from clearfacts_assets.storage import migrate
 from clearfacts_assets.storage.database import open_engine
 from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger

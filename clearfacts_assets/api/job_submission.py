@@ -25,8 +25,9 @@ from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.orchestration.dagster_internals import IWorkspaceProcessContext, RunOrder, submit_run
 from clearfacts_assets.orchestration.tags import CORRELATION_TAG, TRIGGERED_BY_TAG
 from clearfacts_assets.storage.accounts.audit import Actor
-from clearfacts_assets.storage.invoices.job_requests import DayBusy, JobRequest, JobRequests, KnownJob
-from clearfacts_assets.storage.invoices.jobs import JobRepository
+from clearfacts_assets.storage.invoices.job_notes import Answer, JobNotes, Request
+from clearfacts_assets.storage.invoices.job_requests import DayBusy, JobRequest, JobRequests
+from clearfacts_assets.storage.invoices.jobs import JobRecord, JobRepository
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +109,7 @@ class JobSubmission:
         self._refuse_beside_a_run(wish.partition_key)
         now = datetime.now(UTC)
         answer = self._answer_for(job_id, wish, now)
-        details = {
+        details: JobNotes = {
             "job_name": JOB,
             "triggered_by": actor.name,
             "invoice_ids": list(wish.invoice_ids),
@@ -129,7 +130,7 @@ class JobSubmission:
         """Let the launches under way end."""
         self._pool.shutdown()
 
-    def _place_for(self, wish: Wish, actor: Actor, key: str | None) -> tuple[UUID, KnownJob | None]:
+    def _place_for(self, wish: Wish, actor: Actor, key: str | None) -> tuple[UUID, JobRecord | None]:
         """The id for the job, and the job if this key has one. A key whose launch failed gets another id."""
         if key is None:
             return uuid4(), None
@@ -150,7 +151,7 @@ class JobSubmission:
         for run in self._workspace.instance.get_runs(waiting, limit=1):
             raise _running(partition_key, run.run_id)
 
-    def _answer_for(self, job_id: UUID, wish: Wish, now: datetime) -> dict[str, Any]:
+    def _answer_for(self, job_id: UUID, wish: Wish, now: datetime) -> Answer:
         seconds = self._requests.usual_seconds()
         expected = None if seconds is None else (now + timedelta(seconds=seconds)).isoformat()
         chosen = len(wish.invoice_ids)
@@ -158,7 +159,7 @@ class JobSubmission:
         message = f"Processing of {what} was started; GET /api/v1/jobs/{job_id} tells how it goes."
         return {"estimated_completion": expected, "message": message}
 
-    def _launch(self, job_id: UUID, wish: Wish, actor: Actor, answer: Mapping[str, Any]) -> Started:
+    def _launch(self, job_id: UUID, wish: Wish, actor: Actor, answer: Answer) -> Started:
         tags = {
             PARTITION_TAG: wish.partition_key,
             CORRELATION_TAG: actor.correlation_id or str(job_id),
@@ -209,7 +210,7 @@ class JobSubmission:
         """Close the row, so that it says why nothing runs."""
         jobs = JobRepository(self._engine)
         record = jobs.get(job_id)
-        request = {**(record.details["request"] if record else {}), "not_launched": True}
+        request: Request = {**(record.details["request"] if record else {}), "not_launched": True}
         jobs.finish(
             job_id,
             "failed",
@@ -235,16 +236,16 @@ def _dagster_failed(job_id: UUID, message: str) -> ApiError:
     )
 
 
-def _started(job_id: UUID, answer: Mapping[str, Any], *, replayed: bool = False) -> Started:
+def _started(job_id: UUID, answer: Answer, *, replayed: bool = False) -> Started:
     expected = answer["estimated_completion"]
     return Started(job_id, datetime.fromisoformat(expected) if expected else None, answer["message"], replayed)
 
 
-def _again(job_id: UUID, known: KnownJob) -> Started:
+def _again(job_id: UUID, known: JobRecord) -> Started:
     return _started(job_id, known.details["request"]["answer"], replayed=True)
 
 
-def _same(known: KnownJob, wish: Wish) -> KnownJob:
+def _same(known: JobRecord, wish: Wish) -> JobRecord:
     if not wish.is_known_by(known.details["request"]["sha256"]):
         raise ApiError(ErrorCode.IDEMPOTENCY_KEY_REUSED)
     return known

@@ -15,8 +15,8 @@ from slack_sdk.web.slack_response import SlackResponse
 from clearfacts_assets.notifications.outbox import NotTold
 from clearfacts_assets.outcome_kinds import OutcomeKind
 from clearfacts_assets.outgoing.body import BodyMalformed, BodyTooLarge, read_body
-from clearfacts_assets.outgoing.client import bounded
 from clearfacts_assets.outgoing.client import open_client as open_http_client
+from clearfacts_assets.outgoing.deadlines import bounded
 from clearfacts_assets.outgoing.evidence import Secrets
 from clearfacts_assets.outgoing.headers import bearer
 from clearfacts_assets.outgoing.network import DIRECT, Network

@@ -41,7 +41,8 @@ from clearfacts_assets.invoices.model import Decision, Report, SourceDocument, W
 from clearfacts_assets.invoices.ports import SourceError
 from clearfacts_assets.invoices.retrieval import Stored, retrieve_window
 from clearfacts_assets.invoices.sources import SourceOptions, java_backend
-from clearfacts_assets.invoices.validation.ubl import parse, read_invoice
+from clearfacts_assets.invoices.validation.head import read_invoice
+from clearfacts_assets.invoices.validation.ubl import parse
 from clearfacts_assets.notifications.slack import Slack, open_client
 from clearfacts_assets.settings import Settings, SlackSettings
 from clearfacts_assets.storage.database import open_engine

@@ -27,7 +27,8 @@ from clearfacts_assets.invoices.retrieval import Stored
 from clearfacts_assets.storage.invoices.documents import stored
 from clearfacts_assets.storage.invoices.invoice_rows import LONGEST_INVOICE_ID
 from clearfacts_assets.storage.invoices.invoices import InvoiceRepository
-from clearfacts_assets.storage.invoices.jobs import JobCounts, JobRepository
+from clearfacts_assets.storage.invoices.job_views import JobCounts
+from clearfacts_assets.storage.invoices.jobs import JobRepository
 from clearfacts_assets.storage.invoices.tables import Delivery, SourceVersion
 from clearfacts_assets.storage.invoices.takeover import Takeover
 

@@ -30,7 +30,8 @@ from clearfacts_assets.invoices.ports import (
 )
 from clearfacts_assets.outcome_kinds import OutcomeKind
 from clearfacts_assets.outgoing.body import BodyMalformed, BodyTooLarge, read_body
-from clearfacts_assets.outgoing.client import USER_AGENT, bounded, open_transport
+from clearfacts_assets.outgoing.client import USER_AGENT, open_transport
+from clearfacts_assets.outgoing.deadlines import bounded
 from clearfacts_assets.outgoing.evidence import Secrets, parse_json
 from clearfacts_assets.outgoing.headers import bearer, correlation, retry_after
 

@@ -22,7 +22,8 @@ from clearfacts_assets.invoices.sources import ID_CHARACTERS, SourceOptions, is_
 from clearfacts_assets.invoices.sources.java_contract import DEMANDS, Page, Record, moment_of
 from clearfacts_assets.invoices.validation.ubl import from_text
 from clearfacts_assets.outgoing.body import BodyMalformed, BodyTooLarge, read_body
-from clearfacts_assets.outgoing.client import bounded, open_client
+from clearfacts_assets.outgoing.client import open_client
+from clearfacts_assets.outgoing.deadlines import bounded
 from clearfacts_assets.outgoing.evidence import Secrets
 from clearfacts_assets.outgoing.headers import bearer, correlation, plain_address, retry_after
 

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, Engine, insert, select, update
 
 from clearfacts_assets.chargeback.model import ChargebackError
 from clearfacts_assets.chargeback.rates.book import RuleBook, version_of
-from clearfacts_assets.chargeback.rates.definitions import RuleKind, read_definition
+from clearfacts_assets.chargeback.rates.definition_reading import read_definition
+from clearfacts_assets.chargeback.rates.definitions import RuleKind
 from clearfacts_assets.chargeback.rates.scope import BadRule
 from clearfacts_assets.storage.accounts.audit import Actor, record
 from clearfacts_assets.storage.chargeback.ledger import only_writer
