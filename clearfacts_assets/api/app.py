@@ -21,7 +21,6 @@ from clearfacts_assets.api.correlation import CorrelationMiddleware
 from clearfacts_assets.api.envelope import answer_of
 from clearfacts_assets.api.error_handlers import FaultMiddleware
 from clearfacts_assets.api.errors import ApiError, ErrorCode
-from clearfacts_assets.api.read_routes import ReadRoute, is_read
 from clearfacts_assets.api.request_limits import RequestLimitsMiddleware
 from clearfacts_assets.api.services import Services
 from clearfacts_assets.api.v1 import chargeback
@@ -114,7 +113,6 @@ def _add(app: FastAPI, router: APIRouter, prefix: str = "", *, in_schema: bool =
             dependencies=route.dependencies,
             include_in_schema=in_schema and route.include_in_schema,
             openapi_extra=route.openapi_extra,
-            route_class_override=ReadRoute if is_read(route.endpoint) else None,
         )
 
 

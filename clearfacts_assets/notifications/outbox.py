@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, func, or_, select, update
 
+from clearfacts_assets.backoff import Backoff
 from clearfacts_assets.outcome_kinds import OutcomeKind
 from clearfacts_assets.outgoing.evidence import storable
 from clearfacts_assets.storage.database import insert_into, reading, write
@@ -23,8 +24,9 @@ from clearfacts_assets.storage.operations.tables import Alert
 
 BATCH = 20  # alerts sent by one dispatch; the others wait for the next
 CLAIM = timedelta(seconds=120)  # longer than any one send takes
-FIRST_WAIT = timedelta(seconds=30)  # before the second try; doubled for every further one
 LONGEST_WAIT = timedelta(hours=1)
+FIRST_WAIT = timedelta(seconds=30)
+BACKOFF = Backoff(FIRST_WAIT.total_seconds(), LONGEST_WAIT.total_seconds())
 GIVE_UP_AFTER = timedelta(days=3)
 SUBJECT_CHARACTERS = 255  # what the column holds
 _ERROR_CHARACTERS = 1000
@@ -174,7 +176,10 @@ def _postpone(engine: Engine, alert: Row[Any], failure: NotTold, now: datetime) 
     """Note why, and when to try again; False where patience has ended. Nothing changes if the claim was lost."""
     reason = storable(str(failure))[:_ERROR_CHARACTERS]
     patient = bool(now - alert.created_at < GIVE_UP_AFTER)
-    values: dict[str, Any] = {"last_error": reason, "not_before": now + _wait(alert.attempts, failure.retry_after)}
+    values: dict[str, Any] = {
+        "last_error": reason,
+        "not_before": now + BACKOFF.delay(alert.attempts, asked=failure.retry_after),
+    }
     if not patient:
         values = {"last_error": reason, "not_before": None, "state": "given_up"}
         _log.error("alert %r was never told, after %d tries: %s", alert.subject, alert.attempts, reason)
@@ -185,12 +190,6 @@ def _postpone(engine: Engine, alert: Row[Any], failure: NotTold, now: datetime) 
     )
     write(engine, lambda connection: connection.execute(noted), repeatable=True)
     return patient
-
-
-def _wait(attempts: int, asked: float | None) -> timedelta:
-    longest = LONGEST_WAIT.total_seconds()
-    doubled = FIRST_WAIT.total_seconds() * (1 << min(attempts - 1, 16))
-    return timedelta(seconds=min(max(doubled, asked or 0.0), longest))
 
 
 def _fitting(subject: str) -> str:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from sqlalchemy import Engine
 
+from clearfacts_assets.backoff import Backoff
 from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.invoices.days import FIRST_DAY
 from clearfacts_assets.invoices.defs.automation import CATCHING_UP, daily_processing, nightly
@@ -28,6 +29,7 @@ from clearfacts_assets.storage.invoices.days import MissingDay, missing_now
 EVERY = 60  # seconds between two looks
 FIRST_WAIT = timedelta(minutes=2)  # in which the schedule itself may start the day
 NEXT_WAIT = timedelta(hours=1)  # after the first run; doubled after each
+BACKOFF = Backoff(NEXT_WAIT.total_seconds())
 MOST_RUNS = 3  # of one day, 1 and 2 hours apart
 MOST_AT_ONCE = 5  # days started by one look; the others are still there at the next
 PARTITION_TAG = "dagster/partition"
@@ -76,7 +78,7 @@ def missed_runs(instance: dg.DagsterInstance, engine: Engine, cursor: str | None
         if one.day < oldest or plan.runs >= MOST_RUNS or _was_stopped_by_a_person(instance, one):
             kept[one.day] = replace(plan, told=True)
             continue
-        kept[one.day] = Plan(plan.runs + 1, now + NEXT_WAIT * 2**plan.runs)
+        kept[one.day] = Plan(plan.runs + 1, now + BACKOFF.delay(plan.runs + 1))
         requests.append(
             dg.RunRequest(
                 run_key=f"missed-{one.day}-{now:%Y%m%dT%H%M%S}",
@@ -104,7 +106,7 @@ def written(plans: Mapping[str, Plan]) -> str:
 
 def _in_time(plan: Plan, now: datetime) -> Plan:
     """The plan, not later than any plan is: it may have been made under a wrong clock."""
-    return replace(plan, at=min(plan.at, now + NEXT_WAIT * 2**MOST_RUNS))
+    return replace(plan, at=min(plan.at, now + BACKOFF.delay(MOST_RUNS + 1)))
 
 
 def _is_paused(instance: dg.DagsterInstance) -> bool:

@@ -15,7 +15,9 @@ down_revision: str | None = "0040"
 branch_labels = None
 depends_on = None
 
-_JOBS = sa.table("jobs", sa.column("metadata", types.Json()), sa.column("whole_day", sa.Boolean()))
+_JOBS = sa.table(
+    "jobs", sa.column("id", sa.Uuid()), sa.column("metadata", types.Json()), sa.column("whole_day", sa.Boolean())
+)
 
 
 def upgrade() -> None:
@@ -25,9 +27,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # The note still stands in the metadata of rows from before; those from after get it back.
+    # Rows from before still have the note; those from after get it back.
     bind = op.get_bind()
-    jobs = sa.table("jobs", sa.column("id", sa.Uuid()), *_JOBS.c)
-    for job_id, notes in bind.execute(sa.select(jobs.c.id, jobs.c["metadata"]).where(jobs.c.whole_day)).all():
-        bind.execute(sa.update(jobs).where(jobs.c.id == job_id).values(metadata={**notes, "whole_day": True}))
+    for job_id, notes in bind.execute(sa.select(_JOBS.c.id, _JOBS.c["metadata"]).where(_JOBS.c.whole_day)).all():
+        bind.execute(sa.update(_JOBS).where(_JOBS.c.id == job_id).values(metadata={**notes, "whole_day": True}))
     op.drop_column("jobs", "whole_day")
