@@ -135,7 +135,7 @@ class ValidationSettings(Section):
     )
 
 
-def validator_from(known: ValidationSettings, *, layers: Sequence[str] | None = None) -> Validator:
+def validator_from(configured: ValidationSettings, *, layers: Sequence[str] | None = None) -> Validator:
     """A validator as the settings say. Raises BadPolicy where the policy file cannot be used."""
     from clearfacts_assets.invoices.validation.engine import Validator
     from clearfacts_assets.invoices.validation.policy import load_policy
@@ -143,12 +143,12 @@ def validator_from(known: ValidationSettings, *, layers: Sequence[str] | None = 
     from clearfacts_assets.invoices.validation.ubl import Limits
 
     own = None
-    if known.peppol_rules is not None:
-        own = CustomRules(known.peppol_rules, known.peppol_rules_sha256 or "")
+    if configured.peppol_rules is not None:
+        own = CustomRules(configured.peppol_rules, configured.peppol_rules_sha256 or "")
     return Validator(
-        load_policy(known.policy) if known.policy is not None else None,
-        workers=known.workers,
-        limits=Limits(document_bytes=known.document_bytes),
-        options=RuleOptions(own, known.attachment_bytes, known.proofs),
+        load_policy(configured.policy) if configured.policy is not None else None,
+        workers=configured.workers,
+        limits=Limits(document_bytes=configured.document_bytes),
+        options=RuleOptions(own, configured.attachment_bytes, configured.proofs),
         layers=layers,
     )

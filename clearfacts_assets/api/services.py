@@ -73,7 +73,7 @@ class JobWatch:
 class Services:
     """The process's one engine, Dagster, and what is built on both."""
 
-    known: Settings
+    configured: Settings
     engine: Engine
     workspace: IWorkspaceProcessContext[Any]
     job_submission: JobSubmission
@@ -84,11 +84,11 @@ class Services:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     @classmethod
-    def over(cls, workspace: IWorkspaceProcessContext[Any], engine: Engine, known: Settings) -> Services:
+    def over(cls, workspace: IWorkspaceProcessContext[Any], engine: Engine, configured: Settings) -> Services:
         """The services of a process that has this workspace loaded."""
         instance = workspace.instance
         return cls(
-            known=known,
+            configured=configured,
             engine=engine,
             workspace=workspace,
             job_submission=JobSubmission(workspace, engine),
@@ -96,7 +96,7 @@ class Services:
             readers=readers_of(engine),
             lookers=ThreadPoolExecutor(LOOKERS, thread_name_prefix="looker"),
             metrics=Metrics(
-                disk=known.home if known.home.exists() else Path("/"),
+                disk=configured.home if configured.home.exists() else Path("/"),
                 suppliers=[partial(supplier, engine, instance) for supplier in metrics.SUPPLIERS],
             ),
         )

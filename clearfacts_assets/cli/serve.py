@@ -21,7 +21,7 @@ def serve(
     from clearfacts_assets.home import packaged
     from clearfacts_assets.orchestration.dagster_internals import WorkspaceFileTarget, WorkspaceProcessContext
 
-    known = ready()
+    configured = ready()
     with (
         DagsterInstance.get() as instance,
         WorkspaceProcessContext(
@@ -37,10 +37,10 @@ def serve(
         uvicorn.run(
             app,
             http=BoundedConnection,
-            host=host or known.serve.host,
-            port=port if port is not None else known.serve.port,
+            host=host or configured.serve.host,
+            port=port if port is not None else configured.serve.port,
             log_level="warning",
             server_header=False,
-            proxy_headers=bool(known.serve.trusted_proxies),
-            forwarded_allow_ips=known.serve.trusted_proxies or None,
+            proxy_headers=bool(configured.serve.trusted_proxies),
+            forwarded_allow_ips=configured.serve.trusted_proxies or None,
         )

@@ -9,9 +9,9 @@ from clearfacts_assets.outcome_kinds import OutcomeKind
 from clearfacts_assets.settings import Settings
 
 
-def tell_at_once(known: Settings, message: Message) -> None:
+def tell_at_once(configured: Settings, message: Message) -> None:
     """Send it now or never. Raises NotTold."""
-    send = sender(known)
+    send = sender(configured)
     if send is None:
         raise NotTold("no alert channel is set up: set slack.token", outcome=OutcomeKind.NOT_SENT)
-    send(known.slack.channel, message)
+    send(configured.slack.channel, message)

@@ -60,7 +60,7 @@ def test_a_month_from_its_files_to_a_sealed_period(api: RunningApi) -> None:
 
 
 def test_who_closed_a_period_may_be_kept_from_finalizing_it(api: RunningApi, tmp_path: Path) -> None:
-    known = api.app.state.services.known
+    known = api.app.state.services.configured
     object.__setattr__(
         api.app.state.services,
         "known",

@@ -84,9 +84,9 @@ def _import(
             mode=Mode.APPEND if config.append else Mode.SNAPSHOT,
             confirmed=config.withdraw_more,
         )
-        known = settings.load()
+        configured = settings.load()
         outcome, _ = import_files(
-            engine, delivery.files, wanted, known.chargeback, usage=known.rates.usage, actor=actor, now=now
+            engine, delivery.files, wanted, configured.chargeback, usage=configured.rates.usage, actor=actor, now=now
         )
         why = "" if outcome.applied else outcome.why
     except (ChargebackError, FileNotFoundError) as error:

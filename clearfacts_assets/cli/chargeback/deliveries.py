@@ -86,9 +86,9 @@ def _import(files: Sequence[Path], wanted: Wanted, actor: str | None) -> tuple[O
         fail(f"{', '.join(missing)}: there is no such file")
     try:
         engine = ledger()
-        known = load()
+        configured = load()
         outcome, named = import_files(
-            engine, files, wanted, known.chargeback, usage=known.rates.usage, actor=who(actor), now=now()
+            engine, files, wanted, configured.chargeback, usage=configured.rates.usage, actor=who(actor), now=now()
         )
     except SourceUnknown as error:
         fail(f"{error} with -s", code=2)

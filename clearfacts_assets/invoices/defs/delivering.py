@@ -38,11 +38,11 @@ def force_of(job: JobRun, *, asked: bool) -> Force | None:
     return Force(actor=job.triggered_by, reason=f"force_processing in job {job.wish}", request=job.wish)
 
 
-def pace_from(known: DeliverySettings) -> Pace:
+def pace_from(configured: DeliverySettings) -> Pace:
     return Pace(
-        concurrency=known.concurrency,
-        lease=known.lease,
-        attempts=known.attempts,
-        patience=known.patience,
-        unknowns_in_a_row=known.unknowns_in_a_row,
+        concurrency=configured.concurrency,
+        lease=configured.lease,
+        attempts=configured.attempts,
+        patience=configured.patience,
+        unknowns_in_a_row=configured.unknowns_in_a_row,
     )

@@ -66,9 +66,9 @@ def missed_runs(instance: dg.DagsterInstance, engine: Engine, cursor: str | None
     """One look: the runs that start now, and what is planned for the other days."""
     if _is_paused(instance):
         return dg.SensorResult(skip_reason=f"the schedule {nightly.name} is switched off", cursor=cursor)
-    known, plans = effective_settings(), planned(cursor)
+    configured, plans = effective_settings(), planned(cursor)
     missing = missing_now(engine, now, FIRST_DAY)
-    oldest = oldest_by_itself(last_day_owed(now), known.schedule.catch_up_days)
+    oldest = oldest_by_itself(last_day_owed(now), configured.schedule.catch_up_days)
     kept: dict[str, Plan] = {}
     requests: list[dg.RunRequest] = []
     for one in missing:
@@ -88,7 +88,7 @@ def missed_runs(instance: dg.DagsterInstance, engine: Engine, cursor: str | None
         )
     theirs = [one for one in missing if kept[one.day].told]
     if any(not (one.day in plans and plans[one.day].told) for one in theirs):
-        tell_of_missed_days(engine, known, {one.day: one.in_words for one in theirs}, now=now)
+        tell_of_missed_days(engine, configured, {one.day: one.in_words for one in theirs}, now=now)
     skip = None if requests else _in_words(missing, kept)
     return dg.SensorResult(run_requests=requests, skip_reason=skip, cursor=written(kept))
 
