@@ -23,7 +23,7 @@ from sqlalchemy import Engine
 from clearfacts_assets.api.dagster_gateway import LOCATION
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.orchestration.dagster_internals import IWorkspaceProcessContext, RunOrder, submit_run
-from clearfacts_assets.orchestration.tags import CORRELATION_TAG, TRIGGERED_BY_TAG
+from clearfacts_assets.orchestration.tags import CORRELATION_TAG, PARTITION_TAG, TRIGGERED_BY_TAG
 from clearfacts_assets.storage.accounts.audit import Actor
 from clearfacts_assets.storage.invoices.job_notes import Answer, JobNotes, Request
 from clearfacts_assets.storage.invoices.job_requests import DayBusy, JobRequest, JobRequests
@@ -32,7 +32,6 @@ from clearfacts_assets.storage.invoices.jobs import JobRecord, JobRepository
 logger = logging.getLogger(__name__)
 
 JOB = "manual_trigger"
-PARTITION_TAG = "dagster/partition"
 LAUNCH_PATIENCE = 0.1  # seconds that a caller waits for Dagster to take a run; then the job tells
 LAUNCHES_AT_ONCE = 4
 RETRY_AFTER = 5  # seconds after which a refused launch is worth another try

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, Row, func, or_, select, update
 
 from clearfacts_assets.backoff import Backoff
 from clearfacts_assets.outcome_kinds import OutcomeKind
-from clearfacts_assets.outgoing.evidence import storable
+from clearfacts_assets.outgoing.evidence import replaced_unstorable
 from clearfacts_assets.storage.database import insert_into, reading, write
 from clearfacts_assets.storage.operations.tables import Alert
 
@@ -95,8 +95,8 @@ def enqueue(
         **asdict(matter),
         "number": select(func.coalesce(func.max(Alert.number), 0) + 1).scalar_subquery(),
         "id": uuid.uuid4(),
-        "subject": _fitting(storable(subject)),
-        "channel": storable(channel),
+        "subject": _fitting(replaced_unstorable(subject)),
+        "channel": replaced_unstorable(channel),
         "message": _storable(message),
         "state": "pending",
         "attempts": 0,
@@ -174,7 +174,7 @@ def _settle(engine: Engine, alert: Row[Any], now: datetime) -> None:
 
 def _postpone(engine: Engine, alert: Row[Any], failure: NotTold, now: datetime) -> bool:
     """Note why, and when to try again; False where patience has ended. Nothing changes if the claim was lost."""
-    reason = storable(str(failure))[:_ERROR_CHARACTERS]
+    reason = replaced_unstorable(str(failure))[:_ERROR_CHARACTERS]
     patient = bool(now - alert.created_at < GIVE_UP_AFTER)
     values: dict[str, Any] = {
         "last_error": reason,
@@ -201,7 +201,7 @@ def _fitting(subject: str) -> str:
 
 def _storable(value: Any) -> Any:
     if isinstance(value, str):
-        return storable(value)
+        return replaced_unstorable(value)
     if isinstance(value, Mapping):
         return {str(key): _storable(item) for key, item in value.items()}
     return [_storable(item) for item in value] if isinstance(value, list | tuple) else value

@@ -111,8 +111,9 @@ class Prover:
         """The elements of the last step's name, and the predicates that are still to be looked at."""
         predicates = list(step.predicates)
         if step.name == "*":
-            ending, rest = _ending(predicates)
-            return f"[e for tag, same in index.by_tag.items() if tag.endswith({ending!r}) for e in same]", rest
+            # Leaving its other conditions out asks more elements than must be asked, never fewer.
+            ending = _ending(predicates)
+            return f"[e for tag, same in index.by_tag.items() if tag.endswith({ending!r}) for e in same]", []
         tag = self._translation.tag(step.name)
         grouping = self._translation.grouping(predicates[0]) if predicates else None
         if grouping:
@@ -194,8 +195,8 @@ def _names(node: Node | None) -> list[str]:
     return []
 
 
-def _ending(predicates: list[Node]) -> tuple[str, list[Node]]:
-    """``[ends-with(name(), 'X') and ...]`` as the ending and what is left; ``not(ends-with(...))`` stays with it."""
+def _ending(predicates: list[Node]) -> str:
+    """The ending in ``[ends-with(name(), 'X') and ...]``."""
     if len(predicates) != 1:
         raise NotUnderstood("a pattern for any element")
     conjuncts = _conjuncts(predicates[0])
@@ -205,8 +206,7 @@ def _ending(predicates: list[Node]) -> tuple[str, list[Node]]:
     ending = first.arguments[1]
     if not isinstance(ending, Literal) or not isinstance(ending.value, str) or ":" in ending.value:
         raise NotUnderstood("a pattern for any element")
-    # Leaving a condition out asks more elements than must be asked, never fewer.
-    return ending.value, []
+    return ending.value
 
 
 def _is_name(node: Node) -> bool:

@@ -48,7 +48,7 @@ LONG_FILES = {
     "invoices/ledger/history.py": "all that one invoice's versions decide together",
     "storage/chargeback/issuing/register.py": "numbers, versions and corrections of statements",
 }
-# A command's parameters are its options, which typer reads one by one; an endpoint's are its query, likewise.
+# Beside commands: their parameters are their options, which typer reads one by one.
 MANY_PARAMETERS = {
     "storage/chargeback/issuing/mail_rows.py enqueue": "what a mail is made of",
     "storage/chargeback/issuing/orders.py order": "what a statement is made of",

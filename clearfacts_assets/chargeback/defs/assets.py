@@ -22,7 +22,7 @@ from clearfacts_assets.chargeback.model import ChargebackError, Mode
 from clearfacts_assets.chargeback.ports import Outcome
 from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.notifications.chargeback import tell_of_delivery
-from clearfacts_assets.orchestration.tags import TRIGGERED_BY_TAG
+from clearfacts_assets.orchestration.tags import SENSOR_TAG, TRIGGERED_BY_TAG
 from clearfacts_assets.resources import DatabaseResource
 from clearfacts_assets.storage.chargeback.importing import Wanted, import_files
 from clearfacts_assets.storage.chargeback.imports import ImportRecord, ImportRepository
@@ -75,7 +75,7 @@ def _import(
     if delivery is None or not delivery.files:
         return None
     run, now = context.run, datetime.now(UTC)
-    actor = run.tags.get(TRIGGERED_BY_TAG) or run.tags.get("dagster/sensor_name") or "dagster"
+    actor = run.tags.get(TRIGGERED_BY_TAG) or run.tags.get(SENSOR_TAG) or "dagster"
     context.log.info(f"{len(delivery.files)} files of {delivery.name}")
     try:
         wanted = Wanted(

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 RUN_SECONDS = 24 * 3600
-FAILURE_REASON_TAG = "dagster/failure_reason"
 
 
 def run(
@@ -100,6 +99,8 @@ class _Pipeline:
 
     def was_stopped(self, run_id: UUID) -> bool:
         """Whether the run ended because this command was told to stop (Ctrl-C, SIGTERM)."""
+        from clearfacts_assets.orchestration.tags import FAILURE_REASON_TAG
+
         run = self.instance.get_run_by_id(str(run_id))
         return run is not None and run.tags.get(FAILURE_REASON_TAG) == "UNEXPECTED_TERMINATION"
 

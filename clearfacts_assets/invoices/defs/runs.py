@@ -19,14 +19,13 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from clearfacts_assets.invoices.defs.automation import CATCHING_UP, DELIVERY_OF_WHAT_IS_DUE, PIPELINE
 from clearfacts_assets.orchestration.process import is_gone, this_process
-from clearfacts_assets.orchestration.tags import TRIGGERED_BY_TAG, correlation_of
+from clearfacts_assets.orchestration.tags import SCHEDULE_TAG, SENSOR_TAG, TRIGGERED_BY_TAG, correlation_of
 from clearfacts_assets.storage.database import in_words
 from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices.invoices import InvoiceRepository
 from clearfacts_assets.storage.invoices.job_notes import JobNotes, Problem, merged
 from clearfacts_assets.storage.invoices.jobs import FINISHED, JobRepository
 
-SCHEDULE_TAG, SENSOR_TAG = "dagster/schedule_name", "dagster/sensor_name"
 LAUNCH_SECONDS = 60  # after which a job that Dagster knows nothing of, or has only noted, was never launched
 RUN_IT_ALL = "(This run does not do that part again: re-execute all of it, or materialize the partition.)"
 STOPPED = "The run was told to stop before it was done: materialize the partition again."

@@ -142,7 +142,7 @@ def _bounded_id(resource_id: str | None) -> str | None:
     return None if resource_id is None else bounded(resource_id, LONGEST_RESOURCE)
 
 
-def record_of(
+def record_change_of(
     kind: str, connection: Connection, identifier: UUID, what: str, actor: Actor, now: datetime, after: dict[str, Any]
 ) -> None:
     """The same for one thing of its kind: ``what`` happened to it, ``after`` it is so."""

@@ -26,9 +26,9 @@ from clearfacts_assets.invoices.defs.runs import reconcile
 from clearfacts_assets.notifications.channels import SLACK, sender
 from clearfacts_assets.notifications.outbox import DispatchCount
 from clearfacts_assets.notifications.slack import Slack
+from clearfacts_assets.orchestration.tags import RETRY_TAG
 from clearfacts_assets.resources import DatabaseResource, SlackResource
 
-RETRY_TAG = "dagster/will_retry"
 EVERY = 10  # seconds between two looks
 
 

@@ -22,7 +22,7 @@ from clearfacts_assets.invoices.defs.automation import CATCHING_UP, daily_proces
 from clearfacts_assets.invoices.defs.notifications import tell_of_missed_days
 from clearfacts_assets.invoices.missing_days import last_day_owed, oldest_by_itself
 from clearfacts_assets.orchestration.dagster_internals import InstigatorStatus, InstigatorType
-from clearfacts_assets.orchestration.tags import TRIGGERED_BY_TAG
+from clearfacts_assets.orchestration.tags import PARTITION_TAG, TRIGGERED_BY_TAG
 from clearfacts_assets.resources import DatabaseResource
 from clearfacts_assets.storage.invoices.days import MissingDay, missing_now
 
@@ -32,7 +32,6 @@ NEXT_WAIT = timedelta(hours=1)  # after the first run; doubled after each
 BACKOFF = Backoff(NEXT_WAIT.total_seconds())
 MOST_RUNS = 3  # of one day, 1 and 2 hours apart
 MOST_AT_ONCE = 5  # days started by one look; the others are still there at the next
-PARTITION_TAG = "dagster/partition"
 NOT_OVER = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.QUEUED,
