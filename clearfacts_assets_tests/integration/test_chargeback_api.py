@@ -63,7 +63,7 @@ def test_who_closed_a_period_may_be_kept_from_finalizing_it(api: RunningApi, tmp
     known = api.app.state.services.configured
     object.__setattr__(
         api.app.state.services,
-        "known",
+        "configured",
         known.model_copy(update={"chargeback": known.chargeback.model_copy(update={"two_people": True})}),
     )
     operator = api.client("operator")

@@ -82,7 +82,7 @@ def test_a_gzip_bomb_is_refused_with_the_reason(quick_api: RunningApi, tmp_path:
 def test_an_upload_over_the_limit_is_refused_before_and_while_it_comes(quick_api: RunningApi) -> None:
     known = quick_api.app.state.services.configured
     small = known.chargeback.model_copy(update={"upload_bytes": 2**20})
-    object.__setattr__(quick_api.app.state.services, "known", known.model_copy(update={"chargeback": small}))
+    object.__setattr__(quick_api.app.state.services, "configured", known.model_copy(update={"chargeback": small}))
     headers = {"Content-Type": "multipart/form-data; boundary=cut", **quick_api.callers.headers("operator")}
     connection = http.client.HTTPConnection("127.0.0.1", quick_api.port, timeout=60)
     connection.putrequest("POST", IMPORTS)
