@@ -184,14 +184,14 @@ class AnotherPlace(Exception):
         )
 
 
-def _refuse_another(name: str, asked: str, known: str) -> None:
-    if asked != known:
+def _refuse_another(name: str, asked: str, configured: str) -> None:
+    if asked != configured:
         raise AnotherPlace(name, asked)
 
 
-def _written(known: HttpUrl | Path | None) -> str:
+def _written(place: HttpUrl | Path | None) -> str:
     """An address or a folder, as the launchpad shows it; empty where there is none."""
-    return str(known).rstrip("/") if isinstance(known, HttpUrl) else str(known or "")
+    return str(place).rstrip("/") if isinstance(place, HttpUrl) else str(place or "")
 
 
 def slack() -> SlackResource:

@@ -102,9 +102,9 @@ class JobSubmission:
         Raises ApiError: JOB_RUNNING, IDEMPOTENCY_KEY_REUSED, EXTERNAL_API_ERROR. After the last one the row says why
         nothing runs, and the same key may be used again.
         """
-        job_id, known = self._place_for(wish, actor, key)
-        if known is not None:
-            return _again(job_id, known)
+        job_id, earlier = self._place_for(wish, actor, key)
+        if earlier is not None:
+            return _again(job_id, earlier)
         self._refuse_beside_a_run(wish.partition_key)
         now = datetime.now(UTC)
         answer = self._answer_for(job_id, wish, now)
@@ -118,11 +118,11 @@ class JobSubmission:
         }
         request = JobRequest(job_id, wish.partition_key, details)
         try:
-            known = self._requests.reserve(request, actor, now=now)
+            earlier = self._requests.reserve(request, actor, now=now)
         except DayBusy as busy:
             raise _running(wish.partition_key, str(busy.job_id)) from None
-        if known is not None:
-            return _again(job_id, _same(known, wish))
+        if earlier is not None:
+            return _again(job_id, _same(earlier, wish))
         return self._launch(job_id, wish, actor, answer)
 
     def close(self) -> None:
@@ -136,12 +136,12 @@ class JobSubmission:
         for number in range(TRIES_OF_A_KEY):
             name = json.dumps([str(actor.user_id), actor.name, key, number])
             job_id = UUID(bytes=hashlib.sha256(name.encode()).digest()[:16], version=4)
-            known = self._requests.known(job_id)
-            if known is None:
+            earlier = self._requests.known(job_id)
+            if earlier is None:
                 return job_id, None
-            _same(known, wish)
-            if not known.details["request"].get("not_launched"):
-                return job_id, known
+            _same(earlier, wish)
+            if not earlier.details["request"].get("not_launched"):
+                return job_id, earlier
         raise ApiError(ErrorCode.CONFLICT, f"{TRIES_OF_A_KEY} launches under this Idempotency-Key have failed.")
 
     def _refuse_beside_a_run(self, partition_key: str) -> None:
@@ -240,14 +240,14 @@ def _started(job_id: UUID, answer: Answer, *, replayed: bool = False) -> Started
     return Started(job_id, datetime.fromisoformat(expected) if expected else None, answer["message"], replayed)
 
 
-def _again(job_id: UUID, known: JobRecord) -> Started:
-    return _started(job_id, known.details["request"]["answer"], replayed=True)
+def _again(job_id: UUID, earlier: JobRecord) -> Started:
+    return _started(job_id, earlier.details["request"]["answer"], replayed=True)
 
 
-def _same(known: JobRecord, wish: Wish) -> JobRecord:
-    if not wish.is_known_by(known.details["request"]["sha256"]):
+def _same(earlier: JobRecord, wish: Wish) -> JobRecord:
+    if not wish.is_known_by(earlier.details["request"]["sha256"]):
         raise ApiError(ErrorCode.IDEMPOTENCY_KEY_REUSED)
-    return known
+    return earlier
 
 
 def _running(partition_key: str, job_id: str) -> ApiError:

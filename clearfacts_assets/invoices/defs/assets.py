@@ -104,7 +104,7 @@ def raw_invoices(
             metadata={
                 "dagster/row_count": retrieval.rows,
                 "new": retrieval.new,
-                "delivered_before": retrieval.known,
+                "delivered_before": retrieval.delivered_before,
                 "repeated_rows": retrieval.repeated + retrieval.replaced,
                 "unusable": retrieval.unusable,
                 "pages": retrieval.pages,

@@ -91,7 +91,7 @@ class InvoiceRepository(InvoiceViews):
         def work(connection: Connection) -> Stored:
             settled = self._settled(connection, set(newest)) if skip_delivered else {}
             known = _content_of(connection, job_id, list(newest))
-            counts = {"new": 0, "repeated": repeated, "replaced": 0, "unusable": 0, "known": 0}
+            counts = {"new": 0, "repeated": repeated, "replaced": 0, "unusable": 0, "delivered_before": 0}
             values = []
             for document, text in incoming:
                 row = new_row(job_id, document, text, settled.get((bounded_id(document.invoice_id), text.sha256)), now)
@@ -101,7 +101,7 @@ class InvoiceRepository(InvoiceViews):
                     continue
                 counts["new" if before is None else "replaced"] += 1
                 counts["unusable"] += row["status"] == InvoiceStatus.FAILED
-                counts["known"] += row["status"] == InvoiceStatus.DUPLICATE
+                counts["delivered_before"] += row["status"] == InvoiceStatus.DUPLICATE
                 values.append(row)
             counts["unusable"] += _upsert(connection, values)
             return Stored(**counts)
