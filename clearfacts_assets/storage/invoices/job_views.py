@@ -79,8 +79,6 @@ class JobView:
             "job_type": self.job_type,
             "partition": self.partition_key,
             "status": self.status,
-            "triggered_by": self.triggered_by,
-            "created_at": self.created_at,
             "started_at": self.started_at,
             "completed_at": self.completed_at,
             "duration_seconds": self.duration_seconds,

@@ -100,7 +100,10 @@ def list_jobs(query: Annotated[JobsQuery, Query()], _: Reads, served: Watched) -
         cursor=query.cursor,
         span=query.span,
     )
-    items = [JobSummary.model_validate(job.as_result()) for job in page.items]
+    items = [
+        JobSummary.model_validate(job.as_result() | {"triggered_by": job.triggered_by, "created_at": job.created_at})
+        for job in page.items
+    ]
     return Success(data=Listed(items=items, next_cursor=page.next_cursor))
 
 
