@@ -53,7 +53,8 @@ def work(database: Path) -> None:
 def _pages(prefix: str, documents: int) -> list[list[tuple[Any, Any]]]:
     """Documents with what validation says of them, in pages."""
     from clearfacts_assets.invoices.model import Decision, Report, SourceDocument
-    from clearfacts_assets.invoices.validation.ubl import parse, read_invoice
+    from clearfacts_assets.invoices.validation.head import read_invoice
+    from clearfacts_assets.invoices.validation.ubl import parse
     from clearfacts_assets_tests.faults.papers import Paper
 
     pairs, now = [], datetime.now(UTC)

@@ -34,9 +34,11 @@ from sqlalchemy import Engine
 
 from clearfacts_assets.invoices.delivery.outcomes import Pace
 from clearfacts_assets.invoices.delivery.sending import DeliveryJob, deliver
+from clearfacts_assets.invoices.destinations import DestinationOptions
 from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRest
 from clearfacts_assets.invoices.model import Decision, InvoiceStatus, Report, SourceDocument
-from clearfacts_assets.invoices.validation.ubl import parse, read_invoice
+from clearfacts_assets.invoices.validation.head import read_invoice
+from clearfacts_assets.invoices.validation.ubl import parse
 from clearfacts_assets.storage import migrate
 from clearfacts_assets.storage.database import open_engine
 from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
@@ -127,7 +129,9 @@ def bare(simulator: RunningSimulator, count: int, prefix: str, connections: int)
 def _deliver(
     engine: Engine, rows: InvoiceRepository, job_id: UUID, simulator: RunningSimulator, connections: int
 ) -> None:
-    destination = ClearfactsRest(simulator.clearfacts_url, simulator.clearfacts_token, connections=connections)
+    destination = ClearfactsRest(
+        DestinationOptions(base_url=simulator.clearfacts_url, token=simulator.clearfacts_token, connections=connections)
+    )
     for results in deliver(
         rows.batches_to_deliver(job_id, BATCH),
         ledger=SqlDeliveryLedger(engine),

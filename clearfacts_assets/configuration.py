@@ -62,10 +62,10 @@ def is_secret(key: str) -> bool:
     return field_of(key).annotation is SecretStr
 
 
-def default_of(key: str, known: Settings) -> Any:
+def default_of(key: str, configured: Settings) -> Any:
     """What holds where the key was not changed: the setting's value; None for a secret."""
     section, _, name = key.partition(".")
-    value = getattr(getattr(known, section), name)
+    value = getattr(getattr(configured, section), name)
     return None if isinstance(value, SecretStr) else value
 
 
@@ -90,7 +90,7 @@ def as_json(key: str, value: Any, beside: Settings) -> str:
     return stored
 
 
-def over(known: Settings, changed: Mapping[str, str]) -> Settings:
+def over(configured: Settings, changed: Mapping[str, str]) -> Settings:
     """The settings with the changed values in place of their own. A key that is none any more is passed over."""
     sections: dict[str, dict[str, Any]] = {}
     for key, value in changed.items():
@@ -98,39 +98,39 @@ def over(known: Settings, changed: Mapping[str, str]) -> Settings:
             section, _, name = key.partition(".")
             plain = json.loads(value)
             sections.setdefault(section, {})[name] = SecretStr(plain) if is_secret(key) else plain
-    return known.model_copy(
-        update={section: getattr(known, section).model_copy(update=values) for section, values in sections.items()}
+    return configured.model_copy(
+        update={section: getattr(configured, section).model_copy(update=values) for section, values in sections.items()}
     )
 
 
-def _usable(known: Settings, changed: Mapping[str, str]) -> dict[str, str]:
+def _usable(configured: Settings, changed: Mapping[str, str]) -> dict[str, str]:
     """What may be in force: what no longer keeps its limits, or does not fit the other settings, is passed over."""
     usable: dict[str, str] = {}
     for key, value in changed.items():
         try:
             if key in CHANGEABLE:
-                usable[key] = as_json(key, json.loads(value), over(known, usable))
+                usable[key] = as_json(key, json.loads(value), over(configured, usable))
         except ValueError as error:  # BadValue, or no JSON
             logger.error("the changed setting %s is passed over: %s", key, error)
     return usable
 
 
-def repository(engine: Engine, known: Settings) -> ConfigurationRepository:
+def repository(engine: Engine, configured: Settings) -> ConfigurationRepository:
     """The table, opened with this process's encryption keys. Raises KeyringError."""
-    ring = encryption_keys(known)
+    ring = encryption_keys(configured)
     return ConfigurationRepository(engine, lambda: cipher(ring))
 
 
-def encryption_keys(known: Settings) -> Keyring:
+def encryption_keys(configured: Settings) -> Keyring:
     """Raises KeyringError for keys that are too weak."""
-    setting = known.auth.encryption_keys.get_secret_value()
-    return Keyring("encryption", setting=setting, file=known.home / "keys" / "encryption.json")
+    setting = configured.auth.encryption_keys.get_secret_value()
+    return Keyring("encryption", setting=setting, file=configured.home / "keys" / "encryption.json")
 
 
-def signing_keys(known: Settings) -> Keyring:
+def signing_keys(configured: Settings) -> Keyring:
     """Raises KeyringError for keys that are too weak."""
-    setting = known.auth.signing_keys.get_secret_value()
-    return Keyring("signing", setting=setting, file=known.home / "keys" / "signing.json")
+    setting = configured.auth.signing_keys.get_secret_value()
+    return Keyring("signing", setting=setting, file=configured.home / "keys" / "signing.json")
 
 
 def effective_settings(*, anew: bool = False) -> Settings:
@@ -139,8 +139,8 @@ def effective_settings(*, anew: bool = False) -> Settings:
     While the database does not answer nobody can change them: then they are as this process saw them last. Raises
     KeyringError; and what the database raises, where they are read ``anew`` or were never seen.
     """
-    known = settings.load()
-    return over(known, _changes(known.business_database_url).now(known, anew=anew))
+    configured = settings.load()
+    return over(configured, _changes(configured.business_database_url).now(configured, anew=anew))
 
 
 class _Changes:
@@ -150,11 +150,11 @@ class _Changes:
         self._engine, self._lock = open_engine(url), threading.Lock()
         self._read_at, self._values = float("-inf"), dict[str, str]()
 
-    def now(self, known: Settings, *, anew: bool) -> Mapping[str, str]:
+    def now(self, configured: Settings, *, anew: bool) -> Mapping[str, str]:
         with self._lock:
             if anew or time.monotonic() - self._read_at >= FRESH_SECONDS:
                 try:
-                    self._values = _usable(known, repository(self._engine, known).values())
+                    self._values = _usable(configured, repository(self._engine, configured).values())
                 except OperationalError as fault:
                     if anew or self._read_at == float("-inf"):
                         raise

@@ -50,26 +50,26 @@ class Renewal:
 
     def _renew(self, refused: str) -> str | None:
         patience = time.monotonic() + WAIT_SECONDS
-        known = _destination()
-        while _token(known) == refused:
-            if not (known.client_id and known.refresh_token.get_secret_value()):
+        configured = _destination()
+        while _token(configured) == refused:
+            if not (configured.client_id and configured.refresh_token.get_secret_value()):
                 return None
             with leased(self._engine, LEASE, LEASE_SECONDS) as ours:
-                known = _destination()  # another process may have renewed it since we looked
-                if ours and _token(known) == refused:
-                    return self._buy(known)
+                configured = _destination()  # another process may have renewed it since we looked
+                if ours and _token(configured) == refused:
+                    return self._buy(configured)
             if not ours:
                 if time.monotonic() > patience:
                     raise DestinationError("another process is renewing it and does not come to an end")
                 time.sleep(POLL_SECONDS)
-        return _token(known)
+        return _token(configured)
 
-    def _buy(self, known: DestinationSettings) -> str:
+    def _buy(self, configured: DestinationSettings) -> str:
         cipher(configuration.encryption_keys(settings.load()))  # nothing is spent that could not be kept
         tokens = refreshed(
-            Client(self._login_url, known.client_id, known.client_secret.get_secret_value()),
-            known.refresh_token.get_secret_value(),
-            connect_timeout=known.connect_timeout,
+            Client(self._login_url, configured.client_id, configured.client_secret.get_secret_value()),
+            configured.refresh_token.get_secret_value(),
+            connect_timeout=configured.connect_timeout,
             deadline=DEADLINE_SECONDS,
             correlation_id=self._correlation_id,
             network=settings.load().way_out,
@@ -86,11 +86,14 @@ class Renewal:
     def _keep(self, tokens: Tokens) -> None:
         """Both or none: with the old ones nothing more can be had."""
         news = {"destination.refresh_token": tokens.refresh, "destination.token": tokens.access}
-        known = settings.load()
-        configuration.repository(self._engine, known).set_all(
+        configured = settings.load()
+        configuration.repository(self._engine, configured).set_all(
             [
                 NewValue(
-                    key, configuration.as_json(key, value, known), True, configuration.field_of(key).description or ""
+                    key,
+                    configuration.as_json(key, value, configured),
+                    True,
+                    configuration.field_of(key).description or "",
                 )
                 for key, value in news.items()
                 if value is not None
@@ -114,5 +117,5 @@ def _destination() -> DestinationSettings:
     return effective_settings(anew=True).destination
 
 
-def _token(known: DestinationSettings) -> str:
-    return known.token.get_secret_value().strip()
+def _token(configured: DestinationSettings) -> str:
+    return configured.token.get_secret_value().strip()

@@ -12,17 +12,17 @@ from clearfacts_assets.settings import Settings
 PROJECT = Path(__file__).resolve().parents[1]
 
 
-def prepare(known: Settings) -> Path:
+def prepare(configured: Settings) -> Path:
     """Make the folder, readable by its owner only, and point Dagster to its part of it. Returns Dagster's part.
 
     A DAGSTER_HOME that is set already wins: on Kubernetes the Helm chart sets it.
     """
-    dagster_home = known.home.resolve() / "dagster"
+    dagster_home = configured.home.resolve() / "dagster"
     dagster_home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    known.home.chmod(0o700)
+    configured.home.chmod(0o700)
     shutil.copyfile(packaged("dagster.yaml"), dagster_home / "dagster.yaml")
     os.environ.setdefault("DAGSTER_HOME", str(dagster_home))
-    os.environ["CLEARFACTS_HOME"] = str(known.home.resolve())  # for child processes, whatever folder they start in
+    os.environ["CLEARFACTS_HOME"] = str(configured.home.resolve())  # for child processes, whatever folder they start in
     return Path(os.environ["DAGSTER_HOME"])
 
 

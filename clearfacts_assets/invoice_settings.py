@@ -11,6 +11,7 @@ from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
 
 from clearfacts_assets.invoices.destinations import TRANSPORTS
 from clearfacts_assets.invoices.sources import SOURCES
+from clearfacts_assets.outcome_kinds import OutcomeKind
 from clearfacts_assets.setting_types import Attempts, Changeable, Seconds, Section, one_of
 
 if TYPE_CHECKING:
@@ -40,7 +41,9 @@ class KnownError(Section):
 
     code: str = Field("", description="of the error, exactly")
     words: str = Field("", description="a regular expression, in any case, anywhere in the message")
-    outcome: Literal["refused", "not_sent", "denied", "unknown"] = Field(description="see docs/clearfacts-outcomes.md")
+    outcome: Literal[OutcomeKind.REFUSED, OutcomeKind.NOT_SENT, OutcomeKind.DENIED, OutcomeKind.UNKNOWN] = Field(
+        description="see docs/clearfacts-outcomes.md"
+    )
 
     @model_validator(mode="after")
     def _recognises_something(self) -> KnownError:
@@ -132,7 +135,7 @@ class ValidationSettings(Section):
     )
 
 
-def validator_from(known: ValidationSettings, *, layers: Sequence[str] | None = None) -> Validator:
+def validator_from(configured: ValidationSettings, *, layers: Sequence[str] | None = None) -> Validator:
     """A validator as the settings say. Raises BadPolicy where the policy file cannot be used."""
     from clearfacts_assets.invoices.validation.engine import Validator
     from clearfacts_assets.invoices.validation.policy import load_policy
@@ -140,12 +143,12 @@ def validator_from(known: ValidationSettings, *, layers: Sequence[str] | None = 
     from clearfacts_assets.invoices.validation.ubl import Limits
 
     own = None
-    if known.peppol_rules is not None:
-        own = CustomRules(known.peppol_rules, known.peppol_rules_sha256 or "")
+    if configured.peppol_rules is not None:
+        own = CustomRules(configured.peppol_rules, configured.peppol_rules_sha256 or "")
     return Validator(
-        load_policy(known.policy) if known.policy is not None else None,
-        workers=known.workers,
-        limits=Limits(document_bytes=known.document_bytes),
-        options=RuleOptions(own, known.attachment_bytes, known.proofs),
+        load_policy(configured.policy) if configured.policy is not None else None,
+        workers=configured.workers,
+        limits=Limits(document_bytes=configured.document_bytes),
+        options=RuleOptions(own, configured.attachment_bytes, configured.proofs),
         layers=layers,
     )

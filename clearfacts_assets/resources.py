@@ -18,7 +18,7 @@ from pydantic import HttpUrl
 from slack_sdk.web.client import WebClient
 from sqlalchemy import Engine
 
-from clearfacts_assets import settings as configuration
+from clearfacts_assets import settings
 from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.credentials import Renewal
 from clearfacts_assets.invoice_settings import ValidationSettings, validator_from
@@ -50,11 +50,11 @@ class SourceResource(dg.ConfigurableResource[None]):
             source.close()
 
     def _make(self, correlation_id: str) -> InvoiceSource:
-        known, limits, place = configuration.load(), effective_settings().source, place_of(self.kind)
+        configured, limits, place = settings.load(), effective_settings().source, place_of(self.kind)
         name, asked = f"source.{place.setting}", getattr(self, place.setting)
         if not asked:
             raise SettingMissing(name, place.meaning)
-        _refuse_another(name, asked, _written(getattr(known.source, place.setting)))
+        _refuse_another(name, asked, _written(getattr(configured.source, place.setting)))
         options = SourceOptions(
             place=asked,
             token=limits.token.get_secret_value(),
@@ -66,8 +66,8 @@ class SourceResource(dg.ConfigurableResource[None]):
             page_bytes=limits.page_bytes,
             document_bytes=limits.document_bytes,
             correlation_id=correlation_id,
-            network=known.way_out,
-            memory=TakenFiles(_engine(known.business_database_url)),
+            network=configured.way_out,
+            memory=TakenFiles(_engine(configured.business_database_url)),
         )
         return open_source(self.kind, options)
 
@@ -88,10 +88,10 @@ class ClearfactsResource(dg.ConfigurableResource[None]):
         # Whoever asks may have calls under way, and settles them only afterwards. So a whole question, at most this and
         # one deadline, takes half a lease: the calls have the other half.
         patience = max(0.0, min(delivery.patience, delivery.lease / 2 - limits.deadline))
-        settings = configuration.load()
-        known = settings.destination
-        _refuse_another("destination.base_url", self.base_url, _written(known.base_url))
-        _refuse_another("destination.login_url", self.login_url, _written(known.login_url))
+        configured = settings.load()
+        place = configured.destination
+        _refuse_another("destination.base_url", self.base_url, _written(place.base_url))
+        _refuse_another("destination.login_url", self.login_url, _written(place.login_url))
         options = DestinationOptions(
             base_url=self.base_url,
             login_url=self.login_url,
@@ -100,10 +100,10 @@ class ClearfactsResource(dg.ConfigurableResource[None]):
             deadline=limits.deadline,
             longest_wait=limits.longest_wait,
             connections=self.concurrency,
-            renew=Renewal(_engine(settings.business_database_url), self.login_url, correlation_id),
+            renew=Renewal(_engine(configured.business_database_url), self.login_url, correlation_id),
             correlation_id=correlation_id,
-            network=settings.way_out,
-            known_errors=tuple(KnownError(one.outcome, one.code, one.words) for one in known.known_errors),
+            network=configured.way_out,
+            known_errors=tuple(KnownError(one.outcome, one.code, one.words) for one in place.known_errors),
             patience=patience,
             should_stop=should_stop,
         )
@@ -115,11 +115,11 @@ class ClearfactsResource(dg.ConfigurableResource[None]):
 
     def admit(self, destination: Destination, ledger: DeliveryLedger) -> Admit:
         """What one run lets go on: documents of known receivers, where the settings and the transport allow to ask."""
-        known = effective_settings().destination
-        if not (known.check_receivers and isinstance(destination, ListsAdministrations)):
+        configured = effective_settings().destination
+        if not (configured.check_receivers and isinstance(destination, ListsAdministrations)):
             return everything
         directory = _directory(self.base_url)
-        return ReceiverCheck(ledger, destination, directory, self.invoice_type, known.receivers_fresh).admit
+        return ReceiverCheck(ledger, destination, directory, self.invoice_type, configured.receivers_fresh).admit
 
 
 @lru_cache(maxsize=4)
@@ -136,8 +136,8 @@ class SlackResource(DagsterSlackResource):
 
     def get_client(self) -> WebClient:
         """A client with a timeout; the token comes from the settings."""
-        _refuse_another("slack.base_url", self.base_url, str(configuration.load().slack.base_url))
-        network = configuration.load().way_out
+        _refuse_another("slack.base_url", self.base_url, str(settings.load().slack.base_url))
+        network = settings.load().way_out
         return open_client(effective_settings().slack.token.get_secret_value(), self.base_url, network=network)
 
 
@@ -146,19 +146,19 @@ class ValidationResource(dg.ConfigurableResource[None]):
 
     def validator(self) -> Validator:
         """As the settings say; ends with this process. Raises BadPolicy where the policy file cannot be used."""
-        return _validator(configuration.load().validation)
+        return _validator(settings.load().validation)
 
 
 @lru_cache(maxsize=1)
-def _validator(known: ValidationSettings) -> Validator:
-    return validator_from(known)
+def _validator(configured: ValidationSettings) -> Validator:
+    return validator_from(configured)
 
 
 class DatabaseResource(dg.ConfigurableResource[None]):
     """Our own database; one engine with pooled connections per process and address."""
 
     def engine(self) -> Engine:
-        return _engine(configuration.load().business_database_url)
+        return _engine(settings.load().business_database_url)
 
 
 @lru_cache(maxsize=4)
@@ -184,38 +184,38 @@ class AnotherPlace(Exception):
         )
 
 
-def _refuse_another(name: str, asked: str, known: str) -> None:
-    if asked != known:
+def _refuse_another(name: str, asked: str, configured: str) -> None:
+    if asked != configured:
         raise AnotherPlace(name, asked)
 
 
-def _written(known: HttpUrl | Path | None) -> str:
+def _written(place: HttpUrl | Path | None) -> str:
     """An address or a folder, as the launchpad shows it; empty where there is none."""
-    return str(known).rstrip("/") if isinstance(known, HttpUrl) else str(known or "")
+    return str(place).rstrip("/") if isinstance(place, HttpUrl) else str(place or "")
 
 
 def slack() -> SlackResource:
     """Slack as the settings have it."""
-    known = configuration.load().slack
-    return SlackResource(base_url=str(known.base_url), channel=known.channel)
+    configured = settings.load().slack
+    return SlackResource(base_url=str(configured.base_url), channel=configured.channel)
 
 
 def from_settings() -> dict[str, dg.ConfigurableResource[None]]:
     """The resources by the names that assets, sensors and checks ask for."""
-    known = configuration.load()
+    configured = settings.load()
     return {
         "source": SourceResource(
-            kind=known.source.kind,
-            base_url=_written(known.source.base_url) or None,
-            folder=_written(known.source.folder) or None,
-            page_size=known.source.page_size,
+            kind=configured.source.kind,
+            base_url=_written(configured.source.base_url) or None,
+            folder=_written(configured.source.folder) or None,
+            page_size=configured.source.page_size,
         ),
         "clearfacts": ClearfactsResource(
-            transport=known.destination.transport,
-            base_url=_written(known.destination.base_url),
-            login_url=_written(known.destination.login_url),
-            invoice_type=known.destination.invoice_type,
-            concurrency=known.delivery.concurrency,
+            transport=configured.destination.transport,
+            base_url=_written(configured.destination.base_url),
+            login_url=_written(configured.destination.login_url),
+            invoice_type=configured.destination.invoice_type,
+            concurrency=configured.delivery.concurrency,
         ),
         "slack": slack(),
         "validation": ValidationResource(),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from typing import Any
 
-from dagster._core.workspace.context import IWorkspaceProcessContext
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from sqlalchemy import Engine
@@ -22,13 +21,13 @@ from clearfacts_assets.api.correlation import CorrelationMiddleware
 from clearfacts_assets.api.envelope import answer_of
 from clearfacts_assets.api.error_handlers import FaultMiddleware
 from clearfacts_assets.api.errors import ApiError, ErrorCode
-from clearfacts_assets.api.read_routes import ReadRoute, is_read
 from clearfacts_assets.api.request_limits import RequestLimitsMiddleware
 from clearfacts_assets.api.services import Services
 from clearfacts_assets.api.v1 import chargeback
 from clearfacts_assets.api.v1.accounts import audit, auth, keys, users
 from clearfacts_assets.api.v1.invoices import deliveries, invoices, jobs, processing
 from clearfacts_assets.api.v1.system import admin, configuration
+from clearfacts_assets.orchestration.dagster_internals import IWorkspaceProcessContext
 from clearfacts_assets.storage.database import open_engine
 from clearfacts_assets.telemetry.metrics import HttpMetricsMiddleware
 
@@ -45,15 +44,15 @@ Send `X-Correlation-ID` to find a request again in logs, runs and alerts.
 
 
 def create_app(
-    workspace: IWorkspaceProcessContext[Any], known: settings.Settings | None = None, engine: Engine | None = None
+    workspace: IWorkspaceProcessContext[Any], configured: settings.Settings | None = None, engine: Engine | None = None
 ) -> FastAPI:
     """One application for UI and API, so that both stand behind one port and one login.
 
     ``serve.api`` and ``serve.ui`` choose which of them. Raises KeyringError for keys that are too weak.
     """
-    known = known or settings.load()
-    engine = engine or open_engine(known.business_database_url)
-    served, access = Services.over(workspace, engine, known), Access.over(engine, known)
+    configured = configured or settings.load()
+    engine = engine or open_engine(configured.business_database_url)
+    served, access = Services.over(workspace, engine, configured), Access.over(engine, configured)
     app = FastAPI(
         title="clearfacts_assets",
         summary="UBL invoices from the ERP to Clearfacts; charges from cost exports.",
@@ -68,22 +67,22 @@ def create_app(
             Middleware(CorrelationMiddleware),
             Middleware(HttpMetricsMiddleware, metrics=served.metrics, place_of=_place_of),
             Middleware(FaultMiddleware),
-            Middleware(RequestLimitsMiddleware, prefixes=OURS, body_bytes=known.serve.body_bytes),
+            Middleware(RequestLimitsMiddleware, prefixes=OURS, body_bytes=configured.serve.body_bytes),
         ],
     )
     app.state.services, app.state.access, app.state.authentication = served, access, access.authentication
     error_handlers.install(app)
-    if known.serve.api:
+    if configured.serve.api:
         for part in ENDPOINTS:
             _add(app, part.router, PREFIX)
         for router in chargeback.ROUTERS:
             _add(app, router, PREFIX)
     _add(app, probes.router)
-    _add(app, probes.metrics_router(public=known.serve.public_metrics))
+    _add(app, probes.metrics_router(public=configured.serve.public_metrics))
     _add(app, auth.router, in_schema=False)
-    if known.serve.ui:
+    if configured.serve.ui:
         _add(app, pages.router)
-    app.router.default = Elsewhere(_ui(workspace, access) if known.serve.ui else None)
+    app.router.default = Elsewhere(_ui(workspace, access) if configured.serve.ui else None)
     return app
 
 
@@ -114,7 +113,6 @@ def _add(app: FastAPI, router: APIRouter, prefix: str = "", *, in_schema: bool =
             dependencies=route.dependencies,
             include_in_schema=in_schema and route.include_in_schema,
             openapi_extra=route.openapi_extra,
-            route_class_override=ReadRoute if is_read(route.endpoint) else None,
         )
 
 

@@ -1,7 +1,6 @@
 """Starting a job: its row is written first, under the id that its run will have, so that no run is ever unknown.
 
-Dagster's GraphQL chooses a run's id itself. Here the run is made through the same functions that stand behind it, in
-the process that has the workspace loaded, with an id of ours; Dagster is pinned to one version for that.
+The run is made in the process that has the workspace loaded, see ``orchestration/dagster_internals.py``.
 """
 
 from __future__ import annotations
@@ -19,23 +18,20 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import dagster as dg
-from dagster._core.definitions.selector import JobSubsetSelector
-from dagster._core.workspace.context import IWorkspaceProcessContext
-from dagster_graphql.implementation.execution.run_lifecycle import create_valid_pipeline_run
-from dagster_graphql.implementation.utils import ExecutionMetadata, ExecutionParams
 from sqlalchemy import Engine
 
 from clearfacts_assets.api.dagster_gateway import LOCATION
 from clearfacts_assets.api.errors import ApiError, ErrorCode
-from clearfacts_assets.orchestration.tags import CORRELATION_TAG, TRIGGERED_BY_TAG
+from clearfacts_assets.orchestration.dagster_internals import IWorkspaceProcessContext, RunOrder, submit_run
+from clearfacts_assets.orchestration.tags import CORRELATION_TAG, PARTITION_TAG, TRIGGERED_BY_TAG
 from clearfacts_assets.storage.accounts.audit import Actor
-from clearfacts_assets.storage.invoices.job_requests import DayBusy, JobRequest, JobRequests, KnownJob
-from clearfacts_assets.storage.invoices.jobs import JobRepository
+from clearfacts_assets.storage.invoices.job_notes import Answer, JobNotes, Request
+from clearfacts_assets.storage.invoices.job_requests import DayBusy, JobRequest, JobRequests
+from clearfacts_assets.storage.invoices.jobs import JobRecord, JobRepository
 
 logger = logging.getLogger(__name__)
 
 JOB = "manual_trigger"
-PARTITION_TAG = "dagster/partition"
 LAUNCH_PATIENCE = 0.1  # seconds that a caller waits for Dagster to take a run; then the job tells
 LAUNCHES_AT_ONCE = 4
 RETRY_AFTER = 5  # seconds after which a refused launch is worth another try
@@ -106,13 +102,13 @@ class JobSubmission:
         Raises ApiError: JOB_RUNNING, IDEMPOTENCY_KEY_REUSED, EXTERNAL_API_ERROR. After the last one the row says why
         nothing runs, and the same key may be used again.
         """
-        job_id, known = self._place_for(wish, actor, key)
-        if known is not None:
-            return _again(job_id, known)
+        job_id, earlier = self._place_for(wish, actor, key)
+        if earlier is not None:
+            return _again(job_id, earlier)
         self._refuse_beside_a_run(wish.partition_key)
         now = datetime.now(UTC)
         answer = self._answer_for(job_id, wish, now)
-        details = {
+        details: JobNotes = {
             "job_name": JOB,
             "triggered_by": actor.name,
             "invoice_ids": list(wish.invoice_ids),
@@ -122,30 +118,30 @@ class JobSubmission:
         }
         request = JobRequest(job_id, wish.partition_key, details)
         try:
-            known = self._requests.reserve(request, actor, now=now)
+            earlier = self._requests.reserve(request, actor, now=now)
         except DayBusy as busy:
             raise _running(wish.partition_key, str(busy.job_id)) from None
-        if known is not None:
-            return _again(job_id, _same(known, wish))
+        if earlier is not None:
+            return _again(job_id, _same(earlier, wish))
         return self._launch(job_id, wish, actor, answer)
 
     def close(self) -> None:
         """Let the launches under way end."""
         self._pool.shutdown()
 
-    def _place_for(self, wish: Wish, actor: Actor, key: str | None) -> tuple[UUID, KnownJob | None]:
+    def _place_for(self, wish: Wish, actor: Actor, key: str | None) -> tuple[UUID, JobRecord | None]:
         """The id for the job, and the job if this key has one. A key whose launch failed gets another id."""
         if key is None:
             return uuid4(), None
         for number in range(TRIES_OF_A_KEY):
             name = json.dumps([str(actor.user_id), actor.name, key, number])
             job_id = UUID(bytes=hashlib.sha256(name.encode()).digest()[:16], version=4)
-            known = self._requests.known(job_id)
-            if known is None:
+            earlier = self._requests.known(job_id)
+            if earlier is None:
                 return job_id, None
-            _same(known, wish)
-            if not known.details["request"].get("not_launched"):
-                return job_id, known
+            _same(earlier, wish)
+            if not earlier.details["request"].get("not_launched"):
+                return job_id, earlier
         raise ApiError(ErrorCode.CONFLICT, f"{TRIES_OF_A_KEY} launches under this Idempotency-Key have failed.")
 
     def _refuse_beside_a_run(self, partition_key: str) -> None:
@@ -154,7 +150,7 @@ class JobSubmission:
         for run in self._workspace.instance.get_runs(waiting, limit=1):
             raise _running(partition_key, run.run_id)
 
-    def _answer_for(self, job_id: UUID, wish: Wish, now: datetime) -> dict[str, Any]:
+    def _answer_for(self, job_id: UUID, wish: Wish, now: datetime) -> Answer:
         seconds = self._requests.usual_seconds()
         expected = None if seconds is None else (now + timedelta(seconds=seconds)).isoformat()
         chosen = len(wish.invoice_ids)
@@ -162,7 +158,7 @@ class JobSubmission:
         message = f"Processing of {what} was started; GET /api/v1/jobs/{job_id} tells how it goes."
         return {"estimated_completion": expected, "message": message}
 
-    def _launch(self, job_id: UUID, wish: Wish, actor: Actor, answer: Mapping[str, Any]) -> Started:
+    def _launch(self, job_id: UUID, wish: Wish, actor: Actor, answer: Answer) -> Started:
         tags = {
             PARTITION_TAG: wish.partition_key,
             CORRELATION_TAG: actor.correlation_id or str(job_id),
@@ -192,19 +188,9 @@ class JobSubmission:
         return None
 
     def _submit(self, job_id: UUID, wish: Wish, tags: Mapping[str, str]) -> None:
-        context = self._workspace.create_request_context()
-        job = context.get_code_location(LOCATION).get_repository("__repository__").get_full_job(JOB)
-        parameters = ExecutionParams(
-            selector=JobSubsetSelector(
-                location_name=LOCATION, repository_name="__repository__", job_name=JOB, op_selection=None
-            ),
-            run_config=wish.run_config(),
-            mode=None,
-            execution_metadata=ExecutionMetadata(run_id=str(job_id), tags=dict(tags)),
-            step_keys=None,
+        submit_run(
+            self._workspace.create_request_context(), RunOrder(str(job_id), LOCATION, JOB, wish.run_config(), tags)
         )
-        create_valid_pipeline_run(context, job, parameters)
-        context.instance.submit_run(str(job_id), workspace=context)
 
     def _was_taken(self, job_id: UUID) -> bool:
         """Whether the run goes on although its launch ended in an error. Raises ApiError where nobody can tell."""
@@ -223,7 +209,7 @@ class JobSubmission:
         """Close the row, so that it says why nothing runs."""
         jobs = JobRepository(self._engine)
         record = jobs.get(job_id)
-        request = {**(record.details["request"] if record else {}), "not_launched": True}
+        request: Request = {**(record.details["request"] if record else {}), "not_launched": True}
         jobs.finish(
             job_id,
             "failed",
@@ -249,19 +235,19 @@ def _dagster_failed(job_id: UUID, message: str) -> ApiError:
     )
 
 
-def _started(job_id: UUID, answer: Mapping[str, Any], *, replayed: bool = False) -> Started:
+def _started(job_id: UUID, answer: Answer, *, replayed: bool = False) -> Started:
     expected = answer["estimated_completion"]
     return Started(job_id, datetime.fromisoformat(expected) if expected else None, answer["message"], replayed)
 
 
-def _again(job_id: UUID, known: KnownJob) -> Started:
-    return _started(job_id, known.details["request"]["answer"], replayed=True)
+def _again(job_id: UUID, earlier: JobRecord) -> Started:
+    return _started(job_id, earlier.details["request"]["answer"], replayed=True)
 
 
-def _same(known: KnownJob, wish: Wish) -> KnownJob:
-    if not wish.is_known_by(known.details["request"]["sha256"]):
+def _same(earlier: JobRecord, wish: Wish) -> JobRecord:
+    if not wish.is_known_by(earlier.details["request"]["sha256"]):
         raise ApiError(ErrorCode.IDEMPOTENCY_KEY_REUSED)
-    return known
+    return earlier
 
 
 def _running(partition_key: str, job_id: str) -> ApiError:

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
-from dagster import AssetKey, DagsterInstance
-from dagster._core.events import DagsterEventType
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable as Events
-from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
-from dagster._core.storage.runs.schema import RunsTable as Runs
-from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
+from dagster import AssetKey, DagsterEventType, DagsterInstance
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from sqlalchemy import Engine, case, func, select
 
 from clearfacts_assets.api import backlog_metrics, chargeback_metrics
+from clearfacts_assets.orchestration.dagster_internals import events_table, runs_table
 from clearfacts_assets.storage.invoices import counts
 
 JOB_SECONDS = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
@@ -57,23 +53,23 @@ def of_invoices(engine: Engine, _: DagsterInstance) -> Iterator[Metric]:
 
 def of_runs(_: Engine, instance: DagsterInstance) -> Iterator[Metric]:
     """Dagster's runs, by job and status."""
-    storage = instance.run_storage
-    assert isinstance(storage, SqlRunStorage)  # noqa: S101 - every storage of the open-source edition is one
-    lasted = Runs.c.end_time - Runs.c.start_time
+    kept = runs_table(instance)
+    columns = kept.table.c
+    lasted = columns.end_time - columns.start_time
     up_to = [func.sum(case((lasted <= bound, 1), else_=0)) for bound in JOB_SECONDS]
     query = select(
-        Runs.c.pipeline_name,
-        Runs.c.status,
+        columns.pipeline_name,
+        columns.status,
         func.count(),
         func.count(lasted),
         func.coalesce(func.sum(lasted), 0.0),
         *up_to,
-    ).group_by(Runs.c.pipeline_name, Runs.c.status)
+    ).group_by(columns.pipeline_name, columns.status)
     runs = CounterMetricFamily(
         "dagster_job_runs", "Runs that Dagster knows, by job and status", labels=["job", "status"]
     )
     times: dict[tuple[str, ...], counts.Times] = {}
-    with storage.connect() as connection:
+    with kept.connect() as connection:
         for job, status, number, ended, seconds, *cumulated in connection.execute(query):
             runs.add_metric([job, status], number)
             if ended:
@@ -88,17 +84,17 @@ def of_assets(_: Engine, instance: DagsterInstance) -> Iterator[Metric]:
     On SQLite, Dagster keeps a run's own events in a file of the run: there, what was planned and not made counts as
     ``not_completed``, whether it failed, was skipped or is still under way.
     """
-    log = instance.event_log_storage
-    assert isinstance(log, SqlEventLogStorage)  # noqa: S101
+    kept = events_table(instance)
+    columns = kept.table.c
     query = (
-        select(Events.c.asset_key, Events.c.step_key, Events.c.dagster_event_type, func.count())
-        .where(Events.c.dagster_event_type.in_([_MADE, _PLANNED, *_ENDED]))
-        .group_by(Events.c.asset_key, Events.c.step_key, Events.c.dagster_event_type)
+        select(columns.asset_key, columns.step_key, columns.dagster_event_type, func.count())
+        .where(columns.dagster_event_type.in_([_MADE, _PLANNED, *_ENDED]))
+        .group_by(columns.asset_key, columns.step_key, columns.dagster_event_type)
     )
     made: Counter[str] = Counter()
     ended: Counter[tuple[str, str]] = Counter()
     planned: Counter[tuple[str, str]] = Counter()
-    with log.index_connection() as connection:
+    with kept.connect() as connection:
         for asset, step, event, number in connection.execute(query):
             if event in _ENDED:
                 ended[step, _ENDED[event]] += number

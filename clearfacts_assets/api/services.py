@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from dagster import DagsterInstance
-from dagster._core.workspace.context import IWorkspaceProcessContext
 from fastapi import Request
 from sqlalchemy import Engine
 
@@ -24,6 +23,7 @@ from clearfacts_assets.api import metrics
 from clearfacts_assets.api.job_submission import JobSubmission
 from clearfacts_assets.api.read_routes import readers_of
 from clearfacts_assets.invoices.defs.runs import reconcile
+from clearfacts_assets.orchestration.dagster_internals import IWorkspaceProcessContext
 from clearfacts_assets.settings import Settings
 from clearfacts_assets.telemetry.metrics import Metrics
 
@@ -73,7 +73,7 @@ class JobWatch:
 class Services:
     """The process's one engine, Dagster, and what is built on both."""
 
-    known: Settings
+    configured: Settings
     engine: Engine
     workspace: IWorkspaceProcessContext[Any]
     job_submission: JobSubmission
@@ -84,11 +84,11 @@ class Services:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     @classmethod
-    def over(cls, workspace: IWorkspaceProcessContext[Any], engine: Engine, known: Settings) -> Services:
+    def over(cls, workspace: IWorkspaceProcessContext[Any], engine: Engine, configured: Settings) -> Services:
         """The services of a process that has this workspace loaded."""
         instance = workspace.instance
         return cls(
-            known=known,
+            configured=configured,
             engine=engine,
             workspace=workspace,
             job_submission=JobSubmission(workspace, engine),
@@ -96,7 +96,7 @@ class Services:
             readers=readers_of(engine),
             lookers=ThreadPoolExecutor(LOOKERS, thread_name_prefix="looker"),
             metrics=Metrics(
-                disk=known.home if known.home.exists() else Path("/"),
+                disk=configured.home if configured.home.exists() else Path("/"),
                 suppliers=[partial(supplier, engine, instance) for supplier in metrics.SUPPLIERS],
             ),
         )

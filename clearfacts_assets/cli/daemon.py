@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 
 def daemon() -> None:
@@ -12,5 +13,6 @@ def daemon() -> None:
     from clearfacts_assets.home import packaged
 
     ready()
-    command = [sys.executable, "-m", "dagster._daemon", "run", "-w", str(packaged("workspace.yaml"))]
+    program = Path(sys.executable).with_name("dagster-daemon")  # Dagster's command, installed beside our interpreter
+    command = [sys.executable, str(program), "run", "-w", str(packaged("workspace.yaml"))]
     os.execv(command[0], command)  # noqa: S606 - our own interpreter, no shell

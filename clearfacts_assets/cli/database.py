@@ -20,10 +20,10 @@ def upgrade(
     from clearfacts_assets.cli.startup import ready
     from clearfacts_assets.storage import migrate
 
-    known = ready()
-    before = migrate.current(known.business_database_url)
-    migrate.upgrade(known.business_database_url, revision, alert_channel=known.slack.channel)
-    after = migrate.current(known.business_database_url)
+    configured = ready()
+    before = migrate.current(configured.business_database_url)
+    migrate.upgrade(configured.business_database_url, revision, alert_channel=configured.slack.channel)
+    after = migrate.current(configured.business_database_url)
     if as_json:
         print_json({"before": before, "after": after})
     elif before == after:

@@ -53,19 +53,19 @@ def _demo(date: str | None, per_day: int, port: int | None, once: bool) -> bool:
     from clearfacts_assets.storage import migrate
 
     (day,) = days_asked_for(date)
-    known = ready()
-    migrate.upgrade(known.business_database_url, alert_channel=known.slack.channel)
-    address = f"http://127.0.0.1:{_free_port(port if port is not None else known.serve.port)}"
-    logs = known.home / "logs"
+    configured = ready()
+    migrate.upgrade(configured.business_database_url, alert_channel=configured.slack.channel)
+    address = f"http://127.0.0.1:{_free_port(port if port is not None else configured.serve.port)}"
+    logs = configured.home / "logs"
     logs.mkdir(exist_ok=True)
     with _process_tree(logs) as start:
-        state = known.home / "simulator.jsonl"
+        state = configured.home / "simulator.jsonl"
         simulator = start("simulator", "simulate", "--port", "0", "--per-day", str(per_day), "--state", str(state))
         _point_to(_announced(simulator, logs / "simulator.log"), address)
         start("web", "serve", "--port", address.rpartition(":")[2])
         start("daemon", "daemon")
-        password = _let_in(known.business_database_url)
-        month = _load_sample_month(known.business_database_url, day)
+        password = _let_in(configured.business_database_url)
+        month = _load_sample_month(configured.business_database_url, day)
         completed = _process_one_day(address, day, password)
         if once:
             return completed
@@ -74,7 +74,7 @@ def _demo(date: str | None, per_day: int, port: int | None, once: bool) -> bool:
         out.print(f"API           {address}/api/v1/openapi.json")
         out.print(f"Chargeback    [bold]clearfacts chargeback month -p {month}[/] shows the sample month")
         out.print(f"              {address}/assets/charges?view=partitions shows its tables and charts")
-        out.print(f"Everything is kept in {known.home}; logs in {logs}. Ctrl-C stops it all.")
+        out.print(f"Everything is kept in {configured.home}; logs in {logs}. Ctrl-C stops it all.")
         start.watch()
     return completed
 

@@ -14,15 +14,14 @@ def serve(
     """Serve Dagster's UI and the API. Runs are started by `clearfacts daemon`, beside it."""
     import uvicorn
     from dagster import DagsterInstance
-    from dagster._core.workspace.context import WorkspaceProcessContext
-    from dagster._core.workspace.load_target import WorkspaceFileTarget
 
     from clearfacts_assets.api.app import create_app, settle
     from clearfacts_assets.api.connections import BoundedConnection
     from clearfacts_assets.cli.startup import ready
     from clearfacts_assets.home import packaged
+    from clearfacts_assets.orchestration.dagster_internals import WorkspaceFileTarget, WorkspaceProcessContext
 
-    known = ready()
+    configured = ready()
     with (
         DagsterInstance.get() as instance,
         WorkspaceProcessContext(
@@ -38,10 +37,10 @@ def serve(
         uvicorn.run(
             app,
             http=BoundedConnection,
-            host=host or known.serve.host,
-            port=port if port is not None else known.serve.port,
+            host=host or configured.serve.host,
+            port=port if port is not None else configured.serve.port,
             log_level="warning",
             server_header=False,
-            proxy_headers=bool(known.serve.trusted_proxies),
-            forwarded_allow_ips=known.serve.trusted_proxies or None,
+            proxy_headers=bool(configured.serve.trusted_proxies),
+            forwarded_allow_ips=configured.serve.trusted_proxies or None,
         )

@@ -11,7 +11,7 @@ def ready() -> Settings:
     from clearfacts_assets.home import prepare
     from clearfacts_assets.telemetry import logging
 
-    known = settings.load()
-    logging.configure(known.log_level, known.log_format, secrets=known.secrets)
-    prepare(known)
-    return known
+    configured = settings.load()
+    logging.configure(configured.log_level, configured.log_format, secrets=configured.secrets)
+    prepare(configured)
+    return configured

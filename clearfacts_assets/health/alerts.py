@@ -16,19 +16,21 @@ from clearfacts_assets.settings import Settings
 DOWN, UP = "health-down", "health-up"  # kinds of alerts
 
 
-def tell_at_once_of_database(known: Settings, verdict: Health, *, now: datetime) -> None:
+def tell_at_once_of_database(configured: Settings, verdict: Health, *, now: datetime) -> None:
     """The database is down, and the outbox with it. Raises NotTold."""
-    tell_at_once(known, _down(known, verdict, now))
+    tell_at_once(configured, _down(configured, verdict, now))
 
 
-def tell_of_recovery(engine: Engine, known: Settings, system: str, *, since: datetime, now: datetime) -> bool:
+def tell_of_recovery(engine: Engine, configured: Settings, system: str, *, since: datetime, now: datetime) -> bool:
     """A system is back whose fall the outbox did not see."""
-    back = messages.HealthRecovered(system, since, now, known.public_address)
+    back = messages.HealthRecovered(system, since, now, configured.public_address)
     subject = f"health:{system}:up:{now.isoformat()}"
-    return enqueue(engine, subject, known.slack.channel, messages.health_recovered(back), now, Matter(UP, system, now))
+    return enqueue(
+        engine, subject, configured.slack.channel, messages.health_recovered(back), now, Matter(UP, system, now)
+    )
 
 
-def tell_of_health(engine: Engine, known: Settings, verdicts: Sequence[Health], *, now: datetime) -> int:
+def tell_of_health(engine: Engine, configured: Settings, verdicts: Sequence[Health], *, now: datetime) -> int:
     """Tell of each system that went down or came back since the last word about it. Returns how many were told."""
     told = 0
     for verdict in verdicts:
@@ -37,15 +39,15 @@ def tell_of_health(engine: Engine, known: Settings, verdicts: Sequence[Health], 
             continue
         if down_since is None:
             subject = f"health:{verdict.system}:down:{now.isoformat()}"
-            message = _down(known, verdict, now)
-            told += enqueue(engine, subject, known.slack.channel, message, now, Matter(DOWN, verdict.system, now))
+            message = _down(configured, verdict, now)
+            told += enqueue(engine, subject, configured.slack.channel, message, now, Matter(DOWN, verdict.system, now))
         else:
-            told += tell_of_recovery(engine, known, verdict.system, since=down_since, now=now)
+            told += tell_of_recovery(engine, configured, verdict.system, since=down_since, now=now)
     return told
 
 
-def _down(known: Settings, verdict: Health, now: datetime) -> messages.Message:
-    return messages.health_down(messages.HealthDown(verdict.system, verdict.message, now, known.public_address))
+def _down(configured: Settings, verdict: Health, now: datetime) -> messages.Message:
+    return messages.health_down(messages.HealthDown(verdict.system, verdict.message, now, configured.public_address))
 
 
 def _down_since(engine: Engine, system: str) -> datetime | None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import dagster as dg
-from dagster._core.workspace.context import IWorkspaceProcessContext
-from dagster._daemon.controller import get_daemon_statuses
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from clearfacts_assets.health.probes import Health, ask
 from clearfacts_assets.health.systems import database_answers
+from clearfacts_assets.orchestration.dagster_internals import IWorkspaceProcessContext
 
 HEARTBEAT_SECONDS = 90.0  # by which a living daemon has spoken
 
@@ -42,16 +42,12 @@ def _code_is_loaded(workspace: IWorkspaceProcessContext[Any]) -> str:
 
 def _daemon_lives(instance: dg.DagsterInstance) -> str:
     try:
-        statuses = get_daemon_statuses(
-            instance,
-            instance.get_required_daemon_types(),
-            ignore_errors=True,
-            heartbeat_interval_seconds=0,
-            heartbeat_tolerance_seconds=HEARTBEAT_SECONDS,
-        )
+        beats = instance.get_daemon_heartbeats()
     except (OperationalError, ProgrammingError) as error:
         raise NotReady(f"Dagster's database does not answer: {error.orig}") from error  # without the statement
-    silent = sorted(name for name, status in statuses.items() if not status.healthy)
+    since = time.time() - HEARTBEAT_SECONDS
+    required = instance.get_required_daemon_types()
+    silent = sorted(name for name in required if name not in beats or beats[name].timestamp < since)
     if silent:
         raise NotReady(f"no heartbeat for {HEARTBEAT_SECONDS:.0f} s from {', '.join(silent)}: is the daemon running?")
     return "every part of the daemon has spoken lately"

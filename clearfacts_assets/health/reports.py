@@ -8,12 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import (
-    AssetCheckExecutionRecord,
-    AssetCheckExecutionRecordStatus,
-)
 
 from clearfacts_assets.health.systems import SYSTEMS
+from clearfacts_assets.orchestration.dagster_internals import AssetCheckExecutionRecord, AssetCheckExecutionRecordStatus
 
 _ASKED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
 _ANSWERED = {AssetCheckExecutionRecordStatus.SUCCEEDED}

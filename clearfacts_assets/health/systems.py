@@ -47,18 +47,18 @@ def questions(
     }
 
 
-def ways(known: Settings) -> dict[str, str]:
+def ways(configured: Settings) -> dict[str, str]:
     """By which way each of OUTSIDE is called: ``direct``, ``through proxy http://proxy:3128``, or why by none."""
     try:
-        network = known.way_out
+        network = configured.way_out
     except NetworkUnusable as error:
         return dict.fromkeys(OUTSIDE, str(error))
-    source, clearfacts = known.source, known.destination
+    source, clearfacts = configured.source, configured.destination
     upload, login = network.way_to(str(clearfacts.base_url)), network.way_to(str(clearfacts.login_url))
     return {
         "java_backend": network.way_to(str(source.base_url)) if place_of(source.kind).setting == "base_url" else "",
         "clearfacts": upload if upload == login else f"{upload}; login {login}",
-        "slack": network.way_to(str(known.slack.base_url)),
+        "slack": network.way_to(str(configured.slack.base_url)),
     }
 
 

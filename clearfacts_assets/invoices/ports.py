@@ -17,13 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 from uuid import UUID
 
 from lxml import etree
 
 from clearfacts_assets.invoices.ledger.model import Candidate, Claim, DeliveryRecord, Force, Registration, Settlement
 from clearfacts_assets.invoices.model import Finding, InvoiceKey, SourceDocument, Window
+from clearfacts_assets.outcome_kinds import OutcomeKind
 
 
 class SourceError(Exception):
@@ -115,6 +116,7 @@ class Submission:
 class Accepted:
     """The destination has it, and says under which id."""
 
+    kind: ClassVar[OutcomeKind] = OutcomeKind.ACCEPTED
     document_id: str
     response: dict[str, Any] = field(default_factory=dict)
 
@@ -123,6 +125,7 @@ class Accepted:
 class Refused:
     """The destination has looked at it and will never take it as it is."""
 
+    kind: ClassVar[OutcomeKind] = OutcomeKind.REFUSED
     code: str
     message: str
     response: dict[str, Any] = field(default_factory=dict)
@@ -132,6 +135,7 @@ class Refused:
 class Unknown:
     """It may or may not have been accepted: nobody sends it again without proof or a person's decision."""
 
+    kind: ClassVar[OutcomeKind] = OutcomeKind.UNKNOWN
     reason: str
     response: dict[str, Any] = field(default_factory=dict)
 
@@ -140,6 +144,7 @@ class Unknown:
 class NotSent:
     """Provably not accepted, and worth another try: no connection was made, or the destination said 429."""
 
+    kind: ClassVar[OutcomeKind] = OutcomeKind.NOT_SENT
     reason: str
     retry_after: float | None = None  # seconds, as the destination asked, already capped
     response: dict[str, Any] = field(default_factory=dict)
@@ -149,6 +154,7 @@ class NotSent:
 class Denied:
     """Our credentials are refused (401, 403): nothing was accepted and nothing else will be. Pause the destination."""
 
+    kind: ClassVar[OutcomeKind] = OutcomeKind.DENIED
     reason: str
     response: dict[str, Any] = field(default_factory=dict)
 

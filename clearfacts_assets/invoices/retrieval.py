@@ -20,7 +20,7 @@ class Stored:
     repeated: int = 0  # the same row again
     replaced: int = 0  # the same row again with other content, changed later: that one counts
     unusable: int = 0  # recorded as failed; also counted as new or replaced
-    known: int = 0  # recorded as duplicate: this content was delivered before; also counted as new or replaced
+    delivered_before: int = 0  # recorded as duplicate: this content; also counted as new or replaced
 
 
 Store = Callable[[Sequence[SourceDocument]], Stored]
@@ -38,7 +38,7 @@ class Retrieval:
     repeated: int = 0  # the same row again, on another page
     replaced: int = 0  # the same row again, changed in between: the later one counts
     unusable: int = 0  # rows without a usable document; recorded as failed
-    known: int = 0  # content that was delivered before; recorded as duplicate
+    delivered_before: int = 0  # this content; recorded as duplicate
     stopped: str = ""  # why the retrieval ended early; empty when it is complete
     missing: list[str] = field(default_factory=list)  # asked for by id, unknown to the source
 
@@ -50,7 +50,7 @@ class Retrieval:
         self.repeated += stored.repeated
         self.replaced += stored.replaced
         self.unusable += stored.unusable
-        self.known += stored.known
+        self.delivered_before += stored.delivered_before
 
 
 def retrieve_window(

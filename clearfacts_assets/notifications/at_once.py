@@ -5,12 +5,13 @@ from __future__ import annotations
 from clearfacts_assets.notifications.channels import sender
 from clearfacts_assets.notifications.messages import Message
 from clearfacts_assets.notifications.outbox import NotTold
+from clearfacts_assets.outcome_kinds import OutcomeKind
 from clearfacts_assets.settings import Settings
 
 
-def tell_at_once(known: Settings, message: Message) -> None:
+def tell_at_once(configured: Settings, message: Message) -> None:
     """Send it now or never. Raises NotTold."""
-    send = sender(known)
+    send = sender(configured)
     if send is None:
-        raise NotTold("no alert channel is set up: set slack.token")
-    send(known.slack.channel, message)
+        raise NotTold("no alert channel is set up: set slack.token", outcome=OutcomeKind.NOT_SENT)
+    send(configured.slack.channel, message)

@@ -14,13 +14,13 @@ from clearfacts_assets.settings import Settings
 from clearfacts_assets.storage.chargeback.rates.spending import budgets_of
 
 
-def tell_of_budgets(engine: Engine, known: Settings, *, now: datetime) -> int:
+def tell_of_budgets(engine: Engine, configured: Settings, *, now: datetime) -> int:
     """Put into the outbox what has to be told of budgets now. Idempotent: each mark is told once."""
-    found = notices(budgets_of(engine, now.date()), known.rates.budget_thresholds, known.rates.expiry_days)
+    found = notices(budgets_of(engine, now.date()), configured.rates.budget_thresholds, configured.rates.expiry_days)
     told = 0
     for one in found:
         matter = Matter(one.kind, one.fund.fund_org, now)
-        told += enqueue(engine, one.subject, known.slack.channel, budget_told(_fact(one)), now, matter)
+        told += enqueue(engine, one.subject, configured.slack.channel, budget_told(_fact(one)), now, matter)
     return told
 
 

@@ -17,7 +17,7 @@ NAMED = 10  # files in one message
 
 
 def tell_of_delivery(
-    engine: Engine, known: Settings, name: str, run_id: str, *, why: str, refused: int, now: datetime
+    engine: Engine, configured: Settings, name: str, run_id: str, *, why: str, refused: int, now: datetime
 ) -> bool:
     """Tell that a delivery was not imported, or that rows of it were refused; nothing where all went well.
 
@@ -31,11 +31,13 @@ def tell_of_delivery(
         rows = "1 row was" if refused == 1 else f"{refused:,} rows were"
         title = f"{name}: {rows} refused"
         told = "The others are charges. See which: `clearfacts chargeback imports list`, then `refusals export`."
-    message = messages.plain_fact(title, told, f"{known.public_address}/runs/{run_id}", "Open the run")
-    return enqueue(engine, f"job:{run_id}", known.slack.channel, message, now, Matter(DELIVERY, name))
+    message = messages.plain_fact(title, told, f"{configured.public_address}/runs/{run_id}", "Open the run")
+    return enqueue(engine, f"job:{run_id}", configured.slack.channel, message, now, Matter(DELIVERY, name))
 
 
-def tell_of_strays(engine: Engine, known: Settings, folder: str, strays: Mapping[str, str], *, now: datetime) -> bool:
+def tell_of_strays(
+    engine: Engine, configured: Settings, folder: str, strays: Mapping[str, str], *, now: datetime
+) -> bool:
     """Tell what lies in the landing folder and will never be imported: once for the same files."""
     if not strays:
         return False
@@ -47,4 +49,4 @@ def tell_of_strays(engine: Engine, known: Settings, folder: str, strays: Mapping
         title = f"{len(strays)} things in the landing folder are no deliveries"
     digest = hashlib.sha256("\n".join([folder, *strays]).encode("utf-8", "surrogateescape")).hexdigest()
     message = messages.plain_fact(title, "\n".join([f"{folder}:", *lines]))
-    return enqueue(engine, f"{STRAYS}:{digest}", known.slack.channel, message, now, Matter(STRAYS, folder))
+    return enqueue(engine, f"{STRAYS}:{digest}", configured.slack.channel, message, now, Matter(STRAYS, folder))

@@ -11,10 +11,11 @@ import smtplib
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, NoReturn
+
+from clearfacts_assets.outcome_kinds import OutcomeKind
 
 _LINE_WITH_A_DOT = re.compile(rb"^\.", re.MULTILINE)
 _ANY_END = re.compile(rb"\r\n|\r|\n")
@@ -25,20 +26,11 @@ _MOST_OF_AN_ANSWER = 500  # characters that are kept
 ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
 
-class Outcome(StrEnum):
-    """What became of one mail."""
-
-    ACCEPTED = "accepted"
-    REFUSED = "refused"
-    NOT_TAKEN = "not_taken"
-    LOST = "lost"
-
-
 @dataclass(frozen=True, slots=True)
 class Handover:
     """``server``: it is the server (or our login) that has a problem, so that others need not be tried now."""
 
-    outcome: Outcome
+    outcome: OutcomeKind
     code: int | None
     answer: str
     server: bool = False
@@ -93,7 +85,7 @@ class Postman:
             return ended.handover
         except (OSError, smtplib.SMTPException) as error:  # before the text: nothing can have arrived
             self._hang_up()
-            return Handover(Outcome.NOT_TAKEN, None, _said(error), server=True)
+            return Handover(OutcomeKind.NOT_SENT, None, _said(error), server=True)
 
     def _connected(self) -> smtplib.SMTP:
         if self._smtp is not None:
@@ -125,7 +117,7 @@ class Postman:
         code, answer = smtp.mail(sender)
         if code != 250:
             # It is the sender that is refused, which is ours to mend: no mail is lost by it.
-            self._end(Outcome.NOT_TAKEN, code, answer, server=True)
+            self._end(OutcomeKind.NOT_SENT, code, answer, server=True)
         code, answer = smtp.rcpt(recipient)
         if code not in (250, 251):
             self._end(_outcome(code), code, answer)
@@ -133,7 +125,7 @@ class Postman:
         for one in copies:
             code, answer = smtp.rcpt(one)
             if code == _SHUTS_DOWN:
-                self._end(Outcome.NOT_TAKEN, code, answer)
+                self._end(OutcomeKind.NOT_SENT, code, answer)
             if code not in (250, 251):
                 notes.append(f"no copy to {one}: {code} {_text(answer)}")
         return notes
@@ -149,15 +141,15 @@ class Postman:
             code, answer = smtp.getreply()
         except (OSError, smtplib.SMTPException) as error:
             self._hang_up()
-            return Handover(Outcome.LOST, None, f"no answer after the mail was sent: {_said(error)}")
+            return Handover(OutcomeKind.UNKNOWN, None, f"no answer after the mail was sent: {_said(error)}")
         if 200 <= code < 300:
-            return Handover(Outcome.ACCEPTED, code, "; ".join([_text(answer), *notes]))
+            return Handover(OutcomeKind.ACCEPTED, code, "; ".join([_text(answer), *notes]))
         if code < 400:
             self._hang_up()
-            return Handover(Outcome.LOST, code, f"an answer that means nothing: {code} {_text(answer)}")
+            return Handover(OutcomeKind.UNKNOWN, code, f"an answer that means nothing: {code} {_text(answer)}")
         self._end(_outcome(code), code, answer)
 
-    def _end(self, outcome: Outcome, code: int, answer: bytes, *, server: bool = False) -> NoReturn:
+    def _end(self, outcome: OutcomeKind, code: int, answer: bytes, *, server: bool = False) -> NoReturn:
         """Raises _Ended."""
         if code == _SHUTS_DOWN or code < 200:
             self._hang_up()
@@ -176,9 +168,9 @@ class Postman:
             smtp.close()
 
 
-def _outcome(code: int) -> Outcome:
+def _outcome(code: int) -> OutcomeKind:
     """Of an answer that is no yes: 5xx is for good, everything else may be tried again."""
-    return Outcome.REFUSED if 500 <= code < 600 else Outcome.NOT_TAKEN
+    return OutcomeKind.REFUSED if 500 <= code < 600 else OutcomeKind.NOT_SENT
 
 
 def _text(answer: bytes) -> str:

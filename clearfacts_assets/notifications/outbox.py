@@ -16,14 +16,17 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, func, or_, select, update
 
-from clearfacts_assets.outgoing.evidence import storable
+from clearfacts_assets.backoff import Backoff
+from clearfacts_assets.outcome_kinds import OutcomeKind
+from clearfacts_assets.outgoing.evidence import replaced_unstorable
 from clearfacts_assets.storage.database import insert_into, reading, write
 from clearfacts_assets.storage.operations.tables import Alert
 
 BATCH = 20  # alerts sent by one dispatch; the others wait for the next
 CLAIM = timedelta(seconds=120)  # longer than any one send takes
-FIRST_WAIT = timedelta(seconds=30)  # before the second try; doubled for every further one
 LONGEST_WAIT = timedelta(hours=1)
+FIRST_WAIT = timedelta(seconds=30)
+BACKOFF = Backoff(FIRST_WAIT.total_seconds(), LONGEST_WAIT.total_seconds())
 GIVE_UP_AFTER = timedelta(days=3)
 SUBJECT_CHARACTERS = 255  # what the column holds
 _ERROR_CHARACTERS = 1000
@@ -32,12 +35,19 @@ _log = logging.getLogger(__name__)
 
 
 class NotTold(Exception):
-    """An alert could not be sent now."""
+    """An alert could not be sent now. Whatever the outcome, it is tried again: one told twice is the lesser evil."""
 
-    def __init__(self, reason: str, *, retry_after: float | None = None, only_this: bool = False) -> None:
+    def __init__(
+        self, reason: str, *, outcome: OutcomeKind = OutcomeKind.UNKNOWN, retry_after: float | None = None
+    ) -> None:
         super().__init__(reason)
+        self.outcome = outcome
         self.retry_after = retry_after  # seconds
-        self.only_this = only_this  # the message is at fault; others may pass
+
+    @property
+    def only_this(self) -> bool:
+        """Whether the message is at fault, and others may pass."""
+        return self.outcome is OutcomeKind.REFUSED
 
 
 Send = Callable[[str, Mapping[str, Any]], None]  # channel, message; raises NotTold
@@ -85,8 +95,8 @@ def enqueue(
         **asdict(matter),
         "number": select(func.coalesce(func.max(Alert.number), 0) + 1).scalar_subquery(),
         "id": uuid.uuid4(),
-        "subject": _fitting(storable(subject)),
-        "channel": storable(channel),
+        "subject": _fitting(replaced_unstorable(subject)),
+        "channel": replaced_unstorable(channel),
         "message": _storable(message),
         "state": "pending",
         "attempts": 0,
@@ -164,9 +174,12 @@ def _settle(engine: Engine, alert: Row[Any], now: datetime) -> None:
 
 def _postpone(engine: Engine, alert: Row[Any], failure: NotTold, now: datetime) -> bool:
     """Note why, and when to try again; False where patience has ended. Nothing changes if the claim was lost."""
-    reason = storable(str(failure))[:_ERROR_CHARACTERS]
+    reason = replaced_unstorable(str(failure))[:_ERROR_CHARACTERS]
     patient = bool(now - alert.created_at < GIVE_UP_AFTER)
-    values: dict[str, Any] = {"last_error": reason, "not_before": now + _wait(alert.attempts, failure.retry_after)}
+    values: dict[str, Any] = {
+        "last_error": reason,
+        "not_before": now + BACKOFF.delay(alert.attempts, asked=failure.retry_after),
+    }
     if not patient:
         values = {"last_error": reason, "not_before": None, "state": "given_up"}
         _log.error("alert %r was never told, after %d tries: %s", alert.subject, alert.attempts, reason)
@@ -179,12 +192,6 @@ def _postpone(engine: Engine, alert: Row[Any], failure: NotTold, now: datetime) 
     return patient
 
 
-def _wait(attempts: int, asked: float | None) -> timedelta:
-    longest = LONGEST_WAIT.total_seconds()
-    doubled = FIRST_WAIT.total_seconds() * (1 << min(attempts - 1, 16))
-    return timedelta(seconds=min(max(doubled, asked or 0.0), longest))
-
-
 def _fitting(subject: str) -> str:
     """The subject, or its beginning and a digest of the whole where it is too long for the column."""
     if len(subject) <= SUBJECT_CHARACTERS:
@@ -194,7 +201,7 @@ def _fitting(subject: str) -> str:
 
 def _storable(value: Any) -> Any:
     if isinstance(value, str):
-        return storable(value)
+        return replaced_unstorable(value)
     if isinstance(value, Mapping):
         return {str(key): _storable(item) for key, item in value.items()}
     return [_storable(item) for item in value] if isinstance(value, list | tuple) else value

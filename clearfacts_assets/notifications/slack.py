@@ -13,9 +13,10 @@ from slack_sdk.web.client import WebClient
 from slack_sdk.web.slack_response import SlackResponse
 
 from clearfacts_assets.notifications.outbox import NotTold
+from clearfacts_assets.outcome_kinds import OutcomeKind
 from clearfacts_assets.outgoing.body import BodyMalformed, BodyTooLarge, read_body
-from clearfacts_assets.outgoing.client import bounded
 from clearfacts_assets.outgoing.client import open_client as open_http_client
+from clearfacts_assets.outgoing.deadlines import bounded
 from clearfacts_assets.outgoing.evidence import Secrets
 from clearfacts_assets.outgoing.headers import bearer
 from clearfacts_assets.outgoing.network import DIRECT, Network
@@ -100,7 +101,7 @@ class Slack:
     def _call(self, method: str, content: dict[str, Any]) -> dict[str, Any]:
         place = f"Slack ({method})"
         if not self._client.token:
-            raise NotTold(f"{place}: there is no token: set slack.token")
+            raise NotTold(f"{place}: there is no token: set slack.token", outcome=OutcomeKind.DENIED)
         try:
             answer = self._client.api_call(method, json=content or None)
         except SlackApiError as error:
@@ -117,7 +118,8 @@ class Slack:
         data = answer.data if isinstance(answer.data, dict) else {}
         code = str(data.get("error") or "no error code")
         told = f"{place} refuses with HTTP {answer.status_code}: {self._secrets.excerpt(code, 200)}"
-        return NotTold(told, retry_after=_seconds(answer.headers), only_this=code in ABOUT_ONE_MESSAGE)
+        outcome = OutcomeKind.REFUSED if code in ABOUT_ONE_MESSAGE else OutcomeKind.NOT_SENT
+        return NotTold(told, outcome=outcome, retry_after=_seconds(answer.headers))
 
 
 def _seconds(headers: Mapping[str, str]) -> float | None:

@@ -1,4 +1,4 @@
-"""Tags that our runs carry in Dagster."""
+"""Tags that runs carry in Dagster."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ import dagster as dg
 
 CORRELATION_TAG = "clearfacts/correlation_id"
 TRIGGERED_BY_TAG = "clearfacts/triggered_by"
+
+# Dagster's own, as its documentation writes them.
+PARTITION_TAG = "dagster/partition"
+SCHEDULE_TAG, SENSOR_TAG = "dagster/schedule_name", "dagster/sensor_name"
+RETRY_TAG = "dagster/will_retry"
+FAILURE_REASON_TAG = "dagster/failure_reason"
 
 
 def correlation_of(run: dg.DagsterRun) -> str:

@@ -7,59 +7,27 @@ covered: the operating system's resolver has its own limits.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import queue
-import socket
 import ssl
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpcore
 import httpx
 
+from clearfacts_assets.outgoing.deadlines import current_call, time_left
 from clearfacts_assets.outgoing.evidence import Secrets
 from clearfacts_assets.outgoing.network import DIRECT, Network, NetworkUnusable, Proxy
+from clearfacts_assets.outgoing.wire import BoundedBackend
 
 # Idle connections are dropped before the other side drops them (5 s is the shortest default of the common servers): a
 # request that meets a closing connection is one of which nobody knows what became.
 IDLE_SECONDS = 4.0
 USER_AGENT = "clearfacts-assets"
-PIECE = 64 * 2**10  # bytes written at once: of what is held back, and where the deadline is looked at in between
 PROXY_AUTHENTICATION_REQUIRED = 407
 
 _ON_THE_WAY = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpcore.ProxyError)
-
-
-@dataclass(slots=True)
-class Call:
-    """One call under way."""
-
-    ends: float  # on the monotonic clock
-    handed_over: bool = False  # the network took a byte of the request: from then on it may have been understood
-
-    @property
-    def remaining(self) -> float:
-        """Seconds left; zero or less when the deadline has passed."""
-        return self.ends - time.monotonic()
-
-
-_current: ContextVar[Call | None] = ContextVar("call", default=None)
-
-
-@contextmanager
-def bounded(seconds: float) -> Iterator[Call]:
-    """Everything that a client of ``open_client`` does inside, in this thread, ends within so many seconds."""
-    call = Call(ends=time.monotonic() + seconds)
-    token = _current.set(call)
-    try:
-        yield call
-    finally:
-        _current.reset(token)
 
 
 def open_client(
@@ -133,14 +101,14 @@ class _Connections:
         tunnel = proxy is not None and request.url.scheme == b"https"
         allowed = request.extensions.get("timeout", {}).get("pool")
         try:
-            line = self._free.get(timeout=_left(allowed, httpcore.PoolTimeout))
+            line = self._free.get(timeout=time_left(allowed, httpcore.PoolTimeout))
         except queue.Empty:
             raise httpcore.PoolTimeout("all connections are in use") from None
         try:
             response = line.pool(proxy, tunnel=tunnel).handle_request(request)
             if proxy is not None and not tunnel and response.status == PROXY_AUTHENTICATION_REQUIRED:
                 response.close()
-                if (call := _current.get()) is not None:
+                if (call := current_call()) is not None:
                     call.handed_over = False  # it was for the proxy, which passes on nothing before it knows us
                 raise httpcore.ProxyError("it asks who we are (HTTP 407)")
         except BaseException as error:
@@ -192,13 +160,13 @@ class _Line:
             "keepalive_expiry": IDLE_SECONDS,
         }
         if proxy is None:
-            return httpcore.ConnectionPool(**options, network_backend=_Backend())
+            return httpcore.ConnectionPool(**options, network_backend=BoundedBackend())
         by_tls = proxy.scheme == "https"
         return httpcore.HTTPProxy(
             proxy.address,
             proxy_auth=(proxy.user.encode(), proxy.password.encode()) if proxy.user or proxy.password else None,
             proxy_ssl_context=self._context if by_tls else None,
-            network_backend=_Backend(before=1 + by_tls if tunnel else 0),
+            network_backend=BoundedBackend(before=1 + by_tls if tunnel else 0),
             **options,
         )
 
@@ -224,108 +192,3 @@ class _Answer:
             self._stream.close()
         finally:
             self._give_back()
-
-
-class _Backend(httpcore.NetworkBackend):
-    """``before``: how often TLS begins on a connection until what is written is the request, and not for the proxy."""
-
-    def __init__(self, before: int = 0) -> None:
-        self._inner, self._before = httpcore.SyncBackend(), before
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        left = _left(timeout, httpcore.ConnectTimeout)
-        return _Stream(self._inner.connect_tcp(host, port, left, local_address, socket_options), self._before)
-
-    def sleep(self, seconds: float) -> None:
-        self._inner.sleep(seconds)
-
-
-class _Stream(httpcore.NetworkStream):
-    """What is written is held back, up to a piece, until something is to be read: head and body leave together.
-
-    One packet, and one wake-up of the other side, in place of two.
-    """
-
-    def __init__(self, inner: httpcore.NetworkStream, before: int, by_tls: bool = False, nested: bool = False) -> None:
-        self._inner, self._before = inner, before
-        self._by_tls, self._nested = by_tls, nested  # nested: TLS to the other side, within TLS to the proxy
-        self._held = b""
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        # Whoever refuses a request may close before it is whole: what it said is read all the same.
-        with contextlib.suppress(httpcore.WriteError):
-            self._release(timeout)
-        return self._inner.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if len(self._held) + len(buffer) <= PIECE:
-            self._held += buffer
-            return
-        self._release(timeout)
-        self._send(buffer, timeout)
-
-    def _release(self, timeout: float | None) -> None:
-        held, self._held = self._held, b""
-        if held:
-            self._send(held, timeout)
-
-    def _send(self, buffer: bytes, timeout: float | None) -> None:
-        # Not the inner stream's write: it allows the whole timeout anew for every piece that the network takes.
-        sock, call, rest = self._inner.get_extra_info("socket"), _current.get(), memoryview(buffer)
-        while rest:
-            left = _left(timeout, httpcore.WriteTimeout)
-            if self._nested:  # its socket is the proxy's
-                taken = min(len(rest), PIECE)
-                self._note(call)
-                self._inner.write(bytes(rest[:taken]), left)
-            else:
-                taken = _sent(sock, rest, left)
-                self._note(call)
-            rest = rest[taken:]
-
-    def _note(self, call: Call | None) -> None:
-        if call and not self._before:
-            call.handed_over = True
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        left = _left(timeout, httpcore.ConnectTimeout)
-        self._release(timeout)
-        inner = self._inner.start_tls(ssl_context, server_hostname, left)
-        return _Stream(inner, max(0, self._before - 1), by_tls=True, nested=self._by_tls)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)
-
-
-def _sent(sock: socket.socket, content: memoryview, seconds: float | None) -> int:
-    """How many bytes the network took at once."""
-    sock.settimeout(seconds)
-    try:
-        return sock.send(content)
-    except TimeoutError as error:
-        raise httpcore.WriteTimeout(str(error)) from error
-    except OSError as error:
-        raise httpcore.WriteError(str(error)) from error
-
-
-def _left(timeout: float | None, passed: type[httpcore.TimeoutException]) -> float | None:
-    """The smaller of the operation's own timeout and what is left of the call. Raises ``passed`` if nothing is."""
-    call = _current.get()
-    if call is None:
-        return timeout
-    remaining = call.remaining
-    if remaining <= 0:
-        raise passed("the call's deadline has passed")
-    return remaining if timeout is None else min(timeout, remaining)

@@ -46,7 +46,7 @@ class Secrets:
 
     def excerpt(self, text: str, characters: int = EXCERPT_CHARACTERS) -> str:
         """The beginning of a text, fit to be kept."""
-        text = storable(self.remove(text))
+        text = replaced_unstorable(self.remove(text))
         return text if len(text) <= characters else f"{text[: characters - 1]}…"
 
     def keep(self, value: Any, depth: int = _DEPTH) -> Any:
@@ -84,7 +84,7 @@ def _shapes(secret: str) -> Iterable[str]:
     return (secret, as_json, as_json.replace("/", "\\/"), html.escape(secret), quote(secret), quote(secret, safe=""))
 
 
-def storable(text: str) -> str:
+def replaced_unstorable(text: str) -> str:
     """The text without the characters that no database takes."""
     return _UNSTORABLE.sub("\ufffd", text)
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
@@ -16,6 +17,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from clearfacts_assets.backoff import Backoff
 from clearfacts_assets.storage import exact
 
 T = TypeVar("T")
@@ -23,7 +25,7 @@ T = TypeVar("T")
 SQLITE_BUSY_SECONDS = 30
 WRITE_PATIENCE_SECONDS = 10.0
 FIRST_PAUSE_SECONDS = 0.01
-LONGEST_PAUSE_SECONDS = 1.0
+PAUSES = Backoff(FIRST_PAUSE_SECONDS, longest=1.0)
 COLLISIONS = frozenset({"40001", "40P01", "55P03"})  # SQLSTATE: serialization failure, deadlock, lock not available
 REFUSING = ("22", "54")  # SQLSTATE classes: data exception (too long, out of range, characters), limit exceeded
 SQLITE_BUSY = frozenset({5, 6})  # SQLITE_BUSY, SQLITE_LOCKED; the low byte of the extended codes
@@ -151,8 +153,9 @@ def read(
 def _persistently(
     attempt: Callable[[], T], repeatable: Callable[[], bool], patience: float, sleep: Callable[[float], None]
 ) -> T:
-    started, pause = time.monotonic(), FIRST_PAUSE_SECONDS
-    while True:
+    started = time.monotonic()
+    for failures in count(1):
+        pause = PAUSES.after(failures)
         try:
             return attempt()
         except DBAPIError as error:
@@ -160,7 +163,7 @@ def _persistently(
             if not passing or time.monotonic() - started + pause > patience:
                 raise
         sleep(pause)
-        pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+    raise AssertionError("unreachable")
 
 
 def collided(error: DBAPIError) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import stamina
 
+from clearfacts_assets.invoices.sources import SourceOptions
 from clearfacts_assets.invoices.sources.java_backend import JavaBackend
 from clearfacts_assets_tests.fixtures.backends import TOKEN, BackendAt
 from clearfacts_assets_tests.fixtures.destinations import TRANSPORTS, Destination, DestinationAt, open_destination
@@ -22,7 +23,9 @@ def backend_at() -> Iterator[BackendAt]:
 
         def make(*scripts: Script, **options: Any) -> tuple[WireServer, JavaBackend]:
             server = stack.enter_context(WireServer(list(scripts)))
-            backend = JavaBackend(server.url, TOKEN, **{"deadline": 5.0, "attempts": 3} | options)
+            ours = {name: options.pop(name) for name in ("page_limit", "now") if name in options}
+            chosen = {"deadline": 5.0, "attempts": 3} | options
+            backend = JavaBackend(SourceOptions(place=server.url, token=TOKEN, **chosen), **ours)
             stack.callback(backend.close)
             return server, backend
 

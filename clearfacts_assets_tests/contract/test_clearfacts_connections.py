@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from clearfacts_assets.invoices.ports import Accepted, DestinationError, NotSent, Refused, Unknown
-from clearfacts_assets.outgoing import client
+from clearfacts_assets.outgoing import client, wire
 from clearfacts_assets_tests.fixtures.destinations import (
     ACCEPTED,
     TOKEN,
@@ -47,13 +47,13 @@ def test_head_and_body_of_a_request_leave_together(
     destination_at: DestinationAt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pieces: list[bytes] = []
-    sent = client._sent
+    sent = wire._sent
 
     def noted(sock: socket.socket, content: memoryview, seconds: float | None) -> int:
         pieces.append(bytes(content))
         return sent(sock, content, seconds)
 
-    monkeypatch.setattr(client, "_sent", noted)
+    monkeypatch.setattr(wire, "_sent", noted)
     _, destination = destination_at(once_and_keep)
     assert isinstance(destination.send(submission("1")), Accepted)
     (whole,) = pieces
@@ -91,7 +91,7 @@ def test_an_idle_connection_is_dropped_before_a_server_would(
     destination_at: DestinationAt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert client.IDLE_SECONDS < 5
-    monkeypatch.setattr(client, "IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(wire, "IDLE_SECONDS", 0.05)
 
     def keep_open(line: Line) -> None:
         once_and_keep(line)
@@ -122,9 +122,9 @@ def test_no_thread_closes_the_connection_on_which_another_has_its_answer(
     destination_at: DestinationAt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The question whether a server closed an idle connection is held up until another call may be under way on it."""
-    told = client._Stream.get_extra_info
+    told = wire._Stream.get_extra_info
 
-    def slowly(stream: client._Stream, info: str) -> Any:
+    def slowly(stream: wire._Stream, info: str) -> Any:
         if info == "is_readable":
             time.sleep(0.02)
         return told(stream, info)
@@ -134,7 +134,7 @@ def test_no_thread_closes_the_connection_on_which_another_has_its_answer(
             line.read()
             line.send(answer(200, ACCEPTED, keep=True))
 
-    monkeypatch.setattr(client._Stream, "get_extra_info", slowly)
+    monkeypatch.setattr(wire._Stream, "get_extra_info", slowly)
     server, destination = destination_at(serve, connections=4)
     with ThreadPoolExecutor(8) as threads:
         outcomes = list(threads.map(lambda number: destination.send(submission(str(number))), range(80)))

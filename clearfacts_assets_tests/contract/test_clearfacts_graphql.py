@@ -11,15 +11,14 @@ from typing import Any
 
 import pytest
 
-from clearfacts_assets.invoices.destinations import clearfacts_graphql
-from clearfacts_assets.invoices.destinations.calls import Meaning
+from clearfacts_assets.invoices.destinations import DestinationOptions, KnownError, clearfacts_graphql
 from clearfacts_assets.invoices.destinations.clearfacts_graphql import (
     KNOWN_ERRORS,
     ClearfactsGraphql,
-    ErrorMeaning,
     company_number,
 )
 from clearfacts_assets.invoices.ports import Accepted, Denied, DestinationError, NotSent, Outcome, Refused, Unknown
+from clearfacts_assets.outcome_kinds import OutcomeKind
 from clearfacts_assets_tests.fixtures.simulated_submissions import RECEIVER, submission
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 from clearfacts_assets_tests.fixtures.wire import Script, WireServer, answer, answering
@@ -35,7 +34,9 @@ def connect() -> Iterator[Connect]:
 
         def make(*scripts: Script, **options: Any) -> tuple[WireServer, ClearfactsGraphql]:
             server = stack.enter_context(WireServer(list(scripts)))
-            destination = ClearfactsGraphql(server.url, "token", login_url=server.url, deadline=5, **options)
+            destination = ClearfactsGraphql(
+                DestinationOptions(base_url=server.url, token="token", login_url=server.url, deadline=5, **options)
+            )
             stack.callback(destination.close)
             return server, destination
 
@@ -51,7 +52,9 @@ def destination(simulator: RunningSimulator) -> Iterator[ClearfactsGraphql]:
 
 def open_destination(simulator: RunningSimulator, **options: Any) -> ClearfactsGraphql:
     url = simulator.clearfacts_url
-    return ClearfactsGraphql(url, simulator.clearfacts_token, login_url=url, **options)
+    return ClearfactsGraphql(
+        DestinationOptions(base_url=url, token=simulator.clearfacts_token, login_url=url, **options)
+    )
 
 
 def uploaded(uuid: Any = UUID) -> dict[str, Any]:
@@ -74,7 +77,7 @@ def test_a_uuid_without_errors_is_accepted(connect: Connect, body: Any) -> None:
     assert outcome.document_id == UUID
 
 
-CODES = [rule.code for rule in KNOWN_ERRORS if rule.code and rule.meaning is Meaning.REFUSED]
+CODES = [rule.code for rule in KNOWN_ERRORS if rule.code and rule.outcome is OutcomeKind.REFUSED]
 
 
 @pytest.mark.parametrize("status", [200, 400])
@@ -138,7 +141,7 @@ def test_whatever_is_not_known_is_unknown(connect: Connect, name: str) -> None:
 
 
 def test_further_errors_can_be_made_known(connect: Connect) -> None:
-    further = (*KNOWN_ERRORS, ErrorMeaning(Meaning.REFUSED, words="already closed", name="YEAR_CLOSED"))
+    further = (*KNOWN_ERRORS, KnownError(OutcomeKind.REFUSED, words="already closed", name="YEAR_CLOSED"))
     _, destination = connect(answering(200, failed(error("This year is already closed"))), known_errors=further)
     outcome = destination.send(submission())
     assert isinstance(outcome, Refused)
@@ -333,11 +336,15 @@ def test_check_names_the_user(simulator: RunningSimulator, destination: Clearfac
     assert destination.check() == f"{simulator.clearfacts_url}/graphql answers; the token is that of simulator"
     url = simulator.clearfacts_url
     with pytest.raises(DestinationError, match=r"renew destination\.token"):
-        ClearfactsGraphql(url, "wrong", login_url=url).check()
+        ClearfactsGraphql(DestinationOptions(base_url=url, token="wrong", login_url=url)).check()
     with pytest.raises(DestinationError, match="check login_url"):
-        ClearfactsGraphql(url, simulator.clearfacts_token, login_url=f"{url}/elsewhere").check()
+        ClearfactsGraphql(
+            DestinationOptions(base_url=url, token=simulator.clearfacts_token, login_url=f"{url}/elsewhere")
+        ).check()
     with pytest.raises(DestinationError, match="check base_url"):
-        ClearfactsGraphql(f"{url}/elsewhere", simulator.clearfacts_token, login_url=url).check()
+        ClearfactsGraphql(
+            DestinationOptions(base_url=f"{url}/elsewhere", token=simulator.clearfacts_token, login_url=url)
+        ).check()
 
 
 def test_many_threads_share_the_connections(simulator: RunningSimulator) -> None:

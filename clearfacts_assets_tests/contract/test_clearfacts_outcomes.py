@@ -236,4 +236,4 @@ def test_the_table_in_the_docs_names_what_the_code_knows() -> None:
         assert any(code in line and meaning.name in line for line in table.splitlines()), (code, meaning)
     for known in clearfacts_graphql.KNOWN_ERRORS:
         name = known.code or known.name
-        assert any(name in line and known.meaning.name in line for line in table.splitlines()), name
+        assert any(name in line and known.outcome.name in line for line in table.splitlines()), name

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from clearfacts_assets.invoices.destinations import calls
+from clearfacts_assets.invoices.destinations import DestinationOptions, calls
 from clearfacts_assets.invoices.destinations.calls import PAUSES, Patience
 from clearfacts_assets.invoices.destinations.clearfacts_graphql import MOST_PAGES, ClearfactsGraphql
 from clearfacts_assets.invoices.ports import DestinationDenied, DestinationError, Unknown
@@ -38,7 +38,7 @@ def connect() -> Iterator[Ask]:
         def make(*scripts: Script, **options: Any) -> tuple[WireServer, ClearfactsGraphql]:
             server = stack.enter_context(WireServer(list(scripts)))
             known = {"login_url": server.url, "deadline": 5, "patience": PATIENCE} | options
-            destination = ClearfactsGraphql(server.url, "token", **known)
+            destination = ClearfactsGraphql(DestinationOptions(base_url=server.url, token="token", **known))
             stack.callback(destination.close)
             return server, destination
 

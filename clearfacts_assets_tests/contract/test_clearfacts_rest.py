@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from clearfacts_assets.invoices.destinations import DestinationOptions
 from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRest
 from clearfacts_assets.invoices.ports import Accepted, Denied, DestinationError, NotSent, Outcome, Refused, Unknown
 from clearfacts_assets_tests.fixtures.simulated_submissions import submission
@@ -27,7 +28,7 @@ def connect() -> Iterator[Connect]:
 
         def make(*scripts: Script) -> tuple[WireServer, ClearfactsRest]:
             server = stack.enter_context(WireServer(list(scripts)))
-            destination = ClearfactsRest(server.url, "token", deadline=5)
+            destination = ClearfactsRest(DestinationOptions(base_url=server.url, token="token", deadline=5))
             stack.callback(destination.close)
             return server, destination
 
@@ -36,7 +37,9 @@ def connect() -> Iterator[Connect]:
 
 @pytest.fixture
 def destination(simulator: RunningSimulator) -> Iterator[ClearfactsRest]:
-    opened = ClearfactsRest(simulator.clearfacts_url, simulator.clearfacts_token, deadline=1)
+    opened = ClearfactsRest(
+        DestinationOptions(base_url=simulator.clearfacts_url, token=simulator.clearfacts_token, deadline=1)
+    )
     yield opened
     opened.close()
 
@@ -234,13 +237,17 @@ def test_what_was_never_accepted_is_not_found(simulator: RunningSimulator, desti
 def test_check_proves_the_token(simulator: RunningSimulator, destination: ClearfactsRest) -> None:
     assert destination.check() == f"{simulator.clearfacts_url}/invoices answers"
     with pytest.raises(DestinationError, match=r"renew destination\.token"):
-        ClearfactsRest(simulator.clearfacts_url, "wrong").check()
+        ClearfactsRest(DestinationOptions(base_url=simulator.clearfacts_url, token="wrong")).check()
     with pytest.raises(DestinationError, match="check base_url"):
-        ClearfactsRest(f"{simulator.clearfacts_url}/elsewhere", simulator.clearfacts_token).check()
+        ClearfactsRest(
+            DestinationOptions(base_url=f"{simulator.clearfacts_url}/elsewhere", token=simulator.clearfacts_token)
+        ).check()
 
 
 def test_many_threads_share_the_connections(simulator: RunningSimulator) -> None:
-    destination = ClearfactsRest(simulator.clearfacts_url, simulator.clearfacts_token, connections=8)
+    destination = ClearfactsRest(
+        DestinationOptions(base_url=simulator.clearfacts_url, token=simulator.clearfacts_token, connections=8)
+    )
     before = simulator.connections()
     with ThreadPoolExecutor(16) as threads:
         outcomes = list(threads.map(lambda number: destination.send(submission(str(number))), range(200)))

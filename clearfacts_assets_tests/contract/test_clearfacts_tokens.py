@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from clearfacts_assets.invoices.destinations import calls
+from clearfacts_assets.invoices.destinations import DestinationOptions, calls
 from clearfacts_assets.invoices.destinations.clearfacts_graphql import ClearfactsGraphql
 from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRest
 from clearfacts_assets.invoices.destinations.oauth import Client, refreshed
@@ -49,9 +49,11 @@ def open_simulated(simulator: RunningSimulator, transport: str) -> Iterator[Open
         def make(**options: Any) -> Destination:
             url, options = simulator.clearfacts_url, {"deadline": 10, **options}
             made: Destination = (
-                ClearfactsRest(url, simulator.clearfacts_token, **options)
+                ClearfactsRest(DestinationOptions(base_url=url, token=simulator.clearfacts_token, **options))
                 if transport == "rest"
-                else ClearfactsGraphql(url, simulator.clearfacts_token, login_url=url, **options)
+                else ClearfactsGraphql(
+                    DestinationOptions(base_url=url, token=simulator.clearfacts_token, login_url=url, **options)
+                )
             )
             stack.callback(made.close)
             return made
@@ -254,7 +256,9 @@ def test_an_error_of_graphql_that_refuses_the_token_renews_it_too() -> None:
             line.send(answer(200, refusal if old else ACCEPTED, keep=True))
 
     with WireServer([script]) as server:
-        destination = ClearfactsGraphql(server.url, TOKEN, login_url=server.url, renew=lambda refused: FRESH)
+        destination = ClearfactsGraphql(
+            DestinationOptions(base_url=server.url, token=TOKEN, login_url=server.url, renew=lambda refused: FRESH)
+        )
         assert isinstance(destination.send(submission()), Accepted)
         destination.close()
 

@@ -17,6 +17,7 @@ from clearfacts_assets.invoices.ports import (
     SourceProtocolError,
     SourceUnavailable,
 )
+from clearfacts_assets.invoices.sources import SourceOptions
 from clearfacts_assets.invoices.sources.java_backend import JavaBackend
 from clearfacts_assets_tests.fixtures.backends import DAY, MOMENT, TOKEN, BackendAt, page, read_all, record
 from clearfacts_assets_tests.fixtures.wire import (
@@ -259,13 +260,13 @@ def test_check_takes_one_try_and_little(backend_at: BackendAt) -> None:
 @pytest.mark.parametrize("base_url", ["ftp://erp", "erp:8080", "http://user:pw@erp", "http://erp/?token=1", ""])
 def test_an_address_that_would_leak_or_cannot_work_is_refused(base_url: str) -> None:
     with pytest.raises(ValueError, match="address") as caught:
-        JavaBackend(base_url, TOKEN)
+        JavaBackend(SourceOptions(place=base_url, token=TOKEN))
     assert "pw" not in str(caught.value)
 
 
 def test_a_token_that_no_header_may_carry_is_refused_without_being_told() -> None:
     with pytest.raises(ValueError, match="token") as caught:
-        JavaBackend("http://erp.example", "canary-7f3a\nX: 1")
+        JavaBackend(SourceOptions(place="http://erp.example", token="canary-7f3a\nX: 1"))
     assert "canary" not in str(caught.value)
 
 
@@ -291,7 +292,9 @@ def test_the_token_is_nowhere_in_errors_and_logs(backend_at: BackendAt, caplog: 
 
 def test_waits_grow_between_tries() -> None:
     with stamina.set_testing(False):
-        backend = JavaBackend(f"http://127.0.0.1:{unused_port()}", "", attempts=2, longest_wait=0.1)
+        backend = JavaBackend(
+            SourceOptions(place=f"http://127.0.0.1:{unused_port()}", token="", attempts=2, longest_wait=0.1)
+        )
         started = datetime.now(UTC)
         with pytest.raises(SourceUnavailable):
             read_all(backend)

@@ -11,6 +11,7 @@ from email.utils import format_datetime
 import pytest
 
 from clearfacts_assets.invoices.ports import SourceDenied, SourceError, SourceProtocolError, SourceUnavailable
+from clearfacts_assets.invoices.sources import SourceOptions
 from clearfacts_assets.invoices.sources.java_backend import JavaBackend, _TryAgain, _wait
 from clearfacts_assets_tests.fixtures.backends import DAY, TOKEN, BackendAt, page, read_all, record
 from clearfacts_assets_tests.fixtures.wire import (
@@ -121,13 +122,13 @@ def test_redirects_are_not_followed(backend_at: BackendAt) -> None:
 
 
 def test_an_unreachable_backend_is_unavailable() -> None:
-    backend = JavaBackend(f"http://127.0.0.1:{unused_port()}", TOKEN, attempts=2)
+    backend = JavaBackend(SourceOptions(place=f"http://127.0.0.1:{unused_port()}", token=TOKEN, attempts=2))
     with pytest.raises(SourceUnavailable, match="2 tries: ConnectError"):
         read_all(backend)
 
 
 def test_an_unknown_host_is_unavailable() -> None:
-    backend = JavaBackend("http://erp.invalid", TOKEN, attempts=1)
+    backend = JavaBackend(SourceOptions(place="http://erp.invalid", token=TOKEN, attempts=1))
     with pytest.raises(SourceUnavailable, match="ConnectError"):
         read_all(backend)
 

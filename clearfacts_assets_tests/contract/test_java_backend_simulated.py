@@ -14,6 +14,7 @@ from clearfacts_assets.invoices.ports import (
     SourceProtocolError,
     SourceUnavailable,
 )
+from clearfacts_assets.invoices.sources import SourceOptions
 from clearfacts_assets.invoices.sources.java_backend import JavaBackend
 from clearfacts_assets_tests.fixtures.backends import DAY, read_all
 from clearfacts_assets_tests.fixtures.bad_days import BAD_DAYS, LIST, BadDay
@@ -23,7 +24,9 @@ from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 
 
 def open_backend(simulator: RunningSimulator, **options: Any) -> JavaBackend:
-    return JavaBackend(simulator.erp_url, simulator.erp_token, **{"deadline": 5.0, "attempts": 3} | options)
+    return JavaBackend(
+        SourceOptions(place=simulator.erp_url, token=simulator.erp_token, **{"deadline": 5.0, "attempts": 3} | options)
+    )
 
 
 def test_a_day_of_the_simulated_erp_comes_whole_and_in_order(simulator: RunningSimulator) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import Engine, select
 from clearfacts_assets.notifications import outbox
 from clearfacts_assets.notifications.outbox import DispatchCount, NotTold, dispatch, enqueue
 from clearfacts_assets.notifications.slack import Slack, open_client
+from clearfacts_assets.outcome_kinds import OutcomeKind
 from clearfacts_assets.storage.operations.tables import Alert
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 
@@ -110,7 +111,7 @@ def test_a_slack_that_is_down_loses_nothing(engine: Engine, clock: Clock) -> Non
 
 def test_one_bad_message_does_not_hold_the_others(engine: Engine, clock: Clock) -> None:
     fill(engine, 3)
-    told = Told(NotTold("invalid_blocks", only_this=True))
+    told = Told(NotTold("invalid_blocks", outcome=OutcomeKind.REFUSED))
     assert dispatch(engine, told, clock) == DispatchCount(sent=2, postponed=1)
     assert len(told.messages) == 2
 
@@ -209,7 +210,7 @@ def test_hostile_words_are_stored(engine: Engine, clock: Clock) -> None:
     assert enqueue(engine, subject, "#c", message, START)
     assert not enqueue(engine, subject, "#c", message, START)
     assert enqueue(engine, subject + "another", "#c", message, START)
-    assert dispatch(engine, Told(NotTold("\x00" * 5000, only_this=True)), clock).postponed == 1
+    assert dispatch(engine, Told(NotTold("\x00" * 5000, outcome=OutcomeKind.REFUSED)), clock).postponed == 1
     assert all(len(row.subject) <= 255 for row in rows(engine))
 
 

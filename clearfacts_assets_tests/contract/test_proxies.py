@@ -21,6 +21,7 @@ from clearfacts_assets.invoices.ports import (
     SourceUnavailable,
     Unknown,
 )
+from clearfacts_assets.invoices.sources import SourceOptions
 from clearfacts_assets.invoices.sources.java_backend import JavaBackend
 from clearfacts_assets.notifications.outbox import NotTold
 from clearfacts_assets.notifications.slack import Slack, open_client
@@ -50,7 +51,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
 def ask(client: str, url: str, network: Network) -> object:
     """One call of one client; what it comes to."""
     if client == "erp":
-        backend = JavaBackend(url, "token", network=network, attempts=1, deadline=5)
+        backend = JavaBackend(SourceOptions(place=url, token="token", network=network, attempts=1, deadline=5))
         try:
             return [document.invoice_id for document in read_all(backend)]
         finally:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from clearfacts_assets.notifications.email import ADDRESS, Outcome, Postman, SmtpServer
+from clearfacts_assets.notifications.email import ADDRESS, Postman, SmtpServer
+from clearfacts_assets.outcome_kinds import OutcomeKind
 from clearfacts_assets.simulator.mail import PASSWORD, USERNAME, MailServer
 
 SENDER, TO, COPY = "statements@example.edu", "ada@bio.example.edu", "office@bio.example.edu"
@@ -33,7 +34,7 @@ def server(mail: MailServer, **said: object) -> SmtpServer:
 def test_a_mail_arrives_whole_encrypted_and_with_its_copies(mail):
     with Postman(server(mail)) as postman:
         answer = postman.hand_over(SENDER, TO, [COPY], MAIL)
-    assert (answer.outcome, answer.code) == (Outcome.ACCEPTED, 250)
+    assert (answer.outcome, answer.code) == (OutcomeKind.ACCEPTED, 250)
     (taken,) = mail.room.taken
     assert (taken.sender, taken.recipients, taken.encrypted) == (SENDER, (TO, COPY), True)
     assert taken.content == b"Subject: March\r\n\r\n.hidden\r\nline\r\nlast\r\n"
@@ -42,21 +43,21 @@ def test_a_mail_arrives_whole_encrypted_and_with_its_copies(mail):
 def test_one_connection_carries_many_mails(mail):
     with Postman(server(mail)) as postman:
         for _ in range(5):
-            assert postman.hand_over(SENDER, TO, [], MAIL).outcome == Outcome.ACCEPTED
+            assert postman.hand_over(SENDER, TO, [], MAIL).outcome == OutcomeKind.ACCEPTED
     assert (len(mail.room.taken), mail.room.connections) == (5, 1)
 
 
 @pytest.mark.parametrize(
     ("fault", "outcome", "code", "taken", "whole_server"),
     [
-        ("refuse_recipient", Outcome.REFUSED, 550, 0, False),
-        ("greylist", Outcome.NOT_TAKEN, 451, 0, False),
-        ("refuse_text", Outcome.REFUSED, 554, 0, False),
-        ("busy", Outcome.NOT_TAKEN, 452, 0, False),
-        ("shut_down", Outcome.NOT_TAKEN, 421, 0, True),
-        ("nonsense", Outcome.LOST, 354, 0, False),
-        ("drop_before_taking", Outcome.LOST, None, 0, False),
-        ("accept_then_drop", Outcome.LOST, None, 1, False),
+        ("refuse_recipient", OutcomeKind.REFUSED, 550, 0, False),
+        ("greylist", OutcomeKind.NOT_SENT, 451, 0, False),
+        ("refuse_text", OutcomeKind.REFUSED, 554, 0, False),
+        ("busy", OutcomeKind.NOT_SENT, 452, 0, False),
+        ("shut_down", OutcomeKind.NOT_SENT, 421, 0, True),
+        ("nonsense", OutcomeKind.UNKNOWN, 354, 0, False),
+        ("drop_before_taking", OutcomeKind.UNKNOWN, None, 0, False),
+        ("accept_then_drop", OutcomeKind.UNKNOWN, None, 1, False),
     ],
 )
 def test_each_fault_has_its_outcome_and_the_next_mail_arrives(mail, fault, outcome, code, taken, whole_server):
@@ -65,14 +66,14 @@ def test_each_fault_has_its_outcome_and_the_next_mail_arrives(mail, fault, outco
         answer = postman.hand_over(SENDER, TO, [], MAIL)
         assert (answer.outcome, answer.code, answer.server) == (outcome, code, whole_server)
         assert len(mail.room.taken) == taken
-        assert postman.hand_over(SENDER, TO, [], MAIL).outcome == Outcome.ACCEPTED
+        assert postman.hand_over(SENDER, TO, [], MAIL).outcome == OutcomeKind.ACCEPTED
 
 
 def test_a_copy_that_is_refused_hinders_nothing_and_is_named(mail):
     mail.room.fault("refuse_recipient", contains="office@")
     with Postman(server(mail)) as postman:
         answer = postman.hand_over(SENDER, TO, [COPY], MAIL)
-    assert answer.outcome == Outcome.ACCEPTED
+    assert answer.outcome == OutcomeKind.ACCEPTED
     assert f"no copy to {COPY}: 550" in answer.answer
     assert mail.room.taken[0].recipients == (TO,)
 
@@ -89,7 +90,7 @@ def test_a_copy_that_is_refused_hinders_nothing_and_is_named(mail):
 def test_without_login_trust_or_connection_nothing_can_have_arrived(mail, said):
     with Postman(server(mail, **said)) as postman:
         answer = postman.hand_over(SENDER, TO, [], MAIL)
-    assert (answer.outcome, answer.server) == (Outcome.NOT_TAKEN, True)
+    assert (answer.outcome, answer.server) == (OutcomeKind.NOT_SENT, True)
     assert mail.room.taken == []
 
 

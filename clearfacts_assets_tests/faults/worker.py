@@ -33,14 +33,16 @@ from sqlalchemy import Engine
 from clearfacts_assets.invoices.defs.notifications import dispatch_alerts, tell_of_job
 from clearfacts_assets.invoices.delivery.outcomes import Pace
 from clearfacts_assets.invoices.delivery.sending import DeliveryJob, Signals, deliver
+from clearfacts_assets.invoices.destinations import DestinationOptions
 from clearfacts_assets.invoices.destinations.clearfacts_graphql import ClearfactsGraphql
 from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRest
 from clearfacts_assets.invoices.ledger.model import Force
 from clearfacts_assets.invoices.model import Decision, Report, SourceDocument, Window
 from clearfacts_assets.invoices.ports import SourceError
 from clearfacts_assets.invoices.retrieval import Stored, retrieve_window
-from clearfacts_assets.invoices.sources import java_backend
-from clearfacts_assets.invoices.validation.ubl import parse, read_invoice
+from clearfacts_assets.invoices.sources import SourceOptions, java_backend
+from clearfacts_assets.invoices.validation.head import read_invoice
+from clearfacts_assets.invoices.validation.ubl import parse
 from clearfacts_assets.notifications.slack import Slack, open_client
 from clearfacts_assets.settings import Settings, SlackSettings
 from clearfacts_assets.storage.database import open_engine
@@ -197,13 +199,15 @@ def _retrieve(place: Place, worker: Worker, rows: InvoiceRepository, reached: Ca
         return ""
     java_backend.FIRST_WAIT = 0.01
     erp = java_backend.JavaBackend(
-        place.erp_url,
-        place.erp_token,
-        page_size=PAGE,
-        connect_timeout=worker.deadline,
-        deadline=worker.deadline,
-        attempts=worker.attempts,
-        longest_wait=LONGEST_WAIT,
+        SourceOptions(
+            place=place.erp_url,
+            token=place.erp_token,
+            page_size=PAGE,
+            connect_timeout=worker.deadline,
+            deadline=worker.deadline,
+            attempts=worker.attempts,
+            longest_wait=LONGEST_WAIT,
+        )
     )
     try:
         return retrieve_window(erp, WINDOW, store, lambda _: reached("page")).stopped
@@ -265,8 +269,10 @@ def _destination(place: Place, worker: Worker) -> ClearfactsRest | ClearfactsGra
         "connections": worker.concurrency,
     }
     if place.transport == "rest":
-        return ClearfactsRest(place.clearfacts_url, place.token, **common)
-    return ClearfactsGraphql(place.clearfacts_url, place.token, login_url=place.clearfacts_url, **common)
+        return ClearfactsRest(DestinationOptions(base_url=place.clearfacts_url, token=place.token, **common))
+    return ClearfactsGraphql(
+        DestinationOptions(base_url=place.clearfacts_url, token=place.token, login_url=place.clearfacts_url, **common)
+    )
 
 
 def accepted_report(content: bytes) -> Report:

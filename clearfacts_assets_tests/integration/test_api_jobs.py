@@ -258,14 +258,14 @@ def test_a_launch_that_answers_late_leaves_a_pending_job(
     quick_api: RunningApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, goes_on = quick_api.client(), threading.Event()
-    inner = job_submission.create_valid_pipeline_run
+    inner = job_submission.submit_run
 
     def slow(*arguments: Any) -> Any:
         goes_on.wait(20)
         return inner(*arguments)
 
     quick_api.app.state.services.job_submission.patience = 0.05
-    monkeypatch.setattr(job_submission, "create_valid_pipeline_run", slow)
+    monkeypatch.setattr(job_submission, "submit_run", slow)
     job_id = started(client)["job_id"]
     assert quick_api.instance.get_run_by_id(job_id) is None
     assert job_of(client, job_id)["status"] == "pending"
@@ -284,7 +284,7 @@ def test_a_launch_that_fails_late_is_told_by_the_job(quick_api: RunningApi, monk
         raise RuntimeError("the code server is gone")
 
     quick_api.app.state.services.job_submission.patience = 0.05
-    monkeypatch.setattr(job_submission, "create_valid_pipeline_run", broken)
+    monkeypatch.setattr(job_submission, "submit_run", broken)
     job_id = started(client)["job_id"]
     assert job_of(client, job_id)["status"] == "pending"
     goes_on.set()

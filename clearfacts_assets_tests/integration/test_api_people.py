@@ -206,7 +206,7 @@ def test_a_secret_is_encrypted_used_and_never_shown_again(
 
 
 def test_secrets_are_encrypted_anew_after_a_rotation(api: RunningApi) -> None:
-    known = api.app.state.access.known
+    known = api.app.state.access.configured
     api.client("admin").put("/api/v1/configuration/slack.token", json={"value": CANARY})
     ring, now = configuration.encryption_keys(known), datetime.now(UTC)
     ring.rotate(now=now, overlap=timedelta.max)
@@ -222,7 +222,7 @@ def test_a_secret_that_cannot_be_decrypted_leaves_the_setting_in_force(
     monkeypatch.setattr(configuration, "FRESH_SECONDS", 0.0)
     before = configuration.effective_settings().destination.token
     api.client("admin").put("/api/v1/configuration/destination.token", json={"value": CANARY})
-    (api.app.state.access.known.home / "keys" / "encryption.json").unlink()
+    (api.app.state.access.configured.home / "keys" / "encryption.json").unlink()
     assert configuration.effective_settings().destination.token == before
 
 

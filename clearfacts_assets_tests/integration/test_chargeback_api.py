@@ -60,10 +60,10 @@ def test_a_month_from_its_files_to_a_sealed_period(api: RunningApi) -> None:
 
 
 def test_who_closed_a_period_may_be_kept_from_finalizing_it(api: RunningApi, tmp_path: Path) -> None:
-    known = api.app.state.services.known
+    known = api.app.state.services.configured
     object.__setattr__(
         api.app.state.services,
-        "known",
+        "configured",
         known.model_copy(update={"chargeback": known.chargeback.model_copy(update={"two_people": True})}),
     )
     operator = api.client("operator")

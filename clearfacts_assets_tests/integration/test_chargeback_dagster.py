@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import text
 
-from clearfacts_assets.chargeback.attribution.review import Verdict
+from clearfacts_assets.chargeback.attribution.review import Decision, Verdict
 from clearfacts_assets.chargeback.defs.automation import delivered_exports, followed
 from clearfacts_assets.chargeback.defs.partitions import SOURCE_PARTITIONS
 from clearfacts_assets.chargeback.lifecycle import Event
@@ -178,7 +178,7 @@ def test_each_change_of_a_month_shows_what_is_due_anew(quick_landing: Landing, t
     cursor = followed(instance, engine, None, NOW).cursor
     review = ReviewRepository(engine)
     waiting = ChargeFilter(period=MONTH, status=("flagged",))
-    review.decide(waiting, Verdict.REJECT, note="nobody's", actor="rita", now=NOW, fields={})
+    review.decide(waiting, Decision(Verdict.REJECT, "nobody's"), actor="rita", now=NOW)
     decided = followed(instance, engine, cursor, NOW)
     assert _keys(decided) == {(APPROVED, MONTH)}
     PeriodRepository(engine).change(MONTH, Event.CLOSE, actor="pat", now=NOW)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -16,6 +19,7 @@ from clearfacts_assets.invoices.lifecycle import State
 from clearfacts_assets.storage import migrate
 from clearfacts_assets.storage.database import open_engine, reading
 from clearfacts_assets.storage.invoices.tables import Base
+from clearfacts_assets.storage.types import Json
 
 HEAD = ScriptDirectory.from_config(migrate.configuration()).get_current_head()
 
@@ -128,3 +132,24 @@ def test_alembic_alone_is_told_what_to_call_instead() -> None:
 
     with pytest.raises(RuntimeError, match="clearfacts db upgrade"):
         command.current(migrate.configuration())
+
+
+def test_whole_days_of_before_are_whole_days_and_go_back_to_their_notes(database_url: str) -> None:
+    migrate.upgrade(database_url, "0040")
+    engine = create_engine(database_url)
+    jobs = sa.table("jobs", sa.column("metadata", Json()), sa.column("whole_day", sa.Boolean()))
+    notes = [{"whole_day": True, "window": ["a", "b"]}, {"whole_day": False}, {}]
+    names, when = "id, job_type, status, metadata, created_at, updated_at", "'2026-11-20 01:00:00'"
+    rows = [f"('{uuid4().hex}', 'manual', 'completed', '{json.dumps(one)}', {when}, {when})" for one in notes]
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"INSERT INTO jobs ({names}) VALUES {', '.join(rows)}".replace(":", r"\:")))
+    migrate.upgrade(database_url, "0090")
+    with engine.connect() as connection:
+        assert sorted(connection.scalars(sa.select(jobs.c.whole_day))) == [False, False, True]
+    with engine.begin() as connection:
+        connection.execute(jobs.update().where(jobs.c.whole_day).values(metadata={"window": ["a", "b"]}))
+    migrate.downgrade(database_url, "0040")
+    with engine.connect() as connection:
+        after = list(connection.scalars(sa.select(jobs.c["metadata"])))
+    assert notes[0] in after
+    assert sorted(map(str, after)) == sorted(map(str, [{"window": ["a", "b"], "whole_day": True}, notes[1], notes[2]]))

@@ -21,7 +21,8 @@ from clearfacts_assets.invoices.delivery.addressing import file_name
 from clearfacts_assets.invoices.ledger.model import Candidate, DeliveryRecord
 from clearfacts_assets.invoices.lifecycle import State
 from clearfacts_assets.invoices.model import Invoice
-from clearfacts_assets.invoices.validation.ubl import parse, read_invoice
+from clearfacts_assets.invoices.validation.head import read_invoice
+from clearfacts_assets.invoices.validation.ubl import parse
 from clearfacts_assets.storage import migrate
 from clearfacts_assets.storage.accounts.tables import ConfigurationEntry
 from clearfacts_assets.storage.database import open_engine, reading

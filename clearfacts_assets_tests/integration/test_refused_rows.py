@@ -19,7 +19,8 @@ from clearfacts_assets.invoices.model import Decision, Invoice, InvoiceStatus, M
 from clearfacts_assets.storage.accounts import audit
 from clearfacts_assets.storage.database import in_words, reading, refuses_a_row, write
 from clearfacts_assets.storage.invoices.invoice_rows import bounded_id
-from clearfacts_assets.storage.invoices.invoices import InvoiceRecord, InvoiceRepository
+from clearfacts_assets.storage.invoices.invoice_views import InvoiceRecord
+from clearfacts_assets.storage.invoices.invoices import InvoiceRepository
 from clearfacts_assets.storage.invoices.jobs import JobRepository
 from clearfacts_assets_tests.integration.test_storage_invoices import NOW, document, invoice, new_job
 

@@ -18,10 +18,12 @@ import httpx
 import pytest
 
 from clearfacts_assets.cli.simulate import simulate
+from clearfacts_assets.invoices.destinations import DestinationOptions
 from clearfacts_assets.invoices.destinations.clearfacts_graphql import ClearfactsGraphql
 from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRest
 from clearfacts_assets.invoices.model import DocumentType, InvoiceKey, Window
 from clearfacts_assets.invoices.ports import Accepted, Submission
+from clearfacts_assets.invoices.sources import SourceOptions
 from clearfacts_assets.invoices.sources.java_backend import JavaBackend
 from clearfacts_assets.settings import Settings
 from clearfacts_assets.simulator.generator import Generator
@@ -53,7 +55,9 @@ def test_the_first_line_points_the_settings_at_it(start_simulator, monkeypatch):
     for name, value in simulator.environment().items():
         monkeypatch.setenv(name, value)
     settings = Settings()
-    source = JavaBackend(str(settings.source.base_url), settings.source.token.get_secret_value())
+    source = JavaBackend(
+        SourceOptions(place=str(settings.source.base_url), token=settings.source.token.get_secret_value())
+    )
     assert source.check()
     day = Window(datetime(2026, 10, 13, 22, tzinfo=UTC), datetime(2026, 10, 14, 22, tzinfo=UTC))
     documents = [document for page in source.pages(day) for document in page]
@@ -66,7 +70,9 @@ def test_the_first_line_points_the_settings_at_it(start_simulator, monkeypatch):
 def test_the_real_destinations_are_understood(simulator, transport):
     address, token = simulator.clearfacts_url, simulator.clearfacts_token
     destination = (
-        ClearfactsRest(address, token) if transport == "rest" else ClearfactsGraphql(address, token, login_url=address)
+        ClearfactsRest(DestinationOptions(base_url=address, token=token))
+        if transport == "rest"
+        else ClearfactsGraphql(DestinationOptions(base_url=address, token=token, login_url=address))
     )
     assert destination.check()
     key = InvoiceKey("clearfacts", "BE1", "BE2", DocumentType.INVOICE, "1", 2026)

@@ -27,7 +27,8 @@ from clearfacts_assets.invoices.retrieval import Stored
 from clearfacts_assets.storage.invoices.documents import stored
 from clearfacts_assets.storage.invoices.invoice_rows import LONGEST_INVOICE_ID
 from clearfacts_assets.storage.invoices.invoices import InvoiceRepository
-from clearfacts_assets.storage.invoices.jobs import JobCounts, JobRepository
+from clearfacts_assets.storage.invoices.job_views import JobCounts
+from clearfacts_assets.storage.invoices.jobs import JobRepository
 from clearfacts_assets.storage.invoices.tables import Delivery, SourceVersion
 from clearfacts_assets.storage.invoices.takeover import Takeover
 
@@ -142,11 +143,12 @@ def test_content_that_is_settled_is_a_duplicate_at_once(engine: Engine, job: UUI
     one, settled = document("a"), state in FINAL
     in_ledger(engine, one.content, state)
     rows = InvoiceRepository(engine)
-    assert rows.store(job, [one], now=NOW) == Stored(new=1, known=int(settled))
+    assert rows.store(job, [one], now=NOW) == Stored(new=1, delivered_before=int(settled))
     found = rows.get("a")
     assert found is not None
     assert (found.record.status == "duplicate", found.document is None) == (settled, settled)
-    assert InvoiceRepository(engine, "elsewhere").store(job, [document("b", one.content.decode())], now=NOW).known == 0
+    elsewhere = InvoiceRepository(engine, "elsewhere").store(job, [document("b", one.content.decode())], now=NOW)
+    assert elsewhere.delivered_before == 0
 
 
 def test_a_forced_job_stores_settled_content_again(rows: InvoiceRepository, engine: Engine, job: UUID) -> None:

@@ -10,7 +10,8 @@ from sqlalchemy import Engine
 
 from clearfacts_assets.invoices.model import SourceDocument
 from clearfacts_assets.storage.invoices.invoices import InvoiceRepository
-from clearfacts_assets.storage.invoices.jobs import JobCounts, JobRecord, JobRepository
+from clearfacts_assets.storage.invoices.job_views import JobCounts
+from clearfacts_assets.storage.invoices.jobs import JobRecord, JobRepository
 from clearfacts_assets.storage.paging import BadCursor
 
 NOW = datetime(2026, 11, 21, 1, 0, tzinfo=UTC)

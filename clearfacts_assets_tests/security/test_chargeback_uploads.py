@@ -49,7 +49,7 @@ def post(client: httpx.Client, content: bytes, kind: str = FORM) -> httpx.Respon
 
 
 def nothing_is_left(api: RunningApi) -> bool:
-    return list((api.app.state.services.known.home / "uploads").iterdir()) == []
+    return list((api.app.state.services.configured.home / "uploads").iterdir()) == []
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
@@ -80,9 +80,9 @@ def test_a_gzip_bomb_is_refused_with_the_reason(quick_api: RunningApi, tmp_path:
 
 
 def test_an_upload_over_the_limit_is_refused_before_and_while_it_comes(quick_api: RunningApi) -> None:
-    known = quick_api.app.state.services.known
+    known = quick_api.app.state.services.configured
     small = known.chargeback.model_copy(update={"upload_bytes": 2**20})
-    object.__setattr__(quick_api.app.state.services, "known", known.model_copy(update={"chargeback": small}))
+    object.__setattr__(quick_api.app.state.services, "configured", known.model_copy(update={"chargeback": small}))
     headers = {"Content-Type": "multipart/form-data; boundary=cut", **quick_api.callers.headers("operator")}
     connection = http.client.HTTPConnection("127.0.0.1", quick_api.port, timeout=60)
     connection.putrequest("POST", IMPORTS)
@@ -121,7 +121,7 @@ def test_a_stranger_is_turned_away_before_the_body_is_read(quick_api: RunningApi
     answer = connection.getresponse()
     assert (answer.status, answer.getheader("connection")) == (401, "close")
     assert code(post(quick_api.client("user"), body(b"aws.csv"))) == (403, "FORBIDDEN")
-    assert not (quick_api.app.state.services.known.home / "uploads").exists()
+    assert not (quick_api.app.state.services.configured.home / "uploads").exists()
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_files_are_counted(quick_api: RunningApi) -> None:
 
 
 def test_what_an_earlier_process_left_is_removed_after_a_day(quick_api: RunningApi) -> None:
-    uploads = quick_api.app.state.services.known.home / "uploads"
+    uploads = quick_api.app.state.services.configured.home / "uploads"
     for name, age in (("old", 2 * 86400), ("new", 60)):
         (uploads / name).mkdir(parents=True)
         moment = (uploads / name).stat().st_mtime - age

@@ -252,7 +252,7 @@ def test_a_browsers_session_ends_when_nobody_uses_it(api: RunningApi) -> None:
 
 
 def test_a_session_that_was_idle_for_less_than_the_setting_says_can_be_ended(api: RunningApi) -> None:
-    known = api.app.state.access.known
+    known = api.app.state.access.configured
     patient = Access.over(
         api.engine, known.model_copy(update={"auth": known.auth.model_copy(update={"idle_minutes": 60})})
     )

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from clearfacts_assets.invoices.delivery.addressing import PURCHASE, SALE, administration, company_number
 from clearfacts_assets.invoices.model import DocumentType, Invoice, InvoiceKey, number_form
 from clearfacts_assets.invoices.parties import Party, contradictions, in_words, is_belgian, normal_form
-from clearfacts_assets.invoices.validation.ubl import parse, read_invoice
+from clearfacts_assets.invoices.validation.head import read_invoice
+from clearfacts_assets.invoices.validation.ubl import parse
 from clearfacts_assets_tests.fixtures.submissions import invoice
 from clearfacts_assets_tests.fixtures.ubl_documents import document, edited
 

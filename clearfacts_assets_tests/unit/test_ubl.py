@@ -8,13 +8,13 @@ from decimal import Decimal
 import pytest
 
 from clearfacts_assets.invoices.model import DocumentType, Money
+from clearfacts_assets.invoices.validation.head import read_invoice
 from clearfacts_assets.invoices.validation.ubl import (
     DEFAULT_LIMITS,
     Limits,
     Unreadable,
     from_text,
     parse,
-    read_invoice,
     refuse_depth,
 )
 from clearfacts_assets_tests.fixtures.ubl_documents import BIS3, BUYER_VAT, SELLER_VAT, document, edited, without

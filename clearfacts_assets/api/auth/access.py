@@ -19,17 +19,17 @@ class Access:
     """Who comes in, and how."""
 
     engine: Engine
-    known: Settings
+    configured: Settings
     authentication: Authentication
     logins: Logins
 
     @classmethod
-    def over(cls, engine: Engine, known: Settings) -> Access:
+    def over(cls, engine: Engine, configured: Settings) -> Access:
         """Raises KeyringError for keys that are too weak to start with."""
-        signing = configuration.signing_keys(known)
+        signing = configuration.signing_keys(configured)
         signing.all()
-        configuration.encryption_keys(known).all()
-        address = known.serve.public_url
+        configuration.encryption_keys(configured).all()
+        address = configured.serve.public_url
         origin = None
         if address is not None:
             default_port = {"http": 80, "https": 443}[address.scheme]
@@ -37,9 +37,9 @@ class Access:
             origin = f"{address.scheme}://{address.host}{port}"
         cookie = Cookie(secure=address is not None and address.scheme == "https")
         authentication = Authentication(
-            engine, signing, cookie, public_origin=origin, longest_pause=timedelta(minutes=known.auth.idle_minutes)
+            engine, signing, cookie, public_origin=origin, longest_pause=timedelta(minutes=configured.auth.idle_minutes)
         )
-        return cls(engine, known, authentication, Logins(engine, signing, authentication, known.auth))
+        return cls(engine, configured, authentication, Logins(engine, signing, authentication, configured.auth))
 
 
 async def access(request: Request) -> Access:

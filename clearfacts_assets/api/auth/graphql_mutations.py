@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dagster._core.workspace.permissions import Permissions as Offered
-
 from clearfacts_assets.api.auth.permissions import Permission
 
 OPERATE, ADMINISTER = Permission.DAGSTER_WRITE, Permission.DAGSTER_ADMINISTER
@@ -68,21 +66,21 @@ NEEDS: Mapping[str, Permission] = {
     **dict.fromkeys(_ADMINISTERED, ADMINISTER),
 }
 
-# The same for the buttons of Dagster's pages, which are grey where they would be refused.
+# The same for the buttons of Dagster's pages, which are grey where they would be refused: the names of its GraphQL.
 ADMINISTRATORS_BUTTONS = frozenset(
     {
-        Offered.DELETE_PIPELINE_RUN,
-        Offered.WIPE_ASSETS,
-        Offered.REPORT_RUNLESS_ASSET_EVENTS,
-        Offered.UPDATE_SENSOR_CURSOR,
-        Offered.SENSOR_DRY_RUN,
-        Offered.RELOAD_REPOSITORY_LOCATION,
-        Offered.RELOAD_WORKSPACE,
-        Offered.REFRESH_COMPONENT_STATE,
-        Offered.EDIT_APP_MANAGED_COMPONENTS,
-        Offered.EDIT_DYNAMIC_PARTITIONS,
-        Offered.EDIT_CONCURRENCY_LIMIT,
-        Offered.TOGGLE_AUTO_MATERIALIZE,
+        "delete_pipeline_run",
+        "wipe_assets",
+        "report_runless_asset_events",
+        "update_sensor_cursor",
+        "sensor_dry_run",
+        "reload_repository_location",
+        "reload_workspace",
+        "refresh_component_state",
+        "edit_app_managed_components",
+        "edit_dynamic_partitions",
+        "edit_concurrency_limit",
+        "toggle_auto_materialize",
     }
 )
 

@@ -48,16 +48,16 @@ class Logins:
         engine: Engine,
         signing: Keyring,
         authentication: Authentication,
-        known: AuthSettings,
+        configured: AuthSettings,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         # The same sessions for both: what one takes for over, the other could not end.
         self._users, self._sessions = UserRepository(engine), authentication.sessions
         self.signing, self._authentication, self._clock = signing, authentication, clock
-        self.limits = LoginLimits(known)
-        self._access_life = timedelta(minutes=known.access_minutes)
-        self.session_life = timedelta(hours=known.session_hours)
+        self.limits = LoginLimits(configured)
+        self._access_life = timedelta(minutes=configured.access_minutes)
+        self.session_life = timedelta(hours=configured.session_hours)
 
     async def for_program(self, connection: HTTPConnection, username: str, password: str) -> Tokens:
         """A session behind an access and a refresh token."""

@@ -41,16 +41,16 @@ class LoginLimits:
     When that does not answer, logins go on, counted in this process, and it is asked again after a while.
     """
 
-    def __init__(self, known: AuthSettings, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, configured: AuthSettings, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Raises ConfigurationError for an address that is none."""
-        url = known.limits_url.get_secret_value()
+        url = configured.limits_url.get_secret_value()
         self.shared = not url.startswith("memory://")
         self._own = MovingWindowRateLimiter(MemoryStorage())
         self._limiter = MovingWindowRateLimiter(_store(url)) if self.shared else self._own
         self._monotonic, self._away_until = monotonic, float("-inf")
-        seconds = ceil(known.failure_window)
-        self._account = RateLimitItemPerSecond(known.failures_per_account, seconds, namespace="login/account")
-        self._address = RateLimitItemPerSecond(known.failures_per_address, seconds, namespace="login/address")
+        seconds = ceil(configured.failure_window)
+        self._account = RateLimitItemPerSecond(configured.failures_per_account, seconds, namespace="login/account")
+        self._address = RateLimitItemPerSecond(configured.failures_per_address, seconds, namespace="login/address")
 
     def count(self, account: str, address: str) -> None:
         """Count a try. Raises ApiError when there were too many."""

@@ -12,8 +12,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from dagster._core.workspace.context import IWorkspaceProcessContext, WorkspaceRequestContext
-from dagster._core.workspace.permissions import PermissionResult
 from dagster_webserver.webserver import DagsterWebserver
 from graphql import DocumentNode, GraphQLError, GraphQLFormattedError, OperationType
 from sqlalchemy import Connection, Engine
@@ -29,6 +27,11 @@ from clearfacts_assets.api.auth.graphql_mutations import ADMINISTRATORS_BUTTONS,
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.auth.principal import Principal
 from clearfacts_assets.api.auth.templates import part
+from clearfacts_assets.orchestration.dagster_internals import (
+    IWorkspaceProcessContext,
+    PermissionResult,
+    WorkspaceRequestContext,
+)
 from clearfacts_assets.orchestration.tags import CORRELATION_TAG, TRIGGERED_BY_TAG
 from clearfacts_assets.storage.accounts.audit import record
 from clearfacts_assets.storage.database import write

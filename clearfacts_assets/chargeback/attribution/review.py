@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from clearfacts_assets.chargeback.model import ChargebackError, Status
@@ -28,6 +30,19 @@ FOLLOWS: dict[tuple[Status, Verdict], Status] = {
     (Status.APPROVED, Verdict.CORRECT): Status.APPROVED,
     (Status.REJECTED, Verdict.CORRECT): Status.APPROVED,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person says about some charges.
+
+    ``fields`` are what a correction sets. ``seen`` is the status in which the person saw each charge.
+    """
+
+    verdict: Verdict
+    note: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    seen: Mapping[int, str] = field(default_factory=dict)
 
 
 class CannotDecide(ChargebackError):

@@ -22,7 +22,7 @@ from clearfacts_assets.chargeback.model import ChargebackError, Mode
 from clearfacts_assets.chargeback.ports import Outcome
 from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.notifications.chargeback import tell_of_delivery
-from clearfacts_assets.orchestration.tags import TRIGGERED_BY_TAG
+from clearfacts_assets.orchestration.tags import SENSOR_TAG, TRIGGERED_BY_TAG
 from clearfacts_assets.resources import DatabaseResource
 from clearfacts_assets.storage.chargeback.importing import Wanted, import_files
 from clearfacts_assets.storage.chargeback.imports import ImportRecord, ImportRepository
@@ -75,7 +75,7 @@ def _import(
     if delivery is None or not delivery.files:
         return None
     run, now = context.run, datetime.now(UTC)
-    actor = run.tags.get(TRIGGERED_BY_TAG) or run.tags.get("dagster/sensor_name") or "dagster"
+    actor = run.tags.get(TRIGGERED_BY_TAG) or run.tags.get(SENSOR_TAG) or "dagster"
     context.log.info(f"{len(delivery.files)} files of {delivery.name}")
     try:
         wanted = Wanted(
@@ -84,9 +84,9 @@ def _import(
             mode=Mode.APPEND if config.append else Mode.SNAPSHOT,
             confirmed=config.withdraw_more,
         )
-        known = settings.load()
+        configured = settings.load()
         outcome, _ = import_files(
-            engine, delivery.files, wanted, known.chargeback, usage=known.rates.usage, actor=actor, now=now
+            engine, delivery.files, wanted, configured.chargeback, usage=configured.rates.usage, actor=actor, now=now
         )
         why = "" if outcome.applied else outcome.why
     except (ChargebackError, FileNotFoundError) as error:

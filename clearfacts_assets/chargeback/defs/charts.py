@@ -13,6 +13,7 @@ INK, PALE, LINE, PAPER, BEFORE = "#1f2933", "#616e7c", "#d5dbe1", "#ffffff", "#b
 # Okabe and Ito's colours, which people tell apart who see colours differently; the last one is for what is left.
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 OTHERS = "#9aa5b1"
+HEADING, BOLD = 15, 600  # size and weight of a chart's name
 FONT = "font-family='Inter,Segoe UI,Helvetica,Arial,sans-serif'"
 MOST_BARS, MOST_SERIES, LONGEST_NAME = 10, 6, 30
 
@@ -35,7 +36,7 @@ def columns(title: str, months: Sequence[str], series: Mapping[str, Sequence[flo
     low = min((sum(min(one[p], 0) for one in shown.values()) for p in range(len(months))), default=0)
     legend = _legend(colours)
     plot = _Plot(left=64, top=52 + 18 * legend.count("<rect") // 3 + 14, height=190, high=_round_up(top), low=low)
-    parts = [_text(20, 26, title, size=15, weight=600), legend, *plot.grid()]
+    parts = [_text(20, 26, title, size=HEADING, colour=INK), legend, *plot.grid()]
     step = (WIDTH - plot.left - 20) / max(len(months), 1)
     width = min(step * 0.66, 56)
     for place, month in enumerate(months):
@@ -60,7 +61,7 @@ def bars(title: str, rows: Sequence[tuple[str, float, float]], before: str) -> s
     left, room = 210, WIDTH - 210 - 150
     most = max((max(abs(now), abs(then)) for _, now, then in shown), default=0) or 1
     parts = [
-        _text(20, 26, title, size=15, weight=600),
+        _text(20, 26, title, size=HEADING, colour=INK),
         f"<rect x='20' y='40' width='10' height='4' fill='{BEFORE}'/>",
         _text(36, 46, before, size=11),
     ]
@@ -168,15 +169,12 @@ def _text(
     size: int,
     anchor: str = "start",
     colour: str = PALE,
-    weight: int = 400,
     title: str = "",
 ) -> str:
-    if not title and weight > 400:
-        colour = INK
     told = f"<title>{escape(_drawable(title))}</title>" if title else ""
     return (
         f"<text x='{x:.1f}' y='{y:.1f}' font-size='{size}' text-anchor='{anchor}' fill='{colour}' "
-        f"font-weight='{weight}'>{told}{escape(_drawable(words))}</text>"
+        f"font-weight='{BOLD if size >= HEADING else 400}'>{told}{escape(_drawable(words))}</text>"
     )
 
 

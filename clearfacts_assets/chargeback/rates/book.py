@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from clearfacts_assets.chargeback.attribution.registry import Registry, covers, normal_name
+from clearfacts_assets.chargeback.rates.definition_reading import read_definition
 from clearfacts_assets.chargeback.rates.definitions import (
     INTERNAL,
     Definition,
@@ -18,7 +19,6 @@ from clearfacts_assets.chargeback.rates.definitions import (
     Rate,
     RateClassOf,
     RuleKind,
-    read_definition,
 )
 
 

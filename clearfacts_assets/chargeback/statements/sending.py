@@ -10,15 +10,16 @@ from typing import Any, Protocol
 
 from clearfacts_assets.chargeback.statements.mail_life import MailEvent, MailState
 from clearfacts_assets.chargeback.statements.mailing import Letter, message
+from clearfacts_assets.outcome_kinds import OutcomeKind
 
 UNKNOWNS_IN_A_ROW = 3  # after which nothing more is sent now: a server that never answers is not asked 500 times
 
 
 class Answered(Protocol):
-    """What handing over came to: ``outcome`` is accepted, refused, not_taken or lost."""
+    """What handing over came to."""
 
     @property
-    def outcome(self) -> str: ...
+    def outcome(self) -> OutcomeKind: ...
     @property
     def code(self) -> int | None: ...
     @property
@@ -57,6 +58,13 @@ class Sent:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
+_EVENTS = {
+    OutcomeKind.ACCEPTED: MailEvent.ACCEPTED,
+    OutcomeKind.REFUSED: MailEvent.REFUSED,
+    OutcomeKind.NOT_SENT: MailEvent.NOT_TAKEN,
+    OutcomeKind.DENIED: MailEvent.NOT_TAKEN,
+    OutcomeKind.UNKNOWN: MailEvent.LOST,
+}
 _COUNTED = {
     MailState.SENT: "sent",
     MailState.REFUSED: "refused",
@@ -87,7 +95,7 @@ def send_due(
             continue
         recipient, copies = (test_recipient, ()) if test_recipient else (letter.recipient, letter.copies)
         answer = server.hand_over(letter.sender, recipient, copies, text)
-        event = MailEvent(str(answer.outcome))
+        event = _EVENTS[answer.outcome]
         state = box.settle(id_, event, clock(), answer.answer, code=answer.code, most=attempts)
         counted = _COUNTED[state]
         setattr(found, counted, getattr(found, counted) + 1)

@@ -55,19 +55,19 @@ def rotate(purpose: Annotated[Purpose, typer.Argument(help="signing or encryptio
     from clearfacts_assets.cli.startup import ready
     from clearfacts_assets.storage.database import open_engine, write
 
-    known, now = ready(), datetime.now(UTC)
-    engine = open_engine(known.business_database_url)
+    configured, now = ready(), datetime.now(UTC)
+    engine = open_engine(configured.business_database_url)
     if purpose is Purpose.SIGNING:
-        key = _rotated(engine, purpose, configuration.signing_keys(known), OVERLAP, now)
+        key = _rotated(engine, purpose, configuration.signing_keys(configured), OVERLAP, now)
         out.print(f"New access tokens are signed with key {key.name}.", highlight=False)
         return
-    keyring = configuration.encryption_keys(known)
+    keyring = configuration.encryption_keys(configured)
     if keyring.from_setting:
         write(engine, lambda connection: _record(connection, purpose, keyring.newest, now))
     else:
         # No key is dropped before everything was encrypted with the new one.
         _rotated(engine, purpose, keyring, timedelta.max, now)
-    repository = configuration.repository(engine, known)
+    repository = configuration.repository(engine, configured)
     count = repository.encrypt_anew(actor=terminal(), now=now)
     if not keyring.from_setting:
         keyring.keep_newest()
@@ -80,10 +80,10 @@ def list_keys(as_json: AsJson = False) -> None:
     from clearfacts_assets import configuration
     from clearfacts_assets.cli.startup import ready
 
-    known = ready()
+    configured = ready()
     rings = {
-        Purpose.SIGNING: configuration.signing_keys(known),
-        Purpose.ENCRYPTION: configuration.encryption_keys(known),
+        Purpose.SIGNING: configuration.signing_keys(configured),
+        Purpose.ENCRYPTION: configuration.encryption_keys(configured),
     }
     rows = [(purpose, key.name, key.made_at) for purpose, ring in rings.items() for key in ring.all()]
     if as_json:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clearfacts_assets.cli.chargeback.choosing import (
+    Choice,
     Filter,
     InSource,
     InStatus,
@@ -17,7 +18,6 @@ from clearfacts_assets.cli.chargeback.choosing import (
     OfPi,
     OfProject,
     WithFlag,
-    chosen,
 )
 from clearfacts_assets.cli.chargeback.shared import AsJson, MaybePeriod, ledger, told
 from clearfacts_assets.cli.console import fail, print_json, print_more, print_table, say
@@ -51,7 +51,7 @@ def list_(
 
     shown = _columns(columns)
     with told():
-        which = chosen(period, None, source, status, flag, pi, project, fund, search)
+        which = Choice(period, (), source, flag, pi, project, fund, search).filter(status or ())
         page = _repository().list(which, limit=limit, cursor=cursor)
     if as_json:
         print_json({"charges": list(page.items), "next_cursor": page.next_cursor})
@@ -113,7 +113,7 @@ def export(
     shown = _columns(columns) if columns else tuple(COLUMNS)
     count = 0
     with told():
-        which = chosen(period, None, source, status, flag, pi, project, fund)
+        which = Choice(period, (), source, flag, pi, project, fund).filter(status or ())
         file = output.open("w", newline="", encoding="utf-8") if output else sys.stdout
         try:
             for count, row in enumerate(charge_rows(ledger(), which, shown)):  # noqa: B007

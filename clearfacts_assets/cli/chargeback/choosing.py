@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,29 +23,37 @@ OfFund = Annotated[str | None, typer.Option("--fund", help="only of this fund")]
 Filter = Annotated[str | None, typer.Option("--filter", help="only where service or resource has this text in it")]
 
 
-def chosen(
-    period: str | None = None,
-    ids: list[int] | None = None,
-    source: str | None = None,
-    status: list[Status] | None = None,
-    flag: str | None = None,
-    pi: str | None = None,
-    project: str | None = None,
-    fund: str | None = None,
-    search: str | None = None,
-) -> ChargeFilter:
-    """The options as one filter. Raises BadPeriod."""
-    from clearfacts_assets.chargeback.model import period_of
-    from clearfacts_assets.storage.chargeback.charges import ChargeFilter
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which charges a command is about, by its options."""
 
-    return ChargeFilter(
-        period=period_of(period) if period else None,
-        source=source,
-        status=tuple(one.value for one in status or ()),
-        flag=flag,
-        pi_email=pi,
-        project_id=project,
-        fund_org=fund,
-        search=search,
-        ids=tuple(ids or ()),
-    )
+    period: str | None = None
+    ids: Sequence[int] = ()
+    source: str | None = None
+    flag: str | None = None
+    pi: str | None = None
+    project: str | None = None
+    fund: str | None = None
+    search: str | None = None
+
+    @property
+    def says_which(self) -> bool:
+        """Whether it is narrower than a period."""
+        return any((self.flag, self.source, self.pi, self.project, self.fund, self.search))
+
+    def filter(self, status: Sequence[Status] = ()) -> ChargeFilter:
+        """The same as the ledger is asked. Raises BadPeriod."""
+        from clearfacts_assets.chargeback.model import period_of
+        from clearfacts_assets.storage.chargeback.charges import ChargeFilter
+
+        return ChargeFilter(
+            period=period_of(self.period) if self.period else None,
+            source=self.source,
+            status=tuple(one.value for one in status),
+            flag=self.flag,
+            pi_email=self.pi,
+            project_id=self.project,
+            fund_org=self.fund,
+            search=self.search,
+            ids=tuple(self.ids),
+        )

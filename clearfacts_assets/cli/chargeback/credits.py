@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from clearfacts_assets.cli.chargeback.shared import AsJson, By, ForPeriod, MaybePeriod, ledger, now, told
-from clearfacts_assets.cli.chargeback.wording import For, From, Note, Order, Payer, To, add_rule, scope_of
+from clearfacts_assets.cli.chargeback.wording import For, From, Note, Order, Payer, Terms, To, add_rule, scope_of
 from clearfacts_assets.cli.console import fail, print_json, print_table, say
 
 credits = typer.Typer(help="Credits: prepayments, grants to new investigators, what sponsors pay up to a cap.")
@@ -56,7 +56,7 @@ def add_credit(
         "order": "" if order == 100 else order,
         "scope": scope_of(scope),
     }
-    add_rule(RuleKind.CREDIT, name, said, valid_from, valid_to, note, actor, as_json)
+    add_rule(RuleKind.CREDIT, name, said, Terms(valid_from, valid_to, note), actor, as_json)
 
 
 @credits.command("list")
@@ -121,7 +121,7 @@ def add_pool(
         "base": scope_of(base),
         "recipients": [_recipient(one) for one in recipient or ()],
     }
-    add_rule(RuleKind.POOL, name, said, valid_from, valid_to, note, actor, as_json)
+    add_rule(RuleKind.POOL, name, said, Terms(valid_from, valid_to, note), actor, as_json)
 
 
 @pools.command("show")

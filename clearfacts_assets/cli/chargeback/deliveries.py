@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from clearfacts_assets.chargeback.ports import Outcome
+    from clearfacts_assets.storage.chargeback.importing import Wanted
 
 Files = Annotated[list[Path], typer.Argument(help="the files of one delivery: .csv, .csv.gz or .parquet")]
 
@@ -51,12 +52,15 @@ def ingest(
     Exit code 1: nothing was imported (--strict with refused rows, more to withdraw than allowed without --yes, an
     empty or broken file), or rows were refused and --fail-on-refusals is given.
     """
-    from clearfacts_assets.chargeback.model import FileRefused
-    from clearfacts_assets.storage.chargeback.importing import outcome_as_result
+    from clearfacts_assets.chargeback.model import FileRefused, Mode
+    from clearfacts_assets.storage.chargeback.importing import Wanted, outcome_as_result
 
     with told():
         try:
-            outcome, named = _import(files, source, period, append, dry_run, strict, yes, actor)
+            wanted = Wanted(
+                source, period, Mode.APPEND if append else Mode.SNAPSHOT, dry_run=dry_run, strict=strict, confirmed=yes
+            )
+            outcome, named = _import(files, wanted, actor)
         except FileRefused as error:
             if not as_json:
                 raise
@@ -72,37 +76,19 @@ def ingest(
         raise typer.Exit(1)
 
 
-def _import(
-    files: Sequence[Path],
-    source: str | None,
-    period: str | None,
-    append: bool,
-    dry_run: bool,
-    strict: bool,
-    yes: bool,
-    actor: str | None,
-) -> tuple[Outcome, str]:
+def _import(files: Sequence[Path], wanted: Wanted, actor: str | None) -> tuple[Outcome, str]:
     from clearfacts_assets.chargeback.ingest.guessing import SourceUnknown
-    from clearfacts_assets.chargeback.model import Mode
     from clearfacts_assets.settings import load
-    from clearfacts_assets.storage.chargeback.importing import Wanted, import_files
+    from clearfacts_assets.storage.chargeback.importing import import_files
 
     missing = [str(one) for one in files if not one.is_file()]
     if missing:
         fail(f"{', '.join(missing)}: there is no such file")
-    wanted = Wanted(
-        source=source,
-        period=period,
-        mode=Mode.APPEND if append else Mode.SNAPSHOT,
-        dry_run=dry_run,
-        strict=strict,
-        confirmed=yes,
-    )
     try:
         engine = ledger()
-        known = load()
+        configured = load()
         outcome, named = import_files(
-            engine, files, wanted, known.chargeback, usage=known.rates.usage, actor=who(actor), now=now()
+            engine, files, wanted, configured.chargeback, usage=configured.rates.usage, actor=who(actor), now=now()
         )
     except SourceUnknown as error:
         fail(f"{error} with -s", code=2)

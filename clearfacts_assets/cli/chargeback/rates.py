@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from clearfacts_assets.cli.chargeback.shared import AsJson, By, ledger, now, told
-from clearfacts_assets.cli.chargeback.wording import From, Note, To, add_rule, day_of, print_versions
+from clearfacts_assets.cli.chargeback.wording import From, Note, Terms, To, add_rule, day_of, print_versions
 from clearfacts_assets.cli.console import fail, print_json, print_table
 
 app = typer.Typer(help="Rate cards: prices of in-house services. What was used once is never changed.")
@@ -55,7 +55,7 @@ def add(
     }
     if not definition["currency"]:
         fail("in which currency? --currency USD, or set chargeback.currency", code=2)
-    add_rule(RuleKind.RATE, f"{service} / {rate_class}", definition, valid_from, valid_to, note, actor, as_json)
+    add_rule(RuleKind.RATE, f"{service} / {rate_class}", definition, Terms(valid_from, valid_to, note), actor, as_json)
 
 
 @app.command("list")
@@ -86,7 +86,7 @@ def class_(
     from clearfacts_assets.chargeback.rates.definitions import RuleKind
 
     definition = {"institution": institution, "rate_class": rate_class}
-    add_rule(RuleKind.RATE_CLASS, institution, definition, valid_from, None, note, actor, as_json)
+    add_rule(RuleKind.RATE_CLASS, institution, definition, Terms(valid_from, None, note), actor, as_json)
 
 
 @app.command()

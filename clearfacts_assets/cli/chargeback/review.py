@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clearfacts_assets.chargeback.model import Status
-from clearfacts_assets.cli.chargeback.choosing import Filter, Ids, InSource, OfFund, OfPi, OfProject, WithFlag, chosen
+from clearfacts_assets.cli.chargeback.choosing import Choice, Filter, Ids, InSource, OfFund, OfPi, OfProject, WithFlag
 from clearfacts_assets.cli.chargeback.shared import AsJson, By, MaybePeriod, attribute_again, ledger, now, told, who
 from clearfacts_assets.cli.console import fail, print_json, print_more, print_table, say
 
 if TYPE_CHECKING:
-    from clearfacts_assets.chargeback.attribution.review import Verdict
+    from clearfacts_assets.chargeback.attribution.review import Decision
     from clearfacts_assets.storage.chargeback.charges import ChargeFilter
 
 app = typer.Typer(help="Charges that wait for a person. Nothing flagged or rejected ever counts in a bill.")
@@ -37,7 +37,7 @@ def list_(
     from clearfacts_assets.storage.chargeback.charges import ChargeRepository
 
     with told():
-        which = chosen(period, None, source, [Status.FLAGGED], flag, pi, project, None, search)
+        which = Choice(period, (), source, flag, pi, project, search=search).filter((Status.FLAGGED,))
         page = ChargeRepository(ledger()).list(which, limit=limit, cursor=cursor)
     if as_json:
         print_json({"charges": list(page.items), "next_cursor": page.next_cursor})
@@ -64,9 +64,10 @@ def approve(
     as_json: AsJson = False,
 ) -> None:
     """It is right as it is: bill it."""
-    from clearfacts_assets.chargeback.attribution.review import Verdict
+    from clearfacts_assets.chargeback.attribution.review import Decision, Verdict
 
-    _decide(Verdict.APPROVE, _which(period, ids, source, flag, pi, project, fund, search, every), note, actor, as_json)
+    which = Choice(period, ids or (), source, flag, pi, project, fund, search)
+    _decide(_waiting(which, every), Decision(Verdict.APPROVE, note), actor, as_json)
 
 
 @app.command()
@@ -85,9 +86,10 @@ def reject(
     as_json: AsJson = False,
 ) -> None:
     """It is not billed. It stays to be seen."""
-    from clearfacts_assets.chargeback.attribution.review import Verdict
+    from clearfacts_assets.chargeback.attribution.review import Decision, Verdict
 
-    _decide(Verdict.REJECT, _which(period, ids, source, flag, pi, project, fund, search, every), note, actor, as_json)
+    which = Choice(period, ids or (), source, flag, pi, project, fund, search)
+    _decide(_waiting(which, every), Decision(Verdict.REJECT, note), actor, as_json)
 
 
 @app.command()
@@ -108,7 +110,7 @@ def correct(
     as_json: AsJson = False,
 ) -> None:
     """Say who pays, and bill it."""
-    from clearfacts_assets.chargeback.attribution.review import Verdict
+    from clearfacts_assets.chargeback.attribution.review import Decision, Verdict
 
     said = {
         "pi_email": pi_email,
@@ -120,16 +122,16 @@ def correct(
     fields = {name: value for name, value in said.items() if value is not None}
     if not fields:
         fail("say who pays: --pi-email, --project-id, --fund-org, --cost-center or --account-code", code=2)
-    which = _which(period, ids, source, flag, None, None, None, search, every)
-    _decide(Verdict.CORRECT, which, note, actor, as_json, fields)
+    which = Choice(period, ids or (), source, flag, search=search)
+    _decide(_waiting(which, every), Decision(Verdict.CORRECT, note, fields), actor, as_json)
 
 
 @app.command()
 def undo(ids: Ids = None, note: Note = "", actor: By = None, as_json: AsJson = False) -> None:
     """Take the last decision back; before the period is finalized."""
-    from clearfacts_assets.chargeback.attribution.review import Verdict
+    from clearfacts_assets.chargeback.attribution.review import Decision, Verdict
 
-    _decide(Verdict.UNDO, _which(None, ids, None, None, None, None, None, None, False), note, actor, as_json)
+    _decide(_waiting(Choice(ids=ids or ()), False), Decision(Verdict.UNDO, note), actor, as_json)
 
 
 @app.command()
@@ -143,43 +145,24 @@ def again(period: MaybePeriod = None, as_json: AsJson = False) -> None:
         say(f"{moved} charges stand elsewhere now.")
 
 
-def _which(
-    period: str | None,
-    ids: list[int] | None,
-    source: str | None,
-    flag: str | None,
-    pi: str | None,
-    project: str | None,
-    fund: str | None,
-    search: str | None,
-    every: bool,
-) -> ChargeFilter:
-    if not ids and not period:
+def _waiting(which: Choice, every: bool) -> ChargeFilter:
+    """Those that are named, or of the period those that wait."""
+    if not which.ids and not which.period:
         fail("say which: --id N, or -p PERIOD with --reason, --filter or --all", code=2)
-    if not ids and not every and not any((flag, source, pi, project, fund, search)):
+    if not which.ids and not every and not which.says_which:
         fail("say which of the period: --reason, --filter, --source, --pi, --project or --all", code=2)
     with told():
-        status = [] if ids else [Status.FLAGGED]
-        return chosen(period, ids, source, status, flag, pi, project, fund, search)
+        return which.filter(() if which.ids else (Status.FLAGGED,))
 
 
-def _decide(
-    verdict: Verdict,
-    which: ChargeFilter,
-    note: str,
-    actor: str | None,
-    as_json: bool,
-    fields: dict[str, str] | None = None,
-) -> None:
+def _decide(which: ChargeFilter, decision: Decision, actor: str | None, as_json: bool) -> None:
     from clearfacts_assets.storage.chargeback.review import ReviewRepository
 
     with told():
-        decided = ReviewRepository(ledger()).decide(
-            which, verdict, note=note, actor=who(actor), now=now(), fields=fields
-        )
+        decided = ReviewRepository(ledger()).decide(which, decision, actor=who(actor), now=now())
     if as_json:
-        print_json({"verdict": verdict, "decided": len(decided), "charges": decided[:1000]})
+        print_json({"verdict": decision.verdict, "decided": len(decided), "charges": decided[:1000]})
     else:
-        say(f"{len(decided)} charges: {verdict}.")
+        say(f"{len(decided)} charges: {decision.verdict}.")
     if not decided:
         raise typer.Exit(1)

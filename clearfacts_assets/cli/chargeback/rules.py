@@ -14,6 +14,7 @@ from clearfacts_assets.cli.chargeback.wording import (
     Note,
     Order,
     Payer,
+    Terms,
     To,
     add_rule,
     day_of,
@@ -65,7 +66,7 @@ def add(
         fail(f"--definition is no JSON: {error}", code=2)
     if not isinstance(said, dict):
         fail("--definition is a JSON object", code=2)
-    add_rule(_kind(kind), name, said, valid_from, valid_to, note, actor, as_json)
+    add_rule(_kind(kind), name, said, Terms(valid_from, valid_to, note), actor, as_json)
 
 
 @app.command()
@@ -81,7 +82,7 @@ def markup(
 ) -> None:
     """Percent on top of the price."""
     said = {"percent": percent, "scope": scope_of(scope)}
-    add_rule(_kind("markup"), name, said, valid_from, valid_to, note, actor, as_json)
+    add_rule(_kind("markup"), name, said, Terms(valid_from, valid_to, note), actor, as_json)
 
 
 @app.command()
@@ -104,7 +105,7 @@ def split(
     if rest:
         parts.append(_fund(rest))
     said = {"scope": scope_of(scope), "parts": parts, "currency": currency}
-    add_rule(_kind("split"), name, said, valid_from, valid_to, note, actor, as_json)
+    add_rule(_kind("split"), name, said, Terms(valid_from, valid_to, note), actor, as_json)
 
 
 @app.command()
@@ -123,7 +124,7 @@ def allowance(
 ) -> None:
     """So much of a service is free in each month."""
     said = {"payer": payer, "quantity": quantity, "unit": unit, "per": per, "scope": scope_of(scope)}
-    add_rule(_kind("allowance"), name, said, valid_from, valid_to, note, actor, as_json)
+    add_rule(_kind("allowance"), name, said, Terms(valid_from, valid_to, note), actor, as_json)
 
 
 @app.command()
@@ -141,7 +142,7 @@ def subsidy(
 ) -> None:
     """Somebody bears a percentage."""
     said = {"payer": payer, "percent": percent, "order": order, "scope": scope_of(scope)}
-    add_rule(_kind("subsidy"), name, said, valid_from, valid_to, note, actor, as_json)
+    add_rule(_kind("subsidy"), name, said, Terms(valid_from, valid_to, note), actor, as_json)
 
 
 @app.command("minimum-bill")
@@ -156,7 +157,7 @@ def minimum_bill(
 ) -> None:
     """Bills that are too small are carried forward to the next month."""
     said = {"amount": amount, "currency": currency}
-    add_rule(_kind("minimum_bill"), currency.upper(), said, valid_from, valid_to, note, actor, as_json)
+    add_rule(_kind("minimum_bill"), currency.upper(), said, Terms(valid_from, valid_to, note), actor, as_json)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -63,15 +64,17 @@ def day_of(text: str | None) -> str:
         fail(f"{text!r} is no day: write 2025-03-01", code=2)
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """When a rule counts, by its options, and why it was written."""
+
+    valid_from: str | None
+    valid_to: str | None
+    note: str
+
+
 def add_rule(
-    kind: RuleKind,
-    name: str,
-    definition: Mapping[str, Any],
-    valid_from: str | None,
-    valid_to: str | None,
-    note: str,
-    actor: str | None,
-    as_json: bool,
+    kind: RuleKind, name: str, definition: Mapping[str, Any], terms: Terms, actor: str | None, as_json: bool
 ) -> None:
     """Write a version and say what became of it."""
     from clearfacts_assets.settings import load
@@ -84,9 +87,9 @@ def add_rule(
             {key: value for key, value in definition.items() if value not in (None, "", [], {}, ())},
             actor=who(actor),
             now=now(),
-            valid_from=day_of(valid_from),
-            valid_to=day_of(valid_to),
-            note=note,
+            valid_from=day_of(terms.valid_from),
+            valid_to=day_of(terms.valid_to),
+            note=terms.note,
             two_people=load().rates.two_people,
         )
     tell_version(version, as_json)

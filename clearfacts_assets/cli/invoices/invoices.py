@@ -11,7 +11,8 @@ import typer
 from clearfacts_assets.cli.console import fail, instant, print_json, print_more, print_table
 
 if TYPE_CHECKING:
-    from clearfacts_assets.storage.invoices.invoices import InvoiceRecord, InvoiceRepository
+    from clearfacts_assets.storage.invoices.invoice_views import InvoiceRecord
+    from clearfacts_assets.storage.invoices.invoices import InvoiceRepository
 
 app = typer.Typer(help="Invoices: what each job saw of each invoice, and did with it.", no_args_is_help=True)
 

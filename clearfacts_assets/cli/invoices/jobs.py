@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
@@ -14,7 +14,8 @@ from clearfacts_assets.cli.id_prefixes import one_id, short
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from clearfacts_assets.storage.invoices.jobs import JobRecord, JobRepository
+    from clearfacts_assets.storage.invoices.job_views import JobView
+    from clearfacts_assets.storage.invoices.jobs import JobRepository
 
 app = typer.Typer(help="Jobs: one a Dagster run of the invoice assets.", no_args_is_help=True)
 SHOWN_ERRORS = 1000
@@ -32,10 +33,9 @@ def list_(
 ) -> None:
     """Jobs, newest first."""
     jobs = _open()
-    page = jobs.list(status=status, partition_key=date, limit=limit, cursor=cursor)
-    found = [as_result(jobs, job) for job in page.items]
+    page = jobs.views(status=status, partition_key=date, limit=limit, cursor=cursor)
     if as_json:
-        print_json({"jobs": found, "next_cursor": page.next_cursor})
+        print_json({"jobs": [job.as_result() for job in page.items], "next_cursor": page.next_cursor})
         return
     print_table(
         "Jobs",
@@ -45,10 +45,10 @@ def list_(
                 short(job.id),
                 job.partition_key,
                 job.status,
-                *one["results"].values(),
+                *job.counts.as_result().values(),
                 f"{job.duration_seconds:.1f} s" if job.duration_seconds is not None else "–",
             )
-            for one, job in zip(found, page.items, strict=True)
+            for job in page.items
         ],
         right=("total", "sent", "failed", "dup.", "pending", "took"),
         whole=("job", "day", "status"),
@@ -68,18 +68,13 @@ def show(
 
     engine = open_ledger()
     jobs = JobRepository(engine)
-    job = jobs.get(one_id(engine, Job.__table__.c.id, job_id, "job"))
+    job = jobs.view(one_id(engine, Job.__table__.c.id, job_id, "job"), SHOWN_ERRORS)
     if job is None:
         fail(f"job {job_id} was removed just now")
     if as_json:
-        result = as_result(jobs, job)
-        errors = jobs.errors(job.id, SHOWN_ERRORS)
-        result["errors"] = [
-            {"invoice_id": one.invoice_id, "error": one.error, "timestamp": one.timestamp} for one in errors
-        ]
-        print_json(result)
+        print_json({**job.as_result(), "errors": job.errors_as_result()})
         return
-    _print(engine, jobs, job)
+    _print(engine, job)
 
 
 @app.command()
@@ -130,18 +125,17 @@ def print_job(engine: Engine, job_id: UUID) -> None:
     """The table after a run: what happened to how many invoices, and why some did not leave."""
     from clearfacts_assets.storage.invoices.jobs import JobRepository
 
-    jobs = JobRepository(engine)
-    job = jobs.get(job_id)
+    job = JobRepository(engine).view(job_id, 0)
     if job is None:
         out.print(f"The run {job_id} ended before it could open its job; its page in Dagster says why.")
         return
-    _print(engine, jobs, job)
+    _print(engine, job)
 
 
-def _print(engine: Engine, jobs: JobRepository, job: JobRecord) -> None:
+def _print(engine: Engine, job: JobView) -> None:
     from clearfacts_assets.storage.invoices.reasons import reasons_of
 
-    counts = jobs.counts(job.id)
+    counts = job.counts
     colour = {"completed": "green", "failed": "red"}.get(job.status, "yellow")
     print_table(
         Text.assemble(f"Job {job.id}: invoices of {job.partition_key}, ", (job.status, colour)),
@@ -170,26 +164,3 @@ def _open() -> JobRepository:
     from clearfacts_assets.storage.invoices.jobs import JobRepository
 
     return JobRepository(open_ledger())
-
-
-def as_result(jobs: JobRepository, job: JobRecord) -> dict[str, Any]:
-    """A job as JSON shows it, in the API's words (docs/api.md)."""
-    counts = jobs.counts(job.id)
-    return {
-        "job_id": job.id,
-        "job_type": job.job_type,
-        "partition": job.partition_key,
-        "status": job.status,
-        "started_at": job.started_at,
-        "completed_at": job.completed_at,
-        "duration_seconds": job.duration_seconds,
-        "results": {
-            "total_invoices": counts.total,
-            "processed": counts.sent,
-            "failed": counts.failed,
-            "duplicates": counts.duplicates,
-            "pending": counts.pending,
-        },
-        "error_message": job.error_message,
-        "correlation_id": job.correlation_id,
-    }

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 RUN_SECONDS = 24 * 3600
-FAILURE_REASON_TAG = "dagster/failure_reason"
 
 
 def run(
@@ -100,24 +99,25 @@ class _Pipeline:
 
     def was_stopped(self, run_id: UUID) -> bool:
         """Whether the run ended because this command was told to stop (Ctrl-C, SIGTERM)."""
+        from clearfacts_assets.orchestration.tags import FAILURE_REASON_TAG
+
         run = self.instance.get_run_by_id(str(run_id))
         return run is not None and run.tags.get(FAILURE_REASON_TAG) == "UNEXPECTED_TERMINATION"
 
     def result(self, run_id: UUID, day: str, *, show: bool) -> dict[str, Any]:
         """What the run came to, after its alerts are written and sent."""
         from clearfacts_assets import resources
-        from clearfacts_assets.cli.invoices.jobs import as_result, print_job
+        from clearfacts_assets.cli.invoices.jobs import print_job
         from clearfacts_assets.invoices.defs.sensors.alerts import tend
         from clearfacts_assets.storage.invoices.jobs import JobRepository
 
         tend(self.instance, self.engine, resources.slack())
-        jobs = JobRepository(self.engine)
-        record = jobs.get(run_id)
-        if record is None:
+        job = JobRepository(self.engine).view(run_id, 0)
+        if job is None:
             fail(f"the run {run_id} of {day} ended before it could open its job: its page in Dagster says why")
         if show:
             print_job(self.engine, run_id)
-        return as_result(jobs, record)
+        return job.as_result()
 
 
 @contextmanager

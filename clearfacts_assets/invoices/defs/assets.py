@@ -15,22 +15,20 @@ from typing import TypeVar
 from uuid import UUID
 
 import dagster as dg
-from dagster._core.errors import DagsterExecutionInterruptedError
-from dagster._utils.interrupts import capture_interrupts, check_captured_interrupt
 
 from clearfacts_assets.configuration import effective_settings
-from clearfacts_assets.invoice_settings import DeliverySettings
 from clearfacts_assets.invoices.days import home_day, window_of
 from clearfacts_assets.invoices.defs.automation import DAYS
+from clearfacts_assets.invoices.defs.carrying_over import take_over
 from clearfacts_assets.invoices.defs.checks import COUNTS_ARE_CONSERVED, counts_are_conserved
-from clearfacts_assets.invoices.defs.runs import JobRecorder, JobRun, dead_runs, job_of
+from clearfacts_assets.invoices.defs.delivering import force_of, pace_from, remembering, signals_of
+from clearfacts_assets.invoices.defs.runs import JobRun, dead_runs, job_of
 from clearfacts_assets.invoices.delivery import sending
-from clearfacts_assets.invoices.delivery.outcomes import Pace
-from clearfacts_assets.invoices.ledger.model import Candidate, Force
 from clearfacts_assets.invoices.model import Decision, InvoiceStatus, SourceDocument
 from clearfacts_assets.invoices.ports import SourceError
 from clearfacts_assets.invoices.retrieval import Retrieval, Stored, retrieve_chosen, retrieve_window
 from clearfacts_assets.invoices.validation.engine import report_as_json
+from clearfacts_assets.orchestration.dagster_internals import capture_interrupts, check_captured_interrupt
 from clearfacts_assets.orchestration.metadata import links, table
 from clearfacts_assets.resources import ClearfactsResource, DatabaseResource, SourceResource, ValidationResource
 from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
@@ -40,7 +38,6 @@ from clearfacts_assets.storage.invoices.reasons import reasons_of
 from clearfacts_assets.storage.invoices.takeover import Takeover
 
 BATCH = 200  # rows written in one transaction
-WHAT_IS_LEFT = "What was not sent keeps its place: materialize the partition again to send it."
 GROUP, OWNERS = "invoice_delivery", ["team:finance"]
 
 T = TypeVar("T")
@@ -107,7 +104,7 @@ def raw_invoices(
             metadata={
                 "dagster/row_count": retrieval.rows,
                 "new": retrieval.new,
-                "delivered_before": retrieval.known,
+                "delivered_before": retrieval.delivered_before,
                 "repeated_rows": retrieval.repeated + retrieval.replaced,
                 "unusable": retrieval.unusable,
                 "pages": retrieval.pages,
@@ -210,7 +207,7 @@ def processed_invoices(
                 recorder.job.id,
                 invoice_type=clearfacts.invoice_type,
                 correlation_id=recorder.job.correlation_id,
-                force=force_of(recorder.job, config),
+                force=force_of(recorder.job, asked=config.force_processing),
                 dead_run_ids=dead_runs(context.instance, engine),
                 admit=clearfacts.admit(destination, ledger),
             )
@@ -221,7 +218,7 @@ def processed_invoices(
                 destination=destination,
                 job=job,
                 pace=pace_from(effective_settings().delivery),
-                signals=_signals(recorder),
+                signals=signals_of(recorder),
             ):
                 rows.record_results(recorder.job.id, results, now=_now())
                 for result in results:
@@ -245,16 +242,7 @@ def processed_invoices(
             }
         )
         if interrupted:
-            raise DagsterExecutionInterruptedError
-
-
-def _signals(recorder: JobRecorder) -> sending.Signals:
-    """Dagster's interrupt ends the delivery, and the job notes why it ended early."""
-
-    def note(reason: str) -> None:
-        recorder.note_problem(f"Delivery stopped: {reason}. {WHAT_IS_LEFT}")
-
-    return sending.Signals(should_stop=check_captured_interrupt, on_stop=note)
+            raise dg.DagsterExecutionInterruptedError
 
 
 @dg.asset(
@@ -308,52 +296,8 @@ def job_metrics(context: dg.AssetExecutionContext, database: DatabaseResource) -
         )
 
 
-def take_over(recorder: JobRecorder, takeover: Takeover, needed: str) -> None:
-    """Where this run does not contain the asset before this one, work on what the partition's earlier runs left.
-
-    What the ledger has to send of the day comes along in any run of the whole day.
-    """
-    job, delivers = recorder.job, needed == "validated_invoices"
-    taken = 0
-    if needed not in recorder.chosen_assets:
-        if recorder.takes_only_what_is_due:
-            taken += takeover.unfinished(job.id, job.partition_key, now=_now())
-        elif job.parent is not None:
-            taken += takeover.job(job.id, job.partition_key, job.parent, now=_now(), validated=delivers)
-        else:
-            taken += takeover.day(job.id, job.partition_key, now=_now(), validated=delivers)
-    if delivers and not job.details.get("invoice_ids"):
-        taken += takeover.due(job.id, job.partition_key, now=_now())
-    if taken or needed not in recorder.chosen_assets:
-        recorder.note(carried_over=taken + job.details.get("carried_over", 0))
-
-
 def _home_day(job: JobRun, changed: datetime | None) -> str:
     return home_day(changed, job.partition_key, _now())
-
-
-def remembering(names: dict[UUID, str], batches: Iterable[list[Candidate]]) -> Iterator[list[Candidate]]:
-    """The batches, while ``names`` knows the ERP's ids of the invoices that are under way."""
-    for batch in batches:
-        names.update({candidate.row_id: candidate.invoice_id for candidate in batch})
-        yield batch
-
-
-def force_of(job: JobRun, config: DeliveryRequest) -> Force | None:
-    """The wish to send again: asked of this asset, or of raw_invoices in the same run."""
-    if not (config.force_processing or job.details.get("force_processing")):
-        return None
-    return Force(actor=job.triggered_by, reason=f"force_processing in job {job.wish}", request=job.wish)
-
-
-def pace_from(known: DeliverySettings) -> Pace:
-    return Pace(
-        concurrency=known.concurrency,
-        lease=known.lease,
-        attempts=known.attempts,
-        patience=known.patience,
-        unknowns_in_a_row=known.unknowns_in_a_row,
-    )
 
 
 def in_batches(items: Iterable[T]) -> Iterator[list[T]]:

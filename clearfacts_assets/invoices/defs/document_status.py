@@ -52,7 +52,7 @@ def delivered_documents(
     a run. A question without an answer is asked again next time. A document that Clearfacts does not know any more
     turns a check yellow: look for it there. What is known of one document: `clearfacts deliveries show ID`.
     """
-    known, now = effective_settings().delivery, datetime.now(UTC)
+    pace, now = effective_settings().delivery, datetime.now(UTC)
     documents = DeliveredDocuments(database.engine())
     correlation_id, over = correlation_of(context.run), threading.Event()
     with clearfacts.open(correlation_id, over.is_set) as destination:
@@ -60,14 +60,14 @@ def delivered_documents(
             yield _nothing_to_ask(clearfacts.transport)
             return
         due = documents.due(
-            now=now, again_after=known.follow_again, followed_days=known.follow_days, limit=known.follow_at_once
+            now=now, again_after=pace.follow_again, followed_days=pace.follow_days, limit=pace.follow_at_once
         )
         changes, problems, answered, first = list[Reply](), Counter[str](), 0, 0
         for replies in poll(
             _batches(due),
             destination,
-            concurrency=known.concurrency,
-            give_up_after=known.unknowns_in_a_row,
+            concurrency=pace.concurrency,
+            give_up_after=pace.unknowns_in_a_row,
             over=over,
         ):
             documents.record(replies, now=datetime.now(UTC))
@@ -76,7 +76,7 @@ def delivered_documents(
             first += sum(reply.is_first for reply in replies)
             changes += [reply for reply in replies if reply.changed]
             context.log.info(f"{answered} of {len(due)} documents answered")
-    missing = documents.missing(followed_days=known.follow_days, now=now, limit=MOST_MISSING)
+    missing = documents.missing(followed_days=pace.follow_days, now=now, limit=MOST_MISSING)
     unasked = len(due) - answered - problems.total()
     yield dg.MaterializeResult(
         metadata={

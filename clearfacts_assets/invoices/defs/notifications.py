@@ -31,7 +31,7 @@ MISSED_PAGE = "/assets/raw_invoices?view=partitions"
 DUE_PAGE = "/assets/processed_invoices?partition="
 
 
-def tell_of_job(engine: Engine, known: Settings, job_id: UUID, *, now: datetime) -> bool:
+def tell_of_job(engine: Engine, configured: Settings, job_id: UUID, *, now: datetime) -> bool:
     """Put what a finished job came to into the outbox, if it is to be told at all. Idempotent: once per job."""
     jobs = JobRepository(engine)
     job = jobs.get(job_id)
@@ -39,36 +39,38 @@ def tell_of_job(engine: Engine, known: Settings, job_id: UUID, *, now: datetime)
         return False
     counted = jobs.counts(job_id)
     counts = messages.Counts(counted.total, counted.sent, counted.failed, counted.duplicates, counted.pending)
-    if job.status == "completed" and not _success_is_told(known, counts):
+    if job.status == "completed" and not _success_is_told(configured, counts):
         return False
     reasons = {reason.text: reason.invoices for reason in reasons_of(engine, job_id)}
-    run = _run_of(job, known)
+    run = _run_of(job, configured)
     if job.status == "failed":
         message = messages.job_failed(messages.JobFailed(run, job.error_message or "", counts, reasons))
     else:
         message = messages.job_completed(messages.JobCompleted(run, counts, reasons))
-    return enqueue(engine, f"job:{job_id}", known.slack.channel, message, now, Matter(JOB, str(job_id)))
+    return enqueue(engine, f"job:{job_id}", configured.slack.channel, message, now, Matter(JOB, str(job_id)))
 
 
-def tell_of_lost_run(engine: Engine, known: Settings, run_id: str, job_name: str, error: str, *, now: datetime) -> bool:
+def tell_of_lost_run(
+    engine: Engine, configured: Settings, run_id: str, job_name: str, error: str, *, now: datetime
+) -> bool:
     """A run that failed before it could open its ``jobs`` row: code that does not load, no worker, no database then."""
-    message = _lost(known, run_id, job_name, error)
-    return enqueue(engine, f"job:{run_id}", known.slack.channel, message, now, Matter(JOB, run_id))
+    message = _lost(configured, run_id, job_name, error)
+    return enqueue(engine, f"job:{run_id}", configured.slack.channel, message, now, Matter(JOB, run_id))
 
 
-def tell_at_once_of_lost_run(known: Settings, run_id: str, job_name: str, error: str) -> None:
+def tell_at_once_of_lost_run(configured: Settings, run_id: str, job_name: str, error: str) -> None:
     """The same past the outbox, whose database is down. Raises NotTold."""
-    tell_at_once(known, _lost(known, run_id, job_name, error))
+    tell_at_once(configured, _lost(configured, run_id, job_name, error))
 
 
-def tell_of_forgotten_jobs(engine: Engine, known: Settings, *, now: datetime) -> int:
+def tell_of_forgotten_jobs(engine: Engine, configured: Settings, *, now: datetime) -> int:
     """Jobs that ended without anybody being told: the daemon was down, or the run was started from a terminal."""
     ended = JobRepository(engine).ended_since(now - LOOK_BACK, limit=JOBS_AT_ONCE)
     written = _written(engine, [f"job:{job_id}" for job_id in ended])
-    return sum(tell_of_job(engine, known, job_id, now=now) for job_id in ended if f"job:{job_id}" not in written)
+    return sum(tell_of_job(engine, configured, job_id, now=now) for job_id in ended if f"job:{job_id}" not in written)
 
 
-def tell_of_waiting(engine: Engine, known: Settings, *, now: datetime) -> bool:
+def tell_of_waiting(engine: Engine, configured: Settings, *, now: datetime) -> bool:
     """Tell once that deliveries wait for a person: again only when another one has begun to wait since.
 
     Each is known by its id and the moment since when it waits, and none is told by comparing moments: under a wrong
@@ -86,11 +88,11 @@ def tell_of_waiting(engine: Engine, known: Settings, *, now: datetime) -> bool:
         return False
     message = messages.deliveries_waiting(
         messages.DeliveriesWaiting(
-            waiting.parked, waiting.held, waiting.since, f"{known.public_address}{WAITING_PAGE}", waiting.reasons
+            waiting.parked, waiting.held, waiting.since, f"{configured.public_address}{WAITING_PAGE}", waiting.reasons
         )
     )
     matter = Matter(WAITING, at=waiting.newest, members=members)
-    return enqueue(engine, f"{WAITING}:{_digest(members)}", known.slack.channel, message, now, matter)
+    return enqueue(engine, f"{WAITING}:{_digest(members)}", configured.slack.channel, message, now, matter)
 
 
 def _were_told(last: Matter, members: Sequence[str], newest: datetime, now: datetime) -> bool:
@@ -108,21 +110,21 @@ def _waiting_one_by_one(engine: Engine) -> list[str]:
 
 
 def tell_of_day_left(
-    engine: Engine, known: Settings, day: str, job: str, invoices: int, runs: int, *, now: datetime
+    engine: Engine, configured: Settings, day: str, job: str, invoices: int, runs: int, *, now: datetime
 ) -> bool:
     """Tell once that no run is started any more for what is due of a day; again only after another job of the day."""
-    left = messages.DayLeft(day, invoices, runs, f"{known.public_address}{DUE_PAGE}{day}")
+    left = messages.DayLeft(day, invoices, runs, f"{configured.public_address}{DUE_PAGE}{day}")
     subject = f"{LEFT_SUBJECT}{day}:{job}"
-    return enqueue(engine, subject, known.slack.channel, messages.day_left(left), now, Matter(LEFT, day))
+    return enqueue(engine, subject, configured.slack.channel, messages.day_left(left), now, Matter(LEFT, day))
 
 
-def tell_of_missed_days(engine: Engine, known: Settings, days: Mapping[str, str], *, now: datetime) -> bool:
+def tell_of_missed_days(engine: Engine, configured: Settings, days: Mapping[str, str], *, now: datetime) -> bool:
     """Tell that these days were not processed and are not run by themselves, and why: once for the same days."""
     members = sorted(days)
-    missed = messages.DaysMissed(days, f"{known.public_address}{MISSED_PAGE}")
+    missed = messages.DaysMissed(days, f"{configured.public_address}{MISSED_PAGE}")
     matter = Matter(MISSED, members[0], members=members)
     return enqueue(
-        engine, f"{MISSED}:{_digest(members)}", known.slack.channel, messages.days_missed(missed), now, matter
+        engine, f"{MISSED}:{_digest(members)}", configured.slack.channel, messages.days_missed(missed), now, matter
     )
 
 
@@ -138,8 +140,8 @@ def dispatch_alerts(engine: Engine, send: Send) -> DispatchCount:
     return dispatch(engine, send, lambda: datetime.now(UTC))
 
 
-def _lost(known: Settings, run_id: str, job_name: str, error: str) -> messages.Message:
-    run = messages.Run(_shown(job_name), run_id, f"{known.public_address}/runs/{run_id}")
+def _lost(configured: Settings, run_id: str, job_name: str, error: str) -> messages.Message:
+    run = messages.Run(_shown(job_name), run_id, f"{configured.public_address}/runs/{run_id}")
     return messages.job_failed(messages.JobFailed(run, error))
 
 
@@ -152,15 +154,15 @@ def _written(engine: Engine, subjects: Sequence[str]) -> set[str]:
         return set(connection.scalars(select(Alert.subject).where(Alert.subject.in_(subjects))))
 
 
-def _success_is_told(known: Settings, counts: messages.Counts) -> bool:
-    if known.slack.on_success == "with_failures":
+def _success_is_told(configured: Settings, counts: messages.Counts) -> bool:
+    if configured.slack.on_success == "with_failures":
         return counts.failed > 0 or counts.pending > 0
-    return known.slack.on_success == "always"
+    return configured.slack.on_success == "always"
 
 
-def _run_of(job: JobRecord, known: Settings) -> messages.Run:
+def _run_of(job: JobRecord, configured: Settings) -> messages.Run:
     name = str(job.details.get("job_name") or "invoices")
-    url = f"{known.public_address}/runs/{job.id}"
+    url = f"{configured.public_address}/runs/{job.id}"
     asked = job.correlation_id if job.correlation_id != str(job.id) else None
     return messages.Run(_shown(name), str(job.id), url, job.partition_key or "", asked or "")
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Unpack
 from uuid import UUID
 
 import dagster as dg
@@ -19,13 +19,13 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from clearfacts_assets.invoices.defs.automation import CATCHING_UP, DELIVERY_OF_WHAT_IS_DUE, PIPELINE
 from clearfacts_assets.orchestration.process import is_gone, this_process
-from clearfacts_assets.orchestration.tags import TRIGGERED_BY_TAG, correlation_of
+from clearfacts_assets.orchestration.tags import SCHEDULE_TAG, SENSOR_TAG, TRIGGERED_BY_TAG, correlation_of
 from clearfacts_assets.storage.database import in_words
 from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices.invoices import InvoiceRepository
+from clearfacts_assets.storage.invoices.job_notes import JobNotes, Problem, merged
 from clearfacts_assets.storage.invoices.jobs import FINISHED, JobRepository
 
-SCHEDULE_TAG, SENSOR_TAG = "dagster/schedule_name", "dagster/sensor_name"
 LAUNCH_SECONDS = 60  # after which a job that Dagster knows nothing of, or has only noted, was never launched
 RUN_IT_ALL = "(This run does not do that part again: re-execute all of it, or materialize the partition.)"
 STOPPED = "The run was told to stop before it was done: materialize the partition again."
@@ -41,7 +41,7 @@ class JobRun:
     correlation_id: str
     triggered_by: str  # a person's name, api, cli, nightly, or dagster for what was started in its UI
     wish: str  # under which this job may send what was settled: the same through retries and re-executions
-    details: dict[str, Any]  # what earlier assets of this run noted
+    details: JobNotes  # what earlier assets of this run noted
     parent: UUID | None = None  # the job that this one re-executes in part
 
     @property
@@ -97,12 +97,13 @@ class JobRecorder:
         self.job.parent = parent.id
         if "inherited_from" not in self.job.details:
             problems = [
-                {**problem, "text": f"{problem['text'].removesuffix(RUN_IT_ALL).strip()} {RUN_IT_ALL}"}
+                Problem(asset=problem["asset"], text=f"{problem['text'].removesuffix(RUN_IT_ALL).strip()} {RUN_IT_ALL}")
                 for problem in parent.details.get("problems", [])
                 if problem["asset"] not in self.chosen_assets
             ]
-            chosen = {name: parent.details[name] for name in ("invoice_ids",) if name in parent.details}
-            self.note(problems=problems, inherited_from=str(parent.id), **chosen)
+            if "invoice_ids" in parent.details:
+                self.note(invoice_ids=parent.details["invoice_ids"])
+            self.note(problems=problems, inherited_from=str(parent.id))
 
     def measured(self) -> UUID:
         """The job that job_metrics measures: this one, or the day's newest that saw invoices where it runs alone."""
@@ -116,9 +117,9 @@ class JobRecorder:
         took = job.duration_seconds if job else None
         return max((_now() - self._started).total_seconds() if took is None else took, 0.001)
 
-    def note(self, **details: Any) -> None:
+    def note(self, **details: Unpack[JobNotes]) -> None:
         """Keep something for later assets and for people, under its name in the row's metadata."""
-        self.job.details = {**self.job.details, **details}
+        self.job.details = merged(self.job.details, details)
         self._jobs.update_details(self.job.id, details, now=_now())
 
     def note_problem(self, problem: str) -> None:

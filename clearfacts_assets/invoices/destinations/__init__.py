@@ -6,10 +6,12 @@ A line in TRANSPORTS registers it.
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from clearfacts_assets.outcome_kinds import OutcomeKind
 from clearfacts_assets.outgoing.network import DIRECT, Network
 
 if TYPE_CHECKING:  # the settings look here for names alone, and need no client for that
@@ -24,11 +26,17 @@ TRANSPORTS: dict[str, str] = {  # as the setting names it -> the file
 
 @dataclass(frozen=True, slots=True)
 class KnownError:
-    """What an operator says of an error: its outcome, by its code or by words in its message."""
+    """What one kind of error means, recognised by its code or by words in its message."""
 
-    outcome: str  # refused, not_sent, denied or unknown
-    code: str
-    words: str
+    outcome: OutcomeKind  # but not ACCEPTED: no error proves that
+    code: str = ""  # exactly
+    words: str = ""  # a regular expression, in any case, anywhere in the message
+    name: str = ""  # how a recognised message is called where the error brings no code
+
+    def fits(self, code: str, message: str) -> bool:
+        if self.code:
+            return self.code == code
+        return bool(self.words) and re.search(self.words, message, re.IGNORECASE) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +44,7 @@ class DestinationOptions:
     """What a destination is given, each takes what it needs. Times in seconds."""
 
     base_url: str
-    renew: Renew
+    renew: Renew = lambda refused: None  # for a client that has one token and no other
     login_url: str = ""
     token: str = field(default="", repr=False)
     connect_timeout: float = 5

@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from enum import Enum, auto
 from functools import lru_cache
 from typing import Any
 
 import httpx
 
-from clearfacts_assets.invoices.destinations.token import Renew, Token, never
+from clearfacts_assets.invoices.destinations import DestinationOptions
+from clearfacts_assets.invoices.destinations.token import Token
 from clearfacts_assets.invoices.ports import (
     Denied,
     DestinationDenied,
@@ -28,11 +28,12 @@ from clearfacts_assets.invoices.ports import (
     Refused,
     Unknown,
 )
+from clearfacts_assets.outcome_kinds import OutcomeKind
 from clearfacts_assets.outgoing.body import BodyMalformed, BodyTooLarge, read_body
-from clearfacts_assets.outgoing.client import USER_AGENT, bounded, open_transport
+from clearfacts_assets.outgoing.client import USER_AGENT, open_transport
+from clearfacts_assets.outgoing.deadlines import bounded
 from clearfacts_assets.outgoing.evidence import Secrets, parse_json
 from clearfacts_assets.outgoing.headers import bearer, correlation, retry_after
-from clearfacts_assets.outgoing.network import DIRECT, Network
 
 RESPONSE_BYTES = 4 * 2**20  # most bytes of one answer, unpacked
 PAUSES = (1.0, 2.0, 4.0, 8.0)  # seconds before a question is asked again, where nobody asks for others
@@ -48,21 +49,12 @@ _HEADERS = {
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 
 
-class Meaning(Enum):
-    """What an answer says of the document."""
-
-    ACCEPTED = auto()  # if the answer's body proves it, else UNKNOWN
-    REFUSED = auto()  # if the answer's body is an error as documented, else UNKNOWN
-    NOT_SENT = auto()
-    DENIED = auto()
-    UNKNOWN = auto()
-
-
-# HTTP statuses that mean the same on both transports. What stands nowhere is UNKNOWN.
-STATUSES: dict[int, Meaning] = {
-    401: Meaning.DENIED,
-    403: Meaning.DENIED,
-    429: Meaning.NOT_SENT,
+# HTTP statuses that mean the same on both transports. What stands nowhere is UNKNOWN. An answer is ACCEPTED only if its
+# body proves it, and REFUSED only if its body is an error as documented; else it is UNKNOWN too.
+STATUSES: dict[int, OutcomeKind] = {
+    401: OutcomeKind.DENIED,
+    403: OutcomeKind.DENIED,
+    429: OutcomeKind.NOT_SENT,
 }
 
 
@@ -77,14 +69,14 @@ class Answer:
     wait: float | None  # Retry-After in seconds, capped
     renewal: str = ""  # why our token, refused, could not be renewed
 
-    def means(self, meaning: Meaning, *, code: str = "", message: str = "") -> Outcome:
-        """The outcome for every meaning but ACCEPTED, which takes a proof (then it is UNKNOWN)."""
+    def means(self, kind: OutcomeKind, *, code: str = "", message: str = "") -> Outcome:
+        """The outcome of every kind but ACCEPTED, which takes a proof (then it is UNKNOWN)."""
         told = f"{self.address} answered HTTP {self.status}" + (f" ({message or code})" if message or code else "")
-        if meaning is Meaning.REFUSED:
+        if kind is OutcomeKind.REFUSED:
             return Refused(code or f"HTTP {self.status}", message, self.evidence)
-        if meaning is Meaning.NOT_SENT:
+        if kind is OutcomeKind.NOT_SENT:
             return NotSent(told, self.wait, self.evidence)
-        if meaning is Meaning.DENIED:
+        if kind is OutcomeKind.DENIED:
             return Denied(f"{told}: {self.what_to_renew}", self.evidence)
         return Unknown(f"{told}, which settles nothing: {LOOK_UP}", self.evidence)
 
@@ -97,7 +89,7 @@ class Answer:
 
 def denied_by_status(answer: Answer) -> bool:
     """Whether the answer refuses our token, whatever the transport."""
-    return STATUSES.get(answer.status) is Meaning.DENIED
+    return STATUSES.get(answer.status) is OutcomeKind.DENIED
 
 
 class Patience:
@@ -139,15 +131,8 @@ class Calls:
 
     def __init__(
         self,
-        token: str,
+        options: DestinationOptions,
         *,
-        connect_timeout: float,
-        deadline: float,
-        longest_wait: float,
-        connections: int,
-        renew: Renew = never,
-        correlation_id: str = "",
-        network: Network = DIRECT,
         denied: Callable[[Answer], bool] = denied_by_status,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -155,11 +140,11 @@ class Calls:
 
         All calls carry the correlation id, but for requests that have one of their own.
         """
-        self._token, self._denied = Token(token, renew, network.secrets), denied
-        self._deadline, self._longest_wait, self._now = deadline, longest_wait, now
-        self._transport = open_transport(connections, network)
-        self._timeout = {"timeout": httpx.Timeout(deadline, connect=connect_timeout).as_dict()}
-        self._headers = _HEADERS | correlation(correlation_id)
+        self._token, self._denied = Token(options.token, options.renew, options.network.secrets), denied
+        self._deadline, self._longest_wait, self._now = options.deadline, options.longest_wait, now
+        self._transport = open_transport(options.connections, options.network)
+        self._timeout = {"timeout": httpx.Timeout(options.deadline, connect=options.connect_timeout).as_dict()}
+        self._headers = _HEADERS | correlation(options.correlation_id)
 
     @property
     def secrets(self) -> Secrets:

@@ -8,22 +8,18 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from clearfacts_assets.invoices.delivery.addressing import company_number
-from clearfacts_assets.invoices.destinations import DestinationOptions
+from clearfacts_assets.invoices.destinations import DestinationOptions, KnownError
 from clearfacts_assets.invoices.destinations.calls import (
     STATUSES,
     Answer,
     Calls,
-    Meaning,
     Patience,
     denied_by_status,
     document_uuid,
 )
-from clearfacts_assets.invoices.destinations.token import Renew, never
 from clearfacts_assets.invoices.ports import (
     Accepted,
     Administration,
@@ -35,8 +31,8 @@ from clearfacts_assets.invoices.ports import (
     Submission,
     Unknown,
 )
+from clearfacts_assets.outcome_kinds import OutcomeKind
 from clearfacts_assets.outgoing.headers import correlation, plain_address
-from clearfacts_assets.outgoing.network import DIRECT, Network
 
 UPLOAD = (
     "mutation upload($vatNumber: String!, $fileName: String!, $invoiceType: InvoiceTypeArgument!) "
@@ -54,40 +50,25 @@ _RIGHTS = re.compile(r"\b(scope|permission|access denied|not allowed|forbidden|u
 _MESSAGE_CHARACTERS = 500  # of an error's message that are read and shown
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorMeaning:
-    """What one kind of GraphQL error means. It is recognised by its ``extensions.code`` or by words in its message."""
-
-    meaning: Meaning
-    code: str = ""  # exactly
-    words: str = ""  # a regular expression, in any case, anywhere in the message
-    name: str = ""  # how a recognised message is called where the error brings no code
-
-    def fits(self, code: str, message: str) -> bool:
-        if self.code:
-            return self.code == code
-        return bool(self.words) and re.search(self.words, message, re.IGNORECASE) is not None
-
-
 # Clearfacts documents no list of errors. Only what says beyond doubt that nothing was filed belongs here; whatever is
 # not listed is UNKNOWN. When Clearfacts says more, add a line.
-KNOWN_ERRORS: tuple[ErrorMeaning, ...] = (
-    ErrorMeaning(Meaning.REFUSED, code="UNKNOWN_ADMINISTRATION"),
-    ErrorMeaning(Meaning.REFUSED, code="UNSUPPORTED_FILE"),
-    ErrorMeaning(Meaning.REFUSED, code="FILE_TOO_LARGE"),
-    ErrorMeaning(Meaning.REFUSED, code="INVALID_FILE"),
-    ErrorMeaning(Meaning.DENIED, code="UNAUTHENTICATED"),
-    ErrorMeaning(
-        Meaning.REFUSED,
+KNOWN_ERRORS: tuple[KnownError, ...] = (
+    KnownError(OutcomeKind.REFUSED, code="UNKNOWN_ADMINISTRATION"),
+    KnownError(OutcomeKind.REFUSED, code="UNSUPPORTED_FILE"),
+    KnownError(OutcomeKind.REFUSED, code="FILE_TOO_LARGE"),
+    KnownError(OutcomeKind.REFUSED, code="INVALID_FILE"),
+    KnownError(OutcomeKind.DENIED, code="UNAUTHENTICATED"),
+    KnownError(
+        OutcomeKind.REFUSED,
         words=r"\b(unknown administration|administration\b.*\bnot found)\b",
         name="UNKNOWN_ADMINISTRATION",
     ),
-    ErrorMeaning(
-        Meaning.REFUSED,
+    KnownError(
+        OutcomeKind.REFUSED,
         words=r"\b(unsupported|invalid) (file|mime) ?type\b|\bunsupported file\b",
         name="UNSUPPORTED_FILE",
     ),
-    ErrorMeaning(Meaning.REFUSED, words=r"\bfile\b.*\btoo large\b", name="FILE_TOO_LARGE"),
+    KnownError(OutcomeKind.REFUSED, words=r"\bfile\b.*\btoo large\b", name="FILE_TOO_LARGE"),
 )
 
 
@@ -99,43 +80,19 @@ class ClearfactsGraphql:
     can_look_up = False
     longest_number = 255  # characters; only the file name made of it leaves, and that is cut
 
-    def __init__(
-        self,
-        base_url: str,
-        token: str,
-        *,
-        login_url: str,
-        connect_timeout: float = 5,
-        deadline: float = 30,
-        longest_wait: float = 300,
-        connections: int = 8,
-        renew: Renew = never,
-        correlation_id: str = "",
-        network: Network = DIRECT,
-        known_errors: Sequence[ErrorMeaning] = KNOWN_ERRORS,
-        patience: float = 0,
-        should_stop: Callable[[], bool] = lambda: False,
-    ) -> None:
-        """Times in seconds. All questions together wait for ``patience`` at most to be asked again, until
-        ``should_stop``; none takes longer than ``patience`` and ``deadline`` together.
+    def __init__(self, options: DestinationOptions) -> None:
+        """All questions together wait for ``patience`` at most to be asked again, until ``should_stop``; none takes
+        longer than ``patience`` and ``deadline`` together. What an operator says of an error goes before what is known
+        here.
 
         Raises ValueError for an address, a token or a network that cannot be used.
         """
-        self._address = plain_address(base_url) + "/graphql"
-        self._userinfo = plain_address(login_url) + "/oauth2-server/userinfo"
-        self._known_errors = tuple(known_errors)
-        self._patience, self._longest_question = Patience(patience, should_stop), patience + deadline
-        self._calls = Calls(
-            token,
-            connect_timeout=connect_timeout,
-            deadline=deadline,
-            longest_wait=longest_wait,
-            connections=connections,
-            renew=renew,
-            correlation_id=correlation_id,
-            network=network,
-            denied=self._denied,
-        )
+        self._address = plain_address(options.base_url) + "/graphql"
+        self._userinfo = plain_address(options.login_url) + "/oauth2-server/userinfo"
+        self._known_errors = (*options.known_errors, *KNOWN_ERRORS)
+        self._patience = Patience(options.patience, options.should_stop)
+        self._longest_question = options.patience + options.deadline
+        self._calls = Calls(options, denied=self._denied)
 
     def send(self, submission: Submission) -> Outcome:
         variables = {
@@ -228,7 +185,7 @@ class ClearfactsGraphql:
             identifier = document_uuid(uploaded.get("uuid"))
             if identifier:
                 return Accepted(identifier, answer.evidence)
-        return answer.means(Meaning.UNKNOWN, message="neither a plain success nor a plain error")
+        return answer.means(OutcomeKind.UNKNOWN, message="neither a plain success nor a plain error")
 
     def _denied(self, answer: Answer) -> bool:
         """Whether our token is refused: by the status, or by an error that says so."""
@@ -241,11 +198,11 @@ class ClearfactsGraphql:
         rules = [next((rule for rule in self._known_errors if rule.fits(*error)), None) for error in told]
         code, message = told[0]
         message = self._calls.secrets.excerpt(message, _MESSAGE_CHARACTERS)
-        meanings = {rule.meaning if rule else Meaning.UNKNOWN for rule in rules}
+        kinds = {rule.outcome if rule else OutcomeKind.UNKNOWN for rule in rules}
         first = rules[0]
-        if len(meanings) > 1 or first is None:
-            return answer.means(Meaning.UNKNOWN, message=message or "an error without a message")
-        return answer.means(first.meaning, code=first.code or code or first.name, message=message)
+        if len(kinds) > 1 or first is None:
+            return answer.means(OutcomeKind.UNKNOWN, message=message or "an error without a message")
+        return answer.means(first.outcome, code=first.code or code or first.name, message=message)
 
     def _data(self, answer: Answer) -> dict[str, Any]:
         body = answer.json if answer.status == 200 and isinstance(answer.json, dict) else {}
@@ -288,20 +245,4 @@ def _text(value: Any) -> str | None:
 
 
 def opened(options: DestinationOptions) -> ClearfactsGraphql:
-    """What an operator says of an error goes before what is known here."""
-    told = [ErrorMeaning(Meaning[one.outcome.upper()], one.code, one.words) for one in options.known_errors]
-    return ClearfactsGraphql(
-        options.base_url,
-        options.token,
-        login_url=options.login_url,
-        known_errors=(*told, *KNOWN_ERRORS),
-        patience=options.patience,
-        should_stop=options.should_stop,
-        connect_timeout=options.connect_timeout,
-        deadline=options.deadline,
-        longest_wait=options.longest_wait,
-        connections=options.connections,
-        renew=options.renew,
-        correlation_id=options.correlation_id,
-        network=options.network,
-    )
+    return ClearfactsGraphql(options)

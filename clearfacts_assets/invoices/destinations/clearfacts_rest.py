@@ -6,26 +6,25 @@ import base64
 from typing import Any
 
 from clearfacts_assets.invoices.destinations import DestinationOptions
-from clearfacts_assets.invoices.destinations.calls import STATUSES, Answer, Calls, Meaning, document_uuid
-from clearfacts_assets.invoices.destinations.token import Renew, never
+from clearfacts_assets.invoices.destinations.calls import STATUSES, Answer, Calls, document_uuid
 from clearfacts_assets.invoices.ports import Accepted, DestinationError, Outcome, Submission, Unknown
+from clearfacts_assets.outcome_kinds import OutcomeKind
 from clearfacts_assets.outgoing.headers import correlation, plain_address
-from clearfacts_assets.outgoing.network import DIRECT, Network
 
 # What a status means for a document that was posted. REFUSED needs an error as documented, {"error": {"code",
 # "message"}}; without it (a proxy's HTML, say) it is UNKNOWN, as is every status that does not stand here. 409 is not
 # here: what conflicts may well be this document, accepted before; the look-up tells.
-POSTED: dict[int, Meaning] = STATUSES | {
-    200: Meaning.ACCEPTED,
-    201: Meaning.ACCEPTED,
-    400: Meaning.REFUSED,
-    413: Meaning.REFUSED,
-    415: Meaning.REFUSED,
-    422: Meaning.REFUSED,
+POSTED: dict[int, OutcomeKind] = STATUSES | {
+    200: OutcomeKind.ACCEPTED,
+    201: OutcomeKind.ACCEPTED,
+    400: OutcomeKind.REFUSED,
+    413: OutcomeKind.REFUSED,
+    415: OutcomeKind.REFUSED,
+    422: OutcomeKind.REFUSED,
 }
 # Error codes that mean something else than their status.
-CODES: dict[str, Meaning] = {
-    "IDEMPOTENCY_KEY_REUSED": Meaning.UNKNOWN,  # something was accepted under this key; the look-up tells what
+CODES: dict[str, OutcomeKind] = {
+    "IDEMPOTENCY_KEY_REUSED": OutcomeKind.UNKNOWN,  # something was accepted under this key; the look-up tells what
 }
 
 CHECK_KEY = "connection-check"  # an idempotency key that no delivery has
@@ -39,31 +38,10 @@ class ClearfactsRest:
     can_look_up = True
     longest_number = 255  # characters, of the field documentNumber
 
-    def __init__(
-        self,
-        base_url: str,
-        token: str,
-        *,
-        connect_timeout: float = 5,
-        deadline: float = 30,
-        longest_wait: float = 300,
-        connections: int = 8,
-        renew: Renew = never,
-        correlation_id: str = "",
-        network: Network = DIRECT,
-    ) -> None:
-        """Times in seconds. Raises ValueError for an address, a token or a network that cannot be used."""
-        self._address = plain_address(base_url) + "/invoices"
-        self._calls = Calls(
-            token,
-            connect_timeout=connect_timeout,
-            deadline=deadline,
-            longest_wait=longest_wait,
-            connections=connections,
-            renew=renew,
-            correlation_id=correlation_id,
-            network=network,
-        )
+    def __init__(self, options: DestinationOptions) -> None:
+        """Raises ValueError for an address, a token or a network that cannot be used."""
+        self._address = plain_address(options.base_url) + "/invoices"
+        self._calls = Calls(options)
 
     def send(self, submission: Submission) -> Outcome:
         content = {
@@ -77,12 +55,12 @@ class ClearfactsRest:
         if not isinstance(answer, Answer):
             return answer
         code, message = self._error(answer)
-        meaning = CODES.get(code) or POSTED.get(answer.status, Meaning.UNKNOWN)
-        if meaning is Meaning.ACCEPTED and not code:
+        kind = CODES.get(code) or POSTED.get(answer.status, OutcomeKind.UNKNOWN)
+        if kind is OutcomeKind.ACCEPTED and not code:
             return _accepted(answer, answer.json, submission)
-        if meaning is Meaning.REFUSED and not code:
-            return answer.means(Meaning.UNKNOWN, message="no error as documented")
-        return answer.means(meaning, code=code, message=message)
+        if kind is OutcomeKind.REFUSED and not code:
+            return answer.means(OutcomeKind.UNKNOWN, message="no error as documented")
+        return answer.means(kind, code=code, message=message)
 
     def look_up(self, submission: Submission) -> Accepted | Unknown | None:
         """By the idempotency key. None only for the documented empty list; any doubt is Unknown."""
@@ -145,14 +123,4 @@ def _invoices(answer: Answer) -> list[Any] | None:
 
 
 def opened(options: DestinationOptions) -> ClearfactsRest:
-    return ClearfactsRest(
-        options.base_url,
-        options.token,
-        connect_timeout=options.connect_timeout,
-        deadline=options.deadline,
-        longest_wait=options.longest_wait,
-        connections=options.connections,
-        renew=options.renew,
-        correlation_id=options.correlation_id,
-        network=options.network,
-    )
+    return ClearfactsRest(options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from clearfacts_assets.invoices.destinations import DestinationOptions
 from clearfacts_assets.invoices.destinations.calls import Answer, Calls
 from clearfacts_assets.invoices.ports import DestinationError, Unknown
 from clearfacts_assets.outgoing.headers import plain_address
@@ -50,13 +51,15 @@ def refreshed(
 ) -> Tokens:
     """One call, never repeated: a refresh token may be good for one use. Times in seconds. Raises DestinationError."""
     calls = Calls(
-        "",
-        connect_timeout=connect_timeout,
-        deadline=deadline,
-        longest_wait=0,
-        connections=1,
-        correlation_id=correlation_id,
-        network=network,
+        DestinationOptions(
+            base_url=client.login_url,
+            connect_timeout=connect_timeout,
+            deadline=deadline,
+            longest_wait=0,
+            connections=1,
+            correlation_id=correlation_id,
+            network=network,
+        )
     )
     form = {
         "grant_type": "refresh_token",

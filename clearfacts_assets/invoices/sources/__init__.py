@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from clearfacts_assets.outgoing.network import DIRECT, Network
 
@@ -63,10 +63,6 @@ class SourceOptions:
     correlation_id: str = ""
     network: Network = DIRECT
     memory: Memory | None = None
-
-    def but(self, *names: str) -> dict[str, Any]:
-        """All of them by their names, but these."""
-        return {one.name: getattr(self, one.name) for one in fields(self) if one.name not in names}
 
 
 def place_of(kind: str) -> Place:

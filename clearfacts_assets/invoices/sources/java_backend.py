@@ -7,134 +7,33 @@ that cannot be used becomes a SourceDocument with a ``problem``, and the others 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 import stamina
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
+from pydantic import ValidationError
 
 from clearfacts_assets.invoices.model import SourceDocument, Window
 from clearfacts_assets.invoices.ports import InvoiceNotFound, SourceDenied, SourceProtocolError, SourceUnavailable
 from clearfacts_assets.invoices.sources import ID_CHARACTERS, SourceOptions, is_fit_for_id
+from clearfacts_assets.invoices.sources.java_contract import DEMANDS, Page, Record, moment_of
 from clearfacts_assets.invoices.validation.ubl import from_text
 from clearfacts_assets.outgoing.body import BodyMalformed, BodyTooLarge, read_body
-from clearfacts_assets.outgoing.client import bounded, open_client
-from clearfacts_assets.outgoing.evidence import Secrets, is_storable
+from clearfacts_assets.outgoing.client import open_client
+from clearfacts_assets.outgoing.deadlines import bounded
+from clearfacts_assets.outgoing.evidence import Secrets
 from clearfacts_assets.outgoing.headers import bearer, correlation, plain_address, retry_after
-from clearfacts_assets.outgoing.network import DIRECT, Network
 
 PAGE_LIMIT = 100_000  # pages of one window; a source that has more to say is broken
-CURSOR_CHARACTERS = 4096
 ERROR_BYTES = 64 * 2**10  # of an error's body that are read
 CONNECTIONS = 2  # one page at a time, and a health check beside it
 FIRST_WAIT = 0.5  # seconds before the second try; doubled for every further one, with jitter
 
 EPOCH = datetime.fromtimestamp(0, tz=UTC)  # stands in where a record has no usable time and there is no window
 _SHOWN_CURSOR = 40  # characters of a cursor in messages
-
-# As RFC 3339, ISO 8601 and Java's OffsetDateTime and ZonedDateTime write a moment: seconds may be left out, the offset
-# may not. What ZonedDateTime adds in brackets says nothing more.
-_MOMENT = re.compile(
-    r"(?P<day>\d{4}-\d{2}-\d{2})[Tt ](?P<minute>\d{2}:\d{2})(?::(?P<second>\d{2})(?P<fraction>[.,]\d+)?)?"
-    r"(?:(?P<utc>[Zz])|(?P<hours>[+-]\d{2})(?::?(?P<minutes>\d{2})(?::?(?P<seconds>\d{2}))?)?)(?:\[[\w/+:.-]+\])?",
-    re.ASCII,
-)
-_YEARS = range(2, 9999)  # in whatever zone a database shows them
-
-
-def _moment(text: str) -> str:
-    _utc(text)
-    return text
-
-
-def _utc(text: str) -> datetime:
-    """Raises ValueError where the text is no moment, or has no offset."""
-    found = _MOMENT.fullmatch(text)
-    if found is None:
-        raise ValueError("not a time with its offset")
-    second, leaps = found["second"] or "00", timedelta(0)
-    if second == "60":  # RFC 3339 knows leap seconds, a calendar does not
-        second, leaps = "59", timedelta(seconds=1)
-    offset = "+00:00" if found["utc"] else f"{found['hours']}:{found['minutes'] or '00'}:{found['seconds'] or '00'}"
-    fraction = (found["fraction"] or "").replace(",", ".")
-    try:
-        moment = datetime.fromisoformat(f"{found['day']}T{found['minute']}:{second}{fraction}{offset}") + leaps
-        moment = moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("outside of what a calendar holds") from None
-    if moment.year not in _YEARS:
-        raise ValueError("outside of what a calendar holds")
-    return moment
-
-
-def _fitting(text: str) -> str:
-    if not is_fit_for_id(text):
-        raise ValueError("not an id")
-    return text
-
-
-def _storable(text: str) -> str:
-    if not is_storable(text):
-        raise ValueError("holds characters that neither XML nor a database knows")
-    return text
-
-
-_Id = Annotated[str, AfterValidator(_fitting)]
-
-
-# Members that tell of a failure, whatever page they stand on, and those that do so where there are no invoices: an
-# error in the clothes of an empty page is no empty day. In lower case, without hyphens and underscores.
-_TELL_OF_FAILURE = re.compile("(error|exception|fault|failure|problem)s?|failed|partial|incomplete")
-_TELL_OF_SUCCESS = frozenset({"success", "ok"})
-_TELL_OF_FAILURE_ALONE = re.compile(
-    "(message|detail|warning)s?|status(code|text)?|code|error(code|message)|title|reason|path|(stack)?trace"
-)
-_ALL_IS_WELL = frozenset({"ok", "success", "successful", "200", "200 ok", "complete", "completed"})
-
-
-class _Page(BaseModel):
-    # Other members may stand beside these two (totals, links), but none that tells of a failure.
-    model_config = ConfigDict(strict=True, extra="allow")
-
-    invoices: list[Any]
-    next_cursor: Annotated[str, StringConstraints(min_length=1, max_length=CURSOR_CHARACTERS)] | None
-
-    @model_validator(mode="after")
-    def _no_failure(self) -> _Page:
-        for name, value in (self.model_extra or {}).items():
-            if _tells_of_failure(name, value, alone=not self.invoices):
-                raise ValueError(f"beside the invoices stands {name[:60]!r}, which tells of a failure")
-        return self
-
-
-def _tells_of_failure(name: str, value: Any, *, alone: bool) -> bool:
-    plain = name.lower().replace("_", "").replace("-", "")
-    if plain in _TELL_OF_SUCCESS:
-        return value is False
-    if not value:  # null, false, 0 and nothing inside
-        return False
-    if _TELL_OF_FAILURE.fullmatch(plain):
-        return True
-    return alone and bool(_TELL_OF_FAILURE_ALONE.fullmatch(plain)) and str(value).strip().lower() not in _ALL_IS_WELL
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(strict=True)
-
-    id: _Id
-    updated_at: Annotated[str, AfterValidator(_moment)]
-    ubl: Annotated[str, StringConstraints(min_length=1), AfterValidator(_storable)]
-
-
-_DEMANDS = {
-    "id": f"'id' must be text of 1 to {ID_CHARACTERS} printable characters",
-    "updated_at": "'updated_at' must be a time as RFC 3339 or ISO 8601 writes it, with its offset",
-    "ubl": "'ubl' must be the XML as text, without NUL and half characters",
-}
 
 
 class _TryAgain(Exception):
@@ -157,35 +56,28 @@ class JavaBackend:
 
     def __init__(
         self,
-        base_url: str,
-        token: str,
+        options: SourceOptions,
         *,
-        page_size: int = 100,
-        connect_timeout: float = 5,
-        deadline: float = 60,
-        attempts: int = 4,
-        longest_wait: float = 30,
-        page_bytes: int = 64 * 2**20,
-        document_bytes: int = 20 * 2**20,
-        correlation_id: str = "",
-        network: Network = DIRECT,
         page_limit: int = PAGE_LIMIT,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Times in seconds; ``now`` only reads a Retry-After that is a date.
+        """``now`` only reads a Retry-After that is a date.
 
         Raises ValueError for an address or a network that cannot be used.
         """
-        self._address = plain_address(base_url) + "/invoices"
-        self._page_size, self._page_limit = page_size, page_limit
-        self._deadline, self._attempts, self._longest_wait = deadline, attempts, longest_wait
-        self._page_bytes, self._document_bytes = page_bytes, document_bytes
+        self._address = plain_address(options.place) + "/invoices"
+        self._limits, self._page_limit = options, page_limit
         self._now = now
-        self._secrets = Secrets(token.strip(), *network.secrets)
+        self._secrets = Secrets(options.token.strip(), *options.network.secrets)
         self._client = open_client(
-            connections=CONNECTIONS, connect_timeout=connect_timeout, deadline=deadline, network=network
+            connections=CONNECTIONS,
+            connect_timeout=options.connect_timeout,
+            deadline=options.deadline,
+            network=options.network,
         )
-        self._client.headers.update({"Accept-Encoding": "gzip", **bearer(token), **correlation(correlation_id)})
+        self._client.headers.update(
+            {"Accept-Encoding": "gzip", **bearer(options.token), **correlation(options.correlation_id)}
+        )
 
     def pages(self, window: Window) -> Iterator[list[SourceDocument]]:
         """The window's pages as the backend gives them; a row that comes twice is passed on twice.
@@ -194,7 +86,7 @@ class JavaBackend:
         """
         start = _written(window.start)
         asked = {"from": start, "to": _written(window.end)}
-        cursor, seen, limit = None, set[str](), self._page_size
+        cursor, seen, limit = None, set[str](), self._limits.page_size
         for number in range(1, self._page_limit + 1):
             where = f"page {number}" + (f", cursor {self._shown(cursor)}" if cursor else "")
             page, limit = self._page(asked | ({"cursor": cursor} if cursor else {}), limit, where)
@@ -224,7 +116,7 @@ class JavaBackend:
         try:
             record = self._get(f"{self._address}/{quote(invoice_id, safe='')}", {}, where, one=invoice_id)
         except _TooLarge:
-            problem = f"the record is larger than the {self._page_bytes:,} bytes that source.page_bytes allows"
+            problem = f"the record is larger than the {self._limits.page_bytes:,} bytes that source.page_bytes allows"
             return SourceDocument(invoice_id, EPOCH, b"", problem)
         if not isinstance(record, dict) or record.get("id") != invoice_id:
             raise SourceProtocolError(
@@ -245,7 +137,7 @@ class JavaBackend:
     def close(self) -> None:
         self._client.close()
 
-    def _page(self, asked: dict[str, str], limit: int, where: str) -> tuple[_Page, int]:
+    def _page(self, asked: dict[str, str], limit: int, where: str) -> tuple[Page, int]:
         """The page, and with how many rows it was asked for in the end."""
         while True:
             try:
@@ -253,14 +145,14 @@ class JavaBackend:
             except _TooLarge:
                 if limit == 1:
                     raise SourceProtocolError(
-                        f"{self._address} ({where}) sends more than {self._page_bytes:,} bytes for a single row: "
-                        "raise source.page_bytes, or take the invoice out of the ERP's way"
+                        f"{self._address} ({where}) sends more than {self._limits.page_bytes:,} bytes for a single "
+                        "row: raise source.page_bytes, or take the invoice out of the ERP's way"
                     ) from None
                 limit //= 2
 
-    def _page_from(self, answer: Any, where: str) -> _Page:
+    def _page_from(self, answer: Any, where: str) -> Page:
         try:
-            return _Page.model_validate(answer)
+            return Page.model_validate(answer)
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             place = ".".join(map(str, first["loc"])) or "the answer"
@@ -271,22 +163,22 @@ class JavaBackend:
 
     def _document(self, answer: Any, stand_in: str, moment: datetime) -> SourceDocument:
         try:
-            record = _Record.model_validate(answer)
+            record = Record.model_validate(answer)
         except ValidationError as error:
             fields = {str(problem["loc"][0]) if problem["loc"] else "" for problem in error.errors(include_input=False)}
-            problem = "; ".join(_DEMANDS[name] for name in _DEMANDS if name in fields) or "the record is not an object"
+            problem = "; ".join(DEMANDS[name] for name in DEMANDS if name in fields) or "the record is not an object"
             known = isinstance(answer, dict) and "id" not in fields
-            updated = moment if fields & {"", "updated_at"} else _utc(answer["updated_at"])
+            updated = moment if fields & {"", "updated_at"} else moment_of(answer["updated_at"])
             return SourceDocument(
                 answer["id"] if known else stand_in, updated, b"", f"the record is unusable: {problem}"
             )
         return self._with_content(record)
 
-    def _with_content(self, record: _Record) -> SourceDocument:
-        updated = _utc(record.updated_at)
+    def _with_content(self, record: Record) -> SourceDocument:
+        updated = moment_of(record.updated_at)
         content = from_text(record.ubl)
-        if len(content) > self._document_bytes:
-            allowed = f"source.document_bytes allows {self._document_bytes:,} bytes"
+        if len(content) > self._limits.document_bytes:
+            allowed = f"source.document_bytes allows {self._limits.document_bytes:,} bytes"
             problem = f"the document has {len(content):,} bytes; {allowed}"
             return SourceDocument(record.id, updated, b"", problem)
         return SourceDocument(record.id, updated, content)
@@ -295,28 +187,32 @@ class JavaBackend:
         """The JSON of a 200, after bounded retries. Raises SourceError and _TooLarge."""
         try:
             for attempt in stamina.retry_context(
-                on=_wait, attempts=self._attempts, timeout=None, wait_initial=FIRST_WAIT, wait_max=self._longest_wait
+                on=_wait,
+                attempts=self._limits.attempts,
+                timeout=None,
+                wait_initial=FIRST_WAIT,
+                wait_max=self._limits.longest_wait,
             ):
                 with attempt:
                     return self._get_once(address, asked, where, one)
         except _TryAgain as last:
             error = SourceProtocolError if last.broken else SourceUnavailable
             remedy = "look at the backend and what stands before it" if last.broken else "run again when it is back"
-            raise error(f"{self._address} ({where}), {self._attempts} tries: {last}; {remedy}") from None
+            raise error(f"{self._address} ({where}), {self._limits.attempts} tries: {last}; {remedy}") from None
         raise AssertionError("unreachable")
 
     def _get_once(self, address: str, asked: dict[str, str], where: str, one: str | None = None) -> Any:
         try:
-            with bounded(self._deadline), self._client.stream("GET", address, params=asked) as response:
+            with bounded(self._limits.deadline), self._client.stream("GET", address, params=asked) as response:
                 self._check_status(response, where, one)
-                return _json(response, read_body(response, self._page_bytes))
+                return _json(response, read_body(response, self._limits.page_bytes))
         except BodyTooLarge as error:
             raise _TooLarge(f"the answer is {error}") from None
         except BodyMalformed as error:
             raise _TryAgain(f"the answer is {error}", broken=True) from None
         except httpx.TimeoutException as error:
             what = f"{type(error).__name__}: {self._secrets.excerpt(str(error), 200)}".removesuffix(": ")
-            raise _TryAgain(f"no whole answer in time ({what}; {self._deadline:g} s at most)") from None
+            raise _TryAgain(f"no whole answer in time ({what}; {self._limits.deadline:g} s at most)") from None
         except httpx.TransportError as error:
             raise _TryAgain(f"{type(error).__name__}: {self._secrets.excerpt(str(error), 200)}") from None
 
@@ -329,7 +225,7 @@ class JavaBackend:
         if status == 404 and one is not None:
             raise InvoiceNotFound(f"the Java backend knows no invoice {one!r}")
         if status == 429 or status >= 500:
-            raise _TryAgain(f"HTTP {status}", wait=retry_after(response, self._now(), self._longest_wait))
+            raise _TryAgain(f"HTTP {status}", wait=retry_after(response, self._now(), self._limits.longest_wait))
         if 300 <= status < 400:
             target = self._secrets.excerpt(response.headers.get("Location", "elsewhere"), 200)
             raise SourceProtocolError(
@@ -392,4 +288,4 @@ def _written(moment: datetime) -> str:
 
 
 def opened(options: SourceOptions) -> JavaBackend:
-    return JavaBackend(options.place, options.token, **options.but("place", "token", "memory"))
+    return JavaBackend(options)

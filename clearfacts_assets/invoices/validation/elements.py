@@ -1,147 +1,50 @@
-"""A document's elements as plain Python objects, read once and then asked by many rules.
-
-Going through lxml's elements costs more than a rule does, so one pass notes what rules ask for: an element's children
-by name, every element of a name in the document, every identifier scheme and every attribute name.
-"""
+"""The elements of a UBL document as rules ask for them, and where an element stands, for people."""
 
 from __future__ import annotations
 
-import gc
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from itertools import islice
-from typing import Any
 
 from lxml import etree
 
 from clearfacts_assets.invoices.ports import ParsedDocument
-from clearfacts_assets.invoices.validation.ubl import CREDIT_NOTE, INVOICE, PREFIXES, value_of
+from clearfacts_assets.invoices.validation.ubl import CREDIT_NOTE, INVOICE, PREFIXES
+from clearfacts_assets.xpath_compiler import elements as plain
+from clearfacts_assets.xpath_compiler.elements import Element as Element
 
-_NONE: Sequence[Element] = ()
-_NOTHING: Mapping[str, list[Element]] = {}
-_NO_ATTRIBUTES: Mapping[str, str] = {}
 _SHORT = {
     namespace: "" if namespace in (INVOICE, CREDIT_NOTE) else f"{prefix}:" for prefix, namespace in PREFIXES.items()
 }
 _KEY = "element index"
 
 
-class Element:
-    """One element. ``by`` holds its children by tag, ``children`` all of them, both in the document's order."""
+class _Walkable(Element):
+    """With these, and ``node``, mock-einvoice's rules walk this tree as they walk their own."""
 
-    __slots__ = ("_all", "_value", "attributes", "by", "children", "node", "parent", "source", "tag")
+    __slots__ = ()
 
-    def __init__(self, source: etree._Element, tag: str, parent: Element | None) -> None:
-        self.source, self.tag, self.parent = source, tag, parent
-        self.node = self
-        self._value: str | None = None  # noted when it is read, if nothing but text is inside
-        self.attributes: Mapping[str, str] = _NO_ATTRIBUTES
-        self.children: Sequence[Element] = _NONE
-        self.by: Mapping[str, list[Element]] = _NOTHING
-        self._all: list[Element] | None = None
-
-    @property
-    def value(self) -> str:
-        """XPath's string value: all text inside."""
-        return self._value if self._value is not None else value_of(self.source)
-
-    # These, and ``node``, let mock-einvoice's rules walk this tree as they walk their own.
-
-    text = value
+    text = Element.value
 
     @property
     def path(self) -> str:
         return location_of(self.source)
 
-    def everything(self) -> list[Element]:
-        """This element and every one under it, in the document's order."""
-        if self._all is None:
-            found, waiting = [], [self]
-            while waiting:
-                element = waiting.pop()
-                found.append(element)
-                waiting.extend(reversed(element.children))
-            self._all = found
-        return self._all
 
-    def ancestors(self) -> Iterator[Element]:
-        element = self.parent
-        while element is not None:
-            yield element
-            element = element.parent
+class ElementIndex(plain.ElementIndex):
+    """The same for UBL, with the schemes of identifiers that occur."""
 
-
-class ElementIndex:
-    """A whole document: its root, its elements by tag, and the names and schemes that occur."""
-
-    __slots__ = ("attribute_names", "by_tag", "has_empty", "made", "root", "schemes", "top")
+    element = _Walkable
+    __slots__ = ("schemes",)
 
     def __init__(self, source: etree._Element) -> None:
-        self.by_tag: dict[str, list[Element]] = {}
-        self.attribute_names: set[str] = set()
         self.schemes: set[str] = set()
-        self.has_empty = False  # some element has neither children nor text, or only blanks
-        self.made: dict[Any, Any] = {}  # what rules have computed for other rules
-        collecting = gc.isenabled()
-        gc.disable()  # many objects and no garbage: looking for it would take longer than the reading
-        try:
-            self.root = self._read(source, source.tag, None)
-        finally:
-            if collecting:
-                gc.enable()
-        self.top = Element(source, "", None)  # what stands above the root: XPath's document node
-        self.top.children, self.top.by = [self.root], {self.root.tag: [self.root]}
+        super().__init__(source)
 
-    def _read(self, source: etree._Element, tag: str, parent: Element | None) -> Element:
-        element = Element(source, tag, parent)
-        same = self.by_tag.get(tag)
-        if same is None:
-            self.by_tag[tag] = [element]
-        else:
-            same.append(element)
-        attributes: list[tuple[str, str]] = source.items()  # type: ignore[assignment]
-        if attributes:
-            self._note(element, attributes)
-        if len(source):
-            self._read_children(source, element)
-        if not element.children:
-            value = element._value = value_of(source)
-            if not value or value.isspace():
-                self.has_empty = True
-        return element
-
-    def _note(self, element: Element, attributes: list[tuple[str, str]]) -> None:
-        element.attributes = noted = dict(attributes)
-        self.attribute_names.update(noted)
-        if "schemeID" in noted:
-            self.schemes.add(noted["schemeID"])
-
-    def _read_children(self, source: etree._Element, element: Element) -> None:
-        children: list[Element] = []
-        by: dict[str, list[Element]] = {}
-        for inner in source:
-            tag = inner.tag
-            if not isinstance(tag, str):  # a comment or a processing instruction
-                continue  # type: ignore[unreachable]
-            child = self._read(inner, tag, element)
-            children.append(child)
-            same = by.get(tag)
-            if same is None:
-                by[tag] = [child]
-            else:
-                same.append(child)
-        if children:
-            element.children, element.by = children, by
-
-    def all(self, tag: str) -> Sequence[Element]:
-        return self.by_tag.get(tag, _NONE)
-
-    def let_go(self) -> None:
-        """Untie parents from children, so that memory is free at once: finding such rings is a fifth of all work."""
-        for elements in self.by_tag.values():
-            for element in elements:
-                element.node = element.parent = element._all = None  # type: ignore[assignment]
-        self.top.node = None  # type: ignore[assignment]
+    def _note(self, element: Element, attributes: Sequence[tuple[str, str]]) -> None:
+        super()._note(element, attributes)
+        if "schemeID" in element.attributes:
+            self.schemes.add(element.attributes["schemeID"])
 
 
 def element_index_of(document: ParsedDocument) -> ElementIndex:

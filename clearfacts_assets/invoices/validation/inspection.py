@@ -16,6 +16,7 @@ from lxml import etree
 from clearfacts_assets.invoices.model import Decision, Finding, Invoice, Report, Severity
 from clearfacts_assets.invoices.ports import ParsedDocument, RuleSet
 from clearfacts_assets.invoices.validation.elements import element_at, let_go_of_element_index
+from clearfacts_assets.invoices.validation.head import read_invoice
 from clearfacts_assets.invoices.validation.hints import HINTS
 from clearfacts_assets.invoices.validation.policy import DOCUMENT_LAYER, Course, Policy
 from clearfacts_assets.invoices.validation.profiles import Profile, profile_of
@@ -24,7 +25,6 @@ from clearfacts_assets.invoices.validation.ubl import (
     Limits,
     Unreadable,
     parse,
-    read_invoice,
     refuse_depth,
     refuse_endless_work,
 )

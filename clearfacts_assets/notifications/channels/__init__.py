@@ -10,28 +10,29 @@ from collections.abc import Mapping
 from typing import Any
 
 from clearfacts_assets.notifications.outbox import NotTold, Send
+from clearfacts_assets.outcome_kinds import OutcomeKind
 from clearfacts_assets.settings import Settings
 
 SLACK = "slack"
 CHANNELS = [SLACK]
 
 
-def sender(known: Settings, given: Mapping[str, Send] | None = None) -> Send | None:
+def sender(configured: Settings, given: Mapping[str, Send] | None = None) -> Send | None:
     """What hands each alert to its channel; None where no channel is set up. ``given`` ones are not opened anew."""
-    opened = {kind: (given or {}).get(kind) or _open(kind, known) for kind in CHANNELS}
+    opened = {kind: (given or {}).get(kind) or _open(kind, configured) for kind in CHANNELS}
     usable = {kind: send for kind, send in opened.items() if send is not None}
 
     def send(channel: str, message: Mapping[str, Any]) -> None:
         kind, where = _address(channel)
         if kind not in usable:
-            raise NotTold(f"alerts for {channel} wait: {kind} is not set up", only_this=True)
+            raise NotTold(f"alerts for {channel} wait: {kind} is not set up", outcome=OutcomeKind.REFUSED)
         usable[kind](where, message)
 
     return send if usable else None
 
 
-def _open(kind: str, known: Settings) -> Send | None:
-    send: Send | None = importlib.import_module(f"{__name__}.{kind}").opened(known)
+def _open(kind: str, configured: Settings) -> Send | None:
+    send: Send | None = importlib.import_module(f"{__name__}.{kind}").opened(configured)
     return send
 
 

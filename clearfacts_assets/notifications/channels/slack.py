@@ -7,9 +7,9 @@ from clearfacts_assets.notifications.slack import Slack, open_client
 from clearfacts_assets.settings import Settings
 
 
-def opened(known: Settings) -> Send | None:
+def opened(configured: Settings) -> Send | None:
     """None without a token: alerts then stay in the outbox. Raises ValueError for a token that no header carries."""
-    token = known.slack.token.get_secret_value()
+    token = configured.slack.token.get_secret_value()
     if not token:
         return None
-    return Slack(open_client(token, str(known.slack.base_url), network=known.way_out)).send
+    return Slack(open_client(token, str(configured.slack.base_url), network=configured.way_out)).send

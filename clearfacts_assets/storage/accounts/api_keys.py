@@ -12,12 +12,12 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, Connection, Engine, exists, insert, not_, select, update
 
-from clearfacts_assets.storage.accounts.audit import Actor, record_of
+from clearfacts_assets.storage.accounts.audit import Actor, record_change_of
 from clearfacts_assets.storage.accounts.tables import ApiKey, User
 from clearfacts_assets.storage.database import reading, write
 from clearfacts_assets.storage.paging import NEWEST_FIRST, Page, Span, page_of, page_size
 
-_record = partial(record_of, "api_key")
+_record = partial(record_change_of, "api_key")
 
 
 class KeyNotFound(LookupError):

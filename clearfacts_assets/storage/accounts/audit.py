@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, NotRequired, TypedDict, Unpack
 from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Engine, func, insert, select
@@ -67,6 +67,26 @@ def _known(actor: Actor) -> Actor:
     return acts if acts is not None and actor == Actor(acts.name) else actor
 
 
+class Change(TypedDict):
+    """What was done to what. ``action`` is a noun and a past participle (``user.disabled``)."""
+
+    action: str
+    resource_type: str
+    resource_id: str | None
+    before: NotRequired[Mapping[str, Any] | None]
+    after: NotRequired[Mapping[str, Any] | None]
+    reason: NotRequired[str | None]
+
+
+class Wanted(TypedDict, total=False):
+    """Which entries are asked for; None, like what is left out, stands for all."""
+
+    action: str | None
+    resource_type: str | None
+    resource_id: str | None
+    user_id: UUID | None
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One line of the log. ``details`` holds actor, before, after and, where there are, reason and correlation id."""
@@ -107,37 +127,30 @@ def record(
     connection: Connection,
     *,
     actor: Actor,
-    action: str,
-    resource_type: str,
-    resource_id: str | None,
     now: datetime,
-    before: Mapping[str, Any] | None = None,
-    after: Mapping[str, Any] | None = None,
-    reason: str | None = None,
+    **change: Unpack[Change],
 ) -> None:
     """Add an entry at the chain's end, in the caller's transaction.
 
-    ``action`` is a noun and a past participle (``user.disabled``). Values whose names speak of a secret are hidden;
-    other secrets the caller leaves out.
+    Values whose names speak of a secret are hidden; other secrets the caller leaves out.
     """
     if connection.dialect.name == "postgresql":
         # Held to the end of the transaction. SQLite has one writer anyway.
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
     actor = _known(actor)
-    action, resource_id = bounded(action, LONGEST_ACTION), _bounded_id(resource_id)
     last = connection.execute(
         select(AuditLog.position, AuditLog.hash).order_by(AuditLog.position.desc()).limit(1)
     ).one_or_none()
-    told = {"actor": actor.name, "reason": reason, "correlation_id": actor.correlation_id}
-    changed = {"before": before, "after": after}
+    told = {"actor": actor.name, "reason": change.get("reason"), "correlation_id": actor.correlation_id}
+    changed = {"before": change.get("before"), "after": change.get("after")}
     details = {name: value for name, value in (told | changed).items() if value is not None}
     values: dict[str, Any] = {
         "id": uuid4(),
         "position": last.position + 1 if last else 1,
         "user_id": actor.user_id,
-        "action": action,
-        "resource_type": resource_type,
-        "resource_id": resource_id,
+        "action": bounded(change["action"], LONGEST_ACTION),
+        "resource_type": change["resource_type"],
+        "resource_id": _bounded_id(change["resource_id"]),
         "details": _plain(details),
         "ip_address": _address(actor.ip_address),
         "user_agent": storable(actor.user_agent[:LONGEST_AGENT]) if actor.user_agent else None,
@@ -151,7 +164,7 @@ def _bounded_id(resource_id: str | None) -> str | None:
     return None if resource_id is None else bounded(resource_id, LONGEST_RESOURCE)
 
 
-def record_of(
+def record_change_of(
     kind: str, connection: Connection, identifier: UUID, what: str, actor: Actor, now: datetime, after: dict[str, Any]
 ) -> None:
     """The same for one thing of its kind: ``what`` happened to it, ``after`` it is so."""
@@ -192,20 +205,15 @@ def verify(engine: Engine, *, contains: str | None = None) -> Verification:
 def entries(
     engine: Engine,
     *,
-    action: str | None = None,
-    resource_type: str | None = None,
-    resource_id: str | None = None,
-    user_id: UUID | None = None,
     span: Span = NEWEST_FIRST,
     limit: int = 50,
     cursor: str | None = None,
+    **wanted: Unpack[Wanted],
 ) -> Page[Entry]:
     """The log, newest first unless asked otherwise. Raises BadCursor."""
     limit = page_size(limit)
     query = select(*_columns())
-    identifier = _bounded_id(resource_id)
-    wanted = {"action": action, "resource_type": resource_type, "resource_id": identifier, "user_id": user_id}
-    for name, value in wanted.items():
+    for name, value in (wanted | {"resource_id": _bounded_id(wanted.get("resource_id"))}).items():
         if value is not None:
             query = query.where(getattr(AuditLog, name) == (storable(value) if isinstance(value, str) else value))
     query = span.of(query, AuditLog.__table__.c.created_at, AuditLog.__table__.c.id, cursor, limit)

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, or_, select, update
 from sqlalchemy.exc import OperationalError
 
-from clearfacts_assets.storage.accounts.audit import Actor, record_of
+from clearfacts_assets.storage.accounts.audit import Actor, record_change_of
 from clearfacts_assets.storage.accounts.tables import RefreshToken, Session, User
 from clearfacts_assets.storage.database import reading, write
 
@@ -19,7 +19,7 @@ KEPT = timedelta(days=7)  # how long an expired session's row stays, with its re
 LONGEST_PAUSE = timedelta(minutes=30)  # after which a browser's session that nobody used is over
 NOTED_EVERY = timedelta(minutes=1)  # how often its use is written down
 
-_record = partial(record_of, "session")
+_record = partial(record_change_of, "session")
 
 
 class RefreshRefused(Exception):

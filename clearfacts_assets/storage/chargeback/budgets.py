@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Engine, select
 
 from clearfacts_assets.money import EXACT, plain
+from clearfacts_assets.storage.chargeback.registry_tables import FundRow
 from clearfacts_assets.storage.chargeback.statements import sql
-from clearfacts_assets.storage.chargeback.tables import FundRow
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.exact import sum_of
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from clearfacts_assets.chargeback.ingest.delivery import ingest
 from clearfacts_assets.chargeback.ingest.guessing import guess_source
 from clearfacts_assets.chargeback.ingest.preferences import Preferences, attribution_rules, reading_rules, threshold
 from clearfacts_assets.chargeback.model import Mode, period_of
-from clearfacts_assets.chargeback.ports import Delivery, Limits, Outcome
+from clearfacts_assets.chargeback.ports import Delivery, Outcome
 from clearfacts_assets.rate_options import UsageOptions
 from clearfacts_assets.storage.accounts.audit import Actor
 from clearfacts_assets.storage.chargeback.applying import as_result as difference_as_result
@@ -45,8 +45,6 @@ def import_files(
     usage: Mapping[str, UsageOptions],
     actor: str | Actor,
     now: datetime,
-    limits: Limits | None = None,
-    progress: Callable[[str, int], None] | None = None,
 ) -> tuple[Outcome, str]:
     """The outcome, and the source. ``usage`` says by source how files of use are read. A source
     that is new begins on the billed basis with its first delivery; anomalies are flagged at the end.
@@ -70,7 +68,7 @@ def import_files(
     used = usage_of(engine, source, usage, attribution_rules(preferences).mapping)
     rules = reading_rules(preferences, known, registry.load(), delivery.period, used)
     ledger = ImportRepository(engine, by=None if isinstance(actor, str) else actor)
-    outcome = ingest(files, delivery, rules, ledger, limits=limits, progress=progress)
+    outcome = ingest(files, delivery, rules, ledger)
     if outcome.applied and not outcome.unchanged and not wanted.dry_run:
         for period in sorted({one.posted for one in outcome.differences}):
             flag_anomalies(engine, period, preferences.anomaly_factor)

@@ -23,14 +23,14 @@ from clearfacts_assets.money import plain
 from clearfacts_assets.storage.accounts.audit import Actor, named, record
 from clearfacts_assets.storage.chargeback.ledger import only_writer
 from clearfacts_assets.storage.chargeback.overriding import load_overrides
-from clearfacts_assets.storage.chargeback.tables import (
+from clearfacts_assets.storage.chargeback.registry_tables import (
     BillingException,
-    CostSourceRow,
     FundRow,
     InvestigatorRow,
     ProjectRow,
     RegistryAlias,
 )
+from clearfacts_assets.storage.chargeback.tables import CostSourceRow
 from clearfacts_assets.storage.chargeback.wishes import Wish, keep, kept
 from clearfacts_assets.storage.database import insert_into, reading
 

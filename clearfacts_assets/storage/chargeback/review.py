@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, insert, select, update
 
-from clearfacts_assets.chargeback.attribution.review import CannotDecide, SeenOtherwise, Verdict, decided
+from clearfacts_assets.chargeback.attribution.review import CannotDecide, Decision, SeenOtherwise, Verdict, decided
 from clearfacts_assets.chargeback.ingest.payers import attribution_digest
 from clearfacts_assets.chargeback.lifecycle import Action, State, require
 from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Attribution, Status
@@ -33,19 +33,15 @@ class ReviewRepository:
     def decide(
         self,
         which: ChargeFilter,
-        verdict: Verdict,
+        decision: Decision,
         *,
-        note: str,
         actor: str | Actor,
         now: datetime,
-        fields: Mapping[str, str] | None = None,
-        seen: Mapping[int, str] | None = None,
         wish: Wish | None = None,
     ) -> list[int]:
         """The same about all charges that the filter finds: those named by id must be there and allow it, of others
-        those that allow it are taken. ``fields`` are what a correction sets. ``seen`` is the status in which the person
-        saw each charge: where it has changed since, nothing is decided. The same wish a second time decides nothing and
-        gets the same answer. Returns the ids of what was decided.
+        those that allow it are taken. Where a charge is not as it was seen any more, nothing is decided. The same wish
+        a second time decides nothing and gets the same answer. Returns the ids of what was decided.
 
         Raises NoSuchCharge, CannotDecide (SeenOtherwise), NotAllowed, WishReused.
         """
@@ -53,22 +49,21 @@ class ReviewRepository:
             only_writer(connection)
             if (before := kept(connection, wish)) is not None:
                 return list(before["charges"])
+            verdict, seen = decision.verdict, decision.seen
             rows = self._chosen(connection, which, verdict)
             for period in {row.period for row in rows}:
                 require(period, state_of(connection, period) or State.OPEN, Action.REVIEW)
             for row in rows:
-                if seen is not None and seen.get(row.id, row.status) != row.status:
+                if seen.get(row.id, row.status) != row.status:
                     raise SeenOtherwise(f"charge {row.id} was {seen[row.id]} when you looked, and is {row.status} now")
-            decisions = [
-                d for row in rows if (d := self._decision(connection, row, verdict, fields or {}, bool(which.ids)))
-            ]
+            decisions = [d for row in rows if (d := self._decision(connection, row, decision, named=bool(which.ids)))]
             for start in range(0, len(decisions), _PIECE):
-                _move(connection, decisions[start : start + _PIECE], note, named(actor).name, now, verdict)
+                _move(connection, decisions[start : start + _PIECE], decision.note, named(actor).name, now, verdict)
             for period in {row.period for row in rows}:
                 put_together(connection, period)
             ids = [one["charge_id"] for one in decisions]
             if ids:
-                _audit(connection, verdict, ids, note, actor, now)
+                _audit(connection, verdict, ids, decision.note, actor, now)
             keep(connection, wish, {"charges": ids}, now)
         return ids
 
@@ -88,10 +83,8 @@ class ReviewRepository:
             raise NoSuchCharge(f"there is no charge {', '.join(map(str, sorted(missing)))} (or it was withdrawn)")
         return rows
 
-    def _decision(
-        self, connection: Connection, row: Any, verdict: Verdict, fields: Mapping[str, str], named: bool
-    ) -> dict[str, Any] | None:
-        attribution = bytes(row.attribution)
+    def _decision(self, connection: Connection, row: Any, decision: Decision, *, named: bool) -> dict[str, Any] | None:
+        verdict, attribution = decision.verdict, bytes(row.attribution)
         try:
             if verdict is Verdict.UNDO:
                 status, attribution = _before_the_last(connection, row.id)
@@ -102,7 +95,7 @@ class ReviewRepository:
                 raise
             return None
         if verdict is Verdict.CORRECT:
-            attribution = _corrected(connection, attribution, fields)
+            attribution = _corrected(connection, attribution, decision.fields)
         return {
             "charge_id": row.id,
             "flags": row.flags,

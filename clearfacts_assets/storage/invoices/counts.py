@@ -29,20 +29,20 @@ class Times:
     total_seconds: float
 
 
-class seconds_between(FunctionElement[float]):  # noqa: N801 - it is used like a function
+class elapsed_seconds(FunctionElement[float]):  # noqa: N801 - it is used like a function
     """Seconds from one moment's column to another's, on both databases."""
 
     type = Float()
     inherit_cache = True
 
 
-@compiles(seconds_between, "sqlite")
+@compiles(elapsed_seconds, "sqlite")
 def _on_sqlite(element: Any, compiler: Any, **options: Any) -> str:
     start, end = (compiler.process(clause, **options) for clause in element.clauses)
     return f"((julianday({end}) - julianday({start})) * {SECONDS_OF_A_DAY})"
 
 
-@compiles(seconds_between, "postgresql")
+@compiles(elapsed_seconds, "postgresql")
 def _on_postgresql(element: Any, compiler: Any, **options: Any) -> str:
     start, end = element.clauses
     return str(compiler.process(extract("epoch", end - start), **options))
@@ -58,7 +58,7 @@ def invoices_by_status(engine: Engine) -> dict[str, int]:
 def invoice_times(engine: Engine, bounds: Sequence[float]) -> Times:
     """From an invoice's retrieval to its end, of those that have one."""
     return _times(
-        engine, seconds_between(_rows.c.created_at, _rows.c.processed_at), _rows.c.processed_at.is_not(None), bounds
+        engine, elapsed_seconds(_rows.c.created_at, _rows.c.processed_at), _rows.c.processed_at.is_not(None), bounds
     )
 
 
@@ -76,7 +76,7 @@ def attempt_times(engine: Engine, bounds: Sequence[float]) -> Times:
     """From a claim to the settlement of its answer."""
     return _times(
         engine,
-        seconds_between(_attempts.c.started_at, _attempts.c.finished_at),
+        elapsed_seconds(_attempts.c.started_at, _attempts.c.finished_at),
         _attempts.c.finished_at.is_not(None),
         bounds,
     )

@@ -55,7 +55,7 @@ def missing_now(
         began = func.max(_jobs.c.started_at)
         whole = select(_jobs.c.partition_key, began).where(
             _jobs.c.status == "completed",
-            Job.details["whole_day"].as_boolean(),
+            _jobs.c.whole_day,
             _jobs.c.started_at <= now,
         )
         processed = dict(connection.execute(whole.group_by(_jobs.c.partition_key)).tuples().all())

@@ -7,13 +7,11 @@ What may be done is decided by the trade (invoices/ledger/history.py); here it i
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from sqlalchemy import (
-    BindParameter,
-    ColumnElement,
     Connection,
     Engine,
     Table,
@@ -42,12 +40,11 @@ from clearfacts_assets.invoices.ledger.model import (
 from clearfacts_assets.invoices.lifecycle import OVER, Event, State, before
 from clearfacts_assets.invoices.model import InvoiceKey
 from clearfacts_assets.storage.accounts.audit import Actor
-from clearfacts_assets.storage.database import commit_to_disk, database_now, read, reading, was_lost, write
-from clearfacts_assets.storage.invoices.delivery_rows import attempt_row, audit, record_of
+from clearfacts_assets.storage.database import database_now, read, reading, was_lost, write
+from clearfacts_assets.storage.invoices.claims import claim_free, doubted_elsewhere, settle
+from clearfacts_assets.storage.invoices.delivery_rows import PersonsDecision, audit, record_of
 from clearfacts_assets.storage.invoices.histories import (
     Raced,
-    attempts_of,
-    begin_attempts,
     complete,
     load,
     wishes_of,
@@ -139,8 +136,8 @@ class SqlDeliveryLedger:
 
         def work(connection: Connection) -> tuple[dict[UUID, DeliveryRecord], list[DeliveryRecord]]:
             now = self._now(connection)
-            settled = _settle(connection, settlements, now) if settlements else {}
-            claimed = _claim(connection, claim, now) if claim is not None and claiming else []
+            settled = settle(connection, settlements, now) if settlements else {}
+            claimed = claim_free(connection, claim, now) if claim is not None and claiming else []
             return settled, claimed
 
         try:
@@ -189,7 +186,7 @@ class SqlDeliveryLedger:
         query = (
             select(_deliveries.c.id)
             .where(_deliveries.c.state.in_(before(Event.GIVEN_UP)), _deliveries.c.destination == destination)
-            .where(_doubted_elsewhere(transport))
+            .where(doubted_elsewhere(transport))
         )
 
         def work(batch: Batch) -> int:
@@ -239,7 +236,7 @@ class SqlDeliveryLedger:
             .limit(limit)
         )
         if transport is not None:
-            query = query.where(not_(_doubted_elsewhere(transport)))
+            query = query.where(not_(doubted_elsewhere(transport)))
         return read(self._engine, lambda connection: [record_of(row) for row in connection.execute(query).mappings()])
 
     def holders(self) -> list[UUID]:
@@ -282,58 +279,14 @@ class SqlDeliveryLedger:
         return self._clock() if self._clock else database_now(connection)
 
 
-def _settle(connection: Connection, settlements: Sequence[Settlement], now: datetime) -> dict[UUID, DeliveryRecord]:
-    loaded = load(connection, now, delivery_ids={one.delivery_id for one in settlements})
-    attempts = attempts_of(connection, settlements)
-    ended: list[tuple[Attempt, Settlement]] = []
-    for settlement in settlements:
-        attempt = attempts.get((settlement.delivery_id, settlement.fence))
-        if attempt is None:
-            continue
-        completed = loaded.batch.of(settlement.delivery_id).settle(settlement, attempt)
-        if completed is not None and completed != attempt:
-            ended.append((completed, settlement))
-            attempts[settlement.delivery_id, settlement.fence] = completed
-    loaded.save(connection)
-    complete(connection, ended, now)
-    known = [one.delivery_id for one in settlements if one.delivery_id in loaded.versions]
-    return {delivery_id: loaded.batch.version(delivery_id) for delivery_id in known}
-
-
-def _claim(connection: Connection, claim: Claim, now: datetime) -> list[DeliveryRecord]:
-    commit_to_disk(connection)
-    values = {
-        "ids": list(claim.delivery_ids),
-        "now": now,
-        "transport": claim.transport,
-        "run": claim.run_id,
-        "until": now + timedelta(seconds=claim.lease),
-    }
-    claimed = connection.execute(_CLAIM, values)
-    records = [record_of(row) for row in claimed.mappings()]
-    begin_attempts(connection, [attempt_row(one, claim.transport, claim.correlation_id, now) for one in records])
-    return records
-
-
 def _of_state(state: State) -> Any:
     return select(_deliveries.c.id).where(_deliveries.c.state == state)
-
-
-def _doubted_elsewhere(transport: str | BindParameter[str]) -> ColumnElement[bool]:
-    """Whether an attempt under the delivery's idempotency key got no answer by another transport, or one not noted."""
-    return exists().where(
-        _attempts.c.delivery_id == _deliveries.c.id,
-        _attempts.c.generation == _deliveries.c.generation,
-        _attempts.c.outcome == Event.LOST,
-        _attempts.c.proof.is_(None),
-        _attempts.c.transport.is_distinct_from(transport),
-    )
 
 
 def _audit_forced(connection: Connection, batch: Batch, force: Force, now: datetime) -> None:
     for was, event in batch.forced:
         became = batch.version(was.id).state
-        audit(connection, was, event, Actor(force.actor), force.reason, now, became=became)
+        audit(connection, was, PersonsDecision(event, Actor(force.actor), force.reason), now, became=became)
 
 
 def _link(connection: Connection, answers: Sequence[Registration]) -> None:
@@ -343,27 +296,4 @@ def _link(connection: Connection, answers: Sequence[Registration]) -> None:
     connection.execute(_LINK, rows)
 
 
-_FREE = (
-    select(_deliveries.c.id)
-    .where(
-        _deliveries.c.id.in_(bindparam("ids", expanding=True)),
-        _deliveries.c.state.in_(before(Event.CLAIMED)),
-        or_(_deliveries.c.not_before.is_(None), _deliveries.c.not_before <= bindparam("now")),
-        not_(_doubted_elsewhere(bindparam("transport", type_=_attempts.c.transport.type))),
-    )
-    .with_for_update(skip_locked=True)
-)
-_CLAIM = (
-    update(_deliveries)
-    .where(_deliveries.c.id.in_(_FREE))  # locked there: nobody changes them before we do
-    .values(
-        state=State.SENDING,
-        run_id=bindparam("run"),
-        fence=_deliveries.c.fence + 1,
-        lease_until=bindparam("until"),
-        not_before=None,
-        updated_at=bindparam("now"),
-    )
-    .returning(*_deliveries.c)
-)
 _LINK = update(_rows).where(_rows.c.id == bindparam("row")).values(delivery_id=bindparam("delivery"))

@@ -18,7 +18,7 @@ from clearfacts_assets.invoices.lifecycle import State, Verdict
 from clearfacts_assets.storage.accounts.audit import Actor
 from clearfacts_assets.storage.accounts.tables import AuditLog
 from clearfacts_assets.storage.database import reading, write
-from clearfacts_assets.storage.invoices.delivery_rows import audit, record_of
+from clearfacts_assets.storage.invoices.delivery_rows import PersonsDecision, audit, record_of
 from clearfacts_assets.storage.invoices.document_status import document_of
 from clearfacts_assets.storage.invoices.histories import Loaded, load, shown_of, wishes_of
 from clearfacts_assets.storage.invoices.settled_rows import follow_verdicts, sent_by
@@ -194,7 +194,8 @@ class DeliveryReview:
             _settle_rows(connection, loaded, delivery_id, now)
             others = {one.id: one.state for one in loaded.changed() if one.id != delivery_id}
             became = loaded.batch.version(delivery_id)
-            audit(connection, was, verdict.event, who, reason, now, became=became.state, others=others)
+            decision = PersonsDecision(verdict.event, who, reason)
+            audit(connection, was, decision, now, became=became.state, others=others)
             return became
 
         return write(self._engine, work)

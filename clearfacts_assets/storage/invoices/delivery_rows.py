@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -83,18 +84,25 @@ def shown_row(shown: Shown) -> dict[str, Any]:
     return {name: getattr(shown, name) for name in SHOWN}
 
 
+@dataclass(frozen=True, slots=True)
+class PersonsDecision:
+    """What a person has decided about a delivery, and why."""
+
+    event: Event
+    actor: Actor
+    reason: str
+
+
 def audit(
     connection: Connection,
     delivery: DeliveryRecord,
-    event: Event,
-    actor: Actor,
-    reason: str,
+    decision: PersonsDecision,
     now: datetime,
     *,
     became: State,
     others: Mapping[UUID, str] | None = None,
 ) -> None:
-    """Record a person's decision about a delivery, with what it was before and what became of other versions."""
+    """Record it, with what the delivery was before and what became of other versions."""
     then = {
         "number": delivery.key.number,
         "state": delivery.state,
@@ -104,12 +112,12 @@ def audit(
     }
     record(
         connection,
-        actor=actor,
-        action=f"delivery.{event}",
+        actor=decision.actor,
+        action=f"delivery.{decision.event}",
         resource_type="delivery",
         resource_id=str(delivery.id),
         before=then,
         after={"state": became, **({"other_versions": dict(others)} if others else {})},
-        reason=reason,
+        reason=decision.reason,
         now=now,
     )

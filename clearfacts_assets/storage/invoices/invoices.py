@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from decimal import Decimal
-from operator import attrgetter
+from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import (
-    BindParameter,
-    ColumnElement,
     Connection,
     Engine,
     Row,
     Select,
     Table,
-    and_,
     bindparam,
-    func,
-    literal_column,
     select,
     update,
 )
@@ -30,7 +23,7 @@ from clearfacts_assets.invoices.ledger.model import Candidate, DeliveryResult
 from clearfacts_assets.invoices.lifecycle import FINAL, State
 from clearfacts_assets.invoices.model import Decision, InvoiceStatus, Report, SourceDocument
 from clearfacts_assets.invoices.retrieval import Stored
-from clearfacts_assets.storage.database import insert_into, read, reading, write
+from clearfacts_assets.storage.database import insert_into, read, write
 from clearfacts_assets.storage.invoices.documents import stored
 from clearfacts_assets.storage.invoices.invoice_rows import (
     HEAD,
@@ -45,6 +38,7 @@ from clearfacts_assets.storage.invoices.invoice_rows import (
     without_the_answer,
     without_what_is_refused,
 )
+from clearfacts_assets.storage.invoices.invoice_views import CONTENT_OF, InvoiceViews
 from clearfacts_assets.storage.invoices.refused_rows import write_rows
 from clearfacts_assets.storage.invoices.settled_rows import (
     SETTLES_EARLIER_ROWS,
@@ -52,8 +46,7 @@ from clearfacts_assets.storage.invoices.settled_rows import (
     jobs_behind,
     waiting_elsewhere,
 )
-from clearfacts_assets.storage.invoices.tables import NUMBER_BEGINS, Delivery, InvoiceRow, Job, SourceVersion
-from clearfacts_assets.storage.paging import NEWEST_FIRST, Filter, Listing, Page, Span, page_of, page_size
+from clearfacts_assets.storage.invoices.tables import Delivery, InvoiceRow, SourceVersion
 
 COPIED_AT_ONCE = 200
 TAKEN_AT_ONCE = 200
@@ -61,15 +54,6 @@ TAKEN_AT_ONCE = 200
 _rows = cast(Table, InvoiceRow.__table__)
 _deliveries = cast(Table, Delivery.__table__)
 _shown = cast(Table, SourceVersion.__table__)
-_holds = _rows.alias("holds_the_document")
-# A document stands once; rows of later jobs with the same content find it by its hash.
-_CONTENT_OF = func.coalesce(
-    _rows.c.ubl_data,
-    select(_holds.c.ubl_data)
-    .where(_holds.c.content_sha256 == _rows.c.content_sha256, _holds.c.ubl_data.is_not(None))
-    .limit(1)
-    .scalar_subquery(),
-)
 _CONTENT = ("ubl_data", "content_sha256", "source_updated_at", "status", "error_message", "delivery_id")
 
 
@@ -82,48 +66,12 @@ class DocumentRow:
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class InvoiceRecord:
-    """A row as people look at it, with the state of its delivery and without the document."""
-
-    id: UUID
-    job_id: UUID
-    invoice_id: str
-    status: str
-    error_message: str | None
-    decision: str | None
-    document_type: str | None
-    number: str | None
-    issue_date: date | None
-    supplier: str | None
-    customer: str | None
-    payable_amount: Decimal | None
-    currency: str | None
-    content_sha256: str | None
-    clearfacts_response: dict[str, Any] | None
-    processed_at: datetime | None
-    source_updated_at: datetime | None
-    created_at: datetime
-    updated_at: datetime
-    delivery_id: UUID | None
-    delivery_state: str | None
-    partition_key: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class InvoiceDetail:
-    """All there is of one row."""
-
-    record: InvoiceRecord
-    report: dict[str, Any] | None
-    document: str | None  # the XML; None where its content was delivered before, or never came
-
-
-class InvoiceRepository:
-    """The ``invoices`` table, for one destination's deliveries."""
+class InvoiceRepository(InvoiceViews):
+    """The ``invoices`` table, for who writes it, with one destination's deliveries."""
 
     def __init__(self, engine: Engine, destination: str = "clearfacts") -> None:
-        self._engine, self._destination = engine, destination
+        super().__init__(engine)
+        self._destination = destination
 
     def store(
         self, job_id: UUID, documents: Sequence[SourceDocument], *, now: datetime, skip_delivered: bool = True
@@ -143,7 +91,7 @@ class InvoiceRepository:
         def work(connection: Connection) -> Stored:
             settled = self._settled(connection, set(newest)) if skip_delivered else {}
             known = _content_of(connection, job_id, list(newest))
-            counts = {"new": 0, "repeated": repeated, "replaced": 0, "unusable": 0, "known": 0}
+            counts = {"new": 0, "repeated": repeated, "replaced": 0, "unusable": 0, "delivered_before": 0}
             values = []
             for document, text in incoming:
                 row = new_row(job_id, document, text, settled.get((bounded_id(document.invoice_id), text.sha256)), now)
@@ -153,7 +101,7 @@ class InvoiceRepository:
                     continue
                 counts["new" if before is None else "replaced"] += 1
                 counts["unusable"] += row["status"] == InvoiceStatus.FAILED
-                counts["known"] += row["status"] == InvoiceStatus.DUPLICATE
+                counts["delivered_before"] += row["status"] == InvoiceStatus.DUPLICATE
                 values.append(row)
             counts["unusable"] += _upsert(connection, values)
             return Stored(**counts)
@@ -176,7 +124,7 @@ class InvoiceRepository:
 
     def batches_to_validate(self, job_id: UUID, size: int) -> Iterator[list[DocumentRow]]:
         """The job's rows without a decision, in the order of their ids. Rows may be written between two batches."""
-        query = select(_rows.c.id, _rows.c.invoice_id, _CONTENT_OF.label("content")).where(
+        query = select(_rows.c.id, _rows.c.invoice_id, CONTENT_OF.label("content")).where(
             _rows.c.job_id == job_id, _rows.c.status == InvoiceStatus.PENDING, _rows.c.decision.is_(None)
         )
         for batch in self._batches(query, size):
@@ -206,7 +154,7 @@ class InvoiceRepository:
             *("id", "invoice_id", "content_sha256", "source_updated_at", "created_at", "retrieved_at"),
             *("decision", "error_message", "delivery_id"),
         )
-        query = select(*(_rows.c[name] for name in (*names, *HEAD)), _CONTENT_OF.label("content")).where(
+        query = select(*(_rows.c[name] for name in (*names, *HEAD)), CONTENT_OF.label("content")).where(
             _rows.c.job_id == job_id,
             _rows.c.status == InvoiceStatus.PENDING,
             _rows.c.decision.in_((Decision.ACCEPT, Decision.HOLD)),
@@ -267,50 +215,6 @@ class InvoiceRepository:
             self.record_results(behind, results, now=now)
         return sum(len(results) for results in found.values())
 
-    def list(
-        self,
-        *,
-        job_id: UUID | None = None,
-        status: str | None = None,
-        invoice_id: str | None = None,
-        number: str | None = None,
-        limit: int = 50,
-        cursor: str | None = None,
-        span: Span = NEWEST_FIRST,
-    ) -> Page[InvoiceRecord]:
-        """Rows, newest first unless the span says otherwise. Raises BadCursor."""
-        limit = page_size(limit)
-        source_id = bounded_id(invoice_id) if invoice_id is not None else None
-        wanted = {"job_id": job_id, "status": status, "invoice_id": source_id, "number": number}
-        with reading(self._engine) as connection:
-            found = [InvoiceRecord(*row) for row in _RECORDS.rows(connection, span, cursor, limit, wanted)]
-        return page_of(found, limit, attrgetter("created_at"), attrgetter("id"))
-
-    def get(self, identifier: UUID | str) -> InvoiceDetail | None:
-        """A row by its id, or the newest row of an invoice by the source's id."""
-        by_id = isinstance(identifier, UUID)
-        condition = _rows.c.id == identifier if by_id else _rows.c.invoice_id == bounded_id(str(identifier))
-        query = _select_records().where(condition).order_by(_rows.c.created_at.desc(), _rows.c.id.desc()).limit(1)
-        with reading(self._engine) as connection:
-            row = connection.execute(query).mappings().one_or_none()
-            if row is None:
-                return None
-            content = select(_rows.c.report, _CONTENT_OF.label("content")).where(_rows.c.id == row["id"])
-            more = connection.execute(content).one()
-        return InvoiceDetail(InvoiceRecord(**row), more.report, more.content)
-
-    def amounts_sent(self, job_id: UUID) -> dict[tuple[str, str], Decimal]:
-        """What the job delivered, summed exactly by document type and currency."""
-        query = select(_rows.c.document_type, _rows.c.currency, _rows.c.payable_amount).where(
-            _rows.c.job_id == job_id, _rows.c.status == InvoiceStatus.SENT, _rows.c.payable_amount.is_not(None)
-        )
-        sums: dict[tuple[str, str], Decimal] = {}
-        with reading(self._engine) as connection:
-            # Summed here, because SQLite would sum as floats.
-            for document_type, currency, amount in connection.execute(query):
-                sums[document_type, currency] = sums.get((document_type, currency), Decimal(0)) + amount
-        return sums
-
     def _batches(self, query: Select[Any], size: int) -> Iterator[Sequence[Row[Any]]]:
         last = ""
         while True:
@@ -349,25 +253,3 @@ def _upsert(connection: Connection, values: Sequence[Mapping[str, Any]]) -> int:
         set_={name: statement.excluded[name] for name in changed},
     )
     return write_rows(connection, statement, values, without_what_is_refused)
-
-
-def _select_records() -> Select[Any]:
-    names = [name for name in InvoiceRecord.__dataclass_fields__ if name not in ("delivery_state", "partition_key")]
-    return (
-        select(*(_rows.c[name] for name in names), _deliveries.c.state.label("delivery_state"), Job.partition_key)
-        .outerjoin(_deliveries, _deliveries.c.id == _rows.c.delivery_id)
-        .join(Job, Job.id == _rows.c.job_id)
-    )
-
-
-def _has_number(number: BindParameter[str]) -> ColumnElement[bool]:
-    """Found by its beginning, which is indexed, and compared as a whole."""
-    begins: ColumnElement[str] = literal_column(NUMBER_BEGINS.replace("number", "invoices.number"))
-    # Concatenated: SQLite would put what it must be equal to into the first condition, and lose sight of its index.
-    whole = _rows.c.number.concat(literal_column("''"))
-    return and_(begins == func.substr(number, literal_column("1"), literal_column("250")), whole == number)
-
-
-_FILTERS: dict[str, Filter] = {name: _rows.c[name].__eq__ for name in ("job_id", "status", "invoice_id")}
-_FILTERS["number"] = _has_number
-_RECORDS = Listing(_select_records(), _rows.c.created_at, _rows.c.id, _FILTERS)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, Row, Table, func, insert, select
+from sqlalchemy import Connection, Engine, Table, func, insert, select
 
 from clearfacts_assets.storage.accounts.audit import Actor, record
 from clearfacts_assets.storage.database import reading, write
-from clearfacts_assets.storage.invoices.jobs import UNFINISHED
+from clearfacts_assets.storage.invoices.job_notes import JobNotes, as_columns
+from clearfacts_assets.storage.invoices.jobs import UNFINISHED, JobRecord, read_job
 from clearfacts_assets.storage.invoices.tables import Job
 
 JOBS_COMPARED = 20  # completed jobs that tell how long the next one will take
@@ -35,15 +35,7 @@ class JobRequest:
 
     id: UUID
     partition_key: str
-    details: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class KnownJob:
-    """What stands of a job that was asked for before."""
-
-    status: str
-    details: dict[str, Any]
+    details: JobNotes
 
 
 class JobRequests:
@@ -52,23 +44,23 @@ class JobRequests:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def known(self, job_id: UUID) -> KnownJob | None:
+    def known(self, job_id: UUID) -> JobRecord | None:
         """The job with this id, if it was asked for before."""
         with reading(self._engine) as connection:
-            return _known(connection, job_id)
+            return read_job(connection, job_id)
 
-    def reserve(self, request: JobRequest, actor: Actor, *, now: datetime) -> KnownJob | None:
+    def reserve(self, request: JobRequest, actor: Actor, *, now: datetime) -> JobRecord | None:
         """Write the row as pending, with its audit entry; returns None.
 
         Where this id was asked for before, nothing changes and that job is returned. Raises DayBusy while another job
         of the day is pending or running.
         """
 
-        def work(connection: Connection) -> KnownJob | None:
+        def work(connection: Connection) -> JobRecord | None:
             if connection.dialect.name == "postgresql":
                 # One request for a day at a time; SQLite has one writer anyway.
                 connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"job {request.partition_key}"))))
-            known = _known(connection, request.id)
+            known = read_job(connection, request.id)
             if known is not None:
                 return known
             busy = connection.scalar(
@@ -105,19 +97,13 @@ class JobRequests:
         return median(lengths) if lengths else None
 
 
-def _known(connection: Connection, job_id: UUID) -> KnownJob | None:
-    query = select(_jobs.c.status, _jobs.c["metadata"].label("details")).where(_jobs.c.id == job_id)
-    row: Row[Any] | None = connection.execute(query).one_or_none()
-    return None if row is None else KnownJob(row.status, row.details)
-
-
 def _values(request: JobRequest, actor: Actor, now: datetime) -> dict[str, Any]:
     return {
         "id": request.id,
         "job_type": "manual",
         "status": "pending",
         "triggered_by": actor.user_id,
-        "details": dict(request.details),
+        **as_columns(request.details),
         "partition_key": request.partition_key,
         "correlation_id": actor.correlation_id,
         "created_at": now,

@@ -55,12 +55,13 @@ class Job(Base):
     completed_at: Mapped[datetime | None]
     error_message: Mapped[str | None] = mapped_column(Words)
     # "metadata" is taken on declarative classes; the column has the contract's name.
-    details: Mapped[dict[str, Any]] = mapped_column("metadata", default=dict)
+    details: Mapped[dict[str, Any]] = mapped_column("metadata", default=dict)  # job_notes.py has its names
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     # ours
     partition_key: Mapped[str | None] = mapped_column(String(10))  # the day, YYYY-MM-DD in Europe/Brussels
     correlation_id: Mapped[str | None] = mapped_column(Words)
+    whole_day: Mapped[bool] = mapped_column(default=False, server_default=false())  # the source gave all of the day
 
 
 class InvoiceRow(Base):

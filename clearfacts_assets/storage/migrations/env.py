@@ -6,6 +6,7 @@ from alembic import context
 
 import clearfacts_assets.storage.chargeback.issuing.tables
 import clearfacts_assets.storage.chargeback.rates.tables
+import clearfacts_assets.storage.chargeback.registry_tables
 import clearfacts_assets.storage.chargeback.tables
 import clearfacts_assets.storage.invoices.tables
 import clearfacts_assets.storage.operations.tables  # noqa: F401 - so that Base knows them all

@@ -164,5 +164,5 @@ def wish_of(caller: Principal, key: str | None, what: str, **said: Any) -> Wish 
 
 def asked_again(served: Services) -> int:
     """After the registry changed: who pays, asked in every period that is not finalized. How many charges moved."""
-    wanted = served.known.chargeback
+    wanted = served.configured.chargeback
     return attribute_again(served.engine, attribution_rules(wanted), flag_patterns(wanted))

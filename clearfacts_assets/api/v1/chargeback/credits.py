@@ -180,4 +180,4 @@ def list_budgets(_: SeesAll, served: Served) -> Success[Budgets]:
 @waits
 def check_budgets(_: WritesRules, served: Served) -> Success[Told]:
     """What has to be told is put into the outbox, each mark once."""
-    return Success(data=Told(told=tell_of_budgets(served.engine, served.known, now=served.clock())))
+    return Success(data=Told(told=tell_of_budgets(served.engine, served.configured, now=served.clock())))

@@ -198,7 +198,7 @@ def preview_emails(query: Annotated[PreviewQuery, Query()], _: SeesAll, served: 
     """Nothing is sent, and nothing is marked."""
     items = []
     with told():
-        for recipient, letter in statement_mails.previews(served.engine, served.known, query.period, served.clock()):
+        for recipient, letter in statement_mails.previews(served.engine, served.configured, query.period, served.clock()):
             text, html = bodies(letter)
             files = [] if letter.links else [one.file_name for one in letter.statements]
             said = {"copies": list(letter.copies), "subject": letter.subject, "text": text, "html": html}
@@ -218,7 +218,7 @@ def get_email(mail_id: MailId, _: SeesAll, served: Served) -> Success[MailView]:
 @takes_long
 def send_emails(body: SendWanted, caller: Mails, served: Served) -> Success[Sent]:
     """What was sent is not sent again. Without a mail server (setting `email.host`) mails wait, and that is said."""
-    engine, known = served.engine, served.known
+    engine, known = served.engine, served.configured
     with told(caller):
         if body.dry_run and body.period is None:
             raise BadEntry("period: a dry run is of a period")
@@ -243,7 +243,7 @@ def resend_email(
     with told(caller):
         found = statement_mails.resend(
             served.engine,
-            served.known,
+            served.configured,
             mail_id,
             wish=wish.digest[:32] + wish.id[:24] if wish else None,
             actor=caller.actor.name,

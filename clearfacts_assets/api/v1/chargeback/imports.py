@@ -198,8 +198,8 @@ def _form(model: type[BaseModel]) -> dict[str, Any]:
 async def import_costs(request: Request, caller: Imports, served: Served) -> Success[ImportOutcome]:
     """All of it or nothing; the same files again change nothing. Refused rows are named, and the rest is imported,
     unless `strict` is true."""
-    known = served.known
-    folder, most = known.home / "uploads", known.chargeback.upload_bytes
+    configured = served.configured
+    folder, most = configured.home / "uploads", configured.chargeback.upload_bytes
     async with received(request, folder=folder, most_bytes=most, setting="chargeback.upload_bytes") as upload:
         fields = _fields(upload)
         work = partial(_import, upload, fields, caller, served)
@@ -290,8 +290,8 @@ def _import(upload: Upload, fields: ImportFields, caller: Principal, served: Ser
             served.engine,
             upload.files,
             wanted,
-            served.known.chargeback,
-            usage=served.known.rates.usage,
+            served.configured.chargeback,
+            usage=served.configured.rates.usage,
             actor=caller.actor,
             now=served.clock(),
         )

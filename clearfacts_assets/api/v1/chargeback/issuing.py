@@ -133,7 +133,7 @@ class Recomputed(BaseModel):
 def generate_statements(body: Wanted, caller: Issues, served: Served) -> Success[GeneratedView]:
     """All of them or none; twice issues nothing anew. Seconds for hundreds: other requests are answered meanwhile.
     Their mails leave by POST /chargeback/emails/send."""
-    said = served.known.statements
+    said = served.configured.statements
     with told(caller):
         found = by_settings.generate(
             served.engine,
@@ -156,7 +156,7 @@ def generate_statements(body: Wanted, caller: Issues, served: Served) -> Success
 def generate_year(body: YearWanted, caller: Issues, served: Served) -> Success[GeneratedView]:
     """It repeats what the months say."""
     with told(caller):
-        issuer = by_settings.issuer_of(served.engine, served.known.statements, least_workers=1)
+        issuer = by_settings.issuer_of(served.engine, served.configured.statements, least_workers=1)
         found = SummaryIssuer(issuer, served.engine).year(
             body.year,
             body.pi_email.strip().lower(),
@@ -174,7 +174,7 @@ def recompute_statements(body: RecomputeWanted, _: SeesAll, served: Served) -> S
     """From what was kept with each. Nothing is written."""
     wanted = body.model_dump()
     with told():
-        found = by_settings.recompute(served.engine, served.known.statements, **wanted)
+        found = by_settings.recompute(served.engine, served.configured.statements, **wanted)
     rows = [RecomputedView.model_validate(one, from_attributes=True) for one in found]
     return Success(data=Recomputed(statements=rows, different=sum(bool(one.problem) for one in rows)))
 

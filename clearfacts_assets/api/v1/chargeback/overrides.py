@@ -130,7 +130,7 @@ async def import_overrides(request: Request, caller: Registers, served: Served) 
     """Columns: resource, pi_email, project_id, fund_org, account_code, cost_center, valid_from, valid_to, reason. All
     rows or none."""
     bounds: Mapping[str, Any] = {"most_bytes": FILE_BYTES, "setting": "no setting changes that"}
-    async with received(request, folder=served.known.home / "uploads", **bounds) as upload:
+    async with received(request, folder=served.configured.home / "uploads", **bounds) as upload:
         if len(upload.files) != 1 or upload.fields:
             raise wrong("body.files", "one file is wanted, and nothing beside it")
         return await to_thread.run_sync(partial(_taken, upload.files[0], caller, served))

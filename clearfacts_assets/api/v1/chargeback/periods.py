@@ -240,7 +240,7 @@ def _changed(
             actor=caller.actor,
             now=served.clock(),
             reason=reason,
-            two_people=served.known.chargeback.two_people,
+            two_people=served.configured.chargeback.two_people,
             wish=wish_of(caller, key, f"{event} {period}", reason=reason),
         )
     return Success(data=_period(record, caller))

@@ -132,7 +132,7 @@ def list_rates(query: Annotated[RatesQuery, Query()], _: SeesAll, served: Served
 def add_rate(body: RateBody, caller: WritesRules, served: Served) -> Success[RuleVersionView]:
     """With the setting `rates.two_people` it counts once somebody else approves it: POST /rules/{version}/approve."""
     said = body.model_dump(exclude={"valid_from", "valid_to", "note", "tiers"}, mode="json")
-    said["currency"] = (body.currency or served.known.chargeback.currency).upper()
+    said["currency"] = (body.currency or served.configured.chargeback.currency).upper()
     said["per"] = "" if body.per == "1" else body.per
     said["tiers"] = [{"from": one.beyond, "price": one.price} for one in body.tiers]
     dated = {"valid_from": body.valid_from, "valid_to": body.valid_to, "note": body.note}

@@ -279,7 +279,7 @@ def _alias(kind: str, name: str, alias: str, caller: Principal, served: Services
 
 async def _import(kind: str, request: Request, caller: Principal, served: Services) -> Success[RegistryChanged]:
     bounds: Mapping[str, Any] = {"most_bytes": FILE_BYTES, "setting": "no setting changes that"}
-    async with received(request, folder=served.known.home / "uploads", **bounds) as upload:
+    async with received(request, folder=served.configured.home / "uploads", **bounds) as upload:
         if len(upload.files) != 1 or upload.fields:
             raise wrong("body.files", "one file is wanted, and nothing beside it")
         return await to_thread.run_sync(partial(_taken, kind, upload.files[0], caller, served))

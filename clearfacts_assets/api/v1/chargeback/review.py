@@ -29,6 +29,7 @@ from clearfacts_assets.api.v1.chargeback.callers import (
 from clearfacts_assets.api.v1.chargeback.charges import ChargeSummary, page_of
 from clearfacts_assets.api.v1.fields import Body
 from clearfacts_assets.api.v1.invoices.processing import IdempotencyKey
+from clearfacts_assets.chargeback.attribution import review as attribution
 from clearfacts_assets.chargeback.attribution.review import Verdict
 from clearfacts_assets.chargeback.model import Flag, Status
 from clearfacts_assets.storage.chargeback.charges import ChargeFilter
@@ -211,12 +212,9 @@ def _decided(
     with told():
         ids = ReviewRepository(served.engine).decide(
             body.filter(),
-            verdict,
-            note=body.note,
+            attribution.Decision(verdict, body.note, fields or {}, {one.id: one.status.value for one in body.seen}),
             actor=caller.actor,
             now=served.clock(),
-            fields=fields,
-            seen={one.id: one.status.value for one in body.seen} or None,
             wish=wish_of(caller, key, verdict, body=body.model_dump(mode="json")),
         )
     return Success(data=Decided(verdict=verdict, decided=len(ids), charges=ids[:MOST_IDS]))

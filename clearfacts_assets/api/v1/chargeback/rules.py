@@ -232,7 +232,7 @@ def approve_rule(version: VersionId, caller: ApprovesRules, served: Served) -> S
 def end_rule(body: EndOfRule, caller: WritesRules, served: Served) -> Success[RuleVersionView]:
     """A version of its own: what was before that day stays."""
     said: dict[str, Any] = {"actor": caller.actor.name, "now": served.clock(), "note": body.note}
-    two = served.known.rates.two_people
+    two = served.configured.rates.two_people
     with told(caller):
         found = RuleRepository(served.engine).end(body.kind, body.name, day_of(body.day), **said, two_people=two)
     return Success(data=RuleVersionView.model_validate(found))
@@ -247,7 +247,7 @@ def run_rules(body: RunWanted, caller: WritesRules, served: Served) -> Success[R
             served.engine, body.period, actor=caller.actor.name, now=served.clock(), dry_run=body.dry_run
         )
     if not body.dry_run and any(one.run_id for one in (first, *later)):
-        tell_of_budgets(served.engine, served.known, now=served.clock())
+        tell_of_budgets(served.engine, served.configured, now=served.clock())
     told_of = {"dry_run": body.dry_run, "later": [one.as_result() for one in later]}
     return Success(data=RunsView.model_validate(first.as_result() | told_of))
 
@@ -274,6 +274,6 @@ def added(kind: RuleKind, body: NewVersion, caller: Principal, served: Services)
             valid_from=day_of(body.valid_from),
             valid_to=day_of(body.valid_to),
             note=body.note,
-            two_people=served.known.rates.two_people,
+            two_people=served.configured.rates.two_people,
         )
     return Success(data=RuleVersionView.model_validate(found))

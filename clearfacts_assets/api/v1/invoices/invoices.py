@@ -22,7 +22,8 @@ from clearfacts_assets.api.v1.invoices.jobs import JobResults, JobStatus, found,
 from clearfacts_assets.api.v1.lists import LONGEST_WORD, ListQuery, Word
 from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices.document_status import DeliveredDocuments
-from clearfacts_assets.storage.invoices.invoices import InvoiceDetail, InvoiceRecord, InvoiceRepository
+from clearfacts_assets.storage.invoices.invoice_views import InvoiceDetail, InvoiceRecord
+from clearfacts_assets.storage.invoices.invoices import InvoiceRepository
 
 router = APIRouter(prefix="/invoices", tags=["invoices"])
 

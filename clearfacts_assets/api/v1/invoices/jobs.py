@@ -20,15 +20,8 @@ from clearfacts_assets.api.read_routes import reads, waits
 from clearfacts_assets.api.services import Services, services, watched
 from clearfacts_assets.api.v1.invoices.processing import IdempotencyKey, JobAccepted, accepted
 from clearfacts_assets.api.v1.lists import Day, ListQuery
-from clearfacts_assets.storage.invoices.jobs import (
-    UNFINISHED,
-    JobCounts,
-    JobLine,
-    JobRecord,
-    JobRepository,
-    seconds_between,
-)
-from clearfacts_assets.storage.invoices.jobs import JobResult as StoredResult
+from clearfacts_assets.storage.invoices.job_views import JobCounts
+from clearfacts_assets.storage.invoices.jobs import UNFINISHED, JobRecord, JobRepository
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
@@ -99,7 +92,7 @@ class JobsQuery(ListQuery):
 @reads
 def list_jobs(query: Annotated[JobsQuery, Query()], _: Reads, served: Watched) -> Success[Listed[JobSummary]]:
     """A page of jobs with their counts. A job that failed as a whole says why in `error_message`."""
-    page = JobRepository(served.engine).lines(
+    page = JobRepository(served.engine).views(
         status=query.status,
         job_type=query.job_type,
         partition_key=query.partition,
@@ -107,7 +100,10 @@ def list_jobs(query: Annotated[JobsQuery, Query()], _: Reads, served: Watched) -
         cursor=query.cursor,
         span=query.span,
     )
-    items = [summary_of(job) for job in page.items]
+    items = [
+        JobSummary.model_validate(job.as_result() | {"triggered_by": job.triggered_by, "created_at": job.created_at})
+        for job in page.items
+    ]
     return Success(data=Listed(items=items, next_cursor=page.next_cursor))
 
 
@@ -115,10 +111,10 @@ def list_jobs(query: Annotated[JobsQuery, Query()], _: Reads, served: Watched) -
 @reads
 def get_job(job_id: UUID, _: Reads, served: Watched) -> Success[JobResult]:
     """True also when the run, or Dagster's daemon, died: an unfinished job is compared with Dagster first."""
-    result = JobRepository(served.engine).result(job_id, MOST_ERRORS)
-    if result is None:
+    job = JobRepository(served.engine).view(job_id, MOST_ERRORS)
+    if job is None:
         raise ApiError(ErrorCode.JOB_NOT_FOUND, f"There is no job {job_id}.")
-    return Success(data=result_of(result))
+    return Success(data=JobResult.model_validate({**job.as_result(), "errors": job.errors_as_result()}))
 
 
 @router.post(
@@ -165,38 +161,5 @@ def found(job_id: UUID, served: Services) -> tuple[JobRecord, JobRepository]:
     return job, jobs
 
 
-def result_of(result: StoredResult) -> JobResult:
-    return JobResult(
-        job_id=result.id,
-        status=result.status,
-        started_at=result.started_at,
-        completed_at=result.completed_at,
-        duration_seconds=seconds_between(result.started_at, result.completed_at),
-        results=results_of(result.counts),
-        errors=[
-            InvoiceError(invoice_id=one.invoice_id, error=one.error, timestamp=one.timestamp) for one in result.errors
-        ],
-    )
-
-
-def summary_of(job: JobLine) -> JobSummary:
-    return JobSummary(
-        job_id=job.id,
-        job_type=job.job_type,
-        partition=job.partition_key,
-        status=job.status,
-        triggered_by=job.triggered_by,
-        created_at=job.created_at,
-        started_at=job.started_at,
-        completed_at=job.completed_at,
-        duration_seconds=seconds_between(job.started_at, job.completed_at),
-        results=results_of(job.counts),
-        error_message=job.error_message,
-        correlation_id=job.correlation_id,
-    )
-
-
 def results_of(counts: JobCounts) -> JobResults:
-    return JobResults(
-        total_invoices=counts.total, processed=counts.sent, failed=counts.failed, duplicates=counts.duplicates
-    )
+    return JobResults.model_validate(counts.as_result())

@@ -57,7 +57,7 @@ class ConfigurationItems(BaseModel):
 @router.get("", responses=errors(), summary="What can be changed, and what holds")
 def list_configuration(_: Reads, control: AccessControl) -> Success[ConfigurationItems]:
     """Secrets are never shown."""
-    changed = configuration.repository(control.engine, control.known).entries()
+    changed = configuration.repository(control.engine, control.configured).entries()
     items = [_shown(key, changed.get(key), control) for key in configuration.CHANGEABLE]
     return Success(data=ConfigurationItems(items=items))
 
@@ -77,7 +77,7 @@ def set_configuration(key: str, body: NewValue, admin: Writes, control: AccessCo
     except configuration.BadValue as error:
         fields = [{"field": "body.value", "problem": str(error)}]
         raise ApiError(ErrorCode.VALIDATION_ERROR, f"body.value: {error}", details={"fields": fields}) from None
-    configuration.repository(control.engine, control.known).set(
+    configuration.repository(control.engine, control.configured).set(
         key,
         value,
         secret=configuration.is_secret(key),
@@ -94,7 +94,7 @@ def set_configuration(key: str, body: NewValue, admin: Writes, control: AccessCo
 def reset_configuration(key: str, admin: Writes, control: AccessControl) -> Success[ConfigurationItem]:
     """What was not changed stays as it is."""
     key = _existing(key)
-    configuration.repository(control.engine, control.known).reset(key, actor=admin.actor, now=datetime.now(UTC))
+    configuration.repository(control.engine, control.configured).reset(key, actor=admin.actor, now=datetime.now(UTC))
     return _one(key, control)
 
 
@@ -105,12 +105,12 @@ def _existing(key: str) -> str:
 
 
 def _one(key: str, control: Access) -> Success[ConfigurationItem]:
-    changed = configuration.repository(control.engine, control.known).entries()
+    changed = configuration.repository(control.engine, control.configured).entries()
     return Success(data=_shown(key, changed.get(key), control))
 
 
 def _shown(key: str, changed: Entry | None, control: Access) -> ConfigurationItem:
-    default = configuration.default_of(key, control.known)
+    default = configuration.default_of(key, control.configured)
     value = default if changed is None else None if changed.value is None else json.loads(changed.value)
     return ConfigurationItem(
         key=key,

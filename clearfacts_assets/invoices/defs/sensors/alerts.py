@@ -26,9 +26,9 @@ from clearfacts_assets.invoices.defs.runs import reconcile
 from clearfacts_assets.notifications.channels import SLACK, sender
 from clearfacts_assets.notifications.outbox import DispatchCount
 from clearfacts_assets.notifications.slack import Slack
+from clearfacts_assets.orchestration.tags import RETRY_TAG
 from clearfacts_assets.resources import DatabaseResource, SlackResource
 
-RETRY_TAG = "dagster/will_retry"
 EVERY = 10  # seconds between two looks
 
 
@@ -40,10 +40,10 @@ def job_failed(context: dg.RunFailureSensorContext, database: DatabaseResource) 
         return dg.SkipReason(f"run {run.run_id} will be retried")
     error = context.failure_event.message or ""
     try:
-        engine, known, now = database.engine(), effective_settings(), datetime.now(UTC)
+        engine, configured, now = database.engine(), effective_settings(), datetime.now(UTC)
         reconcile(context.instance, engine)
-        if not tell_of_job(engine, known, UUID(run.run_id), now=now):
-            tell_of_lost_run(engine, known, run.run_id, run.job_name, error, now=now)
+        if not tell_of_job(engine, configured, UUID(run.run_id), now=now):
+            tell_of_lost_run(engine, configured, run.run_id, run.job_name, error, now=now)
     except SQLAlchemyError as fault:
         error = f"{error} Our database does not answer either: {type(fault).__name__}."
         tell_at_once_of_lost_run(settings.load(), run.run_id, run.job_name, error)
@@ -92,8 +92,8 @@ def tend(instance: dg.DagsterInstance, engine: Engine, slack: SlackResource) -> 
     """Close the rows of dead runs, write the alerts that are due, send them. Without any channel they are kept."""
     died = reconcile(instance, engine)
     now = datetime.now(UTC)
-    known = effective_settings()
-    found = tell_of_forgotten_jobs(engine, known, now=now) + tell_of_waiting(engine, known, now=now)
-    given = {SLACK: Slack(slack.get_client()).send} if known.slack.token.get_secret_value() else {}
-    send = sender(known, given)
+    configured = effective_settings()
+    found = tell_of_forgotten_jobs(engine, configured, now=now) + tell_of_waiting(engine, configured, now=now)
+    given = {SLACK: Slack(slack.get_client()).send} if configured.slack.token.get_secret_value() else {}
+    send = sender(configured, given)
     return Tended(len(died), found, dispatch_alerts(engine, send) if send else DispatchCount())

@@ -15,6 +15,7 @@ from uuid import UUID
 import dagster as dg
 from sqlalchemy import Engine
 
+from clearfacts_assets.backoff import Backoff
 from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.invoices.defs.automation import delivery_of_what_is_due
 from clearfacts_assets.invoices.defs.notifications import tell_of_day_left
@@ -24,6 +25,7 @@ from clearfacts_assets.storage.invoices.review_queue import days_due, newest_job
 
 EVERY = 60  # seconds between two looks
 FIRST_WAIT = timedelta(minutes=10)
+BACKOFF = Backoff(FIRST_WAIT.total_seconds())
 MOST_RUNS = 6  # 10, 20, 40, 80, 160 and 320 minutes apart: a night
 MOST_AT_ONCE = 5  # days started by one look; the others are still there at the next
 TRIGGERED_BY = "due_deliveries"
@@ -75,7 +77,7 @@ def due_runs(instance: dg.DagsterInstance, engine: Engine, cursor: str | None, n
             continue
         if now < plan.at or len(requests) >= MOST_AT_ONCE:
             continue
-        kept[day] = Plan(plan.runs + 1, now + FIRST_WAIT * 2 ** (plan.runs + 1), str(job_id))
+        kept[day] = Plan(plan.runs + 1, now + BACKOFF.delay(plan.runs + 2), str(job_id))
         requests.append(
             dg.RunRequest(
                 run_key=f"due-{day}-{now:%Y%m%dT%H%M%S}",

@@ -13,25 +13,25 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from dagster._core.definitions.run_request import InstigatorType
-from dagster._core.scheduler.instigation import InstigatorStatus
 from sqlalchemy import Engine
 
+from clearfacts_assets.backoff import Backoff
 from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.invoices.days import FIRST_DAY
 from clearfacts_assets.invoices.defs.automation import CATCHING_UP, daily_processing, nightly
 from clearfacts_assets.invoices.defs.notifications import tell_of_missed_days
 from clearfacts_assets.invoices.missing_days import last_day_owed, oldest_by_itself
-from clearfacts_assets.orchestration.tags import TRIGGERED_BY_TAG
+from clearfacts_assets.orchestration.dagster_internals import InstigatorStatus, InstigatorType
+from clearfacts_assets.orchestration.tags import PARTITION_TAG, TRIGGERED_BY_TAG
 from clearfacts_assets.resources import DatabaseResource
 from clearfacts_assets.storage.invoices.days import MissingDay, missing_now
 
 EVERY = 60  # seconds between two looks
 FIRST_WAIT = timedelta(minutes=2)  # in which the schedule itself may start the day
 NEXT_WAIT = timedelta(hours=1)  # after the first run; doubled after each
+BACKOFF = Backoff(NEXT_WAIT.total_seconds())
 MOST_RUNS = 3  # of one day, 1 and 2 hours apart
 MOST_AT_ONCE = 5  # days started by one look; the others are still there at the next
-PARTITION_TAG = "dagster/partition"
 NOT_OVER = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.QUEUED,
@@ -65,9 +65,9 @@ def missed_runs(instance: dg.DagsterInstance, engine: Engine, cursor: str | None
     """One look: the runs that start now, and what is planned for the other days."""
     if _is_paused(instance):
         return dg.SensorResult(skip_reason=f"the schedule {nightly.name} is switched off", cursor=cursor)
-    known, plans = effective_settings(), planned(cursor)
+    configured, plans = effective_settings(), planned(cursor)
     missing = missing_now(engine, now, FIRST_DAY)
-    oldest = oldest_by_itself(last_day_owed(now), known.schedule.catch_up_days)
+    oldest = oldest_by_itself(last_day_owed(now), configured.schedule.catch_up_days)
     kept: dict[str, Plan] = {}
     requests: list[dg.RunRequest] = []
     for one in missing:
@@ -77,7 +77,7 @@ def missed_runs(instance: dg.DagsterInstance, engine: Engine, cursor: str | None
         if one.day < oldest or plan.runs >= MOST_RUNS or _was_stopped_by_a_person(instance, one):
             kept[one.day] = replace(plan, told=True)
             continue
-        kept[one.day] = Plan(plan.runs + 1, now + NEXT_WAIT * 2**plan.runs)
+        kept[one.day] = Plan(plan.runs + 1, now + BACKOFF.delay(plan.runs + 1))
         requests.append(
             dg.RunRequest(
                 run_key=f"missed-{one.day}-{now:%Y%m%dT%H%M%S}",
@@ -87,7 +87,7 @@ def missed_runs(instance: dg.DagsterInstance, engine: Engine, cursor: str | None
         )
     theirs = [one for one in missing if kept[one.day].told]
     if any(not (one.day in plans and plans[one.day].told) for one in theirs):
-        tell_of_missed_days(engine, known, {one.day: one.in_words for one in theirs}, now=now)
+        tell_of_missed_days(engine, configured, {one.day: one.in_words for one in theirs}, now=now)
     skip = None if requests else _in_words(missing, kept)
     return dg.SensorResult(run_requests=requests, skip_reason=skip, cursor=written(kept))
 
@@ -105,7 +105,7 @@ def written(plans: Mapping[str, Plan]) -> str:
 
 def _in_time(plan: Plan, now: datetime) -> Plan:
     """The plan, not later than any plan is: it may have been made under a wrong clock."""
-    return replace(plan, at=min(plan.at, now + NEXT_WAIT * 2**MOST_RUNS))
+    return replace(plan, at=min(plan.at, now + BACKOFF.delay(MOST_RUNS + 1)))
 
 
 def _is_paused(instance: dg.DagsterInstance) -> bool:

@@ -13,7 +13,7 @@ from importlib.metadata import version
 
 from clearfacts_assets.invoices.model import Finding, Severity
 from clearfacts_assets.invoices.ports import ParsedDocument
-from clearfacts_assets.invoices.validation.elements import Element, ElementIndex, element_index_of
+from clearfacts_assets.invoices.validation.elements import Element, ElementIndex, element_index_of, location_of
 from clearfacts_assets.invoices.validation.rules import RuleOptions
 from clearfacts_assets.invoices.validation.ubl import CAC, CBC
 
@@ -78,7 +78,7 @@ def _off(rule: str, element: Element, what: str, said: Decimal, expected: Decima
     difference = said - expected
     sense = "too much" if difference > 0 else "too little"
     message = f"{what} come to {_shown(expected)}; the document says {_shown(said)}: {_shown(abs(difference))} {sense}"
-    return Finding(rule, LAYER, Severity.INFORMATION, message, element.path)
+    return Finding(rule, LAYER, Severity.INFORMATION, message, location_of(element.source))
 
 
 def _sum(elements: Iterable[Element], name: str) -> Decimal | None:
@@ -180,7 +180,7 @@ def _decimals(totals: Element) -> Iterator[Finding]:
         exponent = amount.as_tuple().exponent if amount is not None else 0
         if isinstance(exponent, int) and exponent < -2:
             message = f"{name} ({term}) {amount} has {-exponent} decimals; two are allowed"
-            yield Finding(rule, LAYER, Severity.INFORMATION, message, totals.path)
+            yield Finding(rule, LAYER, Severity.INFORMATION, message, location_of(totals.source))
 
 
 def _lines(index: ElementIndex) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from importlib.metadata import version
 
 from clearfacts_assets.invoices.model import Finding, Severity
 from clearfacts_assets.invoices.ports import ParsedDocument
-from clearfacts_assets.invoices.validation.elements import Element, element_index_of
+from clearfacts_assets.invoices.validation.elements import Element, element_index_of, location_of
 from clearfacts_assets.invoices.validation.rules import RuleOptions
 from clearfacts_assets.invoices.validation.ubl import EMBEDDED_DOCUMENT
 
@@ -61,7 +61,7 @@ def unpacked(text: str) -> int:
 
 
 def _warning(rule: str, element: Element, message: str) -> Finding:
-    return Finding(rule, LAYER, Severity.WARNING, message, element.path)
+    return Finding(rule, LAYER, Severity.WARNING, message, location_of(element.source))
 
 
 def _content(attachment: Element) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ from stdnum.util import clean
 
 from clearfacts_assets.invoices.model import Finding, Severity
 from clearfacts_assets.invoices.ports import ParsedDocument
-from clearfacts_assets.invoices.validation.elements import Element, ElementIndex, element_index_of
+from clearfacts_assets.invoices.validation.elements import Element, ElementIndex, element_index_of, location_of
 from clearfacts_assets.invoices.validation.profiles import Profile, profile_of
 from clearfacts_assets.invoices.validation.rules import RuleOptions
 from clearfacts_assets.invoices.validation.ubl import CAC, CBC
@@ -45,7 +45,7 @@ class Belgium:
 
 
 def _warning(rule: str, element: Element, message: str) -> Finding:
-    return Finding(rule, LAYER, Severity.WARNING, message, element.path)
+    return Finding(rule, LAYER, Severity.WARNING, message, location_of(element.source))
 
 
 def _vat_numbers(index: ElementIndex) -> Iterator[Finding]:

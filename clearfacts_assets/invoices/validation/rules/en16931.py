@@ -16,10 +16,11 @@ from clearfacts_assets.invoices.validation.elements import element_index_of
 from clearfacts_assets.invoices.validation.rules import MOST_OF_A_RULE, RuleOptions
 from clearfacts_assets.invoices.validation.rules.ubl_xsd import artefacts
 from clearfacts_assets.invoices.validation.saxon import Stylesheet, findings
-from clearfacts_assets.invoices.validation.xpath_compiler.prover import Prover
-from clearfacts_assets.invoices.validation.xpath_compiler.xpath import NotUnderstood
+from clearfacts_assets.xpath_compiler.prover import Prover
+from clearfacts_assets.xpath_compiler.xpath import NotUnderstood
 
 LAYER = "en16931"
+ROOTS = ("ubl:Invoice", "cn:CreditNote")  # as the artefact writes them; no other root passes ubl.parse
 _VERSION = re.compile(rb"Schematron version ([\w.]+)")
 _log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class En16931:
 
     def _made_prover(self) -> Prover | None:
         try:
-            return Prover(self._artefact)
+            return Prover(self._artefact, ROOTS)
         except NotUnderstood as unknown:
             _log.warning("EN 16931 %s is not understood (%s): every document goes to Saxon", self.version, unknown)
             return None

@@ -22,7 +22,7 @@ from mockeinvoice.rules.peppol import SCHEMES
 
 from clearfacts_assets.invoices.model import Finding, Severity
 from clearfacts_assets.invoices.ports import ParsedDocument, RuleSet
-from clearfacts_assets.invoices.validation.elements import Element, ElementIndex, element_index_of
+from clearfacts_assets.invoices.validation.elements import Element, ElementIndex, element_index_of, location_of
 from clearfacts_assets.invoices.validation.profiles import SELF_BILLING, SELF_BILLING_PROCESS, Profile, profile_of
 from clearfacts_assets.invoices.validation.rules import RuleOptions
 from clearfacts_assets.invoices.validation.ubl import CAC, CBC, CREDIT_NOTE
@@ -217,7 +217,7 @@ def _self_billing(index: ElementIndex) -> Iterator[Finding]:
                 yield finding(
                     "SELF-BILLING-TYPE",
                     message=f"a self-billing document has type code {code} (BT-3): it is {element.value.strip()!r}",
-                    location=element.path,
+                    location=location_of(element.source),
                 )
     for name, expected, term in (
         ("CustomizationID", SELF_BILLING, "BT-24"),
@@ -228,7 +228,7 @@ def _self_billing(index: ElementIndex) -> Iterator[Finding]:
                 yield finding(
                     f"SELF-BILLING-{'SPECIFICATION' if term == 'BT-24' else 'PROCESS'}",
                     message=f"a self-billing document has {expected} as {name} ({term})",
-                    location=element.path,
+                    location=location_of(element.source),
                 )
 
 

@@ -22,7 +22,7 @@ from clearfacts_assets.storage.chargeback.issuing.tables import (
     MailStatement,
     StatementRow,
 )
-from clearfacts_assets.storage.chargeback.tables import InvestigatorRow
+from clearfacts_assets.storage.chargeback.registry_tables import InvestigatorRow
 
 Valid = Callable[[str], str]  # why nothing can be sent to an address; empty where it can
 SubjectOf = Callable[[str, Sequence[MailedStatement]], str]

@@ -35,7 +35,7 @@ from clearfacts_assets.storage.chargeback.issuing.tables import (
     StatementRow,
 )
 from clearfacts_assets.storage.chargeback.ledger import only_writer
-from clearfacts_assets.storage.chargeback.tables import InvestigatorRow
+from clearfacts_assets.storage.chargeback.registry_tables import InvestigatorRow
 from clearfacts_assets.storage.database import commit_to_disk, reading
 
 FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=5), timedelta(hours=4)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import Connection, Engine, insert, select, update
 
 from clearfacts_assets.chargeback.model import ChargebackError
 from clearfacts_assets.chargeback.rates.book import RuleBook, version_of
-from clearfacts_assets.chargeback.rates.definitions import RuleKind, read_definition
+from clearfacts_assets.chargeback.rates.definition_reading import read_definition
+from clearfacts_assets.chargeback.rates.definitions import RuleKind
 from clearfacts_assets.chargeback.rates.scope import BadRule
 from clearfacts_assets.storage.accounts.audit import Actor, record
 from clearfacts_assets.storage.chargeback.ledger import only_writer
@@ -23,6 +24,14 @@ ENDED: Mapping[str, Any] = {"ended": True}
 
 class NoSuchRule(ChargebackError):
     """There is no rule, or no version, of this name or number."""
+
+
+class Terms(TypedDict, total=False):
+    """When a version counts (the days as YYYY-MM-DD, empty for open), and why it was written."""
+
+    valid_from: str
+    valid_to: str
+    note: str
 
 
 class RuleRepository:
@@ -61,16 +70,15 @@ class RuleRepository:
         *,
         actor: str,
         now: datetime,
-        valid_from: str = "",
-        valid_to: str = "",
-        note: str = "",
         two_people: bool = False,
+        **terms: Unpack[Terms],
     ) -> dict[str, Any]:
         """A new version; the rule is begun where it is new. What the newest version says already adds nothing. With
         ``two_people`` it counts once somebody else approves it. Raises BadRule."""
         name = name.strip()
         if not name or len(name) > LONGEST_NAME:
             raise BadRule(f"a rule has a name of 1 to {LONGEST_NAME} characters")
+        valid_from, valid_to = terms.get("valid_from", ""), terms.get("valid_to", "")
         if valid_from and valid_to and valid_to <= valid_from:
             raise BadRule(f"it ends on {valid_to}, before or as it begins on {valid_from}")
         read_definition(kind, definition)
@@ -94,7 +102,7 @@ class RuleRepository:
             values = {
                 "rule_id": rule_id,
                 "number": newest["number"] + 1 if newest else 1,
-                "note": note,
+                "note": terms.get("note", ""),
                 "actor": actor,
                 "at": now,
                 **said,

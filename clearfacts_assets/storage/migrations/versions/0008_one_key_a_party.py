@@ -27,7 +27,8 @@ from alembic import context, op
 from clearfacts_assets.invoices.company_numbers import NAME, PLAIN
 from clearfacts_assets.invoices.model import DocumentType, InvoiceKey, Party, kind_of
 from clearfacts_assets.invoices.parties import normal_form
-from clearfacts_assets.invoices.validation.ubl import Unreadable, from_text, parse, read_invoice
+from clearfacts_assets.invoices.validation.head import read_invoice
+from clearfacts_assets.invoices.validation.ubl import Unreadable, from_text, parse
 from clearfacts_assets.notifications.messages import KeysBecameOne, keys_became_one
 from clearfacts_assets.storage import types
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from clearfacts_assets.invoices.validation.xpath_compiler.calls import CALLS, Code, as_number, listed
-from clearfacts_assets.invoices.validation.xpath_compiler.xpath import (
+from clearfacts_assets.xpath_compiler.calls import CALLS, Code, as_number, listed
+from clearfacts_assets.xpath_compiler.comparisons import compared
+from clearfacts_assets.xpath_compiler.xpath import (
     Binary,
     Call,
     Every,
@@ -19,10 +20,7 @@ from clearfacts_assets.invoices.validation.xpath_compiler.xpath import (
 )
 
 _MANY = {"text": "texts", "number": "numbers", "truth": "truths"}
-_NODES = ("element", "elements", "raw")
 _ARITHMETIC = {"+": "plus", "-": "minus", "*": "times", "div": "divided"}
-_NAMES = {"=": "equal", "!=": "unequal", "<": "less", "<=": "at_most", ">": "more", ">=": "at_least"}
-_PYTHON = {"=": "==", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 
 
 @dataclass(slots=True)
@@ -105,50 +103,7 @@ class Translation:
         if node.operator in _ARITHMETIC:
             operands = ", ".join(as_number(each) for each in (first, second))
             return Code("number", f"{_ARITHMETIC[node.operator]}({operands})")
-        return Code("truth", self._compared(node.operator, first, second))
-
-    # -- comparisons ------------------------------------------------------------------------------------------------
-
-    def _compared(self, operator: str, left: Code, right: Code) -> str:
-        """True where any value of the left compares so with any of the right."""
-        sign = _PYTHON[operator]
-        a, b = self.variable(), self.variable()
-        if left.kind == "nears" and right.kind == "number":
-            return f"any([apart({a}, {b}) and {a} {sign} {b} for {a} in {left.python} for {b} in some({right.python})])"
-        lefts, rights = self._values(left, right), self._values(right, left)
-        if lefts is None and rights is None:
-            if left.kind in ("number", "day") and not (_is_there(left) and _is_there(right)):
-                return f"{_NAMES[operator]}({left.python}, {right.python})"
-            return f"({left.python} {sign} {right.python})"
-        if rights is None and _is_constant(right):
-            return f"any([{a} {sign} {right.python} for {a} in {lefts}])"
-        return f"any([{a} {sign} {b} for {a} in {lefts or _alone(left)} for {b} in {rights or _alone(right)}])"
-
-    def _values(self, code: Code, other: Code) -> str | None:
-        """The values of a sequence as the other side wants them; None for a single value."""
-        wanted = {"text": "text", "texts": "text", "number": "number", "numbers": "number", "truth": "truth"}
-        as_what = "text" if other.kind in _NODES else wanted.get(other.kind)
-        if code.kind in _NODES:
-            texts = {"element": f"[{code.python}.value]", "elements": f"values({code.python})", "raw": code.python}[
-                code.kind
-            ]
-            if as_what == "text":
-                return texts
-            if as_what in ("number", "truth"):
-                return f"[{as_what}(t) for t in {texts}]"
-            raise NotUnderstood(f"{code.kind} compared with {other.kind}")
-        if code.kind in ("texts", "numbers"):
-            if as_what != code.kind[:-1]:
-                raise NotUnderstood(f"{code.kind} compared with {other.kind}")
-            return code.python
-        same = {
-            "text": ("text", "texts", *_NODES),
-            "number": ("number", "numbers", *_NODES),
-            "truth": ("truth", *_NODES),
-        }
-        if other.kind not in same.get(code.kind, (code.kind,)):
-            raise NotUnderstood(f"{code.kind} compared with {other.kind}")
-        return None
+        return Code("truth", compared(node.operator, first, second, (self.variable(), self.variable())))
 
     # -- paths ------------------------------------------------------------------------------------------------------
 
@@ -293,20 +248,6 @@ class Translation:
         if (call.name, len(arguments)) not in CALLS:
             raise NotUnderstood(f"function {call.name}")
         return CALLS[call.name, len(arguments)](*arguments)
-
-
-def _is_constant(code: Code) -> bool:
-    return code.python[0] in "'\"" or code.python.isdigit() or code.python in ("True", "False")
-
-
-def _alone(code: Code) -> str:
-    """A single value as a list; a missing number as an empty one."""
-    return f"some({code.python})" if code.kind == "number" else f"[{code.python}]"
-
-
-def _is_there(code: Code) -> bool:
-    """A number that cannot be missing."""
-    return code.python.isdigit() or code.python.startswith("len(")
 
 
 def _mentions_variables(node: Node | None) -> bool:

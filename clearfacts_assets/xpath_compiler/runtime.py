@@ -14,7 +14,7 @@ from decimal import ROUND_FLOOR, Decimal
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from clearfacts_assets.invoices.validation.elements import Element, ElementIndex
+from clearfacts_assets.xpath_compiler.elements import Element, ElementIndex
 
 Value = TypeVar("Value", Decimal, date)
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from clearfacts_assets.invoices.validation.xpath_compiler.xpath import NotUnderstood
+from clearfacts_assets.xpath_compiler.xpath import NotUnderstood
 
 _SEQUENCES = ("elements", "raw", "texts", "numbers")
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from clearfacts_assets.invoices.validation.ubl import value_of
-from clearfacts_assets.invoices.validation.xpath_compiler.xpath import NotUnderstood
+from clearfacts_assets.xpath_compiler.elements import value_of
+from clearfacts_assets.xpath_compiler.xpath import NotUnderstood
 
 _XSL = "{http://www.w3.org/1999/XSL/Transform}"
 _SVRL = "{http://purl.oclc.org/dsdl/svrl}"

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import decimal
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from clearfacts_assets.invoices.validation.elements import Element, ElementIndex
-from clearfacts_assets.invoices.validation.xpath_compiler import runtime
-from clearfacts_assets.invoices.validation.xpath_compiler.asserts import Rule, read_rules
-from clearfacts_assets.invoices.validation.xpath_compiler.translation import Translation
-from clearfacts_assets.invoices.validation.xpath_compiler.xpath import (
+from clearfacts_assets.xpath_compiler import runtime
+from clearfacts_assets.xpath_compiler.asserts import Rule, read_rules
+from clearfacts_assets.xpath_compiler.elements import Element, ElementIndex
+from clearfacts_assets.xpath_compiler.translation import Translation
+from clearfacts_assets.xpath_compiler.xpath import (
     Binary,
     Call,
     Literal,
@@ -22,7 +22,6 @@ from clearfacts_assets.invoices.validation.xpath_compiler.xpath import (
     parse,
 )
 
-_ROOTS = ("ubl:Invoice", "cn:CreditNote")
 _DIGITS = 60  # a result that needs more is not proved
 
 
@@ -46,9 +45,13 @@ class _Absent:
 
 
 class Prover:
-    """Built from one artefact. Raises NotUnderstood where any of its rules cannot be translated."""
+    """Built from one artefact. Raises NotUnderstood where any of its rules cannot be translated.
 
-    def __init__(self, xslt: bytes) -> None:
+    ``roots`` are the names, as the artefact writes them, that the root of every document has that is looked at.
+    """
+
+    def __init__(self, xslt: bytes, roots: Collection[str]) -> None:
+        self._roots = frozenset(f"/{root}" for root in roots)
         rules, prefixes = read_rules(xslt)
         self._translation = Translation(prefixes)
         self._absent = _Absent()
@@ -72,7 +75,7 @@ class Prover:
 
     def _rule(self, rule: Rule) -> str:
         """The body of a function that looks at every element of the rule's context; empty where nothing is left."""
-        at_root = {part.strip() for part in rule.context.split("|")} == {f"/{root}" for root in _ROOTS}
+        at_root = {part.strip() for part in rule.context.split("|")} == self._roots
         tests = []
         self._translation.root = "x" if at_root else ""
         for each in rule.asserts:
@@ -84,7 +87,7 @@ class Prover:
             return ""
         written = "\n".join(f"        if not {test}: return False" for test in tests)
         if at_root:
-            return f"    for x in [index.root]:\n{written}\n"  # no other root passes ubl.parse
+            return f"    for x in [index.root]:\n{written}\n"
         return "".join(
             f"    for x in {candidates}:\n{written}\n" for candidates in self._candidates(parse(rule.context))
         )
@@ -108,8 +111,9 @@ class Prover:
         """The elements of the last step's name, and the predicates that are still to be looked at."""
         predicates = list(step.predicates)
         if step.name == "*":
-            ending, rest = _ending(predicates)
-            return f"[e for tag, same in index.by_tag.items() if tag.endswith({ending!r}) for e in same]", rest
+            # Leaving its other conditions out asks more elements than must be asked, never fewer.
+            ending = _ending(predicates)
+            return f"[e for tag, same in index.by_tag.items() if tag.endswith({ending!r}) for e in same]", []
         tag = self._translation.tag(step.name)
         grouping = self._translation.grouping(predicates[0]) if predicates else None
         if grouping:
@@ -191,8 +195,8 @@ def _names(node: Node | None) -> list[str]:
     return []
 
 
-def _ending(predicates: list[Node]) -> tuple[str, list[Node]]:
-    """``[ends-with(name(), 'X') and ...]`` as the ending and what is left; ``not(ends-with(...))`` stays with it."""
+def _ending(predicates: list[Node]) -> str:
+    """The ending in ``[ends-with(name(), 'X') and ...]``."""
     if len(predicates) != 1:
         raise NotUnderstood("a pattern for any element")
     conjuncts = _conjuncts(predicates[0])
@@ -202,8 +206,7 @@ def _ending(predicates: list[Node]) -> tuple[str, list[Node]]:
     ending = first.arguments[1]
     if not isinstance(ending, Literal) or not isinstance(ending.value, str) or ":" in ending.value:
         raise NotUnderstood("a pattern for any element")
-    # Leaving a condition out asks more elements than must be asked, never fewer.
-    return ending.value, []
+    return ending.value
 
 
 def _is_name(node: Node) -> bool:

@@ -1,0 +1,127 @@
+"""The head of a document: the number, day, amount and parties that name it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+
+from lxml import etree
+
+from clearfacts_assets.invoices.model import DocumentType, Invoice, Money, Party, kind_of
+from clearfacts_assets.invoices.validation.ubl import (
+    CAC,
+    CBC,
+    CUSTOMIZATION_ID,
+    PROFILE_ID,
+    ROOTS,
+    Unreadable,
+    first_of,
+    said,
+    value_of,
+)
+
+_ID, _ISSUE_DATE, _CURRENCY = f"{{{CBC}}}ID", f"{{{CBC}}}IssueDate", f"{{{CBC}}}DocumentCurrencyCode"
+_TYPE_CODES = {
+    DocumentType.INVOICE: f"{{{CBC}}}InvoiceTypeCode",
+    DocumentType.CREDIT_NOTE: f"{{{CBC}}}CreditNoteTypeCode",
+}
+_MONETARY_TOTAL, _PAYABLE = f"{{{CAC}}}LegalMonetaryTotal", f"{{{CBC}}}PayableAmount"
+_SUPPLIER, _CUSTOMER = f"{{{CAC}}}AccountingSupplierParty", f"{{{CAC}}}AccountingCustomerParty"
+_PARTY, _PARTY_NAME, _NAME = f"{{{CAC}}}Party", f"{{{CAC}}}PartyName", f"{{{CBC}}}Name"
+_LEGAL_ENTITY, _REGISTRATION_NAME = f"{{{CAC}}}PartyLegalEntity", f"{{{CBC}}}RegistrationName"
+_PARTY_TAX_SCHEME, _TAX_SCHEME = f"{{{CAC}}}PartyTaxScheme", f"{{{CAC}}}TaxScheme"
+_COMPANY_ID, _ENDPOINT = f"{{{CBC}}}CompanyID", f"{{{CBC}}}EndpointID"
+_PARTY_IDENTIFICATION, _ADDRESS = f"{{{CAC}}}PartyIdentification", f"{{{CAC}}}PostalAddress"
+_COUNTRY, _COUNTRY_CODE = f"{{{CAC}}}Country", f"{{{CBC}}}IdentificationCode"
+
+_DECIMAL = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)")
+_DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:Z|[+-]\d{2}:\d{2})?")
+
+
+def read_invoice(root: etree._Element) -> Invoice:
+    """The head of a document. Raises Unreadable (DOC-HEAD) where number, issue date, amount or currency are missing.
+
+    Reads BT-1, BT-2, BT-3, BT-5, BT-23, BT-24, BT-115 and of both parties name, country and all identifiers.
+    """
+    type_code = said(root, _TYPE_CODES[ROOTS[root.tag]])
+    payable = first_of(root, _MONETARY_TOTAL, _PAYABLE)
+    currency = said(root, _CURRENCY) or (payable is not None and payable.get("currencyID"))
+    return Invoice(
+        document_type=kind_of(ROOTS[root.tag], type_code),
+        number=_needed(said(root, _ID), "number (BT-1, cbc:ID)"),
+        issue_date=_date(said(root, _ISSUE_DATE)),
+        type_code=type_code,
+        payable=Money(_amount(payable), _needed(currency or None, "currency (BT-5, cbc:DocumentCurrencyCode)").upper()),
+        supplier=_party(first_of(root, _SUPPLIER, _PARTY)),
+        customer=_party(first_of(root, _CUSTOMER, _PARTY)),
+        customization_id=said(root, CUSTOMIZATION_ID),
+        profile_id=said(root, PROFILE_ID),
+    )
+
+
+def _party(party: etree._Element | None) -> Party:
+    if party is None:
+        return Party(name="")
+    vat, *more_vat = [*_vat_ids(party), (None, None)]
+    legal_id, legal_scheme = _identifier(first_of(party, _LEGAL_ENTITY), _COMPANY_ID)
+    others = [
+        _with_scheme(_identifier(identification, _ID)) for identification in party.iterchildren(_PARTY_IDENTIFICATION)
+    ]
+    others += [f"VAT:{number}" for number, _ in more_vat if number]
+    return Party(
+        name=said(party, _LEGAL_ENTITY, _REGISTRATION_NAME) or said(party, _PARTY_NAME, _NAME) or "",
+        vat_id=vat[0],
+        legal_id=legal_id,
+        endpoint=_with_scheme(_identifier(party, _ENDPOINT)),
+        legal_scheme=legal_scheme,
+        vat_scheme=vat[1],
+        other_ids=tuple(other for other in others if other),
+        country=said(party, _ADDRESS, _COUNTRY, _COUNTRY_CODE),
+    )
+
+
+def _vat_ids(party: etree._Element) -> Iterator[tuple[str, str | None]]:
+    """BT-31 / BT-48: tax numbers under the scheme VAT, not other tax registrations (BT-32); each with its scheme."""
+    for scheme in party.iterchildren(_PARTY_TAX_SCHEME):
+        if (said(scheme, _TAX_SCHEME, _ID) or "").upper() == "VAT":
+            number, said_by = _identifier(scheme, _COMPANY_ID)
+            if number:
+                yield number, said_by
+
+
+def _identifier(parent: etree._Element | None, tag: str) -> tuple[str | None, str | None]:
+    """That child's text and its schemeID; None for what is not there."""
+    found = first_of(parent, tag) if parent is not None else None
+    if parent is None or found is None:
+        return None, None
+    return said(parent, tag), found.get("schemeID", "").strip() or None
+
+
+def _with_scheme(identifier: tuple[str | None, str | None]) -> str | None:
+    number, scheme = identifier
+    return f"{scheme}:{number}" if number and scheme else number
+
+
+def _needed(value: str | None, what: str) -> str:
+    if not value:
+        raise Unreadable("DOC-HEAD", f"the document has no {what}")
+    return value
+
+
+def _date(text: str | None) -> date:
+    """An xs:date; a time zone says nothing about the day that is printed on the invoice."""
+    match = _DATE.fullmatch(_needed(text, "issue date (BT-2, cbc:IssueDate)"))
+    try:
+        return date.fromisoformat(match.group(1) if match else "")
+    except ValueError:
+        raise Unreadable("DOC-HEAD", f"the issue date (BT-2, cbc:IssueDate) {text!r} is not a date") from None
+
+
+def _amount(payable: etree._Element | None) -> Decimal:
+    """An xs:decimal: digits and a point, never an exponent, NaN or a grouping mark."""
+    text = _needed(value_of(payable).strip() if payable is not None else None, "amount due (BT-115)")
+    if not _DECIMAL.fullmatch(text):
+        raise Unreadable("DOC-HEAD", f"the amount due (BT-115, cbc:PayableAmount) {text!r} is not an amount")
+    return Decimal(text)

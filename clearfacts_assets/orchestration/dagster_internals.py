@@ -1,0 +1,127 @@
+"""Every private name of Dagster that this product uses, and why no public one serves. Nobody else imports one.
+
+Dagster may change these without a word, which is why `pyproject.toml` pins one version of it. A test holds each name
+and signature against that version: when the pin moves and the test fails, this is the one file to mend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+# Whether a person switched a schedule off. `dg` offers what a schedule is by default, not what it is now.
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.scheduler.instigation import InstigatorStatus
+
+# What a check said last, and when it last said yes. `dg` can read events by asset, but not by check: one would have to
+# walk through the history of all checks of an asset to find one.
+from dagster._core.storage.asset_check_execution_record import (
+    AssetCheckExecutionRecord,
+    AssetCheckExecutionRecordStatus,
+)
+
+# Dagster's webserver inside our process, behind our login: publicly it is only a command that serves to everybody.
+# The request's context is the one place where a caller's rights can be told to it.
+from dagster._core.workspace.context import (
+    IWorkspaceProcessContext,
+    WorkspaceProcessContext,
+    WorkspaceRequestContext,
+)
+from dagster._core.workspace.load_target import WorkspaceFileTarget
+from dagster._core.workspace.permissions import PermissionResult
+
+# Told to stop (SIGTERM, Ctrl-C, *Terminate*), a delivery ends what is under way and writes it down. The public
+# `dg.raise_execution_interrupts` does the opposite: it raises at any line, also between a send and its record.
+from dagster._utils.interrupts import capture_interrupts, check_captured_interrupt
+from sqlalchemy import Connection, Table
+
+__all__ = [
+    "AssetCheckExecutionRecord",
+    "AssetCheckExecutionRecordStatus",
+    "IWorkspaceProcessContext",
+    "InstigatorStatus",
+    "InstigatorType",
+    "PermissionResult",
+    "RunOrder",
+    "SqlTable",
+    "WorkspaceFileTarget",
+    "WorkspaceProcessContext",
+    "WorkspaceRequestContext",
+    "capture_interrupts",
+    "check_captured_interrupt",
+    "events_table",
+    "runs_table",
+    "submit_run",
+]
+REPOSITORY = "__repository__"  # Dagster's name for the one repository of a code location
+
+
+@dataclass(frozen=True, slots=True)
+class SqlTable:
+    """A table of Dagster's, and how to reach its database."""
+
+    table: Table
+    connect: Callable[[], AbstractContextManager[Connection]]
+
+
+def runs_table(instance: dg.DagsterInstance) -> SqlTable:
+    """Dagster's runs.
+
+    Counted in SQL for each scrape of /metrics: the public `get_runs` brings every run with its configuration, which
+    takes minutes after a year of nights.
+    """
+    from dagster._core.storage.runs.schema import RunsTable
+    from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
+
+    storage = instance.run_storage
+    assert isinstance(storage, SqlRunStorage)  # noqa: S101 - every storage of the open-source edition is one
+    return SqlTable(RunsTable, storage.connect)
+
+
+def events_table(instance: dg.DagsterInstance) -> SqlTable:
+    """Dagster's events, counted in SQL for the same reason. On SQLite it holds those of assets only."""
+    from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+    from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+
+    log = instance.event_log_storage
+    assert isinstance(log, SqlEventLogStorage)  # noqa: S101 - as above
+    return SqlTable(SqlEventLogStorageTable, log.index_connection)
+
+
+@dataclass(frozen=True, slots=True)
+class RunOrder:
+    """A run that is to be made: of which job, under which id."""
+
+    run_id: str
+    location: str
+    job: str
+    run_config: Mapping[str, Any]
+    tags: Mapping[str, str]
+
+
+def submit_run(context: WorkspaceRequestContext, order: RunOrder) -> None:
+    """Make the run and put it into Dagster's queue.
+
+    The public GraphQL client chooses the run's id itself. Here our row is written first, under the id that the run
+    will have, so that no run is ever unknown; these are the functions that stand behind that GraphQL.
+    """
+    from dagster._core.definitions.selector import JobSubsetSelector
+    from dagster_graphql.implementation.execution.run_lifecycle import create_valid_pipeline_run
+    from dagster_graphql.implementation.utils import ExecutionMetadata, ExecutionParams
+
+    job = context.get_code_location(order.location).get_repository(REPOSITORY).get_full_job(order.job)
+    parameters = ExecutionParams(
+        selector=JobSubsetSelector(
+            location_name=order.location, repository_name=REPOSITORY, job_name=order.job, op_selection=None
+        ),
+        run_config=order.run_config,
+        mode=None,
+        execution_metadata=ExecutionMetadata(run_id=order.run_id, tags=dict(order.tags)),
+        step_keys=None,
+    )
+    create_valid_pipeline_run(context, job, parameters)
+    context.instance.submit_run(order.run_id, workspace=context)
