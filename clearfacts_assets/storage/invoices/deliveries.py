@@ -28,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 
 from clearfacts_assets.invoices.ledger.batch import Batch
-from clearfacts_assets.invoices.ledger.history import Attempt
+from clearfacts_assets.invoices.ledger.history import ENDS_AN_ATTEMPT, Attempt
 from clearfacts_assets.invoices.ledger.model import (
     HELD_FOR_RECEIVER,
     Barrier,
@@ -63,6 +63,8 @@ _attempts = cast(Table, DeliveryAttempt.__table__)
 _rows = cast(Table, InvoiceRow.__table__)
 _shown = cast(Table, SourceVersion.__table__)
 
+SETTLED_ALONE = ENDS_AN_ATTEMPT - {Event.REFUSED}  # whatever earlier attempts came to
+
 T = TypeVar("T")
 
 
@@ -83,7 +85,8 @@ class SqlDeliveryLedger:
         if not candidates:
             return []
         fresh = [one for one in candidates if one.delivery_id is None]
-        digests = {InvoiceKey.of(one.invoice, destination).digest for one in fresh}
+        keys = {one.row_id: InvoiceKey.of(one.invoice, destination) for one in fresh}
+        digests = {one.digest for one in keys.values()}
         source_ids = {one.invoice_id for one in fresh}
         known = {one.delivery_id for one in candidates if one.delivery_id is not None}
 
@@ -92,7 +95,7 @@ class SqlDeliveryLedger:
             loaded = load(connection, now, digests=digests, delivery_ids=known, source_ids=source_ids)
             if force is not None:
                 loaded.batch.wishes = wishes_of(connection, force.request, {*digests, *loaded.batch.histories})
-            answers = loaded.batch.register(destination, candidates, force)
+            answers = loaded.batch.register(destination, candidates, force, keys)
             loaded.save(connection)
             if force is not None:
                 _audit_forced(connection, loaded.batch, force, now)
@@ -284,7 +287,10 @@ class SqlDeliveryLedger:
 
 def _settle(connection: Connection, settlements: Sequence[Settlement], now: datetime) -> dict[UUID, DeliveryRecord]:
     loaded = load(connection, now, delivery_ids={one.delivery_id for one in settlements})
-    attempts = attempts_of(connection, settlements)
+    attempts = _open_attempts(loaded.versions, settlements)
+    others = [one for one in settlements if (one.delivery_id, one.fence) not in attempts]
+    if others:
+        attempts |= attempts_of(connection, others)
     ended: list[tuple[Attempt, Settlement]] = []
     for settlement in settlements:
         attempt = attempts.get((settlement.delivery_id, settlement.fence))
@@ -298,6 +304,20 @@ def _settle(connection: Connection, settlements: Sequence[Settlement], now: date
     complete(connection, ended, now)
     known = [one.delivery_id for one in settlements if one.delivery_id in loaded.versions]
     return {delivery_id: loaded.batch.version(delivery_id) for delivery_id in known}
+
+
+def _open_attempts(
+    versions: Mapping[UUID, DeliveryRecord], settlements: Sequence[Settlement]
+) -> dict[tuple[UUID, int], Attempt]:
+    """The attempts of claims that stand: a claim writes its attempt in its own transaction, and whatever ends the
+    attempt ends the claim in the same one. So these need not be read, but for a refusal, which asks what was before."""
+    found = {}
+    for one in settlements:
+        version = versions.get(one.delivery_id)
+        stands = version is not None and version.state is State.SENDING and version.fence == one.fence
+        if version is not None and stands and one.events[0] in SETTLED_ALONE:
+            found[version.id, version.fence] = Attempt(version.id, version.fence, version.generation)
+    return found
 
 
 def _claim(connection: Connection, claim: Claim, now: datetime) -> list[DeliveryRecord]:

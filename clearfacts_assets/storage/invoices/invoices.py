@@ -138,15 +138,16 @@ class InvoiceRepository:
         newest, repeated = newest_of_each(documents)
         if not newest:
             return Stored()
-        incoming = [(document, stored(document.content)) for document in newest.values()]
+        texts = [(invoice_id, one, stored(one.content)) for invoice_id, one in newest.items()]
+        incoming = [(invoice_id, one, text, text.sha256) for invoice_id, one, text in texts]
 
         def work(connection: Connection) -> Stored:
             settled = self._settled(connection, set(newest)) if skip_delivered else {}
             known = _content_of(connection, job_id, list(newest))
             counts = {"new": 0, "repeated": repeated, "replaced": 0, "unusable": 0, "known": 0}
             values = []
-            for document, text in incoming:
-                row = new_row(job_id, document, text, settled.get((bounded_id(document.invoice_id), text.sha256)), now)
+            for invoice_id, document, text, sha256 in incoming:
+                row = new_row(job_id, document, text, sha256, settled.get((invoice_id, sha256)), now)
                 before = known.get(row["invoice_id"])
                 if before is not None and not replaces(row, before):
                     counts["repeated"] += 1
