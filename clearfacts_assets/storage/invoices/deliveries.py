@@ -52,7 +52,14 @@ from clearfacts_assets.storage.invoices.histories import (
     load,
     wishes_of,
 )
-from clearfacts_assets.storage.invoices.tables import Delivery, DeliveryAttempt, InvoiceRow, Job, SourceVersion
+from clearfacts_assets.storage.invoices.tables import (
+    SHOWN_NOW,
+    Delivery,
+    DeliveryAttempt,
+    InvoiceRow,
+    Job,
+    SourceVersion,
+)
 
 SETTLE_PATIENCE_SECONDS = 60.0  # an answer that cannot be written costs a person's time: try longer than elsewhere
 ROUNDS = 20  # each lost one means that somebody else registered something
@@ -210,7 +217,7 @@ class SqlDeliveryLedger:
         query = (
             select(_shown.c.id, _shown.c.delivery_id)
             .join(_deliveries, _deliveries.c.id == _shown.c.delivery_id)
-            .where(_shown.c.day == day, _shown.c.is_current, _shown.c.withdrawn_at.is_(None), gone)
+            .where(_shown.c.day == day, SHOWN_NOW, _shown.c.withdrawn_at.is_(None), gone)
             .where(_shown.c.seen_at <= begun)
             .where(_deliveries.c.state.not_in(OVER))
         )

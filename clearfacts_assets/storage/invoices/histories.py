@@ -41,7 +41,7 @@ from clearfacts_assets.storage.invoices.delivery_rows import (
     shown_from,
     shown_row,
 )
-from clearfacts_assets.storage.invoices.tables import Delivery, DeliveryAttempt, DeliveryWish, SourceVersion
+from clearfacts_assets.storage.invoices.tables import SHOWN_NOW, Delivery, DeliveryAttempt, DeliveryWish, SourceVersion
 
 _deliveries = cast(Table, Delivery.__table__)
 _attempts = cast(Table, DeliveryAttempt.__table__)
@@ -246,7 +246,7 @@ _VERSIONS = {
     .order_by(*_IN_ORDER, _shown.c.seen_at, _shown.c.id)
     for given, which in _GIVEN.items()
 }
-_CURRENT = select(_shown).where(_shown.c.source_id.in_(bindparam("source_ids", expanding=True)), _shown.c.is_current)
+_CURRENT = select(_shown).where(_shown.c.source_id.in_(bindparam("source_ids", expanding=True)), SHOWN_NOW)
 _SHOWN = select(_shown).where(_shown.c.delivery_id.in_(_IDS)).order_by(_shown.c.seen_at, _shown.c.id)
 _ATTEMPTS = select(
     _attempts.c.delivery_id, _attempts.c.fence, _attempts.c.generation, _attempts.c.outcome, _attempts.c.proof

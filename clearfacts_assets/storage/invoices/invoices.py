@@ -52,7 +52,7 @@ from clearfacts_assets.storage.invoices.settled_rows import (
     jobs_behind,
     waiting_elsewhere,
 )
-from clearfacts_assets.storage.invoices.tables import NUMBER_BEGINS, Delivery, InvoiceRow, Job, SourceVersion
+from clearfacts_assets.storage.invoices.tables import NUMBER_BEGINS, SHOWN_NOW, Delivery, InvoiceRow, Job, SourceVersion
 from clearfacts_assets.storage.paging import NEWEST_FIRST, Filter, Listing, Page, Span, page_of, page_size
 
 COPIED_AT_ONCE = 200
@@ -169,7 +169,7 @@ class InvoiceRepository:
         query = (
             select(_shown.c.source_id, _deliveries.c.content_sha256, _deliveries.c.id, _deliveries.c.state)
             .join(_deliveries, _deliveries.c.id == _shown.c.delivery_id)
-            .where(_shown.c.source_id.in_(source_ids), _shown.c.is_current, _shown.c.withdrawn_at.is_(None))
+            .where(_shown.c.source_id.in_(source_ids), SHOWN_NOW, _shown.c.withdrawn_at.is_(None))
             .where(_deliveries.c.destination == self._destination)
         )
         found = [((row.source_id, row.content_sha256), (row.id, State(row.state))) for row in connection.execute(query)]

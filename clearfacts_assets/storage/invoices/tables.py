@@ -29,6 +29,8 @@ JOB_TYPES = ("scheduled", "manual")
 JOB_STATUSES = ("pending", "running", "completed", "failed")
 DOCUMENT_STATUSES = ("found", "missing")
 _IS_CURRENT = text("is_current")
+# The same for questions: SQLite takes its index for no other spelling of it, and SQLAlchemy would write "= 1" there.
+SHOWN_NOW = text("source_versions.is_current")
 
 # Text from outside is indexed by so much of it as fits: a row of PostgreSQL's index holds 2,704 bytes.
 NUMBER_BEGINS = "substr(number, 1, 250)"
