@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import JSON, DateTime, Dialect, Numeric, String, Text
+from sqlalchemy import JSON, DateTime, Dialect, Numeric, String, Text, Uuid
 from sqlalchemy.dialects.postgresql import INET, JSONB
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -56,6 +57,22 @@ class Words(TypeDecorator[str]):
 
 def _words(value: str | None) -> str | None:
     return None if value is None else storable(value)
+
+
+class Identifier(Uuid[UUID]):
+    """A UUID, read from SQLite's 32 hexadecimal digits without a look at how else one may be written."""
+
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], UUID | None] | None:
+        if dialect.name != "sqlite":
+            processor: Callable[[Any], UUID | None] | None = super().result_processor(dialect, coltype)
+            return processor
+        return _uuid
+
+
+def _uuid(digits: str | None) -> UUID | None:
+    return None if digits is None else UUID(int=int(digits, 16))
 
 
 class Json(TypeDecorator[Any]):

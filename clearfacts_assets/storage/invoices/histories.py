@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from operator import itemgetter
 from typing import Any, cast
 from uuid import UUID
@@ -23,14 +23,13 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from clearfacts_assets.invoices.ledger.batch import Batch
 from clearfacts_assets.invoices.ledger.history import Attempt, History, Shown
 from clearfacts_assets.invoices.ledger.model import DeliveryRecord, Settlement
 from clearfacts_assets.invoices.lifecycle import Event
-from clearfacts_assets.storage.database import insert_into
+from clearfacts_assets.storage.database import insert_by
 from clearfacts_assets.storage.invoices.delivery_rows import (
     CONSTANT,
     attempt_of,
@@ -208,9 +207,7 @@ def complete(connection: Connection, ended: Iterable[tuple[Attempt, Settlement]]
 def _insert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """All of them, or Raced where one was there already."""
     if rows:
-        first = next(iter(table.primary_key))
-        statement = insert_into(connection, table).on_conflict_do_nothing().returning(first)
-        _execute_insert(connection, statement, rows)
+        _execute_insert(connection, _insert_new(connection.dialect.name, table), rows)
 
 
 def _execute_insert(connection: Connection, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -262,13 +259,17 @@ def _change(names: tuple[str, ...]) -> Update:
 @lru_cache(maxsize=256)
 def _new(dialect: str, names: tuple[str, ...]) -> Any:
     """An insert of deliveries of which this is said; the rest is constant."""
-    statement = postgresql.insert(_deliveries) if dialect == "postgresql" else sqlite.insert(_deliveries)
     constant: dict[str, Any] = {
         name: false() if value is False else literal_column(str(value))
         for name, value in CONSTANT.items()
         if name not in names
     }
-    return statement.values(constant).on_conflict_do_nothing().returning(_deliveries.c.id)
+    return insert_by(dialect, _deliveries).values(constant).on_conflict_do_nothing().returning(_deliveries.c.id)
+
+
+@cache
+def _insert_new(dialect: str, table: Table) -> Any:
+    return insert_by(dialect, table).on_conflict_do_nothing().returning(next(iter(table.primary_key)))
 
 
 _THIS_ATTEMPT = (_attempts.c.delivery_id == bindparam("delivery"), _attempts.c.fence == bindparam("attempt"))
