@@ -20,6 +20,7 @@ import tarfile
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
+from importlib import import_module
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -37,13 +38,15 @@ def work(database: Path) -> None:
     """What the process of one code does: a line of numbers for each question on its standard input."""
     from clearfacts_assets.storage import migrate
     from clearfacts_assets.storage.database import open_engine
-    from clearfacts_assets.storage.invoices.invoices import InvoiceRepository
-    from clearfacts_assets.storage.invoices.jobs import JobRepository
+
+    stored = "clearfacts_assets.storage"
+    invoices = _named("InvoiceRepository", f"{stored}.invoices.invoices", f"{stored}.invoices")
+    repository = _named("JobRepository", f"{stored}.invoices.jobs", f"{stored}.jobs")
 
     url = f"sqlite:///{database}"
     migrate.upgrade(url)
     engine = open_engine(url)
-    jobs, rows = JobRepository(engine), InvoiceRepository(engine)
+    jobs, rows = repository(engine), invoices(engine)
     for prefix, line in zip(count(), sys.stdin, strict=False):
         pages = _pages(f"D{prefix}", int(line))
         (decided, new), (_, again) = (_day(engine, jobs, rows, pages) for _ in range(2))
@@ -53,8 +56,10 @@ def work(database: Path) -> None:
 def _pages(prefix: str, documents: int) -> list[list[tuple[Any, Any]]]:
     """Documents with what validation says of them, in pages."""
     from clearfacts_assets.invoices.model import Decision, Report, SourceDocument
-    from clearfacts_assets.invoices.validation.head import read_invoice
-    from clearfacts_assets.invoices.validation.ubl import parse
+
+    validation = "clearfacts_assets.invoices.validation"
+    places = f"{validation}.ubl", f"{validation}.head", "clearfacts_assets.invoices.ubl"
+    parse, read_invoice = (_named(one, *places) for one in ("parse", "read_invoice"))
     from clearfacts_assets_tests.faults.papers import Paper
 
     pairs, now = [], datetime.now(UTC)
@@ -68,9 +73,9 @@ def _pages(prefix: str, documents: int) -> list[list[tuple[Any, Any]]]:
 
 def _day(engine: Any, jobs: Any, rows: Any, pages: list[list[tuple[Any, Any]]]) -> tuple[float, float]:
     """CPU seconds that a job over these documents takes: to decide alone, and in all."""
-    from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
-
-    run_id, ledger, now = uuid4(), SqlDeliveryLedger(engine), datetime.now(UTC)
+    stored = "clearfacts_assets.storage"
+    ledgers = _named("SqlDeliveryLedger", f"{stored}.invoices.deliveries", f"{stored}.deliveries")
+    run_id, ledger, now = uuid4(), ledgers(engine), datetime.now(UTC)
     begun = cpu()
     jobs.begin(run_id, job_type="manual", partition_key=None, correlation_id=None, details={}, now=now)
     for page in pages:
@@ -88,7 +93,7 @@ def _day(engine: Any, jobs: Any, rows: Any, pages: list[list[tuple[Any, Any]]]) 
 def _deliver(ledger: Any, run_id: UUID, candidates: list[Any]) -> None:
     from clearfacts_assets.invoices.lifecycle import Event, State
 
-    settlement = _settlement()
+    settlement = _named("Settlement", "clearfacts_assets.invoices.ledger.model", "clearfacts_assets.invoices.ports")
     answers = ledger.register(run_id, "clearfacts", candidates)
     ready = [one.delivery.id for one in answers if one.delivery.state is State.READY]
     for first in range(0, len(ready), TOGETHER):
@@ -96,14 +101,14 @@ def _deliver(ledger: Any, run_id: UUID, candidates: list[Any]) -> None:
         ledger.settle([settlement(one.id, one.fence, (Event.ACCEPTED,), document_id=str(one.id)) for one in claimed])
 
 
-def _settlement() -> Any:
-    try:
-        from clearfacts_assets.invoices.ledger.model import Settlement
-    except ImportError:  # where it stood before
-        from clearfacts_assets.invoices import ports
-
-        return ports.Settlement  # type: ignore[attr-defined]
-    return Settlement
+def _named(name: str, *modules: str) -> Any:
+    """What is called so, in the first of the modules that there is: another code keeps it elsewhere."""
+    for module in modules:
+        try:
+            return getattr(import_module(module), name)
+        except (ImportError, AttributeError):
+            continue
+    raise ImportError(f"{name} stands in none of {', '.join(modules)}")
 
 
 class Code:

@@ -16,11 +16,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 from delivery import batches, written
 from interleaved import Spread, by_turns, cpu, wall
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 
 from clearfacts_assets.invoices.ledger.model import Settlement
 from clearfacts_assets.invoices.lifecycle import Event
@@ -80,8 +81,8 @@ def delivered(engine: Engine, documents: int) -> None:
         if engine.dialect.name == "sqlite"
         else "WITH n(i) AS (SELECT generate_series(1, :count))"
     )
-    identifier = "printf('%032x', i)" if engine.dialect.name == "sqlite" else "md5(i::text)::uuid"
-    digest = "printf('%064x', i)" if engine.dialect.name == "sqlite" else "md5(i::text) || md5((-i)::text)"
+    identifier = "printf('%032x', i)" if engine.dialect.name == "sqlite" else "lpad(to_hex(i), 32, '0')::uuid"
+    digest = "printf('%064x', i)" if engine.dialect.name == "sqlite" else "lpad(to_hex(i), 64, '0')"
     columns = "id, key_digest, revision, destination, receiver, supplier, document_type, number, issue_year"
     more = "content_sha256, state, generation, attempts, fence, created_at, updated_at, delivered_at, day"
     with engine.begin() as connection:
@@ -93,8 +94,9 @@ def delivered(engine: Engine, documents: int) -> None:
             ),
             {"count": documents},
         )
-        if engine.dialect.name == "postgresql":  # which does it by itself; SQLite never does
-            connection.execute(text("ANALYZE"))
+    if engine.dialect.name == "postgresql":  # which does it by itself; SQLite never does
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM (ANALYZE)"))
 
 
 def due_among(engines: dict[str, Engine], documents: int, turns: int) -> None:
@@ -108,6 +110,28 @@ def due_among(engines: dict[str, Engine], documents: int, turns: int) -> None:
     print(f"what is due, 100 among {documents:,} documents:")
     for kind, column in by_turns(works, turns).items():
         print(f"  {kind:12} {Spread.of([1000 * one for one in column]):.1f} ms")
+    for kind, engine in engines.items():
+        print(f"how {kind} finds it:")
+        print("\n".join(f"  {line}" for line in plans(engine)))
+
+
+def plans(engine: Engine) -> list[str]:
+    """How the database answers what is due, in its own words."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
+        asked.append((statement, values))
+
+    event.listen(engine, "before_cursor_execute", note)
+    _due(engine)
+    event.remove(engine, "before_cursor_execute", note)
+    explain = "EXPLAIN QUERY PLAN " if engine.dialect.name == "sqlite" else "EXPLAIN (ANALYZE, COSTS OFF, BUFFERS) "
+    lines: list[str] = []
+    with engine.connect() as connection:
+        for statement, values in asked:
+            if " FROM " in statement.replace("\n", " "):  # and not what the time is
+                lines += [str(row[-1]) for row in connection.exec_driver_sql(explain + statement, values)]
+    return lines
 
 
 def _due(engine: Engine) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -97,6 +97,7 @@ class InvoiceKey:
     document_type: DocumentType
     number: str  # as it is written, for people
     issue_year: int
+    _digest: str = field(default="", init=False, repr=False)  # once it was asked for
 
     @classmethod
     def of(cls, invoice: Invoice, destination: str) -> InvoiceKey:
@@ -112,6 +113,11 @@ class InvoiceKey:
     @property
     def digest(self) -> str:
         """SHA-256 of the key, 64 hexadecimal digits: file names and idempotency keys are made of it."""
+        if not self._digest:
+            object.__setattr__(self, "_digest", self._digested())
+        return self._digest
+
+    def _digested(self) -> str:
         parts = (
             self.destination,
             self.receiver,

@@ -90,9 +90,12 @@ def normal_form(party: Party) -> str:
     The first there is of: its Belgian number; another company or VAT number; the legal number, the endpoint or another
     identifier under a scheme; one without a scheme; its name.
     """
+    return _remembered_form(party) if _is_remembered(party) else str(_identity(party))
+
+
+def _is_remembered(party: Party) -> bool:
     written = (party.name, party.vat_id, party.legal_id, party.endpoint, party.legal_scheme, party.vat_scheme)
-    length = sum(len(text) for text in (*written, party.country, *party.other_ids) if text)
-    return _remembered_form(party) if length <= REMEMBERED_CHARACTERS else str(_identity(party))
+    return sum(len(text) for text in (*written, party.country, *party.other_ids) if text) <= REMEMBERED_CHARACTERS
 
 
 @lru_cache(maxsize=4096)  # a day's invoices come from few suppliers and go to few customers
@@ -121,16 +124,25 @@ def contradictions(invoice: Traded) -> tuple[str, ...]:
     Two different numbers of a register that gives a company only one contradict each other. Identifiers of different
     registers never do: a GLN, an establishment's number or another country's VAT number beside the VAT number.
     """
-    found = []
+    found: list[str] = []
     for role, party in (("supplier", invoice.supplier), ("customer", invoice.customer)):
-        first: dict[str, tuple[_Written, Identity]] = {}
-        for written, identity in _identities(party):
-            if not identity.is_the_only_one:
-                continue
-            before, known = first.setdefault(identity.register, (written, identity))
-            if known != identity:
-                found.append(f"the {role}'s {before} ({known}) and {written} ({identity}) are two companies' numbers")
+        found += (_remembered_contradictions if _is_remembered(party) else _contradictions)(role, party)
     return tuple(dict.fromkeys(found))
+
+
+def _contradictions(role: str, party: Party) -> tuple[str, ...]:
+    found = []
+    first: dict[str, tuple[_Written, Identity]] = {}
+    for written, identity in _identities(party):
+        if not identity.is_the_only_one:
+            continue
+        before, known = first.setdefault(identity.register, (written, identity))
+        if known != identity:
+            found.append(f"the {role}'s {before} ({known}) and {written} ({identity}) are two companies' numbers")
+    return tuple(found)
+
+
+_remembered_contradictions = lru_cache(maxsize=4096)(_contradictions)
 
 
 def _identity(party: Party) -> Identity:

@@ -8,10 +8,10 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Boolean, CheckConstraint, Date, Integer, MetaData, Uuid
+from sqlalchemy import Boolean, CheckConstraint, Date, Integer, MetaData
 from sqlalchemy.orm import DeclarativeBase
 
-from clearfacts_assets.storage.types import ExactDecimal, Json, UtcDateTime
+from clearfacts_assets.storage.types import ExactDecimal, Identifier, Json, UtcDateTime
 
 
 def one_of(column: str, values: Iterable[str]) -> CheckConstraint:
@@ -33,7 +33,7 @@ class Base(DeclarativeBase):
     )
     type_annotation_map = {
         datetime: UtcDateTime,
-        uuid.UUID: Uuid,
+        uuid.UUID: Identifier,
         dict[str, Any]: Json,
         list[Any]: Json,
         Decimal: ExactDecimal,

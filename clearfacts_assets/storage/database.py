@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError, ProgrammingError
@@ -220,16 +220,21 @@ def database_now(connection: Connection) -> datetime:
     """The time by which leases are kept: PostgreSQL's own, since machines disagree; on SQLite this machine's."""
     if connection.dialect.name != "postgresql":
         return datetime.now(UTC)
-    now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+    now: datetime = connection.exec_driver_sql("SELECT clock_timestamp()").scalar_one()
     return now.astimezone(UTC)
 
 
 def commit_to_disk(connection: Connection) -> None:
     """Let this transaction be on disk when its commit returns, even where PostgreSQL is told not to wait for that."""
     if connection.dialect.name == "postgresql":
-        connection.execute(text("SET LOCAL synchronous_commit = on"))
+        connection.exec_driver_sql("SET LOCAL synchronous_commit = on")
 
 
 def insert_into(connection: Connection, table: Any) -> Any:
     """The dialect's INSERT, which knows ON CONFLICT; both dialects spell it alike."""
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+    return insert_by(connection.dialect.name, table)
+
+
+def insert_by(dialect: str, table: Any) -> Any:
+    """The same, for statements that are written once."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import cast
 from uuid import UUID
 
 from sqlalchemy import BindParameter, ColumnElement, Connection, Table, bindparam, exists, not_, or_, select, update
 
-from clearfacts_assets.invoices.ledger.history import Attempt
+from clearfacts_assets.invoices.ledger.history import ENDS_AN_ATTEMPT, Attempt
 from clearfacts_assets.invoices.ledger.model import Claim, DeliveryRecord, Settlement
 from clearfacts_assets.invoices.lifecycle import Event, State, before
 from clearfacts_assets.storage.database import commit_to_disk
@@ -20,11 +20,16 @@ from clearfacts_assets.storage.invoices.tables import Delivery, DeliveryAttempt
 _deliveries = cast(Table, Delivery.__table__)
 _attempts = cast(Table, DeliveryAttempt.__table__)
 
+SETTLED_ALONE = ENDS_AN_ATTEMPT - {Event.REFUSED}  # whatever earlier attempts came to
+
 
 def settle(connection: Connection, settlements: Sequence[Settlement], now: datetime) -> dict[UUID, DeliveryRecord]:
     """Write what happened to those whose claim is still the last one; all as they are then."""
     loaded = load(connection, now, delivery_ids={one.delivery_id for one in settlements})
-    attempts = attempts_of(connection, settlements)
+    attempts = _open_attempts(loaded.versions, settlements)
+    others = [one for one in settlements if (one.delivery_id, one.fence) not in attempts]
+    if others:
+        attempts |= attempts_of(connection, others)
     ended: list[tuple[Attempt, Settlement]] = []
     for settlement in settlements:
         attempt = attempts.get((settlement.delivery_id, settlement.fence))
@@ -38,6 +43,20 @@ def settle(connection: Connection, settlements: Sequence[Settlement], now: datet
     complete(connection, ended, now)
     known = [one.delivery_id for one in settlements if one.delivery_id in loaded.versions]
     return {delivery_id: loaded.batch.version(delivery_id) for delivery_id in known}
+
+
+def _open_attempts(
+    versions: Mapping[UUID, DeliveryRecord], settlements: Sequence[Settlement]
+) -> dict[tuple[UUID, int], Attempt]:
+    """The attempts of claims that stand: a claim writes its attempt in its own transaction, and whatever ends the
+    attempt ends the claim in the same one. So these need not be read, but for a refusal, which asks what was before."""
+    found = {}
+    for one in settlements:
+        version = versions.get(one.delivery_id)
+        stands = version is not None and version.state is State.SENDING and version.fence == one.fence
+        if version is not None and stands and one.events[0] in SETTLED_ALONE:
+            found[version.id, version.fence] = Attempt(version.id, version.fence, version.generation)
+    return found
 
 
 def claim_free(connection: Connection, claim: Claim, now: datetime) -> list[DeliveryRecord]:

@@ -49,7 +49,14 @@ from clearfacts_assets.storage.invoices.histories import (
     load,
     wishes_of,
 )
-from clearfacts_assets.storage.invoices.tables import Delivery, DeliveryAttempt, InvoiceRow, Job, SourceVersion
+from clearfacts_assets.storage.invoices.tables import (
+    SHOWN_NOW,
+    Delivery,
+    DeliveryAttempt,
+    InvoiceRow,
+    Job,
+    SourceVersion,
+)
 
 SETTLE_PATIENCE_SECONDS = 60.0  # an answer that cannot be written costs a person's time: try longer than elsewhere
 ROUNDS = 20  # each lost one means that somebody else registered something
@@ -80,7 +87,8 @@ class SqlDeliveryLedger:
         if not candidates:
             return []
         fresh = [one for one in candidates if one.delivery_id is None]
-        digests = {InvoiceKey.of(one.invoice, destination).digest for one in fresh}
+        keys = {one.row_id: InvoiceKey.of(one.invoice, destination) for one in fresh}
+        digests = {one.digest for one in keys.values()}
         source_ids = {one.invoice_id for one in fresh}
         known = {one.delivery_id for one in candidates if one.delivery_id is not None}
 
@@ -89,7 +97,7 @@ class SqlDeliveryLedger:
             loaded = load(connection, now, digests=digests, delivery_ids=known, source_ids=source_ids)
             if force is not None:
                 loaded.batch.wishes = wishes_of(connection, force.request, {*digests, *loaded.batch.histories})
-            answers = loaded.batch.register(destination, candidates, force)
+            answers = loaded.batch.register(destination, candidates, force, keys)
             loaded.save(connection)
             if force is not None:
                 _audit_forced(connection, loaded.batch, force, now)
@@ -204,7 +212,7 @@ class SqlDeliveryLedger:
         query = (
             select(_shown.c.id, _shown.c.delivery_id)
             .join(_deliveries, _deliveries.c.id == _shown.c.delivery_id)
-            .where(_shown.c.day == day, _shown.c.is_current, _shown.c.withdrawn_at.is_(None), gone)
+            .where(_shown.c.day == day, SHOWN_NOW, _shown.c.withdrawn_at.is_(None), gone)
             .where(_shown.c.seen_at <= begun)
             .where(_deliveries.c.state.not_in(OVER))
         )

@@ -5,28 +5,42 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from operator import itemgetter
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import BindParameter, Connection, Table, Update, bindparam, insert, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Table,
+    Update,
+    bindparam,
+    false,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from clearfacts_assets.invoices.ledger.batch import Batch
 from clearfacts_assets.invoices.ledger.history import Attempt, History, Shown
 from clearfacts_assets.invoices.ledger.model import DeliveryRecord, Settlement
 from clearfacts_assets.invoices.lifecycle import Event
-from clearfacts_assets.storage.database import insert_into
+from clearfacts_assets.storage.database import insert_by
 from clearfacts_assets.storage.invoices.delivery_rows import (
+    CONSTANT,
     attempt_of,
     changes_of,
+    new_values_of,
     record_of,
+    shown_beside,
     shown_from,
     shown_row,
-    values_of,
 )
-from clearfacts_assets.storage.invoices.tables import Delivery, DeliveryAttempt, DeliveryWish, SourceVersion
+from clearfacts_assets.storage.invoices.tables import SHOWN_NOW, Delivery, DeliveryAttempt, DeliveryWish, SourceVersion
 
 _deliveries = cast(Table, Delivery.__table__)
 _attempts = cast(Table, DeliveryAttempt.__table__)
@@ -48,16 +62,17 @@ class Loaded:
 
     def changed(self) -> list[DeliveryRecord]:
         """The versions that are not as they were, without new ones; in the order in which rows are locked."""
-        return [one for one in self._now() if one.id in self.versions and self.versions[one.id] != one]
+        known = ((one, self.versions.get(one.id)) for one in self._now())
+        return [one for one, was in known if was is not None and was is not one and was != one]
 
     def _now(self) -> list[DeliveryRecord]:
+        """All versions, in the order in which rows are locked."""
         digests = sorted(self.batch.histories)
         return [one for digest in digests for one in self.batch.histories[digest].versions]
 
     def save(self, connection: Connection) -> None:
         """Keep what has changed. Raises Raced where another transaction was quicker."""
-        new = [one for one in self._now() if one.id not in self.versions]
-        _insert(connection, _deliveries, [values_of(one) for one in new])
+        self._save_new(connection)
         self._save_changed(connection)
         self._save_shown(connection)
         granted = [
@@ -65,6 +80,16 @@ class Loaded:
             for wish, digest, delivery_id in self.batch.granted
         ]
         _insert(connection, _wishes, granted)
+
+    def _save_new(self, connection: Connection) -> None:
+        """Those of which the same is said together."""
+        alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        for one in self._now():
+            if one.id not in self.versions:
+                values = new_values_of(one)
+                alike.setdefault(tuple(values), []).append(values)
+        for names, rows in alike.items():
+            _execute_insert(connection, _new(connection.dialect.name, names), rows)
 
     def _save_changed(self, connection: Connection) -> None:
         """Those of which the same columns have changed together."""
@@ -78,7 +103,8 @@ class Loaded:
 
     def _save_shown(self, connection: Connection) -> None:
         now = [shown for digest in sorted(self.batch.histories) for shown in self.batch.histories[digest].shown]
-        changed = [shown_row(one) for one in now if one.id in self.shown and self.shown[one.id] != one]
+        known = ((one, self.shown.get(one.id)) for one in now)
+        changed = [shown_row(one) for one, was in known if was is not None and was is not one and was != one]
         # What is shown no more comes first: of each id, the database lets one version be current.
         try:
             for row in sorted(changed, key=itemgetter("is_current")):
@@ -103,26 +129,33 @@ def load(
         current = {row["source_id"]: shown_from(row) for row in found}
     named = {*delivery_ids, *(one.delivery_id for one in current.values())}
     rows = _locked(connection, digests, named) if digests or named else []
-    records = [record_of(row) for row in rows]
     histories: dict[str, History] = {}
-    for row, record in zip(rows, records, strict=True):
-        history = histories.setdefault(row["key_digest"], History(record.key, now))
-        history.versions.append(record)
+    records: dict[UUID, DeliveryRecord] = {}
+    shown: dict[UUID, Shown] = {}
+    for row in rows:  # one for each way in which a version is shown, or one
+        delivery_id = row["id"]
+        if delivery_id not in records:
+            record = records[delivery_id] = record_of(row)
+            if row["key_digest"] not in histories:
+                histories[row["key_digest"]] = History(record.key, now)
+            histories[row["key_digest"]].versions.append(record)
+        if row["shown_id"] is not None:
+            one = shown_beside(row)
+            shown[one.id] = one
+            histories[row["key_digest"]].shown.append(one)
     batch = Batch(now, current=current)
     batch.include(histories.values())
-    shown = shown_of(connection, [record.id for record in records])
-    for one in shown:
-        batch.of(one.delivery_id).shown.append(one)
-    return Loaded(batch, {record.id: record for record in records}, {one.id: one for one in shown})
+    return Loaded(batch, records, shown)
 
 
 def _locked(
     connection: Connection, digests: Collection[str], delivery_ids: Collection[UUID]
 ) -> Sequence[Mapping[str, Any]]:
-    query, values = _VERSIONS[bool(digests), bool(delivery_ids)], {"digests": list(digests), "ids": list(delivery_ids)}
+    given, values = (bool(digests), bool(delivery_ids)), {"digests": list(digests), "ids": list(delivery_ids)}
     if connection.dialect.name == "postgresql":
-        # Then read anew: a version that somebody entered while we waited for a lock is not in this answer.
-        connection.execute(query.with_for_update(), values)
+        # Then read: a version that somebody entered while we waited for a lock is not in this answer.
+        connection.execute(_LOCK[given], values)
+    query = _VERSIONS[given]
     return cast("Sequence[Mapping[str, Any]]", connection.execute(query, values).mappings().all())
 
 
@@ -140,7 +173,7 @@ def wishes_of(connection: Connection, wish: str, digests: Collection[str]) -> se
 
 
 def attempts_of(connection: Connection, settlements: Sequence[Settlement]) -> dict[tuple[UUID, int], Attempt]:
-    """The attempts that are settled, by delivery and fence.
+    """The attempts of these settlements, by delivery and fence.
 
     Whether one of its generation got no answer, it may have arrived, whatever is refused later.
     """
@@ -174,10 +207,12 @@ def complete(connection: Connection, ended: Iterable[tuple[Attempt, Settlement]]
 def _insert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """All of them, or Raced where one was there already."""
     if rows:
-        statement = insert_into(connection, table).on_conflict_do_nothing()
-        first = next(iter(table.primary_key))
-        if len(connection.execute(statement.returning(first), rows).all()) < len(rows):
-            raise Raced
+        _execute_insert(connection, _insert_new(connection.dialect.name, table), rows)
+
+
+def _execute_insert(connection: Connection, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    if len(connection.execute(statement, rows).all()) < len(rows):
+        raise Raced
 
 
 def begin_attempts(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -191,15 +226,24 @@ _IDS: BindParameter[UUID] = bindparam("ids", expanding=True)
 _DIGESTS: BindParameter[str] = bindparam("digests", expanding=True)
 _OF_THESE = _deliveries.c.key_digest.in_(select(_deliveries.c.key_digest).where(_deliveries.c.id.in_(_IDS)))
 _WITH_THESE = _deliveries.c.key_digest.in_(_DIGESTS)
-_VERSIONS = {  # by whether digests are given, and ids
-    given: select(_deliveries).where(which).order_by(_deliveries.c.key_digest, _deliveries.c.revision)
-    for given, which in (
-        ((True, False), _WITH_THESE),
-        ((False, True), _OF_THESE),
-        ((True, True), or_(_WITH_THESE, _OF_THESE)),
-    )
+_GIVEN = {  # by whether digests are given, and ids
+    (True, False): _WITH_THESE,
+    (False, True): _OF_THESE,
+    (True, True): or_(_WITH_THESE, _OF_THESE),
 }
-_CURRENT = select(_shown).where(_shown.c.source_id.in_(bindparam("source_ids", expanding=True)), _shown.c.is_current)
+_IN_ORDER = (_deliveries.c.key_digest, _deliveries.c.revision)
+_LOCK = {
+    given: select(_deliveries.c.id).where(which).order_by(*_IN_ORDER).with_for_update()
+    for given, which in _GIVEN.items()
+}
+_VERSIONS = {
+    given: select(*_deliveries.c, *(column.label(f"shown_{column.name}") for column in _shown.c))
+    .outerjoin(_shown, _shown.c.delivery_id == _deliveries.c.id)
+    .where(which)
+    .order_by(*_IN_ORDER, _shown.c.seen_at, _shown.c.id)
+    for given, which in _GIVEN.items()
+}
+_CURRENT = select(_shown).where(_shown.c.source_id.in_(bindparam("source_ids", expanding=True)), SHOWN_NOW)
 _SHOWN = select(_shown).where(_shown.c.delivery_id.in_(_IDS)).order_by(_shown.c.seen_at, _shown.c.id)
 _ATTEMPTS = select(
     _attempts.c.delivery_id, _attempts.c.fence, _attempts.c.generation, _attempts.c.outcome, _attempts.c.proof
@@ -210,6 +254,22 @@ _ATTEMPTS = select(
 def _change(names: tuple[str, ...]) -> Update:
     these: dict[str, BindParameter[Any]] = {name: bindparam(f"new_{name}") for name in names}
     return update(_deliveries).where(_deliveries.c.id == bindparam("delivery")).values(these)
+
+
+@lru_cache(maxsize=256)
+def _new(dialect: str, names: tuple[str, ...]) -> Any:
+    """An insert of deliveries of which this is said; the rest is constant."""
+    constant: dict[str, Any] = {
+        name: false() if value is False else literal_column(str(value))
+        for name, value in CONSTANT.items()
+        if name not in names
+    }
+    return insert_by(dialect, _deliveries).values(constant).on_conflict_do_nothing().returning(_deliveries.c.id)
+
+
+@cache
+def _insert_new(dialect: str, table: Table) -> Any:
+    return insert_by(dialect, table).on_conflict_do_nothing().returning(next(iter(table.primary_key)))
 
 
 _THIS_ATTEMPT = (_attempts.c.delivery_id == bindparam("delivery"), _attempts.c.fence == bindparam("attempt"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, cast
 from uuid import UUID
 
@@ -23,13 +24,12 @@ from clearfacts_assets.invoices.ledger.model import Candidate, DeliveryResult
 from clearfacts_assets.invoices.lifecycle import FINAL, State
 from clearfacts_assets.invoices.model import Decision, InvoiceStatus, Report, SourceDocument
 from clearfacts_assets.invoices.retrieval import Stored
-from clearfacts_assets.storage.database import insert_into, read, write
+from clearfacts_assets.storage.database import insert_by, read, write
 from clearfacts_assets.storage.invoices.documents import stored
 from clearfacts_assets.storage.invoices.invoice_rows import (
     HEAD,
     VERDICT,
     barrier_of,
-    bounded_id,
     invoice_of,
     new_row,
     newest_of_each,
@@ -46,7 +46,7 @@ from clearfacts_assets.storage.invoices.settled_rows import (
     jobs_behind,
     waiting_elsewhere,
 )
-from clearfacts_assets.storage.invoices.tables import Delivery, InvoiceRow, SourceVersion
+from clearfacts_assets.storage.invoices.tables import SHOWN_NOW, Delivery, InvoiceRow, SourceVersion
 
 COPIED_AT_ONCE = 200
 TAKEN_AT_ONCE = 200
@@ -86,15 +86,16 @@ class InvoiceRepository(InvoiceViews):
         newest, repeated = newest_of_each(documents)
         if not newest:
             return Stored()
-        incoming = [(document, stored(document.content)) for document in newest.values()]
+        texts = [(invoice_id, one, stored(one.content)) for invoice_id, one in newest.items()]
+        incoming = [(invoice_id, one, text, text.sha256) for invoice_id, one, text in texts]
 
         def work(connection: Connection) -> Stored:
             settled = self._settled(connection, set(newest)) if skip_delivered else {}
             known = _content_of(connection, job_id, list(newest))
             counts = {"new": 0, "repeated": repeated, "replaced": 0, "unusable": 0, "delivered_before": 0}
             values = []
-            for document, text in incoming:
-                row = new_row(job_id, document, text, settled.get((bounded_id(document.invoice_id), text.sha256)), now)
+            for invoice_id, document, text, sha256 in incoming:
+                row = new_row(job_id, document, text, sha256, settled.get((invoice_id, sha256)), now)
                 before = known.get(row["invoice_id"])
                 if before is not None and not replaces(row, before):
                     counts["repeated"] += 1
@@ -112,15 +113,13 @@ class InvoiceRepository(InvoiceViews):
         self, connection: Connection, source_ids: Collection[str]
     ) -> dict[tuple[str, str], tuple[UUID, State]]:
         """What the source showed last under its ids, by id and content, where that is settled for good."""
-        # Without the states in the question: SQLite would walk through all that was ever delivered.
-        query = (
-            select(_shown.c.source_id, _deliveries.c.content_sha256, _deliveries.c.id, _deliveries.c.state)
-            .join(_deliveries, _deliveries.c.id == _shown.c.delivery_id)
-            .where(_shown.c.source_id.in_(source_ids), _shown.c.is_current, _shown.c.withdrawn_at.is_(None))
-            .where(_deliveries.c.destination == self._destination)
-        )
-        found = [((row.source_id, row.content_sha256), (row.id, State(row.state))) for row in connection.execute(query)]
-        return {shown: (delivery_id, state) for shown, (delivery_id, state) in found if state in FINAL}
+        asked = {"source_ids": list(source_ids), "destination": self._destination}
+        found = connection.execute(_SHOWN_NOW, asked).tuples()
+        return {
+            (source_id, sha256): (delivery_id, State(state))
+            for source_id, sha256, delivery_id, state in found
+            if state in FINAL
+        }
 
     def batches_to_validate(self, job_id: UUID, size: int) -> Iterator[list[DocumentRow]]:
         """The job's rows without a decision, in the order of their ids. Rows may be written between two batches."""
@@ -236,20 +235,35 @@ class InvoiceRepository(InvoiceViews):
 
 
 def _content_of(connection: Connection, job_id: UUID, invoice_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-    query = (
-        select(_rows.c.invoice_id, *(_rows.c[name] for name in _CONTENT if name != "ubl_data"))
-        .where(_rows.c.job_id == job_id, _rows.c.invoice_id.in_(invoice_ids))
-        .with_for_update()
-    )
-    return {row["invoice_id"]: dict(row) for row in connection.execute(query).mappings()}
+    found = connection.execute(_OF_THE_JOB, {"job_id": job_id, "invoice_ids": list(invoice_ids)}).mappings()
+    return {row["invoice_id"]: dict(row) for row in found}
 
 
 def _upsert(connection: Connection, values: Sequence[Mapping[str, Any]]) -> int:
     """How many rows the database refused; they are failed."""
-    statement = insert_into(connection, _rows)
+    return write_rows(connection, _insert_or_replace(connection.dialect.name), values, without_what_is_refused)
+
+
+# Written once: to make a statement costs as much as to execute it for a few rows.
+@cache
+def _insert_or_replace(dialect: str) -> Any:
+    statement = insert_by(dialect, _rows)
     changed = [*_CONTENT, *VERDICT, "processed_at", "updated_at"]
-    statement = statement.on_conflict_do_update(
+    return statement.on_conflict_do_update(
         index_elements=[_rows.c.job_id, _rows.c.invoice_id],
         set_={name: statement.excluded[name] for name in changed},
     )
-    return write_rows(connection, statement, values, without_what_is_refused)
+
+
+# Without the states in the question: SQLite would walk through all that was ever delivered.
+_SHOWN_NOW = (
+    select(_shown.c.source_id, _deliveries.c.content_sha256, _deliveries.c.id, _deliveries.c.state)
+    .join(_deliveries, _deliveries.c.id == _shown.c.delivery_id)
+    .where(_shown.c.source_id.in_(bindparam("source_ids", expanding=True)), SHOWN_NOW)
+    .where(_shown.c.withdrawn_at.is_(None), _deliveries.c.destination == bindparam("destination"))
+)
+_OF_THE_JOB = (
+    select(_rows.c.invoice_id, *(_rows.c[name] for name in _CONTENT if name != "ubl_data"))
+    .where(_rows.c.job_id == bindparam("job_id"), _rows.c.invoice_id.in_(bindparam("invoice_ids", expanding=True)))
+    .with_for_update()
+)

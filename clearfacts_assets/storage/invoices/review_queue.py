@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Engine, Select, Table, and_, exists, func, not_, or_, select, tuple_
+from sqlalchemy import Engine, Select, Table, and_, bindparam, exists, func, not_, or_, select, tuple_
 from sqlalchemy.orm import aliased
 
 from clearfacts_assets.invoices.ledger.model import DeliveryRecord
@@ -75,22 +76,28 @@ def days_due(engine: Engine) -> dict[str, int]:
     parked or held is a person's, and never due.
     """
     with reading(engine) as connection:
-        now = database_now(connection)
-        may_leave = and_(
-            _deliveries.c.state.in_(before(Event.CLAIMED)),
-            or_(_deliveries.c.not_before.is_(None), _deliveries.c.not_before <= now),
-        )
-        run_died = and_(_deliveries.c.state == State.SENDING, _deliveries.c.lease_until < now)
-        in_doubt = or_(_deliveries.c.state == State.UNKNOWN, run_died)
-        is_open = _deliveries.c.state.in_(OPEN)  # so that only these are looked at, however many there are
-        versions = (
-            select(_deliveries.c.day, func.count()).where(is_open, or_(may_leave, in_doubt)).group_by(_deliveries.c.day)
-        )
-        due = Counter({day: count for day, count in connection.execute(versions).tuples() if day is not None})
+        versions = connection.execute(_versions_due(), {"now": database_now(connection)})
+        due = Counter({day: count for day, count in versions.tuples() if day is not None})
         due.update({day: count for day, count in connection.execute(_never_met()).tuples() if day is not None})
         return dict(due)
 
 
+# Written once: to make these statements takes several times what any database takes to answer them.
+@cache
+def _versions_due() -> Select[Any]:
+    now = bindparam("now", type_=_deliveries.c.not_before.type)
+    may_leave = and_(
+        _deliveries.c.state.in_(before(Event.CLAIMED)),
+        or_(_deliveries.c.not_before.is_(None), _deliveries.c.not_before <= now),
+    )
+    run_died = and_(_deliveries.c.state == State.SENDING, _deliveries.c.lease_until < now)
+    in_doubt = or_(_deliveries.c.state == State.UNKNOWN, run_died)
+    is_open = _deliveries.c.state.in_(OPEN)  # so that only these are looked at, however many there are
+    versions = select(_deliveries.c.day, func.count()).where(is_open, or_(may_leave, in_doubt))
+    return versions.group_by(_deliveries.c.day)
+
+
+@cache
 def _never_met() -> Select[Any]:
     """Days with rows that the ledger has not met and no later row of the same invoice and day stands for."""
     newer, its_job = aliased(InvoiceRow), aliased(Job)

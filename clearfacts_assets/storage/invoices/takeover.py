@@ -17,7 +17,7 @@ from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets.storage.database import insert_into, reading, write
 from clearfacts_assets.storage.invoices.invoice_rows import copy_of, row_of_version
 from clearfacts_assets.storage.invoices.jobs import FINISHED, whole_day_came_again
-from clearfacts_assets.storage.invoices.tables import Delivery, InvoiceRow, Job, SourceVersion
+from clearfacts_assets.storage.invoices.tables import SHOWN_NOW, Delivery, InvoiceRow, Job, SourceVersion
 
 ROWS_AT_ONCE = 200
 
@@ -159,9 +159,7 @@ class Takeover:
 
 def _is_withdrawn() -> ColumnElement[bool]:
     """Whether the source does not have the row's id any more."""
-    return exists().where(
-        _shown.c.source_id == _rows.c.invoice_id, _shown.c.is_current, _shown.c.withdrawn_at.is_not(None)
-    )
+    return exists().where(_shown.c.source_id == _rows.c.invoice_id, SHOWN_NOW, _shown.c.withdrawn_at.is_not(None))
 
 
 def _rows_of_versions(

@@ -198,7 +198,9 @@ def preview_emails(query: Annotated[PreviewQuery, Query()], _: SeesAll, served: 
     """Nothing is sent, and nothing is marked."""
     items = []
     with told():
-        for recipient, letter in statement_mails.previews(served.engine, served.configured, query.period, served.clock()):
+        for recipient, letter in statement_mails.previews(
+            served.engine, served.configured, query.period, served.clock()
+        ):
             text, html = bodies(letter)
             files = [] if letter.links else [one.file_name for one in letter.statements]
             said = {"copies": list(letter.copies), "subject": letter.subject, "text": text, "html": html}
