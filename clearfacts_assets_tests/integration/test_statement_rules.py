@@ -8,12 +8,17 @@ import json
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
 from clearfacts_assets.chargeback.attribution.review import Verdict
 from clearfacts_assets.chargeback.lifecycle import Event
 from clearfacts_assets.chargeback.rates.definitions import RuleKind
 from clearfacts_assets.chargeback.statements.model import StatementKind
 from clearfacts_assets.storage.chargeback.issuing.orders import Manner
 from clearfacts_assets.storage.chargeback.issuing.summaries import SummaryIssuer
+from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 from clearfacts_assets.storage.chargeback.rates.explaining import explain
 from clearfacts_assets_tests.fixtures.chargeback import ADA, row
 from clearfacts_assets_tests.fixtures.rates import Rules
@@ -59,7 +64,8 @@ def test_a_percentage_that_others_pay_is_named_with_its_rule_and_traced_to_it(of
     assert amounts(office) == [("100.00", "-20.00", "-24.00", "0", "56.00")]
     tied(office, rules, "56.00")
     said = words(office.shelf.pdf("S-2025-03-0001")[1])
-    assert "Subsidy start-up, version 1 (30 %), paid by Provost: -24.00" in said
+    assert "Subsidy start-up, version 1 (30 %), paid by Provost 1 -24.00" in said  # for one charge
+    assert "Subsidy start-up -24.00" in said  # beside it
     assert "What rules did" in said
     (line,) = rows_of(office, "S-2025-03-0001")
     assert line["rules"] == "subsidy start-up v1 -24.00"
@@ -86,6 +92,7 @@ def test_a_credit_that_ends_in_the_middle_of_the_month_pays_the_first_uses(offic
 
 def test_a_split_charge_stands_with_each_fund_that_pays_a_share_of_it(office: Office, rules: Rules) -> None:
     office.books.put(row(BilledCost="10.01", ResourceId="a"))
+    rules.add(RuleKind.MARKUP, "none", percent="0.01")
     parts = [{"fund_org": "NSF-000060", "part": "60%"}, {"fund_org": "NIH-000040", "part": "40%"}]
     rules.add(RuleKind.SPLIT, "grants", scope={"projects": ["genome"]}, parts=parts)
     office.close()
@@ -99,6 +106,7 @@ def test_a_split_charge_stands_with_each_fund_that_pays_a_share_of_it(office: Of
     assert "Fund NSF-000060" in said
     assert "Fund BIO-000001" not in said
     assert "Split grants, version 1" in said
+    assert "Markup none, version 1" in said  # the charge had it before it was split
     tied(office, rules, "10.01")
     office.manner = Manner(ORGANISATION, by_fund=True)
     office.generate(now=TODAY + timedelta(days=1))
@@ -140,7 +148,9 @@ def test_another_version_of_a_rule_after_the_issue_makes_another_version(office:
     found = office.generate(now=TODAY + timedelta(days=1))
     assert (found.corrected, found.difference) == (["S-2025-03-0001"], {"USD": Decimal("-10.00")})
     assert amounts(office) == [("100.00", "0", "-40.00", "0", "60.00")]
-    assert "Subsidy start-up, version 2 (40 %), paid by Provost: -40.00" in words(office.shelf.pdf("S-2025-03-0001")[1])
+    assert "Subsidy start-up, version 2 (40 %), paid by Provost 1 -40.00" in words(
+        office.shelf.pdf("S-2025-03-0001")[1]
+    )
     tied(office, rules, "60.00")
 
 
@@ -193,3 +203,39 @@ def test_what_is_rejected_or_waits_is_on_no_statement_and_no_line(office: Office
     assert amounts(office) == [("20.00", "2.00", "0", "0", "22.00")]
     assert "Markup handling, version 1" in words(office.shelf.pdf("S-2025-03-0001")[1])
     tied(office, rules, "22.00")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE ledger_lines SET amount = '1' WHERE kind = 'subsidy'",
+        "UPDATE ledger_lines SET withdrawn_run = 99",
+        "UPDATE ledger_lines SET payer = 'Dean' WHERE kind = 'subsidy'",
+        "DELETE FROM ledger_lines",
+    ],
+)
+def test_lines_of_a_finalized_month_refuse_raw_sql(office: Office, rules: Rules, statement: str) -> None:
+    office.books.put(row(BilledCost="100.00", ResourceId="a"))
+    rules.add(RuleKind.SUBSIDY, "start-up", payer="Provost", percent="30")
+    office.books.finalize("2025-03")
+    if office.books.engine.dialect.name == "postgresql":
+        statement = statement.replace("'1'", "1")
+    with pytest.raises(DBAPIError), office.books.engine.begin() as connection:
+        connection.execute(text(statement))
+    assert [one.problem for one in PeriodRepository(office.books.engine).verify()] == [""]
+
+
+def test_a_superusers_change_of_a_line_is_told_by_verify(office: Office, rules: Rules) -> None:
+    office.books.put(row(BilledCost="100.00", ResourceId="a"))
+    rules.add(RuleKind.SUBSIDY, "start-up", payer="Provost", percent="30")
+    office.books.finalize("2025-03")
+    with office.books.engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("ALTER TABLE ledger_lines DISABLE TRIGGER ALL"))
+        else:
+            named = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'ledger_lines'"
+            for name in connection.execute(text(named)).scalars().all():
+                connection.execute(text(f"DROP TRIGGER {name}"))
+        connection.execute(text("UPDATE ledger_lines SET payer = 'Dean' WHERE kind = 'subsidy'"))
+    (found,) = PeriodRepository(office.books.engine).verify()
+    assert found.problem == "its ledger lines are not those that were finalized"

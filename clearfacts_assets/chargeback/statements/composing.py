@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Any
 
 from clearfacts_assets.chargeback.model import Kind
-from clearfacts_assets.chargeback.statements.effects import prices_of, reliefs_of, rule_rows
+from clearfacts_assets.chargeback.statements.effects import notes_of, rule_rows
 from clearfacts_assets.chargeback.statements.framing import (
     About,
     FundFacts,
@@ -268,9 +268,7 @@ def _note(line: PrintedLine, shown: Shown) -> str:
         found.append(f"Adjustment of {month(first.origin_period)}")
     elif first.kind == Kind.REVERSAL:
         found.append(f"Reversal of a charge of {month(first.origin_period)}")
-    found += [harmless(one) for one in prices_of(line)]
-    found += [f"{harmless(label)}: {shown(amount)}" for label, amount in reliefs_of(line).items()]
-    return ". ".join(found)
+    return " · ".join((*found, *notes_of(line, shown)))
 
 
 def _notes(lines: Sequence[PrintedLine], subject: Subject, who: Organisation) -> list[str]:

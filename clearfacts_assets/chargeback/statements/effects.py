@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from decimal import Decimal
 
 from clearfacts_assets.chargeback.rates.model import LineKind
@@ -37,36 +38,36 @@ def _kind(kind: LineKind) -> str:
     return _BY_KIND.get(kind, kind.value.capitalize())
 
 
-def reliefs_of(line: PrintedLine) -> dict[str, Decimal]:
-    """What others pay of a printed line, by name."""
-    return _summed(one for charge in line.charges for one in (*charge.subsidies, *charge.credits))
+def notes_of(line: PrintedLine, shown: Shown) -> list[str]:
+    """For a printed line: ``Subsidy start-up -7.20``; a rule on its price without an amount. Versions and payers are in
+    the table of rules."""
+    prices = dict.fromkeys(_short(one) for charge in line.charges for one in charge.effects)
+    paid: dict[str, Decimal] = {}
+    for one in (each for charge in line.charges for each in (*charge.subsidies, *charge.credits)):
+        paid[_short(one)] = EXACT.add(paid.get(_short(one), Decimal(0)), one.amount)
+    return [*prices, *(f"{name} {shown(amount)}" for name, amount in paid.items())]
 
 
-def prices_of(line: PrintedLine) -> list[str]:
-    """Rules that made the price of a printed line, by name."""
-    return list(dict.fromkeys(one.label for charge in line.charges for one in charge.effects))
-
-
-def _summed(effects: Iterable[Relief]) -> dict[str, Decimal]:
-    found: dict[str, Decimal] = {}
-    for one in effects:
-        found[one.label] = EXACT.add(found.get(one.label, Decimal(0)), one.amount)
-    return found
+def _short(one: Relief) -> str:
+    """Without version, percentage and payer: ``Subsidy start-up``."""
+    return harmless(one.label.partition(", version ")[0] if one.rule else one.label)
 
 
 def rule_rows(lines: Sequence[PrintedLine], shown: Shown) -> list[list[str]]:
     """Each rule that counted: its name and version, how many charges it met, what it took off; then those that made
     the price, whose amounts are in the list price or discount already."""
-    met: dict[str, tuple[int, Decimal, bool]] = {}
+    met: dict[tuple[bool, str], set[tuple[int, int]]] = defaultdict(set)
+    sums: dict[tuple[bool, str], Decimal] = defaultdict(Decimal)
     for charge in (one for line in lines for one in line.charges):
+        known = (charge.charge_id, 0 if charge.charge_id else charge.share)  # two shares are one charge
         for within, effects in ((False, (*charge.subsidies, *charge.credits)), (True, charge.effects)):
-            for label, amount in _summed(effects).items():
-                count, before, _ = met.get(label, (0, Decimal(0), within))
-                met[label] = count + 1, EXACT.add(before, amount), within
-    order = sorted(met.items(), key=lambda one: (one[1][2], one[1][1], one[0]))
+            for one in effects:
+                met[within, one.label].add(known)
+                sums[within, one.label] = EXACT.add(sums[within, one.label], one.amount)
+    order = sorted(met, key=lambda key: (key[0], sums[key], key[1]))
     return [
-        [breakable(harmless(label)), f"{count:,}", "in the price" if within else shown(amount)]
-        for label, (count, amount, within) in order
+        [breakable(harmless(key[1])), f"{len(met[key]):,}", "in the price" if key[0] else shown(sums[key])]
+        for key in order
     ]
 
 

@@ -64,13 +64,16 @@ def charges_of(connection: Connection, whose: Payers) -> list[DueCharge]:
     """
     lines = _lines(connection, whose)
     facts = _facts(connection, sorted({one.charge_id for one in lines if one.charge_id != NO_CHARGE}))
-    rules = _rules(connection, sorted({one.rule_version for one in lines if one.rule_version is not None}))
+    whole = _of_wholes(connection, whose.subject.period, sorted({one.charge_id for one in lines if one.share}))
+    named = [one.rule_version for one in (*lines, *(each for of in whole.values() for each in of))]
+    rules = _rules(connection, sorted({one for one in named if one is not None}))
     known = {digest: attribution_of(connection, digest) for digest in whose.attributions}
     found = []
     for (charge, _, digest), group in groupby(lines, key=lambda one: (one.charge_id, one.share, one.attribution)):
         parts = list(group)
         if not _was_split(parts):
-            found.append(_charge(parts, known[digest], facts.get(charge), whose.subject.period, rules))
+            before = whole.get(charge, []) if parts[0].share else []
+            found.append(_charge(parts, known[digest], facts.get(charge), whose.subject.period, rules, before))
     nobody = not whose.subject.name and not any(one.due for one in found)
     return [] if nobody else found
 
@@ -111,9 +114,27 @@ def _was_split(lines: Sequence[Line]) -> bool:
     return whole and any(one.step is Step.SPLIT for one in lines)
 
 
+def _of_wholes(connection: Connection, period: str, ids: Sequence[int]) -> dict[int, list[Line]]:
+    """What rates and markups did to charges before they were split: their shares carry it on, by the split's name."""
+    query = text(
+        f"SELECT {', '.join(LINE)} FROM ledger_lines l WHERE l.period = :period AND {_LIVE} AND l.charge_id IN :ids "  # noqa: S608
+        "AND l.share = 0 AND l.rule_version IS NOT NULL AND l.step IN ('price', 'markup') "
+        "ORDER BY l.charge_id, l.position"
+    ).bindparams(bindparam("ids", expanding=True))
+    pieces = (ids[start : start + _PIECE] for start in range(0, len(ids), _PIECE))
+    rows = (row for piece in pieces for row in connection.execute(query, {"period": period, "ids": list(piece)}))
+    lines = [line_of(row) for row in rows if row.charge_id != NO_CHARGE]
+    return {charge: list(group) for charge, group in groupby(lines, key=lambda one: one.charge_id)}
+
+
 def _charge(
-    lines: Sequence[Line], to: Attribution, row: Any, period: str, rules: Mapping[int, str]
-) -> DueCharge:  # fmt: skip
+    lines: Sequence[Line],
+    to: Attribution,
+    row: Any,
+    period: str,
+    rules: Mapping[int, str],
+    before: Sequence[Line],
+) -> DueCharge:
     """One share. What others pay is its reliefs, all else is what it costs; without a row it is of the whole bill."""
     paid = [one for one in lines if one.kind in OTHERS or one.kind is LineKind.CARRIED]
     if row is None:  # what comes from a pool or an earlier month is a cost, what goes on to a later one is a relief
@@ -132,7 +153,7 @@ def _charge(
         subsidies=tuple(_relief(one, rules) for one in paid if one.kind not in _CREDITS),
         credits=tuple(_relief(one, rules) for one in paid if one.kind in _CREDITS),
         rounding=exact_sum(one.amount for one in cost if one.kind is LineKind.ROUNDING),
-        effects=_effects(cost, rules),
+        effects=(*_effects([one._replace(amount=Decimal(0)) for one in before], rules), *_effects(cost, rules)),
         pi_email=to.pi_email,
         project=to.project_id,
         **said,

@@ -32,7 +32,8 @@ def sponsors(connection: Connection, period: str) -> dict[Subject, list[SponsorR
         for one in due.charges_of(connection, whose):
             for relief in (each for each in (*one.subsidies, *one.credits) if each.payer):
                 subject = Subject(StatementKind.SPONSOR, period, relief.payer, currency=whose.subject.currency)
-                key = (subject, (one.pi_email, one.project, one.fund, relief.label, one.service))
+                label = relief.label.removesuffix(f", paid by {relief.payer}")
+                key = (subject, (one.pi_email, one.project, one.fund, label, one.service))
                 count, paid = sums.get(key, (0, Decimal(0)))
                 sums[key] = count + 1, EXACT.subtract(paid, relief.amount)
     found: dict[Subject, list[SponsorRow]] = {}

@@ -1,0 +1,171 @@
+"""Mails with statements, made and handed over as the settings say: what commands and API have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Engine
+
+from clearfacts_assets.chargeback.model import ChargebackError
+from clearfacts_assets.chargeback.statements.mail_life import MailEvent, MailState
+from clearfacts_assets.chargeback.statements.mailing import Letter, MailedStatement, subject_line
+from clearfacts_assets.chargeback.statements.sending import send_due
+from clearfacts_assets.notifications.email import ADDRESS, Postman, SmtpServer
+from clearfacts_assets.settings import Settings
+from clearfacts_assets.storage.chargeback.issuing.mail_rows import Mail, Posting
+from clearfacts_assets.storage.chargeback.issuing.mails import MailBox
+
+NO_HOST = "email.host is not set: the mails wait"
+Clock = Callable[[], datetime]
+
+
+class NoMailOfOurs(ChargebackError):
+    """A message that is no bounce, or is about no mail of ours."""
+
+
+def problem_of(address: str) -> str:
+    """Why nothing can be sent to the address; empty where it can."""
+    if not address:
+        return "there is no address: clearfacts chargeback emails resend ID --to ADDRESS"
+    if not ADDRESS.fullmatch(address) or ".." in address:
+        return "the address is none: clearfacts chargeback emails resend ID --to ADDRESS"
+    return ""
+
+
+def posting_of(known: Settings) -> Posting:
+    """How mails are made of statements."""
+    domain = known.email.sender.rpartition("@")[2] or "localhost"
+    return Posting(domain, known.email.copies, known.statements.send_zero, bool(known.email.test_recipient))
+
+
+def subject_of(known: Settings, period: str, statements: Sequence[MailedStatement]) -> str:
+    """The subject of a mail with these statements."""
+    return subject_line(known.email.subject, period, known.statements.organisation, statements)
+
+
+def server_of(known: Settings) -> SmtpServer:
+    """Where mails are handed over."""
+    said = known.email
+    password = said.password.get_secret_value()
+    return SmtpServer(
+        said.host, said.port, said.security, said.username, password, said.deadline, known.network.ca_file
+    )
+
+
+def letters(known: Settings, box: MailBox) -> Callable[[int], Letter]:
+    """The letter of a mail, with its PDFs read."""
+
+    def letter_of(id_: int) -> Letter:
+        mail = box.mail(id_)
+        return letter(known, mail, box.statements(mail.statement_ids))
+
+    return letter_of
+
+
+def letter(known: Settings, mail: Mail, statements: Sequence[MailedStatement]) -> Letter:
+    """A mail, before it is bytes; with links in place of PDFs where those are too large."""
+    size = sum(len(one.pdf) for one in statements)
+    links = {}
+    if size > known.email.attachment_bytes:
+        links = {
+            one.number: known.email.link.format(address=known.public_address, number=one.number) for one in statements
+        }
+    test = known.email.test_recipient if mail.test else ""
+    return Letter(
+        message_id=mail.message_id,
+        at=mail.created_at,
+        sender=known.email.sender or "statements@localhost",
+        sender_name=known.email.sender_name or known.statements.organisation,
+        reply_to=known.email.reply_to,
+        recipient=test or mail.recipient,
+        name=mail.name,
+        copies=() if test else mail.copies,
+        subject=f"[Test] {mail.subject}" if test else mail.subject,
+        period=mail.period,
+        statements=statements,
+        organisation=known.statements.organisation,
+        contact=known.statements.contact,
+        accent=known.statements.accent,
+        links=links,
+        instead_of=mail.recipient if test else "",
+        templates=known.statements.templates,
+    )
+
+
+def previews(engine: Engine, known: Settings, period: str, now: datetime) -> Iterator[tuple[str, Letter]]:
+    """Whom each mail that would be sent is for, and the mail. Nothing is sent, and nothing is marked."""
+    box, posting = MailBox(engine), posting_of(known)
+    names = box.names()
+    for number, (email, rows) in enumerate(box.would_send(period, posting).items(), start=1):
+        statements = box.statements([one["id"] for one in rows])
+        subject, message_id = subject_of(known, period, statements), f"<preview-{number}@localhost>"
+        mail = Mail(
+            0, period, email, names.get(email, ""), posting.copies, subject, message_id, False, MailState.READY, 0,
+            now, (),
+        )  # fmt: skip
+        yield email, letter(known, mail, statements)
+
+
+def enqueue_and_send(
+    engine: Engine, known: Settings, period: str, *, actor: str, clock: Clock, dry_run: bool = False
+) -> dict[str, Any]:
+    """Want a mail for all that stands and was never in one; send what is due. Says what came of it."""
+    box, posting = MailBox(engine), posting_of(known)
+    if dry_run:
+        would = box.would_send(period, posting)
+        return {"would_send": {email: [one["number"] for one in those] for email, those in would.items()}}
+    subject = partial(subject_of, known)
+    wanted = box.want(period, posting, valid=problem_of, subject_of=subject, actor=actor, now=clock())
+    if not known.email.host:
+        return {"wanted": len(wanted), "stopped": NO_HOST}
+    return {"wanted": len(wanted), **send(engine, known, period, clock=clock)}
+
+
+def send(engine: Engine, known: Settings, period: str | None, *, clock: Clock) -> dict[str, Any]:
+    """Send what is due."""
+    said, box = known.email, MailBox(engine)
+    with Postman(server_of(known)) as postman:
+        found = send_due(
+            box,
+            postman,
+            letters(known, box),
+            clock,
+            attempts=said.attempts,
+            test_recipient=said.test_recipient,
+            period=period,
+        )
+    return found.as_result()
+
+
+def resend(
+    engine: Engine, known: Settings, id_: int, *, wish: str | None, actor: str, clock: Clock, to: str | None
+) -> dict[str, Any]:
+    """The same statements once more, knowingly, as another mail; the same wish makes one. Raises NoSuchMail,
+    MailNotAllowed."""
+    new = MailBox(engine).resend(
+        id_,
+        wish=f"resend {wish or uuid4().hex}"[:64],
+        actor=actor,
+        now=clock(),
+        recipient=to,
+        valid=problem_of,
+        domain=posting_of(known).domain,
+    )
+    found = send(engine, known, None, clock=clock) if known.email.host else {"stopped": NO_HOST}
+    return {"id": new, "repeats": id_, **found}
+
+
+def take_bounce(engine: Engine, content: bytes, *, actor: str, now: datetime) -> int:
+    """Record what a mail server sent back; returns the mail that it is about. Raises NoMailOfOurs, MailNotAllowed."""
+    from clearfacts_assets.chargeback.statements.bounces import read_bounce
+
+    box, bounce = MailBox(engine), read_bounce(content)
+    id_ = box.by_message_id(bounce.message_id) if bounce else None
+    if bounce is None or id_ is None:
+        raise NoMailOfOurs("it is about no mail of ours")
+    box.decide(id_, MailEvent.BOUNCED, actor=actor, now=now, reason=bounce.reason)
+    return id_

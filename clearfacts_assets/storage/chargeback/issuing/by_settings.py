@@ -1,0 +1,100 @@
+"""Statements made and issued as the settings say: what commands, API and assets have in common."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from clearfacts_assets.chargeback.statements.framing import Organisation
+from clearfacts_assets.chargeback.statements.making import Made, Order
+from clearfacts_assets.chargeback.statements.model import StatementKind
+from clearfacts_assets.chargeback.statements.workshop import Outfit, make_all
+from clearfacts_assets.statement_settings import StatementSettings
+from clearfacts_assets.storage.chargeback.issuing.orders import Manner
+from clearfacts_assets.storage.chargeback.issuing.register import Generated, StatementIssuer
+from clearfacts_assets.storage.chargeback.issuing.shelf import Recomputed, StatementFilter, StatementShelf
+from clearfacts_assets.storage.chargeback.issuing.summaries import SummaryIssuer
+
+ALL = 1_000_000
+
+
+def organisation_of(said: StatementSettings) -> Organisation:
+    """The head of each statement."""
+    return Organisation(
+        said.organisation,
+        said.unit,
+        said.address,
+        said.contact,
+        said.logo,
+        said.accent,
+        said.paper,
+        said.fonts,
+        said.notes,
+    )
+
+
+def manner_of(said: StatementSettings) -> Manner:
+    """How lines, grace and days to object are chosen."""
+    return Manner(organisation_of(said), said.detail == "charge", said.by_fund, said.grace, said.dispute_days)
+
+
+def outfit_of(said: StatementSettings) -> Outfit:
+    """Templates and fonts."""
+    return Outfit(said.templates, said.font_paths)
+
+
+def issuer_of(engine: Engine, said: StatementSettings, *, least_workers: int = 0) -> StatementIssuer:
+    """``least_workers``: 1 for a process that has something else to do than to set a whole month itself."""
+    outfit, workers = outfit_of(said), max(said.workers, least_workers)
+
+    def make(orders: Iterable[Order]) -> Iterator[Made]:
+        return make_all(orders, outfit, workers)
+
+    with tempfile.TemporaryDirectory(prefix="clearfacts-press-") as folder:
+        digest = outfit.press(Path(folder)).digest
+    return StatementIssuer(engine, make, manner_of(said), {"templates": digest})
+
+
+def generate(
+    engine: Engine,
+    said: StatementSettings,
+    period: str,
+    kind: StatementKind,
+    *,
+    actor: str,
+    now: datetime,
+    draft: bool = False,
+    dry_run: bool = False,
+    least_workers: int = 0,
+) -> Generated:
+    """A month's statements of one kind; what was proposed and not objected to is issued first. Twice issues nothing
+    anew. Raises NotAllowed, NothingIssued, LedgerMoves, BadPeriod."""
+    issuer = issuer_of(engine, said, least_workers=least_workers)
+    if kind is not StatementKind.INVESTIGATOR:
+        return SummaryIssuer(issuer, engine).month(kind, period, actor=actor, now=now, dry_run=dry_run)
+    accepted = [] if dry_run else StatementShelf(engine).accept_silent(now=now, actor=actor)
+    found = issuer.investigators(period, actor=actor, now=now, draft=draft, dry_run=dry_run)
+    found.accepted = list(accepted)
+    return found
+
+
+def recompute(
+    engine: Engine,
+    said: StatementSettings,
+    *,
+    number: str | None = None,
+    version: int | None = None,
+    period: str | None = None,
+) -> Sequence[Recomputed]:
+    """One statement, or all of a period, made anew from what was kept. Raises NoSuchStatement."""
+    shelf = StatementShelf(engine)
+    which = [(number, version)] if number else [
+        (one["number"], one["version"]) for one in shelf.list(StatementFilter(period), limit=ALL)
+    ]  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="clearfacts-press-") as folder:
+        press = outfit_of(said).press(Path(folder))
+        return [shelf.recompute(name, press, of) for name, of in which if name]
