@@ -16,10 +16,14 @@ from clearfacts_assets.chargeback.attribution.review import Verdict
 from clearfacts_assets.chargeback.lifecycle import Event
 from clearfacts_assets.chargeback.rates.definitions import RuleKind
 from clearfacts_assets.chargeback.statements.model import StatementKind
+from clearfacts_assets.storage.chargeback.budgets import spending_of_funds
 from clearfacts_assets.storage.chargeback.issuing.orders import Manner
 from clearfacts_assets.storage.chargeback.issuing.summaries import SummaryIssuer
+from clearfacts_assets.storage.chargeback.issuing.way import dues_of_investigator, way_to_due
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 from clearfacts_assets.storage.chargeback.rates.explaining import explain
+from clearfacts_assets.storage.chargeback.rates.spending import budgets_of
+from clearfacts_assets.storage.chargeback.registry import RegistryRepository
 from clearfacts_assets_tests.fixtures.chargeback import ADA, row
 from clearfacts_assets_tests.fixtures.rates import Rules
 from clearfacts_assets_tests.fixtures.statements import ORGANISATION, TODAY, Office, attached, words
@@ -239,3 +243,55 @@ def test_a_superusers_change_of_a_line_is_told_by_verify(office: Office, rules: 
         connection.execute(text("UPDATE ledger_lines SET payer = 'Dean' WHERE kind = 'subsidy'"))
     (found,) = PeriodRepository(office.books.engine).verify()
     assert found.problem == "its ledger lines are not those that were finalized"
+
+
+def test_the_way_from_charges_to_statements_has_a_name_for_every_difference(office: Office, rules: Rules) -> None:
+    office.books.put(
+        *uses("60.005", "60.00"),
+        row(BilledCost="0.40", ResourceId="x", Tags=tags(project_id="other", pi_email="bob@bio.example.edu")),
+    )
+    engine = office.books.engine
+    (before,) = way_to_due(engine, "2025-03")
+    assert (before.basis, str(before.due)) == ("charges: rules were not applied yet", "120.405")
+    rules.add(RuleKind.MARKUP, "handling", percent="10", scope={"projects": ["genome"]})
+    rules.add(RuleKind.SUBSIDY, "half", payer="Dean", percent="50", scope={"projects": ["genome"]})
+    rules.add(RuleKind.MINIMUM_BILL, "small", currency="USD", amount="1.00")
+    rules.run()
+    (ruled,) = way_to_due(engine, "2025-03")
+    assert (ruled.basis, ruled.unexplained, str(ruled.on_no_statement)) == ("ledger lines", Decimal(0), "66.00")
+    office.close()
+    office.generate()
+    (way,) = way_to_due(engine, "2025-03")
+    assert [(name, str(amount)) for name, amount in way.steps] == [
+        ("markup", "12.0005"),
+        ("subsidy", "-66.01"),
+        ("rounded to whole cents", "0.0045"),
+        ("carried between months", "-0.40"),
+    ]
+    assert (str(way.charges), str(way.due), way.unexplained) == ("120.405", "66.00", Decimal(0))
+    assert (way.issued, str(way.statements), way.on_no_statement, way.rounding) == (2, "66.00", Decimal(0), Decimal(0))
+    (dues,) = dues_of_investigator(engine, "ada@bio.example.edu", "2025-03")
+    assert [dues[name] for name in ("cost", "paid_by_others", "due", "statement")] == [
+        *("132.01", "-66.01", "66.00", "S-2025-03-0001"),
+    ]
+    office.books.decide(Verdict.REJECT, office.books.charges(resource_id="r2")[0]["id"])
+    (stale,) = way_to_due(engine, "2025-03")
+    assert "lines of charges that are no longer due: apply the rules again" in dict(stale.steps)
+    assert stale.unexplained == 0
+
+
+def test_budgets_and_spending_answer_from_one_basis(office: Office, rules: Rules) -> None:
+    """By ledger lines where rules were applied, by charges in a month where they were not."""
+    engine = office.books.engine
+    registry = RegistryRepository(engine)
+    fund = {"fund_org": "BIO-000001", "budget": Decimal(1000), "currency": "USD"}
+    registry.put("funds", [fund], actor="pat", now=TODAY)
+    office.books.put(row(BilledCost="100.00", ResourceId="a"))
+    april = {"BillingPeriodStart": "2025-04-01T00:00:00Z", "BillingPeriodEnd": "2025-05-01T00:00:00Z"}
+    office.books.put(row(BilledCost="7.00", ResourceId="b", **april), name="april.csv")
+    rules.add(RuleKind.SUBSIDY, "half", payer="Dean", percent="50")
+    for of_march in ("100.00", "50.00"):
+        spent = Decimal(of_march) + Decimal("7.00")
+        assert [one.due for one in spending_of_funds(engine)] == [spent]
+        assert [one.spent for one in budgets_of(engine, TODAY.date())] == [spent]
+        rules.run()
