@@ -160,7 +160,7 @@ def test_schedules_and_sensors_run_without_anybody_switching_them_on() -> None:
 
 def test_one_pool_bounds_the_runs_that_deliver() -> None:
     pools = {name: defs.resolve_assets_def(name).op.pool for name in ASSETS}
-    ledger = {"charges": "ledger", "ledger_lines": "ledger"}
+    ledger = dict.fromkeys(("charges", "ledger_lines", "statements", "statement_emails"), "ledger")
     assert pools == {**dict.fromkeys(ASSETS), "processed_invoices": "clearfacts", **ledger}
 
 
