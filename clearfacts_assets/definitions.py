@@ -8,6 +8,7 @@ from clearfacts_assets import resources
 from clearfacts_assets.chargeback.defs import assets as chargeback
 from clearfacts_assets.chargeback.defs import automation as chargeback_automation
 from clearfacts_assets.chargeback.defs import ledger_lines as rules
+from clearfacts_assets.chargeback.defs import statements as chargeback_statements
 from clearfacts_assets.health import assets as health
 from clearfacts_assets.invoices.defs import assets, automation, checks, document_status
 from clearfacts_assets.invoices.defs.sensors import alerts, due, missed_days
@@ -25,6 +26,8 @@ defs = dg.Definitions(
         chargeback.charges,
         chargeback.approved_charges,
         rules.ledger_lines,
+        chargeback_statements.statements,
+        chargeback_statements.statement_emails,
     ],
     asset_checks=[checks.retrieval_is_complete, checks.no_delivery_is_unknown, checks.nothing_is_nowhere],
     jobs=[
@@ -36,6 +39,8 @@ defs = dg.Definitions(
         chargeback_automation.import_of_charges,
         chargeback_automation.approval_of_charges,
         rules.application_of_rules,
+        chargeback_statements.issue_of_statements,
+        chargeback_statements.sending_of_statements,
     ],
     schedules=[automation.nightly, automation.health_schedule, automation.follow_up_schedule],
     sensors=[

@@ -35,6 +35,8 @@ ASSETS = {
     "job_metrics": (["processed_invoices"], *DELIVERY, {"metrics"}, True),
     "delivered_documents": (["processed_invoices"], *DELIVERY, {"http"}, False),
     "ledger_lines": (["approved_charges"], "chargeback", ["team:research-computing"], set(), True),
+    "statements": (["ledger_lines"], "chargeback", ["team:research-computing"], set(), True),
+    "statement_emails": (["statements"], "chargeback", ["team:research-computing"], set(), True),
     "service_health": ([], "monitoring", ["team:operations"], {"http"}, False),
     "charges": ([], *CHARGEBACK, {"csv", "pandas"}, True),
     "approved_charges": (["charges"], *CHARGEBACK, {"pandas"}, True),
@@ -56,6 +58,9 @@ CHECKS = {
     ("ledger_lines", "lines_add_up_to_what_is_billed"),
     ("ledger_lines", "every_rule_applies"),
     ("ledger_lines", "pools_are_given_on"),
+    ("statements", "statements_are_the_ledgers_due"),
+    ("statements", "every_statement_was_made"),
+    ("statement_emails", "every_mail_is_accounted_for"),
 }
 
 
@@ -113,6 +118,8 @@ def test_the_jobs_are_these_and_run_in_one_process() -> None:
     assert set(jobs) == {
         "daily_processing",
         "delivery_of_what_is_due",
+        "issue_of_statements",
+        "sending_of_statements",
         "manual_trigger",
         "health_monitoring",
         "document_follow_up",
@@ -153,7 +160,7 @@ def test_schedules_and_sensors_run_without_anybody_switching_them_on() -> None:
 
 def test_one_pool_bounds_the_runs_that_deliver() -> None:
     pools = {name: defs.resolve_assets_def(name).op.pool for name in ASSETS}
-    ledger = {"charges": "ledger", "ledger_lines": "ledger"}
+    ledger = dict.fromkeys(("charges", "ledger_lines", "statements", "statement_emails"), "ledger")
     assert pools == {**dict.fromkeys(ASSETS), "processed_invoices": "clearfacts", **ledger}
 
 

@@ -52,6 +52,8 @@ LONG_FILES = {
 MANY_PARAMETERS = {
     "storage/chargeback/issuing/by_settings.py generate": "what a month of statements is asked for with",
     "storage/chargeback/issuing/mail_rows.py enqueue": "what a mail is made of",
+    "storage/chargeback/issuing/register.py issue": "what a month of statements is issued with",
+    "storage/chargeback/issuing/register.py _set": "the same, and what it found",
     "storage/chargeback/issuing/orders.py order": "what a statement is made of",
 }
 

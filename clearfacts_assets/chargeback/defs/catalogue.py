@@ -17,6 +17,7 @@ from clearfacts_assets.chargeback.defs.partitions import (
     is_month,
     key_of,
 )
+from clearfacts_assets.chargeback.defs.statement_views import STATEMENTS, of_statements
 from clearfacts_assets.chargeback.defs.views import Metadata, spending_views
 from clearfacts_assets.chargeback.model import CHANGES, Flag
 from clearfacts_assets.money import plain
@@ -145,10 +146,14 @@ def events_of(engine: Engine, import_id: int) -> Iterator[dg.AssetMaterializatio
 
 
 def events_of_month(engine: Engine, month: str) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
-    """The events that show what is due in a month, without a run."""
+    """The events that show what is due in a month, and the statements that say so, without a run."""
     metadata, checks = of_month(engine, month)
     yield dg.AssetMaterialization(APPROVED, metadata=metadata, partition=month)
     yield from _evaluations(APPROVED, checks)
+    metadata, checks = of_statements(engine, month)
+    if metadata["dagster/row_count"]:
+        yield dg.AssetMaterialization(STATEMENTS, metadata=metadata, partition=month)
+        yield from _evaluations(STATEMENTS, checks)
 
 
 def _evaluations(asset: str, checks: Sequence[dg.AssetCheckResult]) -> Iterator[dg.AssetCheckEvaluation]:

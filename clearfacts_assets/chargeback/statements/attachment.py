@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from decimal import Decimal
 
+from clearfacts_assets.chargeback.statements.effects import traced
 from clearfacts_assets.chargeback.statements.grouping import PrintedLine
-from clearfacts_assets.money import plain
+from clearfacts_assets.chargeback.statements.model import DueCharge
+from clearfacts_assets.money import EXACT, plain
 
 COLUMNS = (
     *(
@@ -36,6 +39,8 @@ COLUMNS = (
         "credit",
         "due",
         "due_printed",
+        "rounding",
+        "rules",
     ),
 )
 _BEGINS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -63,7 +68,7 @@ def lines_csv(lines: Sequence[PrintedLine]) -> str:
                 one.category,
                 one.kind,
             )
-            amounts = (one.list_price, one.discount, one.subsidy, one.credit, one.due, cents)
+            amounts = (*_price(one), one.due, cents, one.rounding)
             writer.writerow(
                 (
                     line.number,
@@ -77,6 +82,14 @@ def lines_csv(lines: Sequence[PrintedLine]) -> str:
                     cell(one.unit),
                     cell(one.source),
                     *map(plain, amounts),
+                    cell(traced(one)),
                 )
             )
     return to.getvalue()
+
+
+def _price(one: DueCharge) -> tuple[Decimal, Decimal, Decimal, Decimal]:
+    """List price, discount, subsidy and credit before anything was rounded; with ``rounding`` they are what is due."""
+    if one.category == "Credit":
+        return Decimal(0), Decimal(0), one.subsidy, EXACT.subtract(one.credit, one.rounding)
+    return one.listed, one.exact_discount, one.subsidy, one.credit

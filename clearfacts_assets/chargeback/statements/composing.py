@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import Any
 
 from clearfacts_assets.chargeback.model import Kind
+from clearfacts_assets.chargeback.statements.effects import notes_of, rule_rows
 from clearfacts_assets.chargeback.statements.framing import (
     About,
     FundFacts,
@@ -94,6 +95,7 @@ def investigators_statement(
         + ", ".join(f"{one['label']} {one['shown']}" for one in by_service(lines, shown)),
         "trend": columns(about.history, months_before(subject.period), currency, from_first=True),
         **_changes(identity.replaces, lines, shown),
+        "rules": rule_rows(lines, shown),
         "funds": _funds(about, lines, shown),
         "sections": [_section(fund, list(group), about, shown) for fund, group in groupby(lines, lambda one: one.fund)],
         "notes": [*_notes(lines, subject, who), *who.notes],
@@ -130,7 +132,7 @@ def _notice(identity: Identity, currency: str, due: Decimal) -> str:
 
 def _basis(lines: Sequence[PrintedLine], bases: Mapping[str, str]) -> str:
     """One basis, or which source has which."""
-    found = {one.source: bases.get(one.source, "billed") for line in lines for one in line.charges}
+    found = {one.source: bases.get(one.source, "billed") for line in lines for one in line.charges if one.source}
     kinds = sorted(set(found.values()))
     if len(kinds) <= 1:
         return BASES[kinds[0]] if kinds else "–"
@@ -251,12 +253,12 @@ def _line(line: PrintedLine, shown: Shown) -> dict[str, Any]:
         "id": breakable(id_) if id_ != what else "",
         "dates": span(line.first_day, line.last_day),
         "quantity": quantity(line.quantity, harmless(first.unit)),
-        "note": _note(line),
+        "note": _note(line, shown),
         **_amounts(line.cents, shown),
     }
 
 
-def _note(line: PrintedLine) -> str:
+def _note(line: PrintedLine, shown: Shown) -> str:
     """What a line is where it is no plain charge: a credit, a tax, what corrects an earlier month, and who paid."""
     first: DueCharge = line.charges[0]
     found = []
@@ -266,8 +268,7 @@ def _note(line: PrintedLine) -> str:
         found.append(f"Adjustment of {month(first.origin_period)}")
     elif first.kind == Kind.REVERSAL:
         found.append(f"Reversal of a charge of {month(first.origin_period)}")
-    labels = {one.label: None for charge in line.charges for one in (*charge.subsidies, *charge.credits)}
-    return ". ".join((*found, *(harmless(one) for one in labels)))
+    return " · ".join((*found, *notes_of(line, shown)))
 
 
 def _notes(lines: Sequence[PrintedLine], subject: Subject, who: Organisation) -> list[str]:

@@ -52,11 +52,13 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Relief:
-    """A part of a charge that its payer does not pay: an amount below zero, who pays it, and under which name."""
+    """A part of a charge that its payer does not pay: an amount below zero, who pays it, and under which name. ``rule``
+    is the rule and its version that wrote the ledger's line; ``payer`` is empty where nobody else pays it."""
 
     label: str
     payer: str
     amount: Decimal
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ class DueCharge:
     charged: Decimal
     subsidies: tuple[Relief, ...] = ()
     credits: tuple[Relief, ...] = ()
+    rounding: Decimal = Decimal(0)  # to whole cents, in ``charged``
+    effects: tuple[Relief, ...] = ()  # of rules on the price; in ``listed`` and ``charged`` already
     corrects: int | None = None
     pi_email: str = ""
     project: str = ""
@@ -98,12 +102,20 @@ class DueCharge:
 
     @property
     def list_price(self) -> Decimal:
-        return Decimal(0) if self.category == "Credit" else self.listed
+        """With what was rounded, where there is no discount: that is none."""
+        if self.category == "Credit":
+            return Decimal(0)
+        return self.listed if self.exact_discount else EXACT.add(self.listed, self.rounding)
 
     @property
     def discount(self) -> Decimal:
-        """What the price paid is below the list price, as an amount below zero."""
-        return Decimal(0) if self.category == "Credit" else EXACT.subtract(self.charged, self.listed)
+        """What the price paid is below the list price, as an amount below zero; with what was rounded."""
+        return Decimal(0) if self.category == "Credit" else EXACT.subtract(self.charged, self.list_price)
+
+    @property
+    def exact_discount(self) -> Decimal:
+        """Before anything was rounded: listed + exact_discount + rounding = charged."""
+        return EXACT.subtract(EXACT.subtract(self.charged, self.rounding), self.listed)
 
     @property
     def due(self) -> Decimal:

@@ -118,6 +118,10 @@ def _alt(rows: Sequence[dict[str, Any]], what: str) -> str:
     return f"{what}: " + ", ".join(f"{one['label']} {one['shown']}" for one in rows)
 
 
+def _people(count: int) -> str:
+    return f"for {count} investigator{'' if count == 1 else 's'}"
+
+
 def sponsors_statement(
     subject: Subject, rows: Sequence[SponsorRow], who: Organisation, identity: Identity, about: About
 ) -> Report:
@@ -139,7 +143,7 @@ def sponsors_statement(
         "figure": {
             "label": "Paid by you",
             "amount": shown(paid),
-            "note": f"for {len({one.investigator for one in order})} investigators",
+            "note": _people(len({one.investigator for one in order})),
         },
         "charts": [
             {"title": "By investigator", "rows": people, "alt": _alt(people, "Bars of what was paid by investigator")},

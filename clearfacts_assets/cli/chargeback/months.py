@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ def month(period: MaybePeriod = None, as_json: AsJson = False) -> None:
     """One screen: what is missing in this month, and the next command to type."""
     from clearfacts_assets.chargeback.model import period_of
     from clearfacts_assets.storage.chargeback.imports import ImportRepository
+    from clearfacts_assets.storage.chargeback.issuing.way import way_to_due
     from clearfacts_assets.storage.chargeback.periods import NoSuchPeriod, PeriodRepository
     from clearfacts_assets.storage.chargeback.registry import RegistryRepository
 
@@ -27,6 +29,7 @@ def month(period: MaybePeriod = None, as_json: AsJson = False) -> None:
         except NoSuchPeriod:
             state, totals = "not begun", {}
         imports = ImportRepository(engine).list(period=chosen, limit=1000)
+        ways = way_to_due(engine, chosen)
     brought = {one.source for one in imports}
     missing = [one["name"] for one in RegistryRepository(engine).sources() if one["name"] not in brought]
     waiting = sum(one.flagged_charges for one in totals.values())
@@ -43,6 +46,7 @@ def month(period: MaybePeriod = None, as_json: AsJson = False) -> None:
                 "refused": refused,
                 "imports": len(imports),
                 "totals": told_of,
+                "due": [one.as_result() for one in ways],
                 "next": after,
             }
         )
@@ -57,8 +61,20 @@ def month(period: MaybePeriod = None, as_json: AsJson = False) -> None:
     print_table(f"Month {chosen}", ("", ""), facts)
     for currency, one in totals.items():
         print_totals(currency, one)
+    _print_ways(ways, chosen)
     for command in after:
         say(f"Next: {command}")
+
+
+def _print_ways(ways: Sequence[Any], period: str) -> None:
+    for one in ways:
+        print_table(
+            f"From charges to statements, {one.currency}, {period}",
+            ("", one.currency),
+            one.rows(),
+            right=(one.currency,),
+            wide=True,
+        )
 
 
 def _latest(repository: Any) -> str:
@@ -81,17 +97,23 @@ def _next(period: str, state: str, waiting: int, missing: list[str], any_charges
 
 
 def reconcile(period: ForPeriod, as_json: AsJson = False) -> None:
-    """From the provider's total to what is due: every difference named. Exit code 1 where anything is left over."""
+    """From the provider's total to what is due and to statements: every difference named. Exit code 1 where any
+    is left over."""
     from clearfacts_assets.money import plain
+    from clearfacts_assets.storage.chargeback.issuing.way import way_to_due
     from clearfacts_assets.storage.chargeback.summaries import reconciliation
 
     with told():
-        found, notes, balanced = reconciliation(ledger(), period)
+        engine = ledger()
+        found, notes, balanced = reconciliation(engine, period)
+        ways = way_to_due(engine, period)
+        balanced = balanced and not any(one.unexplained for one in ways)
     if as_json:
         print_json(
             {
                 "period": period,
                 "sources": [one.as_result() for one in found],
+                "due": [one.as_result() for one in ways],
                 "findings": notes,
                 "balanced": balanced,
             }
@@ -112,6 +134,7 @@ def reconcile(period: ForPeriod, as_json: AsJson = False) -> None:
         )
         if one.refused_rows:
             say(f"{one.refused_rows} rows were refused; their amounts are in neither sum.")
+    _print_ways(() if as_json else ways, period)
     for currency, flags in () if as_json else notes.items():
         say(f"Flags, {currency}: " + ", ".join(f"{code} {count}" for code, count in flags.items()))
     if not balanced:
@@ -126,17 +149,28 @@ def show(
     """What one investigator is charged."""
     from clearfacts_assets.chargeback.model import period_of
     from clearfacts_assets.storage.chargeback.comparing import of_investigator
+    from clearfacts_assets.storage.chargeback.issuing.way import dues_of_investigator
     from clearfacts_assets.storage.chargeback.registry import RegistryRepository
 
     engine = ledger()
     with told():
         email = RegistryRepository(engine).load().person(pi.strip().lower())
         found = of_investigator(engine, email, period_of(period) if period else None)
+        dues = dues_of_investigator(engine, email, period)
     if as_json:
-        print_json({"pi_email": email, "period": period, "charges": found})
+        print_json({"pi_email": email, "period": period, "charges": found, "due": dues})
     else:
         columns = ("period", "project_id", "fund_org", "service", "status", "charges", "listed", "amount", "currency")
         rows = [[one[name] for name in columns] for one in found]
         print_table(f"Charges of {email}", columns, rows, right=("charges", "listed", "amount"), wide=True)
+        _print_dues(email, dues)
     if not found:
         raise typer.Exit(1)
+
+
+def _print_dues(email: str, dues: Sequence[dict[str, Any]]) -> None:
+    columns = ("period", "project_id", "fund_org", "cost", "paid_by_others", "due", "currency", "statement")
+    rows = [[one[name] for name in columns] for one in dues]
+    if rows:
+        title = f"Due from {email}, by ledger lines"
+        print_table(title, columns, rows, right=("cost", "paid_by_others", "due"), wide=True)

@@ -7,7 +7,7 @@ whatever it is kept in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -60,16 +60,14 @@ class Batch:
         destination: str,
         candidates: Sequence[Candidate],
         force: Force | None = None,
-        keys: Mapping[UUID, InvoiceKey] | None = None,
+        keys: Sequence[InvoiceKey] | None = None,
     ) -> list[Registration]:
         """Find or make the version of each candidate; with ``force``, order again what is settled.
 
-        ``keys`` are those of candidates by their rows, as far as they are known already.
+        ``keys`` are theirs, one for each, where they are known already.
         """
-        known = keys or {}
-        entered = [
-            self._enter(one, known.get(one.row_id) or InvoiceKey.of(one.invoice, destination)) for one in candidates
-        ]
+        known = keys or [InvoiceKey.of(one.invoice, destination) for one in candidates]
+        entered = [self._enter(one, key) for one, key in zip(candidates, known, strict=True)]
         ordered = self._obey(force, [delivery_id for delivery_id, _ in entered]) if force else {}
         return [
             Registration(one.row_id, self.version(delivery_id), ordered.get(delivery_id, event))

@@ -9,10 +9,13 @@ from typing import Any
 from sqlalchemy import Engine, select
 
 from clearfacts_assets.money import EXACT, plain
+from clearfacts_assets.storage.chargeback.issuing.due import charged_to_funds
 from clearfacts_assets.storage.chargeback.registry_tables import FundRow
 from clearfacts_assets.storage.chargeback.statements import sql
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.exact import sum_of
+
+_EVER = "9999-12"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +43,24 @@ class FundSpending:
 
 
 def spending_of_funds(engine: Engine) -> list[FundSpending]:
-    """Every fund that is registered or charged. Of a fund with several entries the last one's budget counts."""
+    """Every fund that is registered or charged. Of a fund with several entries the last one's budget counts.
+
+    What is due are ledger lines in the months to which rules were applied, and charges as billed in the others.
+    """
     with reading(engine) as connection:
         query = select(FundRow.__table__).order_by(FundRow.valid_from)
         known = {row["fund_org"]: row for row in connection.execute(query).mappings()}
-        due, waiting = (
-            f"{sum_of(connection, f'CASE WHEN t.status IN {which} THEN t.amount END')}"
-            for which in ("('clear', 'approved')", "('flagged')")
-        )
+        due = {key: amount for key, amount in charged_to_funds(connection, _EVER).items() if key[0]}
         found = connection.execute(
             sql(
-                f"SELECT a.fund_org, t.currency, {due}, {waiting} FROM charge_totals t "  # noqa: S608
+                f"SELECT a.fund_org, t.currency, {sum_of(connection, 't.amount')} FROM charge_totals t "  # noqa: S608
                 "JOIN cost_attributions a ON a.digest = t.attribution WHERE a.fund_org <> '' "
-                "AND t.status IN ('clear', 'approved', 'flagged') "
-                "GROUP BY a.fund_org, t.currency HAVING sum(t.rows) <> 0"
+                "AND t.status = 'flagged' GROUP BY a.fund_org, t.currency HAVING sum(t.rows) <> 0"
             )
         ).all()
-    spent = {(row[0], row[1]): (Decimal(row[2]), Decimal(row[3])) for row in found}
+    waiting = {(row[0], row[1]): Decimal(row[2]) for row in found}
+    nothing = Decimal(0)
+    spent = {key: (due.get(key, nothing), waiting.get(key, nothing)) for key in {*due, *waiting}}
     for name, row in known.items():
         spent.setdefault((name, row["currency"]), (Decimal(0), Decimal(0)))
     result = []

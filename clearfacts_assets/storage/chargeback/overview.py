@@ -71,13 +71,15 @@ def spending(
 
 
 def last_changes(engine: Engine) -> dict[str, str]:
-    """By period, a text that is another one after every change of what stands in it."""
+    """By period, a text that is another one after every change of what stands in it, and of its statements."""
     query = text(
-        "SELECT p.name, p.state, COALESCE(t.last, 0), COALESCE(t.n, 0) FROM billing_periods p LEFT JOIN "
-        "(SELECT period, max(id) AS last, count(*) AS n FROM charge_totals GROUP BY period) t ON t.period = p.name"
+        "SELECT p.name, p.state, COALESCE(t.last, 0), COALESCE(t.n, 0), COALESCE(s.last, 0) FROM billing_periods p "
+        "LEFT JOIN (SELECT period, max(id) AS last, count(*) AS n FROM charge_totals GROUP BY period) t "
+        "ON t.period = p.name LEFT JOIN (SELECT s.period AS period, max(e.id) AS last FROM statement_events e "
+        "JOIN statements s ON s.id = e.statement_id GROUP BY s.period) s ON s.period = p.name"
     )
     with reading(engine) as connection:
-        return {name: f"{state} {last} {count}" for name, state, last, count in connection.execute(query)}
+        return {name: " ".join(map(str, said)) for name, *said in connection.execute(query)}
 
 
 def _taken_back(connection: Connection, period: str, source: str) -> int:

@@ -170,7 +170,7 @@ class PeriodRepository:
             return totals_of(connection, period, source, payers)
 
     def verify(self) -> Iterator[Verified]:
-        """Every finalized period in the order of the chain, its hash computed anew."""
+        """Every finalized period in the order of the chain, its hash and that of its ledger lines computed anew."""
         query = (
             select(Period.__table__).where(Period.finalized_position.is_not(None)).order_by(Period.finalized_position)
         )
@@ -183,10 +183,19 @@ class PeriodRepository:
                     problem = "it does not follow the finalized period before it"
                 elif rows != row["finalized_rows"] or found != row["hash"]:
                     problem = "its charges are not those that were finalized"
+                elif _bent(connection, row["name"]):
+                    problem = "its ledger lines are not those that were finalized"
                 elif row["state"] != State.FINALIZED.value:
                     problem = "it is no longer finalized"
                 yield Verified(row["name"], position, rows, found, problem)
                 previous = row["hash"]
+
+
+def _bent(connection: Connection, period: str) -> bool:
+    """Whether the ledger's lines of a finalized period say something else than when it was finalized."""
+    query = select(PeriodEvent.details).where(PeriodEvent.period == period, PeriodEvent.event == Event.FINALIZE.value)
+    frozen = connection.execute(query.order_by(PeriodEvent.id.desc()).limit(1)).scalar_one_or_none() or {}
+    return "ledger_hash" in frozen and any(frozen[name] != value for name, value in seal_of(connection, period).items())
 
 
 def _seal(connection: Connection, period: str, now: datetime) -> dict[str, Any]:

@@ -87,8 +87,8 @@ class SqlDeliveryLedger:
         if not candidates:
             return []
         fresh = [one for one in candidates if one.delivery_id is None]
-        keys = {one.row_id: InvoiceKey.of(one.invoice, destination) for one in fresh}
-        digests = {one.digest for one in keys.values()}
+        keys = [InvoiceKey.of(one.invoice, destination) for one in candidates]
+        digests = {key.digest for one, key in zip(candidates, keys, strict=True) if one.delivery_id is None}
         source_ids = {one.invoice_id for one in fresh}
         known = {one.delivery_id for one in candidates if one.delivery_id is not None}
 

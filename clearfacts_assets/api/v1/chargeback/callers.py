@@ -33,8 +33,8 @@ from clearfacts_assets.storage.accounts.audit import acting
 from clearfacts_assets.storage.chargeback.attributing import attribute_again
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID, NoSuchCharge
 from clearfacts_assets.storage.chargeback.imports import NoSuchImport
+from clearfacts_assets.storage.chargeback.issuing.groundwork import NothingIssued
 from clearfacts_assets.storage.chargeback.issuing.mail_rows import NoSuchMail
-from clearfacts_assets.storage.chargeback.issuing.register import NothingIssued
 from clearfacts_assets.storage.chargeback.issuing.remarks import CannotRemark, NoSuchRemark
 from clearfacts_assets.storage.chargeback.overriding import NoSuchOverride
 from clearfacts_assets.storage.chargeback.periods import NoSuchPeriod, StillWaiting

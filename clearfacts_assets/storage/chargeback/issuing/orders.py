@@ -127,7 +127,7 @@ def _nothing(manner: Manner) -> str:
 
 
 def _bases_of(charges: Sequence[DueCharge], bases: Mapping[str, str]) -> dict[str, str]:
-    return {source: bases.get(source, "billed") for source in sorted({one.source for one in charges})}
+    return {source: bases.get(source, "billed") for source in sorted({one.source for one in charges} - {""})}
 
 
 def _subject_of(connection: Connection, statement: int) -> Subject:

@@ -13,8 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, func, insert, select, update
 
-from clearfacts_assets.chargeback.lifecycle import NotAllowed, State
-from clearfacts_assets.chargeback.model import ChargebackError, period_of
+from clearfacts_assets.chargeback.model import ChargebackError
 from clearfacts_assets.chargeback.statements import life
 from clearfacts_assets.chargeback.statements.life import StatementEvent, StatementState
 from clearfacts_assets.chargeback.statements.making import Made, Order
@@ -22,6 +21,7 @@ from clearfacts_assets.chargeback.statements.model import StatementKind, Subject
 from clearfacts_assets.money import EXACT, plain
 from clearfacts_assets.storage.accounts.audit import Actor, record
 from clearfacts_assets.storage.chargeback.issuing import due
+from clearfacts_assets.storage.chargeback.issuing.groundwork import ledger_of, may_issue, require, ruled
 from clearfacts_assets.storage.chargeback.issuing.orders import (
     Background,
     Live,
@@ -51,10 +51,6 @@ _BATCH = 5000
 
 class LedgerMoves(ChargebackError):
     """Charges of the period changed while its statements were being set, again and again."""
-
-
-class NothingIssued(ChargebackError):
-    """Nothing can be issued for this period now."""
 
 
 @dataclass(slots=True)
@@ -99,8 +95,10 @@ class StatementIssuer:
         self, period: str, *, actor: str, now: datetime, draft: bool = False, dry_run: bool = False
     ) -> Generated:
         """Everybody's statements of a closed or finalized period. Raises NotAllowed, NothingIssued, LedgerMoves."""
-        _require(self._engine, period)
-        if not dry_run:
+        require(self._engine, period)
+
+        def prepare() -> None:
+            self.bring_up_to_date(period, actor=actor, now=now)
             with reading(self._engine) as connection:
                 found = due.payers(connection, period, by_fund=self._manner.by_fund)
             reserve(self._engine, [one.subject for one in found])
@@ -108,7 +106,24 @@ class StatementIssuer:
         def ask(connection: Connection, known: Background, live: dict[str, Live]) -> Iterator[Wanted]:
             return wanted(connection, period, self._manner, known, {} if draft else live)
 
-        return self.issue(StatementKind.INVESTIGATOR, period, ask, actor=actor, now=now, draft=draft, dry_run=dry_run)
+        return self.issue(
+            StatementKind.INVESTIGATOR,
+            period,
+            ask,
+            actor=actor,
+            now=now,
+            draft=draft,
+            dry_run=dry_run,
+            prepare=prepare,
+        )
+
+    def bring_up_to_date(self, period: str, *, actor: str, now: datetime) -> None:
+        """Apply the rules, so that the period has the lines that statements are made of. Of a finalized one they are
+        those that were frozen. What changes after this and before the statements are written makes them begin anew."""
+        with self._engine.begin() as connection:
+            only_writer(connection)
+            ruled(connection, period, actor, now)
+            commit_to_disk(connection)
 
     def issue(
         self,
@@ -120,41 +135,46 @@ class StatementIssuer:
         now: datetime,
         draft: bool = False,
         dry_run: bool = False,
+        prepare: Callable[[], None] = lambda: None,
     ) -> Generated:
-        """Statements of one kind; again from the start where the ledger has moved meanwhile."""
+        """Statements of one kind; again from the start where the ledger has moved meanwhile. ``prepare`` comes first
+        each time, but in a rehearsal: it gives the period its lines, and those who are new a number."""
         for _ in range(MOST_TRIES):
+            if not dry_run:
+                prepare()
             found = Generated(period, kind.value, dry_run=dry_run)
             with tempfile.TemporaryDirectory(prefix="clearfacts-statements-") as folder:
-                seen, spooled = self._set(kind, period, ask, now, draft, Path(folder), found)
+                with ledger_of(self._engine, period, kind, actor=actor, now=now, dry_run=dry_run) as connection:
+                    seen, spooled = self._set(connection, kind, period, ask, now, draft, Path(folder), found)
                 if dry_run or self._write(period, seen, spooled, found, actor, now):
                     return found
         raise LedgerMoves(f"charges of {period} keep changing while its statements are set: try again later")
 
     def _set(
-        self, kind: StatementKind, period: str, ask: Ask, now: datetime, draft: bool, folder: Path, found: Generated
-    ) -> tuple[str, list[_Spooled]]:
-        with reading(self._engine) as connection:
-            seen, known = due.mark(connection, period), background(connection, last_month(period))
-            live = live_statements(connection, period, kind)
-            wants: dict[str, Wanted] = {}
+        self, connection: Connection, kind: StatementKind, period: str, ask: Ask, now: datetime, draft: bool,
+        folder: Path, found: Generated,
+    ) -> tuple[str, list[_Spooled]]:  # fmt: skip
+        seen, known = due.mark(connection, period), background(connection, last_month(period))
+        live = live_statements(connection, period, kind)
+        wants: dict[str, Wanted] = {}
 
-            def orders() -> Iterator[Order]:
-                for one in ask(connection, known, live):
-                    number, version = self._number(connection, one)
-                    wants[one.key] = Wanted(one.subject, one.key, one.charges_hash, live=one.live)
-                    yield order(connection, one, number, version, self._manner, known, now, draft=draft)
+        def orders() -> Iterator[Order]:
+            for one in ask(connection, known, live):
+                number, version = self._number(connection, one)
+                wants[one.key] = Wanted(one.subject, one.key, one.charges_hash, live=one.live)
+                yield order(connection, one, number, version, self._manner, known, now, draft=draft)
 
-            spooled: list[_Spooled] = []
-            for made in self._make(orders()):
-                want = wants[subject_key(made.subject)]
-                if made.problem:
-                    found.problems.append((f"{made.subject.name} {made.subject.project}".strip(), made.problem))
-                    continue
-                path = folder / f"{len(spooled)}.pdf"
-                path.write_bytes(made.typeset.pdf)
-                spooled.append(_Spooled(want, _without_pdf(made), path))
-                _note(found, want, made)
-            found.unchanged = sum(key not in wants for key in live)
+        spooled: list[_Spooled] = []
+        for made in self._make(orders()):
+            want = wants[subject_key(made.subject)]
+            if made.problem:
+                found.problems.append((f"{made.subject.name} {made.subject.project}".strip(), made.problem))
+                continue
+            path = folder / f"{len(spooled)}.pdf"
+            path.write_bytes(made.typeset.pdf)
+            spooled.append(_Spooled(want, _without_pdf(made), path))
+            _note(found, want, made)
+        found.unchanged = sum(key not in wants for key in live)
         return seen, spooled
 
     def _number(self, connection: Connection, one: Wanted) -> tuple[str, int]:
@@ -176,7 +196,7 @@ class StatementIssuer:
         with self._engine.begin() as connection:
             only_writer(connection)
             if "-" in period:
-                _may_issue(period, state_of(connection, period))
+                may_issue(period, state_of(connection, period))
             if due.mark(connection, period) != seen or not _still_live(connection, spooled):
                 return False
             for one in spooled:  # first, so that a charge that moved from one to another is free
@@ -334,20 +354,6 @@ def _still_live(connection: Connection, spooled: Sequence[_Spooled]) -> bool:
     if any(one.made.identity.state == "draft" for one in spooled):
         return True
     return all(there.get(key) == id_ for key, id_ in keys.items())
-
-
-def _require(engine: Engine, period: str) -> None:
-    with reading(engine) as connection:
-        _may_issue(period, state_of(connection, period_of(period)))
-
-
-def _may_issue(period: str, state: State | None) -> None:
-    if state is None:
-        raise NothingIssued(f"nothing is known of {period}: clearfacts chargeback periods list")
-    if state is State.OPEN:
-        raise NotAllowed(
-            f"{period} is open, and its charges may still change: clearfacts chargeback periods close {period}"
-        )
 
 
 def last_month(period: str) -> str:

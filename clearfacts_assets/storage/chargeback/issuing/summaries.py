@@ -30,9 +30,10 @@ def sponsors(connection: Connection, period: str) -> dict[Subject, list[SponsorR
     sums: dict[tuple[Subject, tuple[str, str, str, str, str]], tuple[int, Decimal]] = {}
     for whose in due.payers(connection, period):
         for one in due.charges_of(connection, whose):
-            for relief in (*one.subsidies, *one.credits):
+            for relief in (each for each in (*one.subsidies, *one.credits) if each.payer):
                 subject = Subject(StatementKind.SPONSOR, period, relief.payer, currency=whose.subject.currency)
-                key = (subject, (one.pi_email, one.project, one.fund, relief.label, one.service))
+                label = relief.label.removesuffix(f", paid by {relief.payer}")
+                key = (subject, (one.pi_email, one.project, one.fund, label, one.service))
                 count, paid = sums.get(key, (0, Decimal(0)))
                 sums[key] = count + 1, EXACT.subtract(paid, relief.amount)
     found: dict[Subject, list[SponsorRow]] = {}
@@ -106,9 +107,12 @@ class SummaryIssuer:
     def month(self, kind: StatementKind, period: str, *, actor: str, now: datetime, dry_run: bool = False) -> Generated:
         """Sponsors' statements or departments' summaries of a month."""
         read = sponsors if kind is StatementKind.SPONSOR else departments
-        with reading(self._engine) as connection:
-            subjects = list(read(connection, period_of(period)))
-        if not dry_run:
+
+        def prepare() -> None:
+            if kind is StatementKind.SPONSOR:
+                self._issuer.bring_up_to_date(period_of(period), actor=actor, now=now)
+            with reading(self._engine) as connection:
+                subjects = list(read(connection, period_of(period)))
             reserve(self._engine, subjects)
 
         def ask(connection: Connection, known: Background, live: dict[str, Live]) -> Iterator[Wanted]:
@@ -117,7 +121,7 @@ class SummaryIssuer:
                 if one := with_rows(subject, rows, live):
                     yield one
 
-        return self._issuer.issue(kind, period, ask, actor=actor, now=now, dry_run=dry_run)
+        return self._issuer.issue(kind, period, ask, actor=actor, now=now, dry_run=dry_run, prepare=prepare)
 
     def year(
         self, year: str, name: str, project: str | None, *, actor: str, now: datetime, dry_run: bool = False
