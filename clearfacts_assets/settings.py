@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from clearfacts_assets.chargeback_settings import ChargebackSettings
 from clearfacts_assets.invoice_settings import DeliverySettings, DestinationSettings, SourceSettings, ValidationSettings
+from clearfacts_assets.journal_settings import JournalSettings
 from clearfacts_assets.outgoing.network import DIRECTLY, Network, Proxy
 from clearfacts_assets.rate_options import RateOptions
 from clearfacts_assets.setting_types import Changeable, Seconds, Section, secret_parts
@@ -164,6 +165,7 @@ class Settings(BaseSettings):
     rates: RateOptions = RateOptions()
     statements: StatementSettings = StatementSettings()
     email: EmailSettings = EmailSettings()
+    journals: JournalSettings = JournalSettings()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
     log_format: Literal["text", "json"] = Field("text", description="text for people, json for machines")
 
