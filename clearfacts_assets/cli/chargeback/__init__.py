@@ -13,6 +13,7 @@ from clearfacts_assets.cli.chargeback import (
     disputes,
     emails,
     imports,
+    journals,
     months,
     periods,
     rates,
@@ -53,5 +54,7 @@ app.command()(statements.generate)
 app.add_typer(statements.app, name="statements")
 app.add_typer(emails.app, name="emails")
 app.add_typer(disputes.app, name="disputes")
+app.command("export-journal")(journals.export_journal)
+app.add_typer(journals.app, name="journals")
 app.add_typer(taking_over.app, name="settings")
 app.command()(demo.demo)
