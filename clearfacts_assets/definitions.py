@@ -7,6 +7,7 @@ import dagster as dg
 from clearfacts_assets import resources
 from clearfacts_assets.chargeback.defs import assets as chargeback
 from clearfacts_assets.chargeback.defs import automation as chargeback_automation
+from clearfacts_assets.chargeback.defs import journals
 from clearfacts_assets.chargeback.defs import ledger_lines as rules
 from clearfacts_assets.health import assets as health
 from clearfacts_assets.invoices.defs import assets, automation, checks, document_status
@@ -25,6 +26,7 @@ defs = dg.Definitions(
         chargeback.charges,
         chargeback.approved_charges,
         rules.ledger_lines,
+        journals.gl_journal,
     ],
     asset_checks=[checks.retrieval_is_complete, checks.no_delivery_is_unknown, checks.nothing_is_nowhere],
     jobs=[
@@ -36,6 +38,7 @@ defs = dg.Definitions(
         chargeback_automation.import_of_charges,
         chargeback_automation.approval_of_charges,
         rules.application_of_rules,
+        journals.export_of_journals,
     ],
     schedules=[automation.nightly, automation.health_schedule, automation.follow_up_schedule],
     sensors=[
@@ -47,6 +50,7 @@ defs = dg.Definitions(
         lost_runs,
         chargeback_automation.delivered_exports,
         chargeback_automation.ledger_changes,
+        journals.journal_currencies,
     ],
     resources=resources.from_settings(),
     # "Materialize" and backfills in the UI run Dagster's own implicit job, which takes the executor from here. One

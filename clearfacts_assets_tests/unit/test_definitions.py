@@ -38,6 +38,7 @@ ASSETS = {
     "service_health": ([], "monitoring", ["team:operations"], {"http"}, False),
     "charges": ([], *CHARGEBACK, {"csv", "pandas"}, True),
     "approved_charges": (["charges"], *CHARGEBACK, {"pandas"}, True),
+    "gl_journal": (["ledger_lines"], *CHARGEBACK, {"csv"}, True),
 }
 CHECKS = {
     ("raw_invoices", "retrieval_is_complete"),
@@ -56,6 +57,9 @@ CHECKS = {
     ("ledger_lines", "lines_add_up_to_what_is_billed"),
     ("ledger_lines", "every_rule_applies"),
     ("ledger_lines", "pools_are_given_on"),
+    ("gl_journal", "every_journal_balances"),
+    ("gl_journal", "provider_to_ledger_leaves_nothing"),
+    ("gl_journal", "nothing_waits_to_be_booked"),
 }
 
 
@@ -119,6 +123,7 @@ def test_the_jobs_are_these_and_run_in_one_process() -> None:
         "import_of_charges",
         "approval_of_charges",
         "application_of_rules",
+        "export_of_journals",
         "__ASSET_JOB",
     }
     # The implicit job is what "Materialize" and backfills run.
@@ -146,6 +151,7 @@ def test_schedules_and_sensors_run_without_anybody_switching_them_on() -> None:
         "lost_runs",
         "delivered_exports",
         "ledger_changes",
+        "journal_currencies",
     }
     assert {one.default_status for one in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}
     assert {one.default_status for one in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}
@@ -153,7 +159,7 @@ def test_schedules_and_sensors_run_without_anybody_switching_them_on() -> None:
 
 def test_one_pool_bounds_the_runs_that_deliver() -> None:
     pools = {name: defs.resolve_assets_def(name).op.pool for name in ASSETS}
-    ledger = {"charges": "ledger", "ledger_lines": "ledger"}
+    ledger = {"charges": "ledger", "ledger_lines": "ledger", "gl_journal": "ledger"}
     assert pools == {**dict.fromkeys(ASSETS), "processed_invoices": "clearfacts", **ledger}
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, func, insert, select
 
 from clearfacts_assets.chargeback.journals.answers import POSTED, REFUSED, Answer
 from clearfacts_assets.chargeback.journals.life import BatchEvent, BatchState, after
@@ -25,6 +26,7 @@ from clearfacts_assets.storage.chargeback.journals.tables import (
     JournalAnswer,
     JournalBatch,
     JournalEvent,
+    JournalLine,
     JournalStatement,
 )
 from clearfacts_assets.storage.chargeback.ledger import only_writer
@@ -74,6 +76,24 @@ class JournalShelf:
                 "events": _told(connection, JournalEvent, row["id"]),
                 "answers": _told(connection, JournalAnswer, row["id"]),
             }
+
+    def by_fund(self, period: str, currency: str) -> Sequence[tuple[str, Decimal, Decimal]]:
+        """(fund, debit, credit) of all that left or is to leave in the month, what was reversed with its reversal."""
+        line, batch = JournalLine.__table__, JournalBatch.__table__
+        units = func.sum(line.c.units)
+        query = (
+            select(line.c.fund_org, line.c.side, units)
+            .join(batch, batch.c.id == line.c.batch_id)
+            .where(batch.c.period == period, batch.c.currency == currency)
+            .group_by(line.c.fund_org, line.c.side)
+            .order_by(line.c.fund_org)
+        )
+        found: dict[str, dict[str, Decimal]] = {}
+        with reading(self._engine) as connection:
+            for fund, side, total in connection.execute(query):
+                found.setdefault(fund, {})[side] = from_units(int(total), currency)
+        nothing = from_units(0, currency)
+        return [(fund, sides.get("D", nothing), sides.get("C", nothing)) for fund, sides in found.items()]
 
     def journal(self, number: str) -> Journal:
         """As it was made. Raises NoSuchBatch."""

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from sqlalchemy import Connection, TextClause, select, text
+from sqlalchemy import Connection, Engine, TextClause, select, text
 
 from clearfacts_assets.chargeback.journals.model import Part
 from clearfacts_assets.chargeback.model import ChargebackError
 from clearfacts_assets.money import EXACT, exponent, plain
 from clearfacts_assets.storage.chargeback.issuing.tables import StatementRow
+from clearfacts_assets.storage.database import reading
 
 AT_ONCE = 500  # statements whose parts are read together
 _PLACES = 4  # of the finest currency
@@ -67,6 +68,14 @@ def heads(
         some = query.where(table.c.id.in_(wanted[start : start + AT_ONCE]))
         found += [StatementHead(*row) for row in connection.execute(some.order_by(table.c.id))]
     return found
+
+
+def currencies(engine: Engine) -> list[str]:
+    """In which investigators' statements were ever issued."""
+    table = StatementRow.__table__
+    query = select(table.c.currency).where(table.c.kind == INVESTIGATOR, table.c.version > 0).distinct()
+    with reading(engine) as connection:
+        return sorted(one for one in connection.execute(query).scalars() if one)
 
 
 def parts_of(connection: Connection, statements: Sequence[StatementHead]) -> Iterator[Part]:
