@@ -34,6 +34,7 @@ class ErrorCode(StrEnum):
     CHARGE_NOT_FOUND = "CHARGE_NOT_FOUND"
     IMPORT_NOT_FOUND = "IMPORT_NOT_FOUND"
     REGISTRY_ENTRY_NOT_FOUND = "REGISTRY_ENTRY_NOT_FOUND"
+    JOURNAL_NOT_FOUND = "JOURNAL_NOT_FOUND"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     CONFLICT = "CONFLICT"
     JOB_RUNNING = "JOB_RUNNING"
@@ -117,6 +118,11 @@ CATALOGUE: dict[ErrorCode, Meaning] = {
     ),
     ErrorCode.REGISTRY_ENTRY_NOT_FOUND: Meaning(
         404, "Nobody and nothing of this name is in the registry.", "Add it with POST, or list what there is."
+    ),
+    ErrorCode.JOURNAL_NOT_FOUND: Meaning(
+        404,
+        "There is no journal with this number, or no such line of it.",
+        "GET /api/v1/chargeback/journals lists them.",
     ),
     ErrorCode.METHOD_NOT_ALLOWED: Meaning(
         405, "The path exists, but not with this method.", "The header Allow names the methods."

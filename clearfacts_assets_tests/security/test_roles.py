@@ -82,7 +82,7 @@ def test_nothing_else_is_served_beside_the_routes(quick_api: RunningApi) -> None
 def test_no_get_changes_anything(quick_api: RunningApi) -> None:
     changing = {Permission.INVOICES_PROCESS, Permission.JOBS_RETRY, Permission.DELIVERIES_RESOLVE}
     changing |= {Permission.CHARGES_REVIEW, Permission.COSTS_IMPORT, Permission.REGISTRY_WRITE}
-    changing |= {Permission.PERIODS_CLOSE, Permission.PERIODS_FINALIZE}
+    changing |= {Permission.PERIODS_CLOSE, Permission.PERIODS_FINALIZE, Permission.JOURNALS_WRITE}
     changing |= {Permission.CONFIGURATION_WRITE, Permission.CONNECTIONS_TEST, Permission.DAGSTER_WRITE}
     for name, calls in routes(quick_api.app).items():
         assert not (name.startswith("GET ") and asked(calls) & changing), name
@@ -143,9 +143,12 @@ def test_only_admins_manage_people_keys_and_the_log() -> None:
 def test_reviewers_decide_and_seal_users_look_and_services_bring_files() -> None:
     """Who prepares a month (operator) is not who has to seal it (reviewer)."""
     changing = {Permission.CHARGES_REVIEW, Permission.COSTS_IMPORT, Permission.REGISTRY_WRITE}
-    changing |= {Permission.PERIODS_CLOSE, Permission.PERIODS_FINALIZE}
+    changing |= {Permission.PERIODS_CLOSE, Permission.PERIODS_FINALIZE, Permission.JOURNALS_WRITE}
     assert changing & ALLOWED[Role.USER] == set()
-    assert changing & ALLOWED[Role.REVIEWER] == {Permission.CHARGES_REVIEW, Permission.PERIODS_FINALIZE}
+    decides = {Permission.CHARGES_REVIEW, Permission.PERIODS_FINALIZE, Permission.JOURNALS_WRITE}
+    assert changing & ALLOWED[Role.REVIEWER] == decides
+    fetching = {role for role in Role if Permission.JOURNALS_FETCH in ALLOWED[role]}
+    assert fetching == set(Role) - {Role.USER}  # who only looks exports no journal, and fetches none
     assert changing & ALLOWED[Role.SERVICE] == {Permission.COSTS_IMPORT}
     assert changing <= ALLOWED[Role.OPERATOR]
     assert set(BOUND) == {Permission.CHARGES_READ}

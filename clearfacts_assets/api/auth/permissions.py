@@ -39,6 +39,8 @@ class Permission(StrEnum):
     REGISTRY_WRITE = "registry:write"
     PERIODS_CLOSE = "periods:close"
     PERIODS_FINALIZE = "periods:finalize"
+    JOURNALS_WRITE = "journals:write"
+    JOURNALS_FETCH = "journals:fetch"
     DAGSTER_READ = "dagster:read"
     DAGSTER_WRITE = "dagster:write"
     DAGSTER_ADMINISTER = "dagster:administer"
@@ -66,6 +68,8 @@ MEANINGS: dict[Permission, str] = {
     Permission.REGISTRY_WRITE: "change investigators, projects, funds, exceptions and cost sources",
     Permission.PERIODS_CLOSE: "open, close and reopen a month",
     Permission.PERIODS_FINALIZE: "seal a month for ever",
+    Permission.JOURNALS_WRITE: "export, transfer, accrue and take back journals",
+    Permission.JOURNALS_FETCH: "fetch journals' files, and say what the general ledger made of them",
     Permission.DAGSTER_READ: "look at Dagster's UI",
     Permission.DAGSTER_WRITE: "act in Dagster's UI: launch, stop, backfill, switch schedules",
     Permission.DAGSTER_ADMINISTER: "the rest of it: delete, wipe, report, reload, shut down, set limits and cursors",
@@ -94,13 +98,22 @@ _OPERATES = _SEES | {
     Permission.REGISTRY_WRITE,
     Permission.PERIODS_CLOSE,
     Permission.PERIODS_FINALIZE,
+    Permission.JOURNALS_WRITE,
+    Permission.JOURNALS_FETCH,
     Permission.DAGSTER_WRITE,
 }
 
 ALLOWED: dict[Role, frozenset[Permission]] = {
     Role.ADMIN: frozenset(Permission),
     Role.OPERATOR: _OPERATES,
-    Role.REVIEWER: _SEES | {Permission.DELIVERIES_RESOLVE, Permission.CHARGES_REVIEW, Permission.PERIODS_FINALIZE},
+    Role.REVIEWER: _SEES
+    | {
+        Permission.DELIVERIES_RESOLVE,
+        Permission.CHARGES_REVIEW,
+        Permission.PERIODS_FINALIZE,
+        Permission.JOURNALS_WRITE,
+        Permission.JOURNALS_FETCH,
+    },
     Role.USER: _SEES,
     # The most that an API key can be given; each key has its own scopes out of these. A verdict is a person's.
     Role.SERVICE: frozenset(
@@ -115,6 +128,7 @@ ALLOWED: dict[Role, frozenset[Permission]] = {
             Permission.CHARGES_READ,
             Permission.CHARGEBACK_READ,
             Permission.COSTS_IMPORT,
+            Permission.JOURNALS_FETCH,
         }
     ),
 }

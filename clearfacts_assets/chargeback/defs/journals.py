@@ -68,7 +68,7 @@ class JournalChoice(dg.Config):
 def gl_journal(
     context: dg.AssetExecutionContext, config: JournalChoice, database: DatabaseResource
 ) -> Iterator[dg.MaterializeResult[None]]:
-    """The month's issued statements as a journal for the general ledger; what is in one already is never exported again.
+    """The month's issued statements as a journal for the general ledger; what is in one is never exported again.
 
     The file goes to the folder `journals.drop`, else to `journals` in the home folder. Configuration: `export` and
     `transfer` say what is done, `format` is another one than the settings'. Without anything to do it shows what there
@@ -83,7 +83,7 @@ def gl_journal(
         book, asked = JournalBook(engine, manner), _asked(context, currency)
         for wanted, make in ((config.export, book.export), (config.transfer, book.transfer)):
             if wanted:
-                done += _done(context, lambda make=make: make(month, asked))  # type: ignore[misc]
+                done += _done(context, lambda make=make: make(month, asked))
         verdict = check(engine, month)
     except (ChargebackError, LookupError, OSError) as error:
         raise dg.Failure(f"No journal was written. {error}", allow_retries=False) from None

@@ -6,6 +6,7 @@ from clearfacts_assets.api.v1.chargeback import (
     charges,
     exceptions,
     imports,
+    journals,
     periods,
     reconcile,
     registry,
@@ -13,4 +14,6 @@ from clearfacts_assets.api.v1.chargeback import (
     sources,
 )
 
-ROUTERS = tuple(one.router for one in (periods, charges, review, imports, reconcile, registry, exceptions, sources))
+ROUTERS = tuple(
+    one.router for one in (periods, charges, review, imports, reconcile, registry, exceptions, sources, journals)
+)

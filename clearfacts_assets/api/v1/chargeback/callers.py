@@ -21,6 +21,7 @@ from clearfacts_assets.chargeback.attribution.entries import BadEntry
 from clearfacts_assets.chargeback.attribution.review import CannotDecide, SeenOtherwise
 from clearfacts_assets.chargeback.ingest.guessing import SourceUnknown
 from clearfacts_assets.chargeback.ingest.preferences import attribution_rules, flag_patterns
+from clearfacts_assets.chargeback.journals.model import NoSuchBatch
 from clearfacts_assets.chargeback.lifecycle import NotAllowed
 from clearfacts_assets.chargeback.model import BadPeriod, ChargebackError, FileRefused
 from clearfacts_assets.storage.chargeback.attributing import attribute_again
@@ -61,6 +62,7 @@ _CODES: tuple[tuple[type[ChargebackError], ErrorCode], ...] = (
     (NoSuchCharge, ErrorCode.CHARGE_NOT_FOUND),
     (NoSuchImport, ErrorCode.IMPORT_NOT_FOUND),
     (NotInRegistry, ErrorCode.REGISTRY_ENTRY_NOT_FOUND),
+    (NoSuchBatch, ErrorCode.JOURNAL_NOT_FOUND),
     (StillWaiting, ErrorCode.CHARGES_WAITING),
     (NotAllowed, ErrorCode.PERIOD_NOT_ALLOWED),
     (SeenOtherwise, ErrorCode.CHARGE_CHANGED),

@@ -53,6 +53,7 @@ from clearfacts_assets.storage.chargeback.journals.statements import parts_of
 from clearfacts_assets.storage.chargeback.ledger import only_writer
 from clearfacts_assets.storage.chargeback.registry import load_registry
 from clearfacts_assets.storage.chargeback.tables import CostSourceRow
+from clearfacts_assets.storage.chargeback.wishes import Wish, keep, kept
 from clearfacts_assets.storage.database import commit_to_disk, reading
 
 Prepare = Callable[[Journal], Sequence[Prepared]]  # files of a journal, written and not yet in their places
@@ -82,6 +83,7 @@ class Asked:
     draft: bool = False
     dry_run: bool = False
     reason: str = ""
+    wish: Wish | None = None  # the same wish makes its batches once
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,14 @@ class _Wanted:
 
 class _Rehearsed(Exception):
     """Ends a transaction whose work was only a rehearsal."""
+
+
+class _DoneBefore(Exception):
+    """The wish was carried out before; ``numbers`` are the batches that it made."""
+
+    def __init__(self, numbers: Sequence[str]) -> None:
+        super().__init__()
+        self.numbers = numbers
 
 
 class JournalBook:
@@ -224,12 +234,19 @@ class JournalBook:
         try:
             with _put_or_drop(files), self._engine.begin() as connection:
                 only_writer(connection)
+                if (before := kept(connection, asked.wish)) is not None:
+                    raise _DoneBefore(before["journals"])
                 done.extend(self._keep(connection, wanted, asked, files) for wanted in work(connection))
                 if asked.dry_run:
                     raise _Rehearsed
+                keep(connection, asked.wish, {"journals": [one.journal.header.number for one in done]}, asked.now)
                 commit_to_disk(connection)
         except _Rehearsed:
             return [Done(one.journal, "not kept") for one in done]
+        except _DoneBefore as wish:
+            with reading(self._engine) as connection:
+                rows = [batch_row(connection, number) for number in wish.numbers]
+                return [Done(journal_of_row(connection, row), row["state"]) for row in rows]
         return done
 
     def _keep(self, connection: Connection, wanted: _Wanted, asked: Asked, files: list[Prepared]) -> Done:
