@@ -7,7 +7,7 @@ import dagster as dg
 from clearfacts_assets import resources
 from clearfacts_assets.chargeback.defs import assets as chargeback
 from clearfacts_assets.chargeback.defs import automation as chargeback_automation
-from clearfacts_assets.chargeback.defs import journals
+from clearfacts_assets.chargeback.defs import journals, statement_invoices
 from clearfacts_assets.chargeback.defs import ledger_lines as rules
 from clearfacts_assets.health import assets as health
 from clearfacts_assets.invoices.defs import assets, automation, checks, document_status
@@ -27,6 +27,7 @@ defs = dg.Definitions(
         chargeback.approved_charges,
         rules.ledger_lines,
         journals.gl_journal,
+        statement_invoices.statement_invoices,
     ],
     asset_checks=[checks.retrieval_is_complete, checks.no_delivery_is_unknown, checks.nothing_is_nowhere],
     jobs=[
@@ -39,6 +40,7 @@ defs = dg.Definitions(
         chargeback_automation.approval_of_charges,
         rules.application_of_rules,
         journals.export_of_journals,
+        statement_invoices.invoicing_of_statements,
     ],
     schedules=[automation.nightly, automation.health_schedule, automation.follow_up_schedule],
     sensors=[

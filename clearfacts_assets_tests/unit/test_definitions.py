@@ -39,6 +39,7 @@ ASSETS = {
     "charges": ([], *CHARGEBACK, {"csv", "pandas"}, True),
     "approved_charges": (["charges"], *CHARGEBACK, {"pandas"}, True),
     "gl_journal": (["ledger_lines"], *CHARGEBACK, {"csv"}, True),
+    "statement_invoices": (["ledger_lines"], *CHARGEBACK, {"xml"}, True),
 }
 CHECKS = {
     ("raw_invoices", "retrieval_is_complete"),
@@ -60,6 +61,8 @@ CHECKS = {
     ("gl_journal", "every_journal_balances"),
     ("gl_journal", "provider_to_ledger_leaves_nothing"),
     ("gl_journal", "nothing_waits_to_be_booked"),
+    ("statement_invoices", "every_document_is_accepted"),
+    ("statement_invoices", "every_external_statement_has_its_invoice"),
 }
 
 
@@ -124,6 +127,7 @@ def test_the_jobs_are_these_and_run_in_one_process() -> None:
         "approval_of_charges",
         "application_of_rules",
         "export_of_journals",
+        "invoicing_of_statements",
         "__ASSET_JOB",
     }
     # The implicit job is what "Materialize" and backfills run.
@@ -160,6 +164,7 @@ def test_schedules_and_sensors_run_without_anybody_switching_them_on() -> None:
 def test_one_pool_bounds_the_runs_that_deliver() -> None:
     pools = {name: defs.resolve_assets_def(name).op.pool for name in ASSETS}
     ledger = {"charges": "ledger", "ledger_lines": "ledger", "gl_journal": "ledger"}
+    ledger |= {"statement_invoices": "ledger"}
     assert pools == {**dict.fromkeys(ASSETS), "processed_invoices": "clearfacts", **ledger}
 
 
