@@ -6,15 +6,8 @@ from collections.abc import Iterator
 
 from clearfacts_assets.chargeback.journals.cells import Cell, rows_as_csv
 from clearfacts_assets.chargeback.journals.formats import FormatOptions
-from clearfacts_assets.chargeback.journals.model import Journal, Line
+from clearfacts_assets.chargeback.journals.model import Journal, Line, Side
 
-SEGMENTS = {
-    "Fund": "fund",
-    "Orgn": "orgn",
-    "Program": "program",
-    "Activity": "activity",
-    "Location": "location",
-}
 HEADER = (
     *("Fund", "Orgn", "Account", "Program", "Activity", "Location", "Debit", "Credit", "Description", "Reference ID"),
     *("FundOrg", "Currency", "AccountingDate", "FiscalYear", "FiscalPeriod", "Statement"),
@@ -30,14 +23,14 @@ def _rows(journal: Journal) -> Iterator[tuple[Cell, ...]]:
     head = journal.header
     about = (head.currency, head.accounting_date.isoformat(), head.fiscal_year, head.fiscal_period)
     for line in journal.lines:
-        yield (*places(line), line.debit, line.credit, *_told(line), line.fund_org, *about, line.statement)
+        sides = (line.amount, None) if line.side is Side.DEBIT else (None, line.amount)
+        yield (*places(line), *sides, line.description, line.reference, line.fund_org, *about, line.statement)
 
 
 def places(line: Line) -> tuple[str, ...]:
     """Fund, organisation, account, program, activity, location."""
-    said = {column: line.segment(name) for column, name in SEGMENTS.items()} | {"Account": line.account}
-    return tuple(said[column] for column in HEADER[:6])
-
-
-def _told(line: Line) -> tuple[str, str]:
-    return line.description, line.reference
+    said = line.segments.get
+    return (
+        *(said("fund", ""), said("orgn", ""), line.account),
+        *(said("program", ""), said("activity", ""), said("location", "")),
+    )

@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from clearfacts_assets.chargeback.journals.life import BatchState
@@ -77,7 +77,7 @@ class JournalLine(Base):
     units: Mapped[int] = mapped_column(BigInteger)
     fund_org: Mapped[str] = mapped_column(Words)
     account: Mapped[str] = mapped_column(Words)
-    segments: Mapped[dict[str, Any]] = mapped_column(Json)
+    segments: Mapped[str] = mapped_column(Text)  # a JSON object
     description: Mapped[str] = mapped_column(Words)
     reference: Mapped[str] = mapped_column(String(40))
     statement: Mapped[str] = mapped_column(String(30))

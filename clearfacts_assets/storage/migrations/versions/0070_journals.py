@@ -173,7 +173,7 @@ def _tables() -> None:
         sa.Column("units", sa.BigInteger(), nullable=False),
         sa.Column("fund_org", types.Words(), nullable=False),
         sa.Column("account", types.Words(), nullable=False),
-        sa.Column("segments", types.Json(none_as_null=True), nullable=False),
+        sa.Column("segments", sa.Text(), nullable=False),
         sa.Column("description", types.Words(), nullable=False),
         sa.Column("reference", sa.String(length=40), nullable=False),
         sa.Column("statement", sa.String(length=30), nullable=False),
