@@ -20,7 +20,7 @@ from clearfacts_assets.storage.chargeback.journals.shelf import posted_by_hand
 from clearfacts_assets.storage.chargeback.journals.statements import StatementBent
 from clearfacts_assets.storage.chargeback.registry import RegistryRepository
 from clearfacts_assets_tests.fixtures.chargeback import row
-from clearfacts_assets_tests.fixtures.journals import NOW, sides, two_funds
+from clearfacts_assets_tests.fixtures.journals import NOW, sides, tags, two_funds
 
 
 def correct(bookkeeping, resource, **fields):
@@ -296,3 +296,28 @@ def test_a_file_is_in_its_place_exactly_where_its_batch_is_kept(bookkeeping, tmp
     done.files[0].unlink()
     assert bookkeeping.book.rewrite("J-2025-03-0001", bookkeeping.asked()).state == "exported"
     assert Path(tmp_path / "J-2025-03-0001.csv").read_text() == "J-2025-03-0001"
+
+
+def test_a_service_of_two_sources_or_accounts_credits_each_its_own(bookkeeping):
+    """Where the month does not know whose a service is, each charge is asked."""
+    repository = RegistryRepository(bookkeeping.engine)
+    for source in ("aws", "azure"):
+        repository.set_source(source, {"credit_fund_org": f"IT-{source.upper()}"}, actor="pat", now=NOW)
+    books = bookkeeping.office.books
+    books.put(row(BilledCost="1.00", ResourceId="a"), row(BilledCost="2.00", ResourceId="b", ServiceName="Disk"))
+    books.put(
+        row(BilledCost="4.00", ResourceId="c", BillingAccountId="9"),
+        row(BilledCost="8.00", ResourceId="d", BillingAccountId="9", Tags=tags(account_code="777")),
+        source="azure",
+        name="azure.csv",
+    )
+    bookkeeping.office.close()
+    bookkeeping.office.generate()
+    assert sorted(sides(bookkeeping.export()[0].journal)) == [
+        ("C", "IT-AWS", "54000", "3.00"),
+        ("C", "IT-AZURE", "54000", "4.00"),
+        ("C", "IT-AZURE", "777", "8.00"),
+        ("D", "BIO-000001", "54000", "3.00"),
+        ("D", "BIO-000001", "54000", "4.00"),
+        ("D", "BIO-000001", "777", "8.00"),
+    ]

@@ -15,7 +15,7 @@ from clearfacts_assets.money import EXACT, exponent, plain
 from clearfacts_assets.storage.chargeback.issuing.tables import StatementRow
 from clearfacts_assets.storage.database import reading
 
-AT_ONCE = 100  # statements whose parts are read together: SQLite sorts so many in memory
+AT_ONCE = 50  # statements whose parts are read together: SQLite sorts so many in memory
 _PLACES = 4  # of the finest currency
 INVESTIGATOR = "investigator"
 
