@@ -85,19 +85,21 @@ def test_who_bends_a_batch_past_the_triggers_is_seen(bookkeeping):
     )
 
 
-def test_a_draft_leaves_by_being_exported(bookkeeping):
-    two_funds(bookkeeping)
-    bookkeeping.export(draft=True)
+def test_a_draft_leaves_by_being_exported(quick_bookkeeping):
+    two_funds(quick_bookkeeping)
+    quick_bookkeeping.export(draft=True)
     with pytest.raises(BatchNotAllowed, match="export it first"):
-        bookkeeping.shelf.answered(posted_by_hand("J-2025-03-0001", ""), actor="fin", now=NOW)
-    assert bookkeeping.book.rewrite("J-2025-03-0001", bookkeeping.asked()).state == "exported"
+        quick_bookkeeping.shelf.answered(posted_by_hand("J-2025-03-0001", ""), actor="fin", now=NOW)
+    assert quick_bookkeeping.book.rewrite("J-2025-03-0001", quick_bookkeeping.asked()).state == "exported"
 
 
-def test_a_proposed_statement_is_not_booked_yet(bookkeeping):
-    bookkeeping.office.manner = replace(bookkeeping.office.manner, grace=True)
-    bookkeeping.month(row(BilledCost="10.00"))
+def test_a_proposed_statement_is_not_booked_yet(quick_bookkeeping):
+    quick_bookkeeping.office.manner = replace(quick_bookkeeping.office.manner, grace=True)
+    quick_bookkeeping.month(row(BilledCost="10.00"))
     with pytest.raises(NothingToPost):
-        bookkeeping.export()
-    assert check(bookkeeping.engine, "2025-03").waiting == ["proposed, and not issued yet: -10.00 (S-2025-03-0001)"]
-    bookkeeping.office.shelf.accept("S-2025-03-0001", actor="ada", now=NOW)
-    assert str(bookkeeping.export()[0].journal.debit) == "10.00"
+        quick_bookkeeping.export()
+    assert check(quick_bookkeeping.engine, "2025-03").waiting == [
+        "proposed, and not issued yet: -10.00 (S-2025-03-0001)"
+    ]
+    quick_bookkeeping.office.shelf.accept("S-2025-03-0001", actor="ada", now=NOW)
+    assert str(quick_bookkeeping.export()[0].journal.debit) == "10.00"

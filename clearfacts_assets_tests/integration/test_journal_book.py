@@ -53,13 +53,13 @@ def test_a_month_is_booked_from_the_cents_of_its_statements(bookkeeping):
     assert (entry.resource_id, entry.details["actor"]) == ("J-2025-03-0001", "fin")
 
 
-def test_a_statement_is_never_exported_twice(bookkeeping):
-    two_funds(bookkeeping)
-    bookkeeping.export()
+def test_a_statement_is_never_exported_twice(quick_bookkeeping):
+    two_funds(quick_bookkeeping)
+    quick_bookkeeping.export()
     with pytest.raises(NothingToPost, match="are in J-2025-03-0001 already, and are never exported twice"):
-        bookkeeping.export()
+        quick_bookkeeping.export()
     with pytest.raises(NothingToPost, match="2025-04 has no issued statement"):
-        bookkeeping.export("2025-04")
+        quick_bookkeeping.export("2025-04")
 
 
 def test_the_database_refuses_a_statement_in_two_live_batches(bookkeeping):
@@ -151,21 +151,21 @@ def test_cents_that_are_not_the_statements_are_refused(bookkeeping):
         bookkeeping.export()
 
 
-def test_where_the_chart_has_no_place_nothing_is_written(bookkeeping, tmp_path):
-    two_funds(bookkeeping)
-    bookkeeping.chart = Chart(default_account="54000")
+def test_where_the_chart_has_no_place_nothing_is_written(quick_bookkeeping, tmp_path):
+    two_funds(quick_bookkeeping)
+    quick_bookkeeping.chart = Chart(default_account="54000")
     with pytest.raises(CannotPost, match="the source aws has no credit fund"):
-        bookkeeping.export()
-    assert bookkeeping.shelf.list() == []
-    RegistryRepository(bookkeeping.engine).set_source("aws", {"credit_fund_org": "IT-AWS"}, actor="pat", now=NOW)
-    assert {line.fund_org for line in bookkeeping.export()[0].journal.lines} >= {"IT-AWS"}
+        quick_bookkeeping.export()
+    assert quick_bookkeeping.shelf.list() == []
+    RegistryRepository(quick_bookkeeping.engine).set_source("aws", {"credit_fund_org": "IT-AWS"}, actor="pat", now=NOW)
+    assert {line.fund_org for line in quick_bookkeeping.export()[0].journal.lines} >= {"IT-AWS"}
 
 
-def test_a_rehearsal_says_the_same_and_keeps_nothing(bookkeeping):
-    two_funds(bookkeeping)
-    (would,) = bookkeeping.export(dry_run=True)
-    assert (would.state, bookkeeping.shelf.list()) == ("not kept", [])
-    (done,) = bookkeeping.export()
+def test_a_rehearsal_says_the_same_and_keeps_nothing(quick_bookkeeping):
+    two_funds(quick_bookkeeping)
+    (would,) = quick_bookkeeping.export(dry_run=True)
+    assert (would.state, quick_bookkeeping.shelf.list()) == ("not kept", [])
+    (done,) = quick_bookkeeping.export()
     assert (would.journal.lines, would.journal.header) == (done.journal.lines, done.journal.header)
 
 
@@ -179,31 +179,31 @@ def test_currencies_have_batches_of_their_own(bookkeeping):
     assert check(bookkeeping.engine, "2025-03").done
 
 
-def test_a_reversal_nets_to_zero_and_frees_the_statements(bookkeeping):
-    two_funds(bookkeeping)
-    bookkeeping.export()
-    (back,) = bookkeeping.reverse("J-2025-03-0001", reason="the wrong chart")
+def test_a_reversal_nets_to_zero_and_frees_the_statements(quick_bookkeeping):
+    two_funds(quick_bookkeeping)
+    quick_bookkeeping.export()
+    (back,) = quick_bookkeeping.reverse("J-2025-03-0001", reason="the wrong chart")
     assert (back.journal.header.reverses, back.journal.header.kind.value) == ("J-2025-03-0001", "reversal")
-    assert bookkeeping.net() == {}
-    assert bookkeeping.shelf.get("J-2025-03-0001")["state"] == "reversed"
+    assert quick_bookkeeping.net() == {}
+    assert quick_bookkeeping.shelf.get("J-2025-03-0001")["state"] == "reversed"
     for number, told in (("J-2025-03-0001", "is reversed already"), ("J-2025-03-0002", "is itself a reversal")):
         with pytest.raises(BatchNotAllowed, match=told):
-            bookkeeping.reverse(number)
-    (again,) = bookkeeping.export()
+            quick_bookkeeping.reverse(number)
+    (again,) = quick_bookkeeping.export()
     assert again.journal.header.number == "J-2025-03-0003"
-    assert bookkeeping.net() == {"BIO-000001": "10.00", "BIO-000002": "3.75", "IT-CLOUD": "-13.75"}
-    assert check(bookkeeping.engine, "2025-03").done
+    assert quick_bookkeeping.net() == {"BIO-000001": "10.00", "BIO-000002": "3.75", "IT-CLOUD": "-13.75"}
+    assert check(quick_bookkeeping.engine, "2025-03").done
 
 
-def test_a_draft_books_and_is_discarded_without_a_counterpart(bookkeeping):
-    two_funds(bookkeeping)
-    (draft,) = bookkeeping.export(draft=True)
+def test_a_draft_books_and_is_discarded_without_a_counterpart(quick_bookkeeping):
+    two_funds(quick_bookkeeping)
+    (draft,) = quick_bookkeeping.export(draft=True)
     assert draft.state == "draft"
     with pytest.raises(NothingToPost):
-        bookkeeping.export()
-    assert bookkeeping.reverse("J-2025-03-0001") == []
-    assert [one["state"] for one in bookkeeping.shelf.list()] == ["reversed"]
-    assert bookkeeping.export()[0].journal.header.number == "J-2025-03-0002"
+        quick_bookkeeping.export()
+    assert quick_bookkeeping.reverse("J-2025-03-0001") == []
+    assert [one["state"] for one in quick_bookkeeping.shelf.list()] == ["reversed"]
+    assert quick_bookkeeping.export()[0].journal.header.number == "J-2025-03-0002"
 
 
 def test_what_is_corrected_after_posting_is_transferred(bookkeeping):
@@ -232,69 +232,69 @@ def test_what_is_corrected_after_posting_is_transferred(bookkeeping):
     }  # fmt: skip
 
 
-def test_a_transfer_that_is_reversed_leaves_what_was_booked_before(bookkeeping):
-    two_funds(bookkeeping)
-    bookkeeping.export()
-    correct(bookkeeping, "b", fund_org="BIO-000003")
-    bookkeeping.transfer()
-    bookkeeping.reverse("J-2025-03-0002")
-    assert bookkeeping.net() == {"BIO-000001": "10.00", "BIO-000002": "3.75", "IT-CLOUD": "-13.75"}
-    (again,) = bookkeeping.transfer()
+def test_a_transfer_that_is_reversed_leaves_what_was_booked_before(quick_bookkeeping):
+    two_funds(quick_bookkeeping)
+    quick_bookkeeping.export()
+    correct(quick_bookkeeping, "b", fund_org="BIO-000003")
+    quick_bookkeeping.transfer()
+    quick_bookkeeping.reverse("J-2025-03-0002")
+    assert quick_bookkeeping.net() == {"BIO-000001": "10.00", "BIO-000002": "3.75", "IT-CLOUD": "-13.75"}
+    (again,) = quick_bookkeeping.transfer()
     assert again.journal.header.number == "J-2025-03-0004"
-    assert bookkeeping.net()["BIO-000003"] == "5.00"
-    bookkeeping.reverse("J-2025-03-0004")
-    bookkeeping.reverse("J-2025-03-0001")
-    assert bookkeeping.net() == {}
+    assert quick_bookkeeping.net()["BIO-000003"] == "5.00"
+    quick_bookkeeping.reverse("J-2025-03-0004")
+    quick_bookkeeping.reverse("J-2025-03-0001")
+    assert quick_bookkeeping.net() == {}
 
 
-def test_a_voided_statement_is_taken_out(bookkeeping):
-    two_funds(bookkeeping)
-    bookkeeping.export()
-    bookkeeping.office.shelf.void("S-2025-03-0001", actor="pat", reason="not theirs", now=NOW)
-    bookkeeping.transfer()
-    assert bookkeeping.net() == {"BIO-000002": "3.75", "IT-CLOUD": "-3.75"}
+def test_a_voided_statement_is_taken_out(quick_bookkeeping):
+    two_funds(quick_bookkeeping)
+    quick_bookkeeping.export()
+    quick_bookkeeping.office.shelf.void("S-2025-03-0001", actor="pat", reason="not theirs", now=NOW)
+    quick_bookkeeping.transfer()
+    assert quick_bookkeeping.net() == {"BIO-000002": "3.75", "IT-CLOUD": "-3.75"}
 
 
-def test_an_accrual_is_reversed_in_the_next_month_and_hinders_a_second_count(bookkeeping):
-    bookkeeping.office.books.put(row(BilledCost="10.004", ResourceId="a"))
-    (accrual,) = bookkeeping.book.accrue("2025-03", bookkeeping.asked())
+def test_an_accrual_is_reversed_in_the_next_month_and_hinders_a_second_count(quick_bookkeeping):
+    quick_bookkeeping.office.books.put(row(BilledCost="10.004", ResourceId="a"))
+    (accrual,) = quick_bookkeeping.book.accrue("2025-03", quick_bookkeeping.asked())
     assert (sides(accrual.journal)[0], accrual.journal.header.kind.value) == (
         *(("D", "BIO-000001", "54000", "10.00"), "accrual"),
     )
     with pytest.raises(BatchNotAllowed, match="the accrual J-2025-03-0001 of 2025-03 still stands"):
-        bookkeeping.book.accrue("2025-03", bookkeeping.asked())
-    bookkeeping.office.close()
-    bookkeeping.office.generate()
+        quick_bookkeeping.book.accrue("2025-03", quick_bookkeeping.asked())
+    quick_bookkeeping.office.close()
+    quick_bookkeeping.office.generate()
     with pytest.raises(BatchNotAllowed, match="would count twice"):
-        bookkeeping.export()
-    (back,) = bookkeeping.reverse("J-2025-03-0001")
+        quick_bookkeeping.export()
+    (back,) = quick_bookkeeping.reverse("J-2025-03-0001")
     assert (back.journal.header.accounting_date, back.journal.header.fiscal_period) == (date(2025, 4, 1), 4)
-    assert bookkeeping.net() == {}
-    bookkeeping.export()
-    assert check(bookkeeping.engine, "2025-03").done
+    assert quick_bookkeeping.net() == {}
+    quick_bookkeeping.export()
+    assert check(quick_bookkeeping.engine, "2025-03").done
     with pytest.raises(NothingToPost):
-        bookkeeping.book.accrue("2025-03", bookkeeping.asked())
+        quick_bookkeeping.book.accrue("2025-03", quick_bookkeeping.asked())
 
 
-def test_a_file_is_in_its_place_exactly_where_its_batch_is_kept(bookkeeping, tmp_path):
+def test_a_file_is_in_its_place_exactly_where_its_batch_is_kept(quick_bookkeeping, tmp_path):
     def written(journal):
         if not failing:
             return [prepare(tmp_path / f"{journal.header.number}.csv", [journal.header.number])]
         raise OSError("the disk is full")
 
-    two_funds(bookkeeping)
+    two_funds(quick_bookkeeping)
     failing = True
-    bookkeeping.said = {"prepare": written, "format": "gl"}
+    quick_bookkeeping.said = {"prepare": written, "format": "gl"}
     with pytest.raises(OSError, match="full"):
-        bookkeeping.export()
-    assert (bookkeeping.shelf.list(), list(tmp_path.glob("*J-*"))) == ([], [])
+        quick_bookkeeping.export()
+    assert (quick_bookkeeping.shelf.list(), list(tmp_path.glob("*J-*"))) == ([], [])
     failing = False
-    (done,) = bookkeeping.export()
+    (done,) = quick_bookkeeping.export()
     assert (done.files, done.files[0].read_text()) == ((tmp_path / "J-2025-03-0001.csv",), "J-2025-03-0001")
-    shown = bookkeeping.shelf.get("J-2025-03-0001")
+    shown = quick_bookkeeping.shelf.get("J-2025-03-0001")
     assert (shown["format"], shown["file_name"]) == ("gl", "J-2025-03-0001.csv")
     done.files[0].unlink()
-    assert bookkeeping.book.rewrite("J-2025-03-0001", bookkeeping.asked()).state == "exported"
+    assert quick_bookkeeping.book.rewrite("J-2025-03-0001", quick_bookkeeping.asked()).state == "exported"
     assert Path(tmp_path / "J-2025-03-0001.csv").read_text() == "J-2025-03-0001"
 
 
