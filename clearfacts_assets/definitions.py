@@ -7,6 +7,7 @@ import dagster as dg
 from clearfacts_assets import resources
 from clearfacts_assets.chargeback.defs import assets as chargeback
 from clearfacts_assets.chargeback.defs import automation as chargeback_automation
+from clearfacts_assets.chargeback.defs import journals, statement_invoices
 from clearfacts_assets.chargeback.defs import ledger_lines as rules
 from clearfacts_assets.chargeback.defs import statements as chargeback_statements
 from clearfacts_assets.health import assets as health
@@ -28,6 +29,8 @@ defs = dg.Definitions(
         rules.ledger_lines,
         chargeback_statements.statements,
         chargeback_statements.statement_emails,
+        journals.gl_journal,
+        statement_invoices.statement_invoices,
     ],
     asset_checks=[checks.retrieval_is_complete, checks.no_delivery_is_unknown, checks.nothing_is_nowhere],
     jobs=[
@@ -41,6 +44,8 @@ defs = dg.Definitions(
         rules.application_of_rules,
         chargeback_statements.issue_of_statements,
         chargeback_statements.sending_of_statements,
+        journals.export_of_journals,
+        statement_invoices.invoicing_of_statements,
     ],
     schedules=[automation.nightly, automation.health_schedule, automation.follow_up_schedule],
     sensors=[
@@ -52,6 +57,7 @@ defs = dg.Definitions(
         lost_runs,
         chargeback_automation.delivered_exports,
         chargeback_automation.ledger_changes,
+        journals.journal_currencies,
     ],
     resources=resources.from_settings(),
     # "Materialize" and backfills in the UI run Dagster's own implicit job, which takes the executor from here. One

@@ -16,7 +16,9 @@ from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
 from clearfacts_assets.chargeback_settings import ChargebackSettings
+from clearfacts_assets.customer_settings import CustomerSettings
 from clearfacts_assets.invoice_settings import DeliverySettings, DestinationSettings, SourceSettings, ValidationSettings
+from clearfacts_assets.journal_settings import JournalSettings
 from clearfacts_assets.outgoing.network import DIRECTLY, Network, Proxy
 from clearfacts_assets.rate_options import RateOptions
 from clearfacts_assets.setting_types import Changeable, Seconds, Section, secret_parts
@@ -164,6 +166,8 @@ class Settings(BaseSettings):
     rates: RateOptions = RateOptions()
     statements: StatementSettings = StatementSettings()
     email: EmailSettings = EmailSettings()
+    journals: JournalSettings = JournalSettings()
+    customers: CustomerSettings = CustomerSettings()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
     log_format: Literal["text", "json"] = Field("text", description="text for people, json for machines")
 
@@ -213,6 +217,11 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.home.resolve() / 'clearfacts.db'}"
+
+    @property
+    def invoice_folder(self) -> Path:
+        """Where invoices that are made of statements lie; the source ``statements`` reads it."""
+        return self.customers.folder or self.home.resolve() / "statement_invoices"
 
     @property
     def secrets(self) -> tuple[str, ...]:

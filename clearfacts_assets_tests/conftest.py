@@ -12,4 +12,5 @@ pytest_plugins = [
     "clearfacts_assets_tests.fixtures.chargeback",
     "clearfacts_assets_tests.fixtures.rates",
     "clearfacts_assets_tests.fixtures.statements",
+    "clearfacts_assets_tests.fixtures.journals",
 ]

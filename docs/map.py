@@ -42,6 +42,8 @@ ROOMS = {
     "credentials": "configuration, credentials",
     "configuration": "configuration, credentials",
     "chargeback_settings": "settings",
+    "customer_settings": "settings",
+    "journal_settings": "settings",
     "setting_types": "settings",
     "invoice_settings": "settings",
     "statement_settings": "settings",

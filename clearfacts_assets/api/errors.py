@@ -38,6 +38,7 @@ class ErrorCode(StrEnum):
     STATEMENT_NOT_FOUND = "STATEMENT_NOT_FOUND"
     EMAIL_NOT_FOUND = "EMAIL_NOT_FOUND"
     DISPUTE_NOT_FOUND = "DISPUTE_NOT_FOUND"
+    JOURNAL_NOT_FOUND = "JOURNAL_NOT_FOUND"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     CONFLICT = "CONFLICT"
     JOB_RUNNING = "JOB_RUNNING"
@@ -136,6 +137,11 @@ CATALOGUE: dict[ErrorCode, Meaning] = {
     ),
     ErrorCode.DISPUTE_NOT_FOUND: Meaning(
         404, "There is no objection with this id.", "GET /api/v1/chargeback/disputes lists them."
+    ),
+    ErrorCode.JOURNAL_NOT_FOUND: Meaning(
+        404,
+        "There is no journal with this number, or no such line of it.",
+        "GET /api/v1/chargeback/journals lists them.",
     ),
     ErrorCode.METHOD_NOT_ALLOWED: Meaning(
         405, "The path exists, but not with this method.", "The header Allow names the methods."

@@ -28,7 +28,6 @@ _IGNORED = {
 _LATER = {
     "smtp": "mails are not sent yet",
     "email": "mails are not sent yet",
-    "journal": "journals are not written yet",
 }
 
 
@@ -48,6 +47,7 @@ class TakenOver:
     settings: dict[str, Any] = field(default_factory=dict)
     sources: list[dict[str, Any]] = field(default_factory=list)
     keys: list[Key] = field(default_factory=list)
+    journals: dict[str, Any] = field(default_factory=dict)  # settings of the section of that name
 
     def say(self, key: str, what: str, why: str = "") -> None:
         self.keys.append(Key(key, what, why))
@@ -138,4 +138,24 @@ def _imports(taken: TakenOver, section: Mapping[str, Any], key: str, _value: Any
                 taken.say(f"{where}.{name}", "taken" if known else "refused", "" if known else "not known")
 
 
-_SECTIONS = {"currency": _currency, "tag_mapping": _tag_mapping, "review": _review, "imports": _imports}
+def _journal(taken: TakenOver, section: Mapping[str, Any], key: str, _value: Any) -> None:
+    for name, value in section.items():
+        if name == "template":
+            taken.say(f"{key}.{name}", "ignored", "set journals.template to the file's path; its variables are known")
+        elif name not in _JOURNAL or not isinstance(value, str):
+            taken.say(f"{key}.{name}", "refused", f"only {', '.join(_JOURNAL)} and template, each a text")
+        elif name.endswith("_regex") and not _compiles(value):
+            taken.say(f"{key}.{name}", "refused", f"no regular expression: {value}")
+        else:
+            taken.journals[name] = value
+            taken.say(f"{key}.{name}", "taken")
+
+
+_JOURNAL = ("fund_org_regex", "account_code_regex", "default_account", "debit_description", "credit_description")
+_SECTIONS = {
+    "currency": _currency,
+    "tag_mapping": _tag_mapping,
+    "review": _review,
+    "imports": _imports,
+    "journal": _journal,
+}

@@ -84,7 +84,7 @@ def test_no_get_changes_anything(quick_api: RunningApi) -> None:
     changing |= {Permission.CHARGES_REVIEW, Permission.COSTS_IMPORT, Permission.REGISTRY_WRITE}
     changing |= {Permission.PERIODS_CLOSE, Permission.PERIODS_FINALIZE, Permission.RULES_WRITE}
     changing |= {Permission.RULES_APPROVE, Permission.STATEMENTS_ISSUE, Permission.STATEMENTS_DISPUTE}
-    changing |= {Permission.EMAILS_SEND}
+    changing |= {Permission.EMAILS_SEND, Permission.JOURNALS_WRITE}
     changing |= {Permission.CONFIGURATION_WRITE, Permission.CONNECTIONS_TEST, Permission.DAGSTER_WRITE}
     for name, calls in routes(quick_api.app).items():
         assert not (name.startswith("GET ") and asked(calls) & changing), name
@@ -147,9 +147,12 @@ def test_reviewers_decide_and_seal_users_look_and_services_bring_files() -> None
     preparing = {Permission.COSTS_IMPORT, Permission.REGISTRY_WRITE, Permission.PERIODS_CLOSE, Permission.RULES_WRITE}
     billing = {Permission.CHARGES_REVIEW, Permission.PERIODS_FINALIZE, Permission.RULES_APPROVE}
     billing |= {Permission.STATEMENTS_ISSUE, Permission.STATEMENTS_DISPUTE, Permission.EMAILS_SEND}
+    billing |= {Permission.JOURNALS_WRITE}
     changing = preparing | billing
     assert changing & ALLOWED[Role.USER] == set()
     assert changing & ALLOWED[Role.REVIEWER] == billing
+    fetching = {role for role in Role if Permission.JOURNALS_FETCH in ALLOWED[role]}
+    assert fetching == set(Role) - {Role.USER}  # who only looks exports no journal, and fetches none
     assert changing & ALLOWED[Role.SERVICE] == {Permission.COSTS_IMPORT}
     assert changing <= ALLOWED[Role.OPERATOR]
 

@@ -40,6 +40,8 @@ ASSETS = {
     "service_health": ([], "monitoring", ["team:operations"], {"http"}, False),
     "charges": ([], *CHARGEBACK, {"csv", "pandas"}, True),
     "approved_charges": (["charges"], *CHARGEBACK, {"pandas"}, True),
+    "gl_journal": (["statements"], *CHARGEBACK, {"csv"}, True),
+    "statement_invoices": (["statements"], *CHARGEBACK, {"xml"}, True),
 }
 CHECKS = {
     ("raw_invoices", "retrieval_is_complete"),
@@ -61,6 +63,11 @@ CHECKS = {
     ("statements", "statements_are_the_ledgers_due"),
     ("statements", "every_statement_was_made"),
     ("statement_emails", "every_mail_is_accounted_for"),
+    ("gl_journal", "every_journal_balances"),
+    ("gl_journal", "provider_to_ledger_leaves_nothing"),
+    ("gl_journal", "nothing_waits_to_be_booked"),
+    ("statement_invoices", "every_document_is_accepted"),
+    ("statement_invoices", "every_external_statement_has_its_invoice"),
 }
 
 
@@ -126,6 +133,8 @@ def test_the_jobs_are_these_and_run_in_one_process() -> None:
         "import_of_charges",
         "approval_of_charges",
         "application_of_rules",
+        "export_of_journals",
+        "invoicing_of_statements",
         "__ASSET_JOB",
     }
     # The implicit job is what "Materialize" and backfills run.
@@ -153,6 +162,7 @@ def test_schedules_and_sensors_run_without_anybody_switching_them_on() -> None:
         "lost_runs",
         "delivered_exports",
         "ledger_changes",
+        "journal_currencies",
     }
     assert {one.default_status for one in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}
     assert {one.default_status for one in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}
@@ -161,6 +171,7 @@ def test_schedules_and_sensors_run_without_anybody_switching_them_on() -> None:
 def test_one_pool_bounds_the_runs_that_deliver() -> None:
     pools = {name: defs.resolve_assets_def(name).op.pool for name in ASSETS}
     ledger = dict.fromkeys(("charges", "ledger_lines", "statements", "statement_emails"), "ledger")
+    ledger |= {"gl_journal": "ledger", "statement_invoices": "ledger"}
     assert pools == {**dict.fromkeys(ASSETS), "processed_invoices": "clearfacts", **ledger}
 
 

@@ -46,6 +46,8 @@ class Permission(StrEnum):
     STATEMENTS_ISSUE = "statements:issue"
     STATEMENTS_DISPUTE = "statements:dispute"
     EMAILS_SEND = "emails:send"
+    JOURNALS_WRITE = "journals:write"
+    JOURNALS_FETCH = "journals:fetch"
     DAGSTER_READ = "dagster:read"
     DAGSTER_WRITE = "dagster:write"
     DAGSTER_ADMINISTER = "dagster:administer"
@@ -80,6 +82,8 @@ MEANINGS: dict[Permission, str] = {
     Permission.STATEMENTS_ISSUE: "issue and void statements",
     Permission.STATEMENTS_DISPUTE: "object to a statement",
     Permission.EMAILS_SEND: "send statements by e-mail, and decide about mails in doubt",
+    Permission.JOURNALS_WRITE: "export, transfer, accrue and take back journals",
+    Permission.JOURNALS_FETCH: "fetch journals' files, and say what the general ledger made of them",
     Permission.DAGSTER_READ: "look at Dagster's UI",
     Permission.DAGSTER_WRITE: "act in Dagster's UI: launch, stop, backfill, switch schedules",
     Permission.DAGSTER_ADMINISTER: "the rest of it: delete, wipe, report, reload, shut down, set limits and cursors",
@@ -106,6 +110,8 @@ _BILLS = frozenset(
         Permission.STATEMENTS_ISSUE,
         Permission.STATEMENTS_DISPUTE,
         Permission.EMAILS_SEND,
+        Permission.JOURNALS_WRITE,
+        Permission.JOURNALS_FETCH,
     }
 )
 _OPERATES = (
@@ -146,6 +152,7 @@ ALLOWED: dict[Role, frozenset[Permission]] = {
             Permission.CHARGEBACK_EXPORT,
             Permission.STATEMENTS_READ,
             Permission.COSTS_IMPORT,
+            Permission.JOURNALS_FETCH,
         }
     ),
 }

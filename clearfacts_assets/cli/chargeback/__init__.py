@@ -13,6 +13,8 @@ from clearfacts_assets.cli.chargeback import (
     disputes,
     emails,
     imports,
+    invoices,
+    journals,
     months,
     overrides,
     periods,
@@ -55,5 +57,8 @@ app.command()(statements.generate)
 app.add_typer(statements.app, name="statements")
 app.add_typer(emails.app, name="emails")
 app.add_typer(disputes.app, name="disputes")
+app.command("export-journal")(journals.export_journal)
+app.add_typer(journals.app, name="journals")
+app.add_typer(invoices.app, name="invoices")
 app.add_typer(taking_over.app, name="settings")
 app.command()(demo.demo)

@@ -43,6 +43,8 @@ def import_(
                 values = {name: value for name, value in source.items() if name != "name"}
                 repository.set_source(source["name"], values, actor=who(actor), now=now())
     settings: dict[str, Any] = {"chargeback": taken.settings}
+    if taken.journals:
+        settings["journals"] = taken.journals
     refused = [one for one in taken.keys if one.what == "refused"]
     if as_json:
         print_json(

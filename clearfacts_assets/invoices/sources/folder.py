@@ -48,6 +48,7 @@ class Folder:
     """An InvoiceSource. Hidden files and folders are not looked at; links count only inside the folder."""
 
     name = "folder"
+    settle_seconds = SETTLE_SECONDS
 
     def __init__(
         self,
@@ -171,8 +172,8 @@ class Folder:
             after = os.fstat(descriptor)
         if len(content) != before.st_size or (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
             return b"", "the file changed while it was read: run again when it is complete"
-        if timedelta(0) <= self._now() - _moment(after.st_mtime_ns) < timedelta(seconds=SETTLE_SECONDS):
-            return b"", f"the file changed less than {SETTLE_SECONDS:g} s ago: run again when it is complete"
+        if timedelta(0) <= self._now() - _moment(after.st_mtime_ns) < timedelta(seconds=self.settle_seconds):
+            return b"", f"the file changed less than {self.settle_seconds:g} s ago: run again when it is complete"
         return content, ""
 
 

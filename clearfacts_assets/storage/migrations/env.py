@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from alembic import context
 
+import clearfacts_assets.storage.chargeback.invoicing.tables
 import clearfacts_assets.storage.chargeback.issuing.tables
+import clearfacts_assets.storage.chargeback.journals.tables
 import clearfacts_assets.storage.chargeback.rates.tables
 import clearfacts_assets.storage.chargeback.registry_tables
 import clearfacts_assets.storage.chargeback.tables

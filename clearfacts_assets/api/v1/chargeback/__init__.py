@@ -10,6 +10,7 @@ from clearfacts_assets.api.v1.chargeback import (
     exceptions,
     imports,
     issuing,
+    journals,
     overrides,
     periods,
     rates,
@@ -22,5 +23,5 @@ from clearfacts_assets.api.v1.chargeback import (
 )
 
 _CHARGES = (periods, charges, review, imports, reconcile, registry, exceptions, overrides, sources)
-_BILLS = (rates, rules, credits, statements, issuing, emails, disputes)
+_BILLS = (rates, rules, credits, statements, issuing, emails, disputes, journals)
 ROUTERS = tuple(one.router for one in (*_CHARGES, *_BILLS))

@@ -21,6 +21,7 @@ from clearfacts_assets.chargeback.attribution.entries import BadEntry
 from clearfacts_assets.chargeback.attribution.review import CannotDecide, SeenOtherwise
 from clearfacts_assets.chargeback.ingest.guessing import SourceUnknown
 from clearfacts_assets.chargeback.ingest.preferences import attribution_rules, flag_patterns
+from clearfacts_assets.chargeback.journals.model import NoSuchBatch
 from clearfacts_assets.chargeback.lifecycle import NotAllowed
 from clearfacts_assets.chargeback.model import BadPeriod, ChargebackError, FileRefused
 from clearfacts_assets.chargeback.rates.scope import BadRule
@@ -84,6 +85,7 @@ _CODES: tuple[tuple[type[ChargebackError], ErrorCode], ...] = (
     (NoSuchImport, ErrorCode.IMPORT_NOT_FOUND),
     (NotInRegistry, ErrorCode.REGISTRY_ENTRY_NOT_FOUND),
     (NoSuchOverride, ErrorCode.REGISTRY_ENTRY_NOT_FOUND),
+    (NoSuchBatch, ErrorCode.JOURNAL_NOT_FOUND),
     (StillWaiting, ErrorCode.CHARGES_WAITING),
     (NotAllowed, ErrorCode.PERIOD_NOT_ALLOWED),
     (SeenOtherwise, ErrorCode.CHARGE_CHANGED),

@@ -1,0 +1,359 @@
+"""``/chargeback/journals``: batches for the general ledger, made, read, checked, answered and taken back."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Path, Query
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, Field
+
+from clearfacts_assets.api.auth.dependencies import require
+from clearfacts_assets.api.auth.permissions import Permission
+from clearfacts_assets.api.auth.principal import Principal
+from clearfacts_assets.api.envelope import Listed, Success
+from clearfacts_assets.api.errors import ApiError, ErrorCode
+from clearfacts_assets.api.openapi import errors
+from clearfacts_assets.api.read_routes import reads, waits
+from clearfacts_assets.api.services import Services
+from clearfacts_assets.api.v1.chargeback.callers import (
+    Amount,
+    Month,
+    PageQuery,
+    Reason,
+    SeesAll,
+    Served,
+    told,
+    wish_of,
+)
+from clearfacts_assets.api.v1.chargeback.periods import PeriodName
+from clearfacts_assets.api.v1.fields import Body
+from clearfacts_assets.api.v1.invoices.processing import IdempotencyKey
+from clearfacts_assets.chargeback.journals.answers import POSTED, REFUSED, Answer
+from clearfacts_assets.chargeback.journals.formats import FORMATS, file_name, format_of
+from clearfacts_assets.chargeback.journals.life import BatchState
+from clearfacts_assets.chargeback.journals.model import NothingToPost
+from clearfacts_assets.storage.chargeback.charges import LARGEST_ID
+from clearfacts_assets.storage.chargeback.journals.booking import Asked, Done, JournalBook
+from clearfacts_assets.storage.chargeback.journals.checking import check
+from clearfacts_assets.storage.chargeback.journals.manner import format_options, manner_of
+from clearfacts_assets.storage.chargeback.journals.shelf import JournalShelf
+
+router = APIRouter(prefix="/chargeback/journals", tags=["chargeback"])
+
+Writes = Annotated[Principal, Depends(require(Permission.JOURNALS_WRITE))]
+Fetches = Annotated[Principal, Depends(require(Permission.JOURNALS_FETCH))]
+JournalNumber = Annotated[str, Path(max_length=30, examples=["J-2025-03-0001"], description="the journal's number")]
+Currency = Annotated[str, Field(min_length=1, max_length=20, pattern=r"^[^\x00-\x1f\x7f]*$", examples=["USD"])]
+FormatName = Literal["standard", "summary", "gl", "template", "banner", "workday", "peoplesoft", "csv"]
+assert set(FormatName.__args__) == set(FORMATS)  # type: ignore[attr-defined]  # noqa: S101 - a new one is named here
+
+MOST_REFUSED = 10_000  # lines of one answer
+
+
+class JournalView(BaseModel):
+    """A batch."""
+
+    id: int
+    number: str
+    kind: str
+    state: BatchState
+    period: str
+    currency: str
+    journal_date: date
+    accounting_date: date
+    fiscal_year: int
+    fiscal_period: int
+    description: str
+    reverses: str = Field(description="the journal whose exact negative this one is; else empty")
+    lines: int
+    debit: Amount
+    credit: Amount
+    suspended: dict[str, str] = Field(description="closed funds, and the funds on which their lines are")
+    sha256: str = Field(description="of what the journal says")
+    created_by: str
+    created_at: datetime
+    format: str
+    file_name: str
+    file_sha256: str
+    posted_reference: str
+
+
+class EntryView(BaseModel):
+    """One line of a journal."""
+
+    number: int
+    pair: int = Field(description="lines of one pair cancel out")
+    side: Literal["D", "C"]
+    amount: Amount
+    fund_org: str
+    account: str
+    segments: dict[str, str]
+    description: str
+    reference: str
+    statement: str
+    source: str
+    pi_email: str
+    project_id: str
+    instead_of: str
+
+
+class BookedView(BaseModel):
+    """A statement that a journal books, or takes out (below zero)."""
+
+    number: str
+    version: int
+    amount: Amount
+    released_by: str = Field(description="the journal since which it is booked no more; else empty")
+
+
+class WholeJournal(JournalView):
+    """With all that is known of it."""
+
+    entries: list[EntryView]
+    statements: list[BookedView]
+    events: list[dict[str, Any]]
+    answers: list[dict[str, Any]]
+
+
+class MadeView(BaseModel):
+    """A journal that was made, or with dry_run would be."""
+
+    number: str
+    kind: str
+    state: str
+    period: str
+    currency: str
+    accounting_date: date
+    lines: int
+    debit: Amount
+    credit: Amount
+    suspended: dict[str, str]
+
+
+class MadeList(BaseModel):
+    journals: list[MadeView]
+
+
+class StepView(BaseModel):
+    """A difference, by name."""
+
+    name: str
+    amount: Amount
+    open: bool = Field(description="whether somebody can still end it")
+    which: list[str] = Field(default_factory=list, description="statements")
+
+
+class CheckedView(BaseModel):
+    """A month in one currency, from the provider to the ledger."""
+
+    currency: str
+    exported: Amount
+    due: Amount
+    printed: Amount
+    journal: Amount
+    left: Amount = Field(description="what no step explains: 0")
+    steps: list[StepView]
+
+
+class VerdictView(BaseModel):
+    """Whether a month ties."""
+
+    period: str
+    ties: bool
+    done: bool = Field(description="it ties, and nothing waits for somebody")
+    currencies: list[CheckedView]
+    problems: list[str]
+    waiting: list[str]
+    suspended: dict[str, str]
+
+
+class JournalQuery(PageQuery):
+    """Which journals."""
+
+    period: Month | None = None
+    currency: Currency | None = None
+    state: BatchState | None = None
+
+
+class FileQuery(BaseModel):
+    """How the file is written."""
+
+    format: FormatName | None = Field(None, description="the setting journals.format else")
+
+
+class NewJournal(Body):
+    """Which journal to make of a month."""
+
+    period: Month
+    kind: Literal["charges", "transfer", "accrual"] = "charges"
+    currency: Currency | None = Field(None, description="only in this one; else a journal a currency")
+    accounting_date: date | None = Field(None, strict=False)
+    draft: bool = False
+    dry_run: bool = False
+
+
+class Reversal(Body):
+    """Why a journal is taken back."""
+
+    reason: Reason
+    accounting_date: date | None = Field(None, strict=False)
+
+
+class RefusedLine(Body):
+    """A line that the general ledger did not take."""
+
+    line: int | None = Field(None, ge=1, le=LARGEST_ID, description="null: the journal as a whole")
+    message: str = Field("", max_length=1000)
+
+
+class LedgerAnswer(Body):
+    """What the general ledger made of a journal. Without refused lines it is posted."""
+
+    reference: str = Field("", max_length=200, description="the general ledger's own number of it")
+    refused: list[RefusedLine] = Field(default_factory=list, max_length=MOST_REFUSED)
+
+
+class AnswerView(BaseModel):
+    """What was kept."""
+
+    posted: list[str]
+    refused: dict[str, list[dict[str, Any]]]
+
+
+_MAKING = errors(ErrorCode.CONFLICT, ErrorCode.IDEMPOTENCY_KEY_REUSED)
+_OF_ONE = errors(ErrorCode.JOURNAL_NOT_FOUND, ErrorCode.CONFLICT, ErrorCode.IDEMPOTENCY_KEY_REUSED)
+
+
+@router.get("", responses=errors(ErrorCode.INVALID_CURSOR), summary="Journals, oldest first")
+@reads
+def list_journals(query: Annotated[JournalQuery, Query()], _: SeesAll, served: Served) -> Success[Listed[JournalView]]:
+    """Batches of all months, or of one."""
+    after = _after(query.cursor)
+    states = (query.state.value,) if query.state else ()
+    found = JournalShelf(served.engine).list(
+        query.period, currency=query.currency, states=states, after=after, limit=query.limit + 1
+    )
+    shown = found[: query.limit]
+    more = str(shown[-1]["id"]) if len(found) > query.limit else None
+    return Success(data=Listed(items=[JournalView.model_validate(one) for one in shown], next_cursor=more))
+
+
+@router.post("", status_code=201, responses=_MAKING, summary="Make a month's journals")
+@waits
+def make_journals(body: NewJournal, caller: Writes, served: Served, key: IdempotencyKey = None) -> Success[MadeList]:
+    """Of statements that are in none yet; each statement once. The file goes to the setting journals.drop; it can be
+    fetched below."""
+    said = body.model_dump(mode="json")
+    asked = Asked(
+        caller.actor, served.clock(), body.currency, body.accounting_date, body.draft, body.dry_run,
+        wish=None if body.dry_run else wish_of(caller, key, "journals", **said),
+    )  # fmt: skip
+    with told():
+        book = _book(served)
+        make = {"charges": book.export, "transfer": book.transfer, "accrual": book.accrue}[body.kind]
+        done = make(body.period, asked)
+    return _made(done)
+
+
+@router.get("/check/{period}", responses=errors(), summary="From the provider's bill to the general ledger")
+@waits
+def check_journals(period: PeriodName, _: SeesAll, served: Served) -> Success[VerdictView]:
+    """Every difference named, none left over."""
+    with told():
+        found = check(served.engine, period)
+    return Success(data=VerdictView.model_validate(found.as_result()))
+
+
+@router.get("/{number}", responses=errors(ErrorCode.JOURNAL_NOT_FOUND), summary="One journal with its lines")
+@reads
+def get_journal(number: JournalNumber, _: SeesAll, served: Served) -> Success[WholeJournal]:
+    """What it says, what it books, what happened, what the general ledger answered."""
+    with told():
+        return Success(data=WholeJournal.model_validate(JournalShelf(served.engine).whole(number)))
+
+
+@router.get(
+    "/{number}/file",
+    responses={
+        **errors(ErrorCode.JOURNAL_NOT_FOUND, ErrorCode.CONFLICT),
+        200: {"description": "The journal's file.", "content": {"text/csv": {}}},
+    },
+    response_class=StreamingResponse,
+    summary="A journal's file",
+)
+def get_journal_file(
+    number: JournalNumber, query: Annotated[FileQuery, Query()], _: Fetches, served: Served
+) -> StreamingResponse:
+    """As the general ledger fetches it; the state stays. A draft has none."""
+    said = served.configured.journals
+    name = query.format or said.format
+    with told():
+        shelf = JournalShelf(served.engine)
+        if shelf.get(number)["state"] == BatchState.DRAFT:
+            raise NothingToPost(f"{number} is a draft, and has no file yet")
+        journal = shelf.journal(number)
+        text = "".join(format_of(name).written(journal, format_options(said, name)))
+    headers = {"Content-Disposition": f'attachment; filename="{file_name(journal, name)}"'}
+    return StreamingResponse(iter([text.encode()]), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+@router.post("/{number}/export", responses=_OF_ONE, summary="Let a draft leave")
+@waits
+def export_draft(number: JournalNumber, caller: Writes, served: Served) -> Success[MadeView]:
+    """One that has left is written again, and stays as it is."""
+    with told():
+        done = _book(served).rewrite(number, Asked(caller.actor, served.clock()))
+    return Success(data=_view(done))
+
+
+@router.post("/{number}/posted", responses=_OF_ONE, summary="What the general ledger made of a journal")
+def answer_journal(
+    number: JournalNumber, body: LedgerAnswer, caller: Fetches, served: Served, key: IdempotencyKey = None
+) -> Success[AnswerView]:
+    """A journal with refused lines stays exported: take it back, mend what is wrong, export anew."""
+    answers = [Answer(number, one.line, REFUSED, one.message, body.reference) for one in body.refused]
+    wish = wish_of(caller, key, f"posted {number}", **body.model_dump(mode="json"))
+    with told():
+        found = JournalShelf(served.engine).answered(
+            answers or [Answer(number, None, POSTED, "", body.reference)],
+            actor=caller.actor,
+            now=served.clock(),
+            wish=wish,
+        )
+    return Success(data=AnswerView.model_validate(found))
+
+
+@router.post("/{number}/reverse", responses=_OF_ONE, summary="Take a journal back")
+@waits
+def reverse_journal(
+    number: JournalNumber, body: Reversal, caller: Writes, served: Served, key: IdempotencyKey = None
+) -> Success[MadeList]:
+    """By its exact negative; a draft by itself. Its statements are free for another one."""
+    wish = wish_of(caller, key, f"reverse {number}", **body.model_dump(mode="json"))
+    asked = Asked(caller.actor, served.clock(), accounting_date=body.accounting_date, reason=body.reason, wish=wish)
+    with told():
+        done = _book(served).reverse(number, asked)
+    return _made(done)
+
+
+def _book(served: Services) -> JournalBook:
+    """Files go to the folder for the general ledger alone, where there is one."""
+    return JournalBook(served.engine, manner_of(served.configured.journals))
+
+
+def _made(done: list[Done]) -> Success[MadeList]:
+    return Success(data=MadeList(journals=[_view(one) for one in done]))
+
+
+def _view(one: Done) -> MadeView:
+    return MadeView.model_validate({name: one.as_result()[name] for name in MadeView.model_fields})
+
+
+def _after(cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    if not (cursor.isascii() and cursor.isdecimal()) or not 0 < int(cursor) <= LARGEST_ID:
+        raise ApiError(ErrorCode.INVALID_CURSOR)
+    return int(cursor)

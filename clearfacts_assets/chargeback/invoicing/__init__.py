@@ -1,0 +1,1 @@
+"""Statements of external customers as Peppol invoices and credit notes. Internal funds never get one."""

@@ -1,0 +1,26 @@
+"""Invoices that chargeback makes of statements: a folder of whole files, a month's in a subfolder each.
+
+They are put there in one step, so that none is ever half written and none has to settle; what else a folder does
+(which day a file belongs to, what came late) is the same.
+"""
+
+from __future__ import annotations
+
+from clearfacts_assets.invoices.sources import SourceOptions
+from clearfacts_assets.invoices.sources.folder import Folder
+
+
+class Statements(Folder):
+    """An InvoiceSource."""
+
+    name = "statements"
+    settle_seconds = 0.0
+
+
+def opened(options: SourceOptions) -> Statements:
+    return Statements(
+        options.place,
+        document_bytes=options.document_bytes,
+        page_size=options.page_size,
+        memory=options.memory,
+    )

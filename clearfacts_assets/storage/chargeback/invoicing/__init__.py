@@ -1,0 +1,1 @@
+"""Invoices of statements as they are kept: what was sent for which version, never changed, only credited."""
