@@ -136,7 +136,7 @@ class Generator:
         return _Plan(self.seed, day, self.per_day, self.broken_share, self.duplicate_share)
 
     def _make_repeated(self, day: date) -> dict[int, int]:
-        """Which positions of a day show again which of the day before. None of those twice: an ERP has one row an id."""
+        """Which positions of a day show again which of the day before; none twice, since an ERP has one row an id."""
         valid = self._plan(day - timedelta(days=1)).valid
         taken: dict[int, int] = {}  # by place in ``valid``
         for index, chance in sorted(self._plan(day).duplicates.items()):
