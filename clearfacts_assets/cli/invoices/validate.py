@@ -73,7 +73,7 @@ def _files(paths: list[Path]) -> list[Path]:
 
 
 def _layers_of(profile: str, layers: list[str] | None) -> list[str]:
-    """What a document of that profile must meet. As with --layer, each is judged by its own errors, in this call alone."""
+    """What a document of that profile must meet; as with --layer, each is judged by its own errors."""
     from clearfacts_assets.invoices.validation.policy import built_in
     from clearfacts_assets.invoices.validation.profiles import Profile
 
