@@ -107,12 +107,21 @@ def _usable(configured: Settings, changed: Mapping[str, str]) -> dict[str, str]:
     """What may be in force: what no longer keeps its limits, or does not fit the other settings, is passed over."""
     usable: dict[str, str] = {}
     for key, value in changed.items():
-        try:
-            if key in CHANGEABLE:
-                usable[key] = as_json(key, json.loads(value), over(configured, usable))
-        except ValueError as error:  # BadValue, or no JSON
-            logger.error("the changed setting %s is passed over: %s", key, error)
+        if problem := problem_of(key, value, over(configured, usable)):
+            logger.error("the changed setting %s is passed over: %s", key, problem)
+        elif key in CHANGEABLE:
+            usable[key] = value
     return usable
+
+
+def problem_of(key: str, stored: str, beside: Settings) -> str:
+    """Why a value that is stored cannot be in force ``beside`` the others; empty where it can."""
+    try:
+        if key in CHANGEABLE:
+            as_json(key, json.loads(stored), beside)
+    except ValueError as error:  # BadValue, or no JSON
+        return str(error)
+    return ""
 
 
 def repository(engine: Engine, configured: Settings) -> ConfigurationRepository:

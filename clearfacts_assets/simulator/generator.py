@@ -130,9 +130,23 @@ class Generator:
         self.seed, self.per_day = seed, per_day
         self.broken_share, self.duplicate_share = broken_share, duplicate_share
         self._plan = lru_cache(maxsize=_PLANS_KEPT)(self._make_plan)
+        self._repeated = lru_cache(maxsize=_PLANS_KEPT)(self._make_repeated)
 
     def _make_plan(self, day: date) -> _Plan:
         return _Plan(self.seed, day, self.per_day, self.broken_share, self.duplicate_share)
+
+    def _make_repeated(self, day: date) -> dict[int, int]:
+        """Which positions of a day show again which of the day before; none twice, since an ERP has one row an id."""
+        valid = self._plan(day - timedelta(days=1)).valid
+        taken: dict[int, int] = {}  # by place in ``valid``
+        for index, chance in sorted(self._plan(day).duplicates.items()):
+            if chance < 0.5 or len(taken) == len(valid):
+                continue
+            place = int((chance - 0.5) * 2 * len(valid))
+            while place in taken:
+                place = (place + 1) % len(valid)
+            taken[place] = index
+        return {index: valid[place] for place, index in taken.items()}
 
     def entry(self, day: date, index: int) -> Entry:
         """The record at a position of a day, 0 <= index < per_day."""
@@ -148,12 +162,9 @@ class Generator:
             earlier = bisect_left(plan.valid, index)
             if earlier:
                 return Entry(record_id(day, index), moment, Kind.COPY, day, plan.valid[int(chance * 2 * earlier)])
-        else:
+        elif (origin := self._repeated(day).get(index)) is not None:
             before = day - timedelta(days=1)
-            valid = self._plan(before).valid
-            if valid:
-                origin = valid[int((chance - 0.5) * 2 * len(valid))]
-                return Entry(record_id(before, origin), moment, Kind.REPEAT, before, origin)
+            return Entry(record_id(before, origin), moment, Kind.REPEAT, before, origin)
         return Entry(record_id(day, index), moment, Kind.VALID, day, index)
 
     def document(self, entry: Entry) -> str:

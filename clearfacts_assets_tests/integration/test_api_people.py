@@ -170,6 +170,9 @@ def test_a_stored_value_that_does_not_fit_never_comes_into_force(
     now = configuration.effective_settings(anew=True)
     assert (now.destination, now.delivery) == (before.destination, before.delivery)
     assert now.source.attempts == 7
+    shown = api.client("admin").get(f"/api/v1/configuration/{key}").json()["data"]
+    assert (shown["value"], shown["is_changed"]) == (shown["default"], True)
+    assert shown["problem"]
     assert f"the changed setting {key} is passed over" in caplog.text
 
 
@@ -196,6 +199,7 @@ def test_a_secret_is_encrypted_used_and_never_shown_again(
         "value": None,
         "default": None,
         "updated_at": "",
+        "problem": None,
     }
     assert configuration.effective_settings().destination.token.get_secret_value() == f"{CANARY}-2"
     with reading(api.engine) as connection:

@@ -68,6 +68,8 @@ def test_a_table_says_what_to_do(folder):
         ["/nowhere"],
         [],
         ["{folder}", "--layer", "gossip"],
+        ["{folder}", "--profile", "gossip"],
+        ["{folder}", "--profile", "en16931", "--layer", "en16931"],
         ["{folder}", "--policy", "/nowhere.yaml"],
         ["{folder}/note-missing.xml"],
         ["{folder}", "--colour"],
@@ -98,6 +100,18 @@ def test_one_layer_runs_alone_on_a_fragment(tmp_path):
     line = json.loads(result.stdout)
     assert "BR-55" in {finding["rule"] for finding in line["findings"]}
     assert {finding["layer"] for finding in line["findings"]} == {"en16931"}
+
+
+def test_a_document_without_a_known_profile_is_held_and_on_request_judged_by_the_layers_of_one(folder):
+    text = (folder / "b.xml").read_text("utf-8")
+    start, end = text.index("<cbc:CustomizationID>"), text.index("</cbc:CustomizationID>")
+    (folder / "b.xml").write_text(text[:start] + "<cbc:CustomizationID>urn:of:nobody" + text[end:], "utf-8")
+    seen = [
+        json.loads(call("--json", folder / "b.xml", "--workers", 0, *more).stdout)
+        for more in ((), ("--profile", "en16931"))
+    ]
+    assert [(one["profile"], one["decision"]) for one in seen] == [("unknown", "hold"), ("unknown", "reject")]
+    assert ["BR-CO-16" in {finding["rule"] for finding in one["findings"]} for one in seen] == [False, True]
 
 
 def test_svrl_is_written_on_request(folder, tmp_path):

@@ -274,3 +274,9 @@ def test_a_thousand_documents_take_less_than_a_second():
     for entry in generator.entries(DAY):
         generator.document(entry)
     assert time.process_time() - started < 1
+
+
+def test_no_day_shows_an_erp_id_twice_however_many_invoices_it_has():
+    generator = Generator(seed=1, per_day=5_000, duplicate_share=0.3)
+    ids = [entry.invoice_id for entry in generator.entries(date(2026, 10, 14))]
+    assert len(ids) == len(set(ids)) == 5_000

@@ -25,11 +25,14 @@ def validate(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line and document")] = False,
     policy: Annotated[Path | None, typer.Option(help="YAML file with an own policy")] = None,
     layer: Annotated[list[str] | None, typer.Option(help="run this layer alone; may be repeated")] = None,
+    profile: Annotated[str | None, typer.Option(help="run this profile's layers on every document")] = None,
     svrl: Annotated[Path | None, typer.Option(help="folder for one SVRL file a document")] = None,
     workers: Annotated[int | None, typer.Option(min=0, max=64, help="worker processes; 0 works in this one")] = None,
 ) -> None:
     """Validate documents. Exit code 0: all would be accepted, 1: some would not, 2: the call was wrong."""
     files = _files(paths)
+    if profile is not None:
+        layer = _layers_of(profile, layer)
     validator = _validator(policy, layer, workers, len(files))
     decisions: Counter[str] = Counter()
     rules: Counter[tuple[str, str]] = Counter()
@@ -67,6 +70,18 @@ def _files(paths: list[Path]) -> list[Path]:
     if not files:
         fail(f"there is no XML file in {', '.join(map(str, paths))}", code=2)
     return files
+
+
+def _layers_of(profile: str, layers: list[str] | None) -> list[str]:
+    """What a document of that profile must meet; as with --layer, each is judged by its own errors."""
+    from clearfacts_assets.invoices.validation.policy import built_in
+    from clearfacts_assets.invoices.validation.profiles import Profile
+
+    if layers:
+        fail("--profile goes without --layer", code=2)
+    if profile not in (known := [one.value for one in Profile if one is not Profile.UNKNOWN]):
+        fail(f"there is no profile {profile}; there are {', '.join(known)}", code=2)
+    return list(built_in()[Profile(profile)].layers)
 
 
 def _validator(policy: Path | None, layers: list[str] | None, workers: int | None, documents: int) -> Validator:

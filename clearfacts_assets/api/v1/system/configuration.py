@@ -46,6 +46,7 @@ class ConfigurationItem(BaseModel):
     value: Value | None = Field(description="what holds now; null for a secret")
     default: Value | None = Field(description="what holds without a change; null for a secret, and for nothing")
     updated_at: datetime | None
+    problem: str | None = Field(description="why the stored change is passed over; null where it holds")
 
 
 class ConfigurationItems(BaseModel):
@@ -110,8 +111,12 @@ def _one(key: str, control: Access) -> Success[ConfigurationItem]:
 
 
 def _shown(key: str, changed: Entry | None, control: Access) -> ConfigurationItem:
-    default = configuration.default_of(key, control.configured)
-    value = default if changed is None else None if changed.value is None else json.loads(changed.value)
+    default = value = configuration.default_of(key, control.configured)
+    problem = ""
+    if changed is not None and changed.value is not None:
+        # What somebody stored under other limits is not in force, and is not shown as if it were.
+        problem = configuration.problem_of(key, changed.value, control.configured)
+        value = default if problem else json.loads(changed.value)
     return ConfigurationItem(
         key=key,
         description=configuration.field_of(key).description or "",
@@ -120,4 +125,5 @@ def _shown(key: str, changed: Entry | None, control: Access) -> ConfigurationIte
         value=value,
         default=default,
         updated_at=changed.updated_at if changed else None,
+        problem=problem or None,
     )
