@@ -1,0 +1,162 @@
+"""Who looks at which page, and what came with it: the one login's session, the form and its CSRF token, the language.
+
+A page that cannot be shown answers with a page, never with JSON; a stranger is led to the login and back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+from urllib.parse import parse_qs, quote
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse
+
+from clearfacts_assets.api.auth.authentication import READS
+from clearfacts_assets.api.auth.dependencies import UNKNOWN, Requires
+from clearfacts_assets.api.auth.middleware import HEADERS, HTTPS_ONLY
+from clearfacts_assets.api.auth.permissions import Permission
+from clearfacts_assets.api.auth.principal import Principal
+from clearfacts_assets.api.error_handlers import error_of
+from clearfacts_assets.api.errors import ApiError, ErrorCode
+from clearfacts_assets.api.services import Services
+from clearfacts_assets.desk.words import Words, preferred
+from clearfacts_assets.storage.paging import BadCursor
+
+LONGEST_FORM = 2**18  # bytes; a thousand charges that were selected are a tenth of it
+MOST_FIELDS = 5000
+LANGUAGE_COOKIE = "clearfacts_language"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; frame-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_FORESEEN = (ApiError, RequestValidationError, HTTPException, BadCursor, DBAPIError, PoolTimeout)
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request of somebody who may make it."""
+
+    request: Request
+    caller: Principal
+    served: Services
+    words: Words
+    csrf: str
+    form: Mapping[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def engine(self) -> Engine:
+        return self.served.engine
+
+    def may(self, permission: str) -> bool:
+        return self.caller.may(Permission(permission))
+
+    def said(self, name: str, default: str = "") -> str:
+        """A field of the form, without blanks around it."""
+        values = self.form.get(name)
+        return values[-1].strip() if values else default
+
+    def asked(self, name: str) -> str:
+        """A parameter of the address."""
+        return self.request.query_params.get(name, "").strip()[:500]
+
+
+class Opens(Requires):
+    """Lets in who has the permission; a change only with the session's CSRF token in its form.
+
+    Raises ApiError UNAUTHENTICATED, FORBIDDEN, CROSS_SITE_REQUEST, PAYLOAD_TOO_LARGE.
+    """
+
+    async def __call__(self, request: Request) -> Visit:  # type: ignore[override]
+        authentication = request.app.state.authentication
+        principal: Principal | None = await authentication.identify(request, csrf=False)
+        if principal is None:
+            raise ApiError(ErrorCode.UNAUTHENTICATED, headers=UNKNOWN)
+        if not principal.may(self.permission):
+            raise ApiError(ErrorCode.FORBIDDEN, f"This needs the permission {self.permission}.")
+        cookie = request.cookies.get(authentication.cookie.name, "")
+        visit = Visit(request, principal, request.app.state.services, words_of(request), "")
+        if cookie:
+            visit.csrf = authentication.csrf_token(cookie)
+        if request.method not in READS and not is_upload(request):
+            visit.form = await _form(request)
+            require_token(visit, visit.said("csrf"))
+        return visit
+
+
+@cache
+def opens(permission: Permission) -> Opens:
+    """For a page: ``visit: Annotated[Visit, Depends(opens(Permission.CHARGES_READ))]``."""
+    return Opens(permission)
+
+
+def require_token(visit: Visit, offered: str) -> None:
+    """A session's form holds the session's token. Programs that show a key or token need none: no browser adds it."""
+    if "authorization" in visit.request.headers:
+        return
+    authentication = visit.request.app.state.authentication
+    cookie = visit.request.cookies.get(authentication.cookie.name, "")
+    if not authentication.csrf_matches(cookie, offered):
+        raise ApiError(ErrorCode.CROSS_SITE_REQUEST)
+
+
+def is_upload(request: Request) -> bool:
+    """Files: their page reads them, and looks for the token among their fields."""
+    return request.headers.get("content-type", "").startswith("multipart/form-data")
+
+
+def words_of(request: Request) -> Words:
+    return Words(preferred(request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language", "")))
+
+
+class DeskRoute(APIRoute):
+    """Errors as pages, and the headers of all pages."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        inner = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            try:
+                response = await inner(request)
+            except _FORESEEN as fault:
+                response = _told(request, error_of(fault))
+            secure = request.app.state.authentication.cookie.secure
+            for name, value in (HEADERS | (HTTPS_ONLY if secure else {})).items():
+                response.headers.setdefault(name, value)
+            response.headers.setdefault("Content-Security-Policy", POLICY)
+            response.headers.setdefault("Cache-Control", "no-store")
+            return response
+
+        return answer
+
+
+def _told(request: Request, error: ApiError) -> Response:
+    from clearfacts_assets.desk.rendering import error_page
+
+    page = "text/html" in request.headers.get("accept", "")
+    if error.code is ErrorCode.UNAUTHENTICATED and page and request.method in READS:
+        wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"/login?next={quote(wanted, safe='/')}", 303)
+    response = error_page(request, error, words_of(request))
+    response.headers.update(error.headers)
+    return response
+
+
+async def _form(request: Request) -> dict[str, list[str]]:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LONGEST_FORM:
+            raise ApiError(ErrorCode.PAYLOAD_TOO_LARGE, headers={"Connection": "close"})
+    try:
+        return parse_qs(body.decode("utf-8"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except ValueError:
+        raise ApiError(ErrorCode.INVALID_REQUEST, "The form is not one that a page of the desk sends.") from None
