@@ -136,7 +136,8 @@ def _looked_at(visit: Visit, came: Upload) -> Response:
         raise ApiError(ErrorCode.VALIDATION_ERROR, "Choose at least one file that is not empty.")
     outcome, source = _import(visit, came.files, visit.said, dry_run=True)
     token = hold(_folder(visit), came.files, visit.caller.name)
-    return _difference(visit, outcome, source, token, held(_folder(visit), token, visit.caller.name), visit.said)
+    kept = held(_folder(visit), token, visit.caller.name)
+    return _difference(visit, outcome, source, token, kept, visit.said, looked_at=True)
 
 
 def _import(visit: Visit, files: list[FilePath], said: Any, *, dry_run: bool, confirmed: bool = False) -> tuple[Outcome, str]:
@@ -164,9 +165,18 @@ def _import(visit: Visit, files: list[FilePath], said: Any, *, dry_run: bool, co
 
 
 def _difference(
-    visit: Visit, outcome: Outcome, source: str, token: str, files: list[FilePath], said: Any
+    visit: Visit,
+    outcome: Outcome,
+    source: str,
+    token: str,
+    files: list[FilePath],
+    said: Any,
+    *,
+    looked_at: bool = False,
 ) -> Response:
     result = outcome_as_result(outcome, source)
+    # A dry run always says that it was one; what a command would repeat with --yes is a box to tick here.
+    result["why"] = "" if looked_at else outcome.why.partition(". Repeat with")[0]
     if not result["difference"]:
         release(_folder(visit), token)
     return page(
