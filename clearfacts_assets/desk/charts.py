@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from markupsafe import Markup, escape
 
-WIDTH, HEIGHT, FOOT, HEAD = 640, 190, 24, 16
+WIDTH, HEIGHT, FOOT, HEAD = 400, 190, 24, 18
 GAP = 0.32  # of a column's place
 
 
@@ -24,7 +24,7 @@ def columns(points: Sequence[tuple[str, str, str]], title: str) -> Markup:
     ]
     for number, ((label, _, shown), amount) in enumerate(zip(points, amounts, strict=True)):
         tall = float(amount / top) * (HEIGHT - FOOT - HEAD)
-        left, wide = place * (number + GAP / 2), min(place * (1 - GAP), 72)
+        left, wide = place * (number + GAP / 2), min(place * (1 - GAP), 56)
         left += (place * (1 - GAP) - wide) / 2
         middle, last = left + wide / 2, number == len(points) - 1
         drawn.append(

@@ -60,7 +60,13 @@ def choose_language(visit: Sees) -> Response:
     if visit.said("language") in LANGUAGES:
         secure = visit.request.app.state.authentication.cookie.secure
         answer.set_cookie(
-            LANGUAGE_COOKIE, visit.said("language"), max_age=YEAR, path="/desk", secure=secure, httponly=True, samesite="lax"
+            LANGUAGE_COOKIE,
+            visit.said("language"),
+            max_age=YEAR,
+            path="/desk",
+            secure=secure,
+            httponly=True,
+            samesite="lax",
         )
     return answer
 

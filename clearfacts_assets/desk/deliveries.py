@@ -89,7 +89,14 @@ def _whole(visit: Visit, delivery_id: UUID, problem: ApiError | None = None) -> 
         raise ApiError(ErrorCode.DELIVERY_NOT_FOUND) from None
     typed = {"verdict": visit.said("verdict"), "reason": visit.said("reason")}
     return page(
-        visit, "delivery.html", problem=problem, detail=detail, one=detail.record, pretty=_pretty, typed=typed, verdicts=list(Verdict)
+        visit,
+        "delivery.html",
+        problem=problem,
+        detail=detail,
+        one=detail.record,
+        pretty=_pretty,
+        typed=typed,
+        verdicts=list(Verdict),
     )
 
 

@@ -33,6 +33,7 @@ from clearfacts_assets.storage.chargeback.summaries import refused_rows
 router = APIRouter(prefix="/desk/imports", include_in_schema=False, route_class=DeskRoute)
 Sees = Annotated[Visit, Depends(opens(Permission.CHARGEBACK_READ))]
 Brings = Annotated[Visit, Depends(opens(Permission.COSTS_IMPORT))]
+Uploads = Annotated[Visit, Depends(opens(Permission.COSTS_IMPORT, files=True))]
 ImportId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
 
 A_PAGE = 30
@@ -48,7 +49,7 @@ def list_imports(visit: Sees) -> Response:
 
 
 @router.post("")
-async def upload(visit: Brings) -> Response:
+async def upload(visit: Uploads) -> Response:
     """Files are written to disk as they come, looked at, and kept until somebody says yes."""
     known = visit.served.known
     most, setting = known.chargeback.upload_bytes, "chargeback.upload_bytes"
@@ -140,7 +141,9 @@ def _looked_at(visit: Visit, came: Upload) -> Response:
     return _difference(visit, outcome, source, token, kept, visit.said, looked_at=True)
 
 
-def _import(visit: Visit, files: list[FilePath], said: Any, *, dry_run: bool, confirmed: bool = False) -> tuple[Outcome, str]:
+def _import(
+    visit: Visit, files: list[FilePath], said: Any, *, dry_run: bool, confirmed: bool = False
+) -> tuple[Outcome, str]:
     mode = said("mode") or Mode.SNAPSHOT.value
     if mode not in set(Mode):
         raise ApiError(ErrorCode.VALIDATION_ERROR, "A delivery is all of its month, or it only adds.")

@@ -130,7 +130,9 @@ def month_of(engine: Engine, period: str) -> Month:
     )
 
 
-def months_before(engine: Engine, period: str, payers: tuple[str, ...] | None = None) -> dict[str, list[tuple[str, Decimal]]]:
+def months_before(
+    engine: Engine, period: str, payers: tuple[str, ...] | None = None
+) -> dict[str, list[tuple[str, Decimal]]]:
     """By currency: (month, amount without what was rejected) of this month and those before it, oldest first."""
     periods = PeriodRepository(engine)
     names = sorted(one.name for one in periods.list() if one.name <= period)[-MONTHS_SHOWN:]

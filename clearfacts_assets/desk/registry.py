@@ -23,6 +23,7 @@ from clearfacts_assets.storage.chargeback.registry import RegistryRepository
 router = APIRouter(prefix="/desk/registry", include_in_schema=False, route_class=DeskRoute)
 Sees = Annotated[Visit, Depends(opens(Permission.CHARGEBACK_READ))]
 Registers = Annotated[Visit, Depends(opens(Permission.REGISTRY_WRITE))]
+Uploads = Annotated[Visit, Depends(opens(Permission.REGISTRY_WRITE, files=True))]
 
 TITLES = {"investigators": mark("Investigators"), "projects": mark("Projects"), "funds": mark("Funds")}
 A_PAGE = 100
@@ -62,12 +63,14 @@ def put_entry(kind: str, visit: Registers) -> Response:
 
 
 @router.post("/{kind}/import")
-async def import_entries(kind: str, visit: Registers) -> Response:
+async def import_entries(kind: str, visit: Uploads) -> Response:
     """A CSV file: all of its rows, or none."""
     _known(kind)
     folder = visit.served.known.home / "uploads"
     try:
-        async with received(visit.request, folder=folder, most_bytes=FILE_BYTES, setting="no setting changes that") as came:
+        async with received(
+            visit.request, folder=folder, most_bytes=FILE_BYTES, setting="no setting changes that"
+        ) as came:
             require_token(visit, came.fields.pop("csrf", ""))
             if len(came.files) != 1:
                 raise ApiError(ErrorCode.VALIDATION_ERROR, "Choose one file.")
@@ -94,7 +97,9 @@ def _page(visit: Visit, kind: str, problem: ApiError | None = None) -> Response:
     _known(kind)
     rows = RegistryRepository(visit.engine).list(kind)
     search, name, first = visit.asked("search").lower(), visit.asked("edit"), visit.asked("valid_from")
-    edited = next((one for one in rows if name and one[KEYS[kind]] == name and one.get("valid_from", "") == first), None)
+    edited = next(
+        (one for one in rows if name and one[KEYS[kind]] == name and one.get("valid_from", "") == first), None
+    )
     typed = {column: visit.said(column) for column in COLUMNS[kind]} if problem else _written(edited or {}, kind)
     found = [one for one in rows if search in " ".join(map(str, one.values())).lower()] if search else rows
     start = visit.asked("from")

@@ -53,7 +53,9 @@ def address(path: str, **parameters: Any) -> str:
     return f"{path}?{urlencode(said, doseq=True)}" if said else path
 
 
-def page(visit: Visit, template: str, /, *, status: int = 200, problem: ApiError | None = None, **said: Any) -> Response:
+def page(
+    visit: Visit, template: str, /, *, status: int = 200, problem: ApiError | None = None, **said: Any
+) -> Response:
     """A page of somebody who is logged in. ``problem`` is told at its top, and gives the status."""
     words = visit.words
     known: dict[str, Any] = {

@@ -33,7 +33,9 @@ def list_statements(visit: SeesOwn) -> Response:
     """A page of them; an investigator's own ones."""
     payers = own(visit.caller, visit.served)
     if payers is not None:
-        return page(visit, "statements.html", statements=own_statements(visit, payers), more=None, tie_out=[], **_choices(visit))
+        return page(
+            visit, "statements.html", statements=own_statements(visit, payers), more=None, tie_out=[], **_choices(visit)
+        )
     after = visit.asked("after")
     position = int(after) if after.isascii() and after.isdecimal() and len(after) < 19 else 0
     kind, period = visit.asked("kind"), visit.asked("period")
@@ -107,7 +109,11 @@ def remark(number: str, visit: SeesOwn) -> Response:
             raise ApiError(ErrorCode.VALIDATION_ERROR, "A line has a number.")
         with told():
             Remarks(visit.engine).object(
-                number, visit.said("text"), line=int(line) if line else None, actor=visit.caller.name, now=visit.served.clock()
+                number,
+                visit.said("text"),
+                line=int(line) if line else None,
+                actor=visit.caller.name,
+                now=visit.served.clock(),
             )
     except ApiError as problem:
         return _whole(visit, number, problem)

@@ -72,8 +72,13 @@ class Visit:
 class Opens(Requires):
     """Lets in who has the permission; a change only with the session's CSRF token in its form.
 
-    Raises ApiError UNAUTHENTICATED, FORBIDDEN, CROSS_SITE_REQUEST, PAYLOAD_TOO_LARGE.
+    With ``files`` the page reads the body itself, and has to look for the token among its fields. Raises ApiError
+    UNAUTHENTICATED, FORBIDDEN, CROSS_SITE_REQUEST, PAYLOAD_TOO_LARGE.
     """
+
+    def __init__(self, permission: Permission, *, files: bool = False) -> None:
+        super().__init__(permission)
+        self.files = files
 
     async def __call__(self, request: Request) -> Visit:  # type: ignore[override]
         authentication = request.app.state.authentication
@@ -86,16 +91,16 @@ class Opens(Requires):
         visit = Visit(request, principal, request.app.state.services, words_of(request), "")
         if cookie:
             visit.csrf = authentication.csrf_token(cookie)
-        if request.method not in READS and not is_upload(request):
+        if request.method not in READS and not self.files:
             visit.form = await _form(request)
             require_token(visit, visit.said("csrf"))
         return visit
 
 
 @cache
-def opens(permission: Permission) -> Opens:
+def opens(permission: Permission, *, files: bool = False) -> Opens:
     """For a page: ``visit: Annotated[Visit, Depends(opens(Permission.CHARGES_READ))]``."""
-    return Opens(permission)
+    return Opens(permission, files=files)
 
 
 def require_token(visit: Visit, offered: str) -> None:
@@ -106,11 +111,6 @@ def require_token(visit: Visit, offered: str) -> None:
     cookie = visit.request.cookies.get(authentication.cookie.name, "")
     if not authentication.csrf_matches(cookie, offered):
         raise ApiError(ErrorCode.CROSS_SITE_REQUEST)
-
-
-def is_upload(request: Request) -> bool:
-    """Files: their page reads them, and looks for the token among their fields."""
-    return request.headers.get("content-type", "").startswith("multipart/form-data")
 
 
 def words_of(request: Request) -> Words:

@@ -14,10 +14,15 @@ from importlib.resources import files
 from clearfacts_assets.money import exponent, plain, rounded
 
 LANGUAGES = {"en": "English", "nl": "Nederlands", "fr": "Français"}
-MONTHS = {
-    "en": "January February March April May June July August September October November December".split(),
-    "nl": "januari februari maart april mei juni juli augustus september oktober november december".split(),
-    "fr": "janvier février mars avril mai juin juillet août septembre octobre novembre décembre".split(),
+_MONTHS = {
+    "en": "January February March April May June July August September October November December",
+    "nl": "januari februari maart april mei juni juli augustus september oktober november december",
+    "fr": "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
+}
+_SHORT = {
+    "en": "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec",
+    "nl": "jan feb mrt apr mei jun jul aug sep okt nov dec",
+    "fr": "janv févr mars avr mai juin juil août sept oct nov déc",
 }
 _THIN = "\N{NARROW NO-BREAK SPACE}"
 _GROUPS = {"en": (",", "."), "nl": (".", ","), "fr": (_THIN, ",")}
@@ -54,13 +59,17 @@ class Words:
         year, _, number = period.partition("-")
         if not (number.isdecimal() and 1 <= int(number) <= 12):
             return period
-        return f"{MONTHS[self.language][int(number) - 1]} {year}"
+        return f"{_MONTHS[self.language].split()[int(number) - 1]} {year}"
+
+    def short(self, period: str) -> str:
+        """The same for a chart: Mar 25."""
+        return f"{_SHORT[self.language].split()[int(period[5:7]) - 1]} {period[2:4]}"
 
     def moment(self, at: datetime | None) -> str:
         """Day and time, in UTC."""
         if at is None:
             return ""
-        name = MONTHS[self.language][at.month - 1][: 4 if self.language == "fr" else 3]
+        name = _SHORT[self.language].split()[at.month - 1]
         return f"{at.day} {name} {at.year}, {at:%H:%M}"
 
     def money(self, amount: object, currency: str = "") -> str:

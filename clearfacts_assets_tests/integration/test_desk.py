@@ -160,9 +160,13 @@ def test_the_registry_is_kept_and_a_wrong_entry_stays_in_its_form(quick_api: Run
     wrong = person.post("/desk/registry/funds", 422, new="yes", fund_org="BIO-1", budget="1.234.5,x", name="Genes")
     assert 'value="Genes"' in wrong.text
     person.post("/desk/registry/funds", new="yes", fund_org="BIO-1", budget="5000.00", currency="USD", name="Genes")
-    assert "There is such an entry already" in person.post("/desk/registry/funds", 409, new="yes", fund_org="BIO-1").text
+    assert (
+        "There is such an entry already" in person.post("/desk/registry/funds", 409, new="yes", fund_org="BIO-1").text
+    )
     person.post("/desk/registry/funds", fund_org="BIO-1", name="Genomes")
-    assert "5,000.00 USD" in words_of(person.get("/desk/registry/funds?search=genomes")).replace("\N{NO-BREAK SPACE}", " ")
+    assert "5,000.00 USD" in words_of(person.get("/desk/registry/funds?search=genomes")).replace(
+        "\N{NO-BREAK SPACE}", " "
+    )
     file = {"files": ("people.csv", b"email,name,aliases\nada@bio.example.edu,Ada,alovelace;ada\n")}
     answer = person.client.post("/desk/registry/investigators/import", files=file, data={"csrf": person.token()})
     assert answer.status_code == 303, answer.text
