@@ -9,7 +9,8 @@ from fastapi import APIRouter, Depends, Response
 
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.desk.rendering import page
-from clearfacts_assets.desk.visits import DeskRoute, Visit, opens
+from clearfacts_assets.desk.routing import DeskRoute
+from clearfacts_assets.desk.visits import Visit, opens
 from clearfacts_assets.storage.chargeback.budgets import FundSpending, spending_of_funds
 
 router = APIRouter(prefix="/desk/budgets", include_in_schema=False, route_class=DeskRoute)

@@ -12,7 +12,8 @@ from clearfacts_assets.api.v1.chargeback.callers import own, told
 from clearfacts_assets.api.v1.chargeback.charges import csv_answer
 from clearfacts_assets.chargeback.model import Flag, Status
 from clearfacts_assets.desk.rendering import page
-from clearfacts_assets.desk.visits import DeskRoute, Visit, opens
+from clearfacts_assets.desk.routing import DeskRoute
+from clearfacts_assets.desk.visits import Visit, opens
 from clearfacts_assets.storage.chargeback.charges import COLUMNS, LARGEST_ID, ChargeFilter, ChargeRepository
 from clearfacts_assets.storage.chargeback.imports import ImportRepository
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository

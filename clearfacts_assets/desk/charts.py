@@ -46,5 +46,6 @@ def share(part: str, whole: str) -> Markup:
     wide = min(max(float(Decimal(part) / of), 0.0), 1.0) * 100 if of > 0 else 0.0
     return Markup(  # noqa: S704 - a number alone
         '<svg class="share" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect class="rest" width="100" height="6" rx="3"/><rect class="part" width="{wide:.1f}" height="6" rx="3"/></svg>'
+        '<rect class="rest" width="100" height="6" rx="3"/>'
+        f'<rect class="part" width="{wide:.1f}" height="6" rx="3"/></svg>'
     )

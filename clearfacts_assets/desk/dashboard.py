@@ -14,7 +14,8 @@ from clearfacts_assets.desk import rendering
 from clearfacts_assets.desk.month import current, largest, month_of, months_before
 from clearfacts_assets.desk.own import own_page
 from clearfacts_assets.desk.rendering import page
-from clearfacts_assets.desk.visits import LANGUAGE_COOKIE, DeskRoute, Visit, opens
+from clearfacts_assets.desk.routing import DeskRoute
+from clearfacts_assets.desk.visits import LANGUAGE_COOKIE, Visit, opens
 from clearfacts_assets.desk.words import LANGUAGES
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 

@@ -1,4 +1,4 @@
-"""``/desk/deliveries``: invoices on their way to Clearfacts that wait for a person, decided with the evidence in view."""
+"""``/desk/deliveries``: invoices on their way to Clearfacts that wait for a person, decided with all evidence in view."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.v1.invoices.deliveries import LONGEST_REASON
 from clearfacts_assets.desk.rendering import address, page
-from clearfacts_assets.desk.visits import DeskRoute, Visit, opens
+from clearfacts_assets.desk.routing import DeskRoute
+from clearfacts_assets.desk.visits import Visit, opens
 from clearfacts_assets.invoices.ledger.model import AsSeen
 from clearfacts_assets.invoices.lifecycle import ForbiddenTransition, Outdated, State, Verdict
 from clearfacts_assets.storage.invoices.delivery_review import DeliveryNotFound, DeliveryReview

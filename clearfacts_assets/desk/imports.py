@@ -22,7 +22,8 @@ from clearfacts_assets.chargeback.model import Mode
 from clearfacts_assets.chargeback.ports import Outcome
 from clearfacts_assets.desk.held_files import held, hold, release
 from clearfacts_assets.desk.rendering import address, page
-from clearfacts_assets.desk.visits import DeskRoute, Visit, opens, require_token
+from clearfacts_assets.desk.routing import DeskRoute
+from clearfacts_assets.desk.visits import Visit, opens, require_token
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID
 from clearfacts_assets.storage.chargeback.importing import Wanted, import_files, outcome_as_result
 from clearfacts_assets.storage.chargeback.imports import ImportRepository

@@ -12,7 +12,8 @@ from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.v1.chargeback.callers import LONGEST_NOTE, told
 from clearfacts_assets.chargeback.lifecycle import TRANSITIONS, Event, State
 from clearfacts_assets.desk.rendering import address, page
-from clearfacts_assets.desk.visits import DeskRoute, Visit, opens
+from clearfacts_assets.desk.routing import DeskRoute
+from clearfacts_assets.desk.visits import Visit, opens
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 from clearfacts_assets.storage.chargeback.summaries import reconciliation
 

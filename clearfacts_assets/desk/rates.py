@@ -14,7 +14,8 @@ from clearfacts_assets.api.v1.chargeback.callers import told
 from clearfacts_assets.chargeback.attribution.entries import day_of
 from clearfacts_assets.chargeback.rates.definitions import RuleKind
 from clearfacts_assets.desk.rendering import address, page
-from clearfacts_assets.desk.visits import DeskRoute, Visit, opens
+from clearfacts_assets.desk.routing import DeskRoute
+from clearfacts_assets.desk.visits import Visit, opens
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 from clearfacts_assets.storage.chargeback.rates.rules import RuleRepository
 from clearfacts_assets.storage.chargeback.rates.running import RunResult, apply_rules

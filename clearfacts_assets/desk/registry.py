@@ -16,7 +16,8 @@ from clearfacts_assets.api.v1.chargeback.callers import asked_again, told
 from clearfacts_assets.api.v1.chargeback.registry import FILE_BYTES
 from clearfacts_assets.chargeback.attribution.entries import COLUMNS, KEYS, checked, entries_of
 from clearfacts_assets.desk.rendering import address, page
-from clearfacts_assets.desk.visits import DeskRoute, Visit, opens, require_token
+from clearfacts_assets.desk.routing import DeskRoute
+from clearfacts_assets.desk.visits import Visit, opens, require_token
 from clearfacts_assets.desk.words import mark
 from clearfacts_assets.storage.chargeback.registry import RegistryRepository
 

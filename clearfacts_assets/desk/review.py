@@ -14,7 +14,8 @@ from clearfacts_assets.chargeback.attribution.review import Verdict
 from clearfacts_assets.chargeback.model import Status
 from clearfacts_assets.desk.charges import choices, filter_of, parameters_of
 from clearfacts_assets.desk.rendering import address, page
-from clearfacts_assets.desk.visits import DeskRoute, Visit, opens
+from clearfacts_assets.desk.routing import DeskRoute
+from clearfacts_assets.desk.visits import Visit, opens
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID, ChargeFilter, ChargeRepository
 from clearfacts_assets.storage.chargeback.decisions import last_decisions
 from clearfacts_assets.storage.chargeback.review import ReviewRepository

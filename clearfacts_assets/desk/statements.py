@@ -13,7 +13,8 @@ from clearfacts_assets.api.v1.chargeback.callers import own, told
 from clearfacts_assets.chargeback.statements.model import NoSuchStatement, StatementKind
 from clearfacts_assets.desk.own import STANDING, own_statements
 from clearfacts_assets.desk.rendering import address, page
-from clearfacts_assets.desk.visits import DeskRoute, Visit, opens
+from clearfacts_assets.desk.routing import DeskRoute
+from clearfacts_assets.desk.visits import Visit, opens
 from clearfacts_assets.storage.chargeback.issuing.remarks import Remarks
 from clearfacts_assets.storage.chargeback.issuing.shelf import StatementFilter, StatementShelf
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
@@ -25,7 +26,7 @@ Decides = Annotated[Visit, Depends(opens(Permission.PERIODS_CLOSE))]
 Reviews = Annotated[Visit, Depends(opens(Permission.CHARGES_REVIEW))]
 
 A_PAGE = 50
-FRAMED = "default-src 'none'; frame-ancestors 'self'"
+FRAMED = "frame-ancestors 'self'"  # more would keep the browser's own viewer from showing it
 
 
 @router.get("")

@@ -16,7 +16,8 @@ from clearfacts_assets.api.auth.permissions import ALLOWED, MEANINGS, Permission
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.v1.accounts.users import NewUser, good_password, told
 from clearfacts_assets.desk.rendering import address, page
-from clearfacts_assets.desk.visits import DeskRoute, Visit, opens
+from clearfacts_assets.desk.routing import DeskRoute
+from clearfacts_assets.desk.visits import Visit, opens
 from clearfacts_assets.storage.accounts.users import UserError, UserRepository
 from clearfacts_assets.storage.chargeback.registry import RegistryRepository
 

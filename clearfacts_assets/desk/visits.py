@@ -1,44 +1,26 @@
-"""Who looks at which page, and what came with it: the one login's session, the form and its CSRF token, the language.
-
-A page that cannot be shown answers with a page, never with JSON; a stranger is led to the login and back.
-"""
+"""Who looks at which page, and what came with it: the one login's session, the form and its CSRF token, the language."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs
 
-from fastapi import Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
+from fastapi import Request
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from starlette.exceptions import HTTPException
-from starlette.responses import RedirectResponse
 
 from clearfacts_assets.api.auth.authentication import READS
 from clearfacts_assets.api.auth.dependencies import UNKNOWN, Requires
-from clearfacts_assets.api.auth.middleware import HEADERS, HTTPS_ONLY
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.auth.principal import Principal
-from clearfacts_assets.api.error_handlers import error_of
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.services import Services
 from clearfacts_assets.desk.words import Words, preferred
-from clearfacts_assets.storage.paging import BadCursor
 
 LONGEST_FORM = 2**18  # bytes; a thousand charges that were selected are a tenth of it
 MOST_FIELDS = 5000
 LANGUAGE_COOKIE = "clearfacts_language"
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; frame-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-_FORESEEN = (ApiError, RequestValidationError, HTTPException, BadCursor, DBAPIError, PoolTimeout)
 
 
 @dataclass(slots=True)
@@ -115,39 +97,6 @@ def require_token(visit: Visit, offered: str) -> None:
 
 def words_of(request: Request) -> Words:
     return Words(preferred(request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language", "")))
-
-
-class DeskRoute(APIRoute):
-    """Errors as pages, and the headers of all pages."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        inner = super().get_route_handler()
-
-        async def answer(request: Request) -> Response:
-            try:
-                response = await inner(request)
-            except _FORESEEN as fault:
-                response = _told(request, error_of(fault))
-            secure = request.app.state.authentication.cookie.secure
-            for name, value in (HEADERS | (HTTPS_ONLY if secure else {})).items():
-                response.headers.setdefault(name, value)
-            response.headers.setdefault("Content-Security-Policy", POLICY)
-            response.headers.setdefault("Cache-Control", "no-store")
-            return response
-
-        return answer
-
-
-def _told(request: Request, error: ApiError) -> Response:
-    from clearfacts_assets.desk.rendering import error_page
-
-    page = "text/html" in request.headers.get("accept", "")
-    if error.code is ErrorCode.UNAUTHENTICATED and page and request.method in READS:
-        wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        return RedirectResponse(f"/login?next={quote(wanted, safe='/')}", 303)
-    response = error_page(request, error, words_of(request))
-    response.headers.update(error.headers)
-    return response
 
 
 async def _form(request: Request) -> dict[str, list[str]]:
