@@ -1,8 +1,9 @@
 """How long somebody waits for a page of the desk, and how heavy it is, among so many charges.
 
-``make bench-desk ARGS="--rows 1000000"``: as ``bench-chargeback_api``, whose database it takes with ``--database FILE``.
-Medians of the rounds: CPU of this process, which is server and client, and the wall's time until the whole page is there,
-which is other people's work too. Exit code 1 where a page takes more than MOST_MS of CPU or has more than MOST_BYTES.
+``make bench-desk ARGS="--rows 1000000"``: as ``bench-chargeback_api``; ``--database FILE`` asks one that was filled
+before. Medians of the rounds: CPU of this process, which is server and client, and the wall's time until the whole page
+is there, which is other people's work too. Exit code 1 where a page takes more than MOST_MS of CPU, or has more than
+MOST_BYTES.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who looks at which page, and what came with it: the one login's session, the form and its CSRF token, the language."""
+"""Who looks at which page, and what came with it: the one login's session, the form with its token, the language."""
 
 from __future__ import annotations
 
