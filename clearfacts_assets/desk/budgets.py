@@ -16,6 +16,7 @@ from clearfacts_assets.storage.chargeback.budgets import FundSpending, spending_
 router = APIRouter(prefix="/desk/budgets", include_in_schema=False, route_class=DeskRoute)
 Sees = Annotated[Visit, Depends(opens(Permission.CHARGEBACK_READ))]
 
+A_PAGE = 100
 SOON = 90  # days before its end in which an award is marked
 
 
@@ -24,7 +25,14 @@ def list_budgets(visit: Sees) -> Response:
     """What needs somebody's eye first: overspent funds, then awards that end, then the rest by name."""
     today = visit.served.clock().date()
     found = sorted(spending_of_funds(visit.engine), key=lambda one: (_rank(one, today), one.fund_org))
-    return page(visit, "budgets.html", funds=[(one, _warning(one, today)) for one in found])
+    start = visit.asked("from")
+    offset = int(start) if start.isascii() and start.isdecimal() and len(start) < 10 else 0
+    return page(
+        visit,
+        "budgets.html",
+        funds=[(one, _warning(one, today)) for one in found[offset : offset + A_PAGE]],
+        following=offset + A_PAGE if len(found) > offset + A_PAGE else None,
+    )
 
 
 def _rank(one: FundSpending, today: date) -> int:

@@ -39,7 +39,7 @@ def filter_of(visit: Visit, payers: tuple[str, ...] | None = None, **forced: Any
     flag, number = visit.asked("flag") or None, visit.asked("import_id")
     if not set(status) <= set(Status) or (flag is not None and flag not in set(Flag)):
         raise ApiError(ErrorCode.VALIDATION_ERROR, "There is no such status or flag: choose from the lists.")
-    if number and not (number.isascii() and number.isdecimal() and int(number) <= LARGEST_ID):
+    if number and not (number.isascii() and number.isdecimal() and len(number) < 20 and int(number) <= LARGEST_ID):
         raise ApiError(ErrorCode.VALIDATION_ERROR, "An import has a number.")
     said: dict[str, Any] = {name: visit.asked(name) or None for name in TEXTS}
     said |= {"status": status, "flag": flag, "import_id": int(number) if number else None, "payers": payers}

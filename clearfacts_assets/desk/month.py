@@ -131,14 +131,15 @@ def month_of(engine: Engine, period: str) -> Month:
 
 
 def months_before(
-    engine: Engine, period: str, payers: tuple[str, ...] | None = None
+    engine: Engine, period: str, totals: dict[str, Totals], payers: tuple[str, ...] | None = None
 ) -> dict[str, list[tuple[str, Decimal]]]:
-    """By currency: (month, amount without what was rejected) of this month and those before it, oldest first."""
+    """By currency: (month, amount without what was rejected) of the months before this one, oldest first, and of this
+    one, whose ``totals`` are known."""
     periods = PeriodRepository(engine)
-    names = sorted(one.name for one in periods.list() if one.name <= period)[-MONTHS_SHOWN:]
+    names = sorted(one.name for one in periods.list() if one.name < period)[1 - MONTHS_SHOWN :]
     found: dict[str, list[tuple[str, Decimal]]] = {}
-    for name in names:
-        for currency, one in periods.totals(name, payers=payers).items():
+    for name in [*names, period]:
+        for currency, one in (totals if name == period else periods.totals(name, payers=payers)).items():
             found.setdefault(currency, []).append((name, one.amount))
     return found
 

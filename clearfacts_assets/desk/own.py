@@ -28,7 +28,7 @@ def own_page(visit: Visit, period: str, payers: tuple[str, ...]) -> Response:
         period=period,
         periods=[one.name for one in periods.list()],
         totals=totals,
-        past=months_before(visit.engine, period, payers),
+        past=months_before(visit.engine, period, totals, payers),
         services={currency: largest(one.by_service) for currency, one in totals.items()},
         projects={currency: largest(one.by_project) for currency, one in totals.items()},
         statements=own_statements(visit, payers),

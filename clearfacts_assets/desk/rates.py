@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Path, Response
 from starlette.responses import RedirectResponse
 
 from clearfacts_assets.api.auth.permissions import Permission
@@ -16,6 +16,7 @@ from clearfacts_assets.chargeback.rates.definitions import RuleKind
 from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens
+from clearfacts_assets.storage.chargeback.charges import LARGEST_ID
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 from clearfacts_assets.storage.chargeback.rates.rules import RuleRepository
 from clearfacts_assets.storage.chargeback.rates.running import RunResult, apply_rules
@@ -57,7 +58,7 @@ def add_version(visit: Writes) -> Response:
 
 
 @router.post("/approve/{version}")
-def approve(version: int, visit: Writes) -> Response:
+def approve(version: Annotated[int, Path(ge=1, le=LARGEST_ID)], visit: Writes) -> Response:
     """By somebody else than who wrote it."""
     try:
         with told():

@@ -25,6 +25,7 @@ Sees = Annotated[Visit, Depends(opens(Permission.CHARGEBACK_READ))]
 Reviews = Annotated[Visit, Depends(opens(Permission.CHARGES_REVIEW))]
 
 A_PAGE = 50
+LONGEST_NUMBER = 20  # digits
 MOST_UNDONE = 200  # charges whose decision one press of U takes back
 PAYER = ("pi_email", "project_id", "fund_org", "cost_center", "account_code")
 
@@ -105,7 +106,10 @@ def _seen(visit: Visit) -> dict[int, str] | None:
 
 def _ids(given: list[str]) -> tuple[int, ...]:
     numbers = [one for text in given for one in text.split(".") if one]
-    if not all(one.isascii() and one.isdecimal() and 0 < int(one) <= LARGEST_ID for one in numbers if len(one) < 20):
+    if not all(
+        one.isascii() and one.isdecimal() and len(one) < LONGEST_NUMBER and 0 < int(one) <= LARGEST_ID
+        for one in numbers
+    ):
         raise ApiError(ErrorCode.VALIDATION_ERROR, "A charge has a number.")
     return tuple(int(one) for one in numbers)
 

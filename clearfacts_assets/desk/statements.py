@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Path, Response
 from starlette.responses import RedirectResponse
 
 from clearfacts_assets.api.auth.permissions import Permission
@@ -15,6 +15,7 @@ from clearfacts_assets.desk.own import STANDING, own_statements
 from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens
+from clearfacts_assets.storage.chargeback.charges import LARGEST_ID
 from clearfacts_assets.storage.chargeback.issuing.remarks import Remarks
 from clearfacts_assets.storage.chargeback.issuing.shelf import StatementFilter, StatementShelf
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
@@ -64,7 +65,7 @@ def list_remarks(visit: Sees) -> Response:
 
 
 @router.post("/remarks/{remark}")
-def answer_remark(remark: int, visit: Reviews) -> Response:
+def answer_remark(remark: Annotated[int, Path(ge=1, le=LARGEST_ID)], visit: Reviews) -> Response:
     """Once, agreed or declined."""
     said = {"text": visit.said("text"), "verdict": visit.said("verdict")}
     try:
@@ -157,6 +158,8 @@ def _version(visit: Visit) -> int | None:
 def _one(visit: Visit, number: str) -> dict[str, Any]:
     """The statement, where this person may see it. Other people's, and drafts, are as if they were not there."""
     missing = ApiError(ErrorCode.NOT_FOUND, f"There is no statement {number[:40]!r}.")
+    if not number.isprintable():
+        raise missing
     try:
         found = StatementShelf(visit.engine).get(number, _version(visit))
     except NoSuchStatement:

@@ -44,11 +44,11 @@ class Visit:
     def said(self, name: str, default: str = "") -> str:
         """A field of the form, without blanks around it."""
         values = self.form.get(name)
-        return values[-1].strip() if values else default
+        return values[-1].replace("\0", "").strip() if values else default
 
     def asked(self, name: str) -> str:
         """A parameter of the address."""
-        return self.request.query_params.get(name, "").strip()[:500]
+        return self.request.query_params.get(name, "").replace("\0", "").strip()[:500]
 
 
 class Opens(Requires):
