@@ -52,7 +52,13 @@ def filled(rows: int, folder: Path) -> Path:
     return database
 
 
-def ask(database: Path) -> dict[str, list[tuple[float, float]]]:
+def ask(
+    database: Path,
+    looks: dict[str, tuple[str, str, dict[str, Any]]] = LOOKS,
+    base: str = BASE,
+    sizes: dict[str, int] | None = None,
+) -> dict[str, list[tuple[float, float]]]:
+    """Milliseconds of CPU and of the wall's time for each round of each look; how large its answer is, in ``sizes``."""
     import httpx
     from dagster._core.remote_origin import InProcessCodeLocationOrigin
     from dagster._core.test_utils import instance_for_test
@@ -69,7 +75,7 @@ def ask(database: Path) -> dict[str, list[tuple[float, float]]]:
     migrate.upgrade(f"sqlite:///{database}")
     target = LoadableTargetOrigin(module_name="clearfacts_assets.definitions", executable_path=sys.executable)
     origin = InProcessCodeLocationOrigin(target, location_name=LOCATION)
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in LOOKS}
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in looks}
     with (
         instance_for_test() as instance,
         WorkspaceProcessContext(
@@ -82,11 +88,13 @@ def ask(database: Path) -> dict[str, list[tuple[float, float]]]:
         clients = {"operator": api.client("operator"), "bound": api.client(None)}
         clients["bound"].headers.update(api.callers.session_of(bound).headers)
         for number in range(ROUNDS + 1):
-            for name, (who, path, query) in LOOKS.items():
+            for name, (who, path, query) in looks.items():
                 started, worked = time.perf_counter(), time.process_time()
-                answer: httpx.Response = clients[who].get(BASE + path, params=query)
+                answer: httpx.Response = clients[who].get(base + path, params=query)
                 seconds = (time.process_time() - worked, time.perf_counter() - started)
                 assert answer.status_code == 200, answer.text
+                if sizes is not None:
+                    sizes[name] = len(answer.content)
                 if number:  # the first round only warms
                     taken[name].append((seconds[0] * 1000, seconds[1] * 1000))
         api.close()

@@ -50,7 +50,8 @@ ROOMS = {
 }
 # Said in pyproject.toml: what is stored has to equal what this program looks up.
 LEFT_OUT = {("storage/migrations", "notifications")}
-COLOURS = {"invoices": "#dbeafe", "chargeback": "#dcfce7", "storage": "#fef3c7", "api": "#fce7f3", "cli": "#fce7f3"}
+COLOURS = {"invoices": "#dbeafe", "chargeback": "#dcfce7", "storage": "#fef3c7"}
+COLOURS |= dict.fromkeys(("api", "cli", "desk"), "#fce7f3")
 
 WIDTH, HEIGHT, GAP, RISE, MARGIN = 176, 36, 26, 92, 20
 SWEEPS = 24

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from sqlalchemy import Engine
 from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from clearfacts_assets import settings
@@ -44,9 +46,13 @@ Send `X-Correlation-ID` to find a request again in logs, runs and alerts.
 
 
 def create_app(
-    workspace: IWorkspaceProcessContext[Any], configured: settings.Settings | None = None, engine: Engine | None = None
+    workspace: IWorkspaceProcessContext[Any],
+    configured: settings.Settings | None = None,
+    engine: Engine | None = None,
+    pages_beside: Sequence[BaseRoute] = (),
 ) -> FastAPI:
-    """One application for UI and API, so that both stand behind one port and one login.
+    """One application for UI and API, so that both stand behind one port and one login; ``pages_beside`` are those of
+    the desk, which are served where the login is.
 
     ``serve.api`` and ``serve.ui`` choose which of them. Raises KeyringError for keys that are too weak.
     """
@@ -82,6 +88,7 @@ def create_app(
     _add(app, auth.router, in_schema=False)
     if configured.serve.ui:
         _add(app, pages.router)
+        app.router.routes.extend(pages_beside)
     app.router.default = Elsewhere(_ui(workspace, access) if configured.serve.ui else None)
     return app
 

@@ -14,6 +14,7 @@ from clearfacts_assets.api.auth.permissions import ALLOWED, Role
 from clearfacts_assets.api.envelope import Failure
 from clearfacts_assets.api.errors import CATALOGUE, ErrorCode
 
+DESK = "/desk"
 _EXAMPLE_MOMENT = "2026-11-21T02:00:07.500Z"
 _EXAMPLE_ID = "7d0f6f5c-0f0e-4f0a-9b7e-3f1f6f3b1c55"
 
@@ -44,13 +45,16 @@ def errors(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
     return by_status
 
 
-def routes_as_markdown(app: FastAPI) -> str:
-    """The table in docs/api.md: a line a route, a column a role, made from what the routes themselves ask for."""
+def routes_as_markdown(app: FastAPI, *, pages: bool = False) -> str:
+    """The table in docs/api.md: a line a route, a column a role, made from what the routes themselves ask for. With
+    ``pages`` those of the desk, as docs/desk.md has them; else all others."""
     lines = [f"| route | asks for | stranger | {' | '.join(Role)} |", "|---|---|:-:|" + ":-:|" * len(Role)]
     for route in sorted((one for one in app.routes if isinstance(one, APIRoute)), key=lambda one: one.path):
+        if (route.path == DESK or route.path.startswith(f"{DESK}/")) != pages:
+            continue
         calls = list(_calls(route.dependant))
         wanted = [one.permission for one in calls if isinstance(one, Requires)]
-        known = anybody_known in calls
+        known = anybody_known in calls or bool(wanted)
         may = [not known, *((known and set(wanted) <= ALLOWED[role]) or not known for role in Role)]
         marks = " | ".join("x" if one else "" for one in may)
         asked = f"`{wanted[0]}`" if wanted else "a login" if known else "nothing"

@@ -70,6 +70,7 @@ def _demo(date: str | None, per_day: int, port: int | None, once: bool) -> bool:
         if once:
             return completed
         out.print(f"\nDagster's UI  [link={address}]{address}[/link]")
+        out.print(f"The desk      [link={address}/desk]{address}/desk[/link]")
         out.print(f"Log in as     [bold]{ACCOUNT}[/] with password [bold]{password}[/] (a new one at each start)")
         out.print(f"API           {address}/api/v1/openapi.json")
         out.print(f"Chargeback    [bold]clearfacts chargeback month -p {month}[/] shows the sample month")

@@ -1,4 +1,4 @@
-"""``clearfacts serve``: API and Dagster's UI in one process, on one port."""
+"""``clearfacts serve``: API, desk and Dagster's UI in one process, on one port."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ def serve(
     host: Annotated[str | None, typer.Option(help="address to listen on; default: setting serve.host")] = None,
     port: Annotated[int | None, typer.Option(help="port; default: setting serve.port")] = None,
 ) -> None:
-    """Serve Dagster's UI and the API. Runs are started by `clearfacts daemon`, beside it."""
+    """Serve Dagster's UI, the desk and the API. Runs are started by `clearfacts daemon`, beside it."""
     import uvicorn
     from dagster import DagsterInstance
 
     from clearfacts_assets.api.app import create_app, settle
     from clearfacts_assets.api.connections import BoundedConnection
     from clearfacts_assets.cli.startup import ready
+    from clearfacts_assets.desk.routes import ROUTES
     from clearfacts_assets.home import packaged
     from clearfacts_assets.orchestration.dagster_internals import WorkspaceFileTarget, WorkspaceProcessContext
 
@@ -32,7 +33,7 @@ def serve(
         ) as workspace,
     ):
         instance.optimize_for_webserver(statement_timeout=5000, pool_recycle=3600, max_overflow=20)
-        app = create_app(workspace)
+        app = create_app(workspace, pages_beside=ROUTES)
         settle()
         uvicorn.run(
             app,

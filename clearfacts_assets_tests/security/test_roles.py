@@ -177,3 +177,5 @@ def test_the_matrix_of_routes_and_roles_in_the_docs_is_current(quick_api: Runnin
     document = (PROJECT / "docs" / "api.md").read_text("utf-8")
     matrix = routes_as_markdown(quick_api.app)
     assert matrix in document, f"docs/api.md, the roles at each route, has to be:\n{matrix}"
+    pages = routes_as_markdown(quick_api.app, pages=True)
+    assert pages in (PROJECT / "docs" / "desk.md").read_text("utf-8"), f"docs/desk.md has to end with:\n{pages}"

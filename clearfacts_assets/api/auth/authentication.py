@@ -97,6 +97,10 @@ class Authentication:
             return None
         return replace(principal, actor=actor_of(connection, principal.name, principal))
 
+    async def of_cookie(self, cookie: str) -> Principal | None:
+        """Whose session the cookie holds."""
+        return await self._of_cookie(cookie)
+
     async def still_good(self, principal: Principal) -> bool:
         """Whether a person's session holds, for connections that stay open."""
         if principal.session_id is None:

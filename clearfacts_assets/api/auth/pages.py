@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from clearfacts_assets.api.auth.access import Access, access
 from clearfacts_assets.api.auth.dependencies import anybody
 from clearfacts_assets.api.auth.middleware import HEADERS, HTTPS_ONLY
+from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.auth.templates import part, template
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 
@@ -54,6 +55,9 @@ async def log_in(request: Request) -> Response:
         page = _login_page(door, next_=next_, problem=problem, status=error.status, name=name)
         page.headers.update(error.headers)
         return page
+    person = await door.authentication.of_cookie(cookie)
+    if next_ == "/" and person is not None and not person.may(Permission.DAGSTER_READ):
+        next_ = "/desk"  # an investigator's only page
     answer = RedirectResponse(next_, 303, headers=_headers(door))
     answer.set_cookie(
         door.authentication.cookie.name,

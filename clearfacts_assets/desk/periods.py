@@ -1,0 +1,119 @@
+"""``/desk/periods``: begin, close, reopen and finalize a month, each with its confirmation and its history."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Response
+from starlette.responses import RedirectResponse
+
+from clearfacts_assets.api.auth.permissions import Permission
+from clearfacts_assets.api.errors import ApiError, ErrorCode
+from clearfacts_assets.api.v1.chargeback.callers import LONGEST_NOTE, told
+from clearfacts_assets.chargeback.lifecycle import TRANSITIONS, Event, State
+from clearfacts_assets.desk.rendering import address, page
+from clearfacts_assets.desk.routing import DeskRoute
+from clearfacts_assets.desk.visits import Visit, opens
+from clearfacts_assets.storage.chargeback.periods import PeriodRepository
+from clearfacts_assets.storage.chargeback.summaries import reconciliation
+
+router = APIRouter(prefix="/desk/periods", include_in_schema=False, route_class=DeskRoute)
+Sees = Annotated[Visit, Depends(opens(Permission.CHARGEBACK_READ))]
+Closes = Annotated[Visit, Depends(opens(Permission.PERIODS_CLOSE))]
+Finalizes = Annotated[Visit, Depends(opens(Permission.PERIODS_FINALIZE))]
+
+
+@router.get("")
+def list_periods(visit: Sees) -> Response:
+    """All months, newest first."""
+    return _list(visit)
+
+
+@router.post("")
+def open_period(visit: Closes) -> Response:
+    """Begin a month before anything is imported for it."""
+    period = visit.said("period")
+    try:
+        with told():
+            PeriodRepository(visit.engine).open(period, actor=visit.caller.actor, now=visit.served.clock())
+    except ApiError as problem:
+        return _list(visit, problem)
+    return RedirectResponse(address(f"/desk/periods/{period}", done="opened"), 303)
+
+
+@router.get("/{period}")
+def get_period(period: str, visit: Sees) -> Response:
+    """Its totals, what can be done to it, and what was."""
+    return _whole(visit, period)
+
+
+@router.get("/{period}/reconcile")
+def reconcile_period(period: str, visit: Sees) -> Response:
+    """From the provider's totals to what is due."""
+    with told():
+        found, flags, balanced = reconciliation(visit.engine, period)
+    return page(visit, "reconcile.html", period=period, sources=found, flags=flags, balanced=balanced)
+
+
+@router.post("/{period}/close")
+def close_period(period: str, visit: Closes) -> Response:
+    """No more imports."""
+    return _change(visit, period, Event.CLOSE)
+
+
+@router.post("/{period}/reopen")
+def reopen_period(period: str, visit: Closes) -> Response:
+    """With a reason."""
+    return _change(visit, period, Event.REOPEN)
+
+
+@router.post("/{period}/finalize")
+def finalize_period(period: str, visit: Finalizes) -> Response:
+    """For ever: the month's name has to be typed."""
+    return _change(visit, period, Event.FINALIZE)
+
+
+def _change(visit: Visit, period: str, event: Event) -> Response:
+    try:
+        reason = visit.said("reason")
+        if len(reason) > LONGEST_NOTE:
+            raise ApiError(ErrorCode.VALIDATION_ERROR, f"A reason has at most {LONGEST_NOTE} characters.")
+        if event is Event.FINALIZE and visit.said("confirmation") != period:
+            raise ApiError(ErrorCode.VALIDATION_ERROR, f"Type {period} to confirm: nobody can undo this.")
+        with told():
+            PeriodRepository(visit.engine).change(
+                period,
+                event,
+                actor=visit.caller.actor,
+                now=visit.served.clock(),
+                reason=reason,
+                two_people=visit.served.configured.chargeback.two_people,
+            )
+    except ApiError as problem:
+        return _whole(visit, period, problem, event)
+    return RedirectResponse(address(f"/desk/periods/{period}", done=event.value), 303)
+
+
+def _list(visit: Visit, problem: ApiError | None = None) -> Response:
+    periods = PeriodRepository(visit.engine)
+    rows = [(one, periods.totals(one.name)) for one in periods.list()]
+    return page(visit, "periods.html", problem=problem, rows=rows, typed=visit.said("period"))
+
+
+def _whole(visit: Visit, period: str, problem: ApiError | None = None, tried: Event | None = None) -> Response:
+    repository = PeriodRepository(visit.engine)
+    with told():
+        record, totals = repository.get(period), repository.totals(period)
+    possible = [event for state, event in TRANSITIONS if state == State(record.state)]
+    return page(
+        visit,
+        "period.html",
+        problem=problem,
+        record=record,
+        totals=totals,
+        events=list(reversed(repository.events(period))),
+        possible=possible,
+        tried=tried,
+        typed=visit.said("reason"),
+        waiting=sum(one.flagged_charges for one in totals.values()),
+    )

@@ -1,0 +1,128 @@
+"""``/desk/rates``: prices and rules in their versions, written, approved, tried on a month, applied to it."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Response
+from starlette.responses import RedirectResponse
+
+from clearfacts_assets.api.auth.permissions import Permission
+from clearfacts_assets.api.errors import ApiError, ErrorCode
+from clearfacts_assets.api.v1.chargeback.callers import told
+from clearfacts_assets.chargeback.attribution.entries import day_of
+from clearfacts_assets.chargeback.rates.definitions import RuleKind
+from clearfacts_assets.desk.rendering import address, page
+from clearfacts_assets.desk.routing import DeskRoute
+from clearfacts_assets.desk.visits import Visit, opens
+from clearfacts_assets.storage.chargeback.charges import LARGEST_ID
+from clearfacts_assets.storage.chargeback.periods import PeriodRepository
+from clearfacts_assets.storage.chargeback.rates.rules import RuleRepository
+from clearfacts_assets.storage.chargeback.rates.running import RunResult, apply_rules
+
+router = APIRouter(prefix="/desk/rates", include_in_schema=False, route_class=DeskRoute)
+Sees = Annotated[Visit, Depends(opens(Permission.CHARGEBACK_READ))]
+Writes = Annotated[Visit, Depends(opens(Permission.REGISTRY_WRITE))]
+
+PRICE = ("service", "unit", "price", "currency", "rate_class")
+FIELDS = (*PRICE, "kind", "name", "definition", "valid_from", "valid_to", "note", "form")
+
+
+@router.get("")
+def list_rules(visit: Sees) -> Response:
+    """All versions, the newest of each first."""
+    return _page(visit)
+
+
+@router.post("")
+def add_version(visit: Writes) -> Response:
+    """A version is never changed: what is written is the next one."""
+    try:
+        kind, name, definition = _price(visit) if visit.said("form") == "price" else _rule(visit)
+        with told():
+            RuleRepository(visit.engine).add(
+                kind,
+                name,
+                definition,
+                actor=visit.caller.name,
+                now=visit.served.clock(),
+                valid_from=day_of(visit.said("valid_from")),
+                valid_to=day_of(visit.said("valid_to")),
+                note=visit.said("note"),
+                two_people=visit.served.configured.rates.two_people,
+            )
+    except ApiError as problem:
+        return _page(visit, problem)
+    return RedirectResponse(address("/desk/rates", done="kept", period=visit.asked("period")), 303)
+
+
+@router.post("/approve/{version}")
+def approve(version: Annotated[int, Path(ge=1, le=LARGEST_ID)], visit: Writes) -> Response:
+    """By somebody else than who wrote it."""
+    try:
+        with told():
+            RuleRepository(visit.engine).approve(version, actor=visit.caller.name, now=visit.served.clock())
+    except ApiError as problem:
+        return _page(visit, problem)
+    return RedirectResponse(address("/desk/rates", done="kept"), 303)
+
+
+@router.post("/run")
+def run(visit: Writes) -> Response:
+    """Apply the rules to a month; without ``apply`` the figures are shown and nothing is written."""
+    period, applied = visit.said("period"), visit.said("apply") == "yes"
+    try:
+        with told():
+            results = apply_rules(
+                visit.engine, period, actor=visit.caller.name, now=visit.served.clock(), dry_run=not applied
+            )
+    except ApiError as problem:
+        return _page(visit, problem)
+    if applied:
+        return RedirectResponse(address("/desk/rates", done="rules", period=period), 303)
+    return _page(visit, tried=results)
+
+
+def _price(visit: Visit) -> tuple[RuleKind, str, dict[str, Any]]:
+    said = {name: visit.said(name) for name in PRICE}
+    said["rate_class"] = said["rate_class"] or "internal"
+    said["currency"] = (said["currency"] or visit.served.configured.chargeback.currency).upper()
+    missing = [name for name in PRICE if not said[name]]
+    if missing:
+        raise ApiError(ErrorCode.VALIDATION_ERROR, f"A price needs {', '.join(missing)}.")
+    return RuleKind.RATE, f"{said['service']} / {said['rate_class']}", said
+
+
+def _rule(visit: Visit) -> tuple[RuleKind, str, dict[str, Any]]:
+    try:
+        kind, definition = RuleKind(visit.said("kind")), json.loads(visit.said("definition"))
+    except ValueError as error:
+        raise ApiError(ErrorCode.VALIDATION_ERROR, f"What the rule says is JSON: {error}.") from None
+    if not isinstance(definition, dict):
+        raise ApiError(ErrorCode.VALIDATION_ERROR, 'What the rule says is a JSON object: {"percent": "10"}.')
+    return kind, visit.said("name"), definition
+
+
+def _page(visit: Visit, problem: ApiError | None = None, tried: list[RunResult] | None = None) -> Response:
+    versions = RuleRepository(visit.engine).list()
+    shown = [one | {"words": in_words(one["definition"])} for one in versions]
+    shown.sort(key=lambda one: (one["kind"] != "rate", one["kind"], one["name"], -one["number"]))
+    return page(
+        visit,
+        "rates.html",
+        problem=problem,
+        versions=shown,
+        kinds=[one for one in RuleKind if one is not RuleKind.RATE],
+        periods=[one.name for one in PeriodRepository(visit.engine).list() if one.state != "finalized"],
+        period=visit.said("period") or visit.asked("period"),
+        tried=tried or [],
+        typed={name: visit.said(name) for name in FIELDS},
+    )
+
+
+def in_words(value: Any) -> str:
+    """A definition on one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key.replace('_', ' ')} {in_words(one)}" for key, one in value.items())
+    return " + ".join(map(in_words, value)) if isinstance(value, list) else str(value)

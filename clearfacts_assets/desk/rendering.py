@@ -1,0 +1,107 @@
+"""Templates to pages, and the files that pages need, each under a name that changes with its content."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib.resources import files
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import Request, Response
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from clearfacts_assets.api.errors import CATALOGUE, ApiError
+from clearfacts_assets.desk import charts
+from clearfacts_assets.desk.visits import Visit
+from clearfacts_assets.desk.words import LANGUAGES, Words
+
+KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+ASSETS = ("desk.css", "desk.js", "mark.svg")
+
+
+@cache
+def asset(name: str) -> tuple[str, bytes]:
+    """The name under which it is served, and its bytes."""
+    content = (files(__package__) / "static" / name).read_bytes()
+    stem, _, kind = name.rpartition(".")
+    return f"{stem}.{hashlib.sha256(content).hexdigest()[:12]}.{kind}", content
+
+
+def asset_url(name: str) -> str:
+    return f"/desk/static/{asset(name)[0]}"
+
+
+@cache
+def environment() -> Environment:
+    """The templates; a name that is not given is a fault, not an empty text."""
+    made = Environment(
+        loader=PackageLoader("clearfacts_assets.desk"),
+        autoescape=select_autoescape(),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.globals.update(asset=asset_url, languages=LANGUAGES, charts=charts, address=address)
+    return made
+
+
+def address(path: str, **parameters: Any) -> str:
+    """A path with those parameters that say something."""
+    said = {name: value for name, value in parameters.items() if value not in (None, "", [], ())}
+    return f"{path}?{urlencode(said, doseq=True)}" if said else path
+
+
+def page(
+    visit: Visit, template: str, /, *, status: int = 200, problem: ApiError | None = None, **said: Any
+) -> Response:
+    """A page of somebody who is logged in. ``problem`` is told at its top, and gives the status."""
+    words = visit.words
+    known: dict[str, Any] = {
+        "visit": visit,
+        "caller": visit.caller,
+        "_": words.say,
+        "words": words,
+        "path": visit.request.url.path,
+        "problem": problem.message if problem else "",
+        "problems": problem.details.get("fields", []) if problem else [],
+        "done": DONE.get(visit.asked("done"), ""),
+    }
+    html = environment().get_template(template).render(**{**known, **said})
+    return Response(html, problem.status if problem else status, media_type="text/html; charset=utf-8")
+
+
+def error_page(request: Request, error: ApiError, words: Words) -> Response:
+    """What could not be shown, in words, with what can be done about it."""
+    meaning = CATALOGUE[error.code]
+    template = environment().get_template("error.html")
+    html = template.render(_=words.say, words=words, error=error, remedy=meaning.remedy, path=request.url.path)
+    return Response(html, error.status, media_type="text/html; charset=utf-8")
+
+
+# What a page says after something was done; the address names it.
+DONE = {
+    "opened": "The month was begun.",
+    "close": "The month is closed.",
+    "reopen": "The month is open again.",
+    "finalize": "The month is finalized. Nothing in it changes any more.",
+    "approve": "Approved.",
+    "reject": "Rejected. It stays to be seen, and is not billed.",
+    "correct": "Corrected and approved.",
+    "undo": "The last decision was taken back.",
+    "imported": "Imported.",
+    "unchanged": "These very files were imported already: nothing has changed.",
+    "withdrawn": "The import was taken back.",
+    "saved": "Saved. Who pays was asked again in every month that is not finalized.",
+    "kept": "Saved.",
+    "rules": "The rules were applied.",
+    "remark": "Your remark was kept. The team that bills will answer it.",
+    "answered": "Answered.",
+    "voided": "The statement was taken out.",
+    "accepted": "The statement is issued.",
+    "issued": "The statements were made.",
+    "decided": "Decided, and written into the audit log.",
+    "user": "The user was saved.",
+    "language": "The language was changed.",
+}

@@ -1,0 +1,98 @@
+"""The desk in a real browser: a month by the keyboard, both widths, both schemes, axe-core, a session that ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from clearfacts_assets_tests.browser.test_login import PATIENCE, chromium, pytestmark  # noqa: F401
+from clearfacts_assets_tests.fixtures.api import RunningApi
+from clearfacts_assets_tests.fixtures.chargeback import write
+from clearfacts_assets_tests.fixtures.chargeback_api import load, rows_of_two
+from clearfacts_assets_tests.fixtures.desk import Person
+
+WIDTHS = ((1440, 900), (360, 780))
+
+
+@pytest.fixture
+def desk(chromium: Browser, quick_api: RunningApi) -> Iterator[Page]:  # noqa: F811
+    """A reviewer's browser. Each test checks that no script failed and that the policy refused nothing."""
+    faults: list[str] = []
+    context = chromium.new_context(base_url=quick_api.url, viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
+    page = context.new_page()
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda line: faults.append(line.text) if "Content Security Policy" in line.text else None)
+    yield page
+    context.close()
+    assert faults == []
+
+
+def enter(page: Page, api: RunningApi, role: str) -> None:
+    """With the role's session."""
+    name, _, value = api.callers.cookie(role)["Cookie"].partition("=")
+    page.context.add_cookies([{"name": name, "value": value, "url": api.url}])
+
+
+def violations(page: Page) -> list[Any]:
+    found = Axe().run(page).response
+    assert found["passes"], "axe looked at the page"
+    return [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]]
+
+
+def test_a_month_by_hand_and_key(desk: Page, quick_api: RunningApi, tmp_path: Path) -> None:
+    """Files dropped, the difference seen and applied, a charge decided and undone by keys, all in one page's life."""
+    enter(desk, quick_api, "operator")
+    desk.goto("/desk/imports")
+    desk.get_by_label("Files of one delivery").set_input_files(write(tmp_path / "aws_2025-03.csv", rows_of_two()))
+    desk.get_by_label("Source").fill("aws")
+    desk.get_by_role("button", name="Show what would change").click()
+    expect(desk.get_by_role("heading", name="What would change")).to_be_visible()
+    desk.get_by_role("button", name="Apply").click()
+    expect(desk.get_by_role("status")).to_have_text("Imported.")
+    desk.goto("/desk/review")
+    desk.keyboard.press("j")
+    expect(desk.get_by_role("checkbox", name="Charge 4")).to_be_focused()
+    desk.keyboard.press("a")
+    expect(desk.get_by_role("heading", name="Nothing waits")).to_be_visible()
+    desk.keyboard.press("u")
+    expect(desk.get_by_role("checkbox", name="Charge 4")).to_be_visible()
+    desk.keyboard.press("j")
+    desk.keyboard.press("e")
+    expect(desk.get_by_label("Pi email")).to_be_focused()
+
+
+def test_a_session_that_ends_in_a_form_loses_nothing(desk: Page, quick_api: RunningApi, tmp_path: Path) -> None:
+    load(quick_api, tmp_path)
+    enter(desk, quick_api, "reviewer")
+    desk.goto("/desk/review?period=2025-03")
+    desk.get_by_role("checkbox", name="Charge 4").check()
+    desk.get_by_label("Note, kept with your name").fill("the pool pays")
+    desk.context.clear_cookies()
+    desk.get_by_role("button", name="Approve").click()
+    expect(desk.get_by_role("alert")).to_contain_text("You were logged out")
+    expect(desk.get_by_label("Note, kept with your name")).to_have_value("the pool pays")
+    enter(desk, quick_api, "reviewer")  # as in another tab
+    desk.get_by_role("button", name="Approve").click()
+    expect(desk.get_by_role("status")).to_contain_text("Approved.")
+    assert "the pool pays" in Person(quick_api, "reviewer").get("/desk/review/log")
+
+
+def test_pages_fit_and_axe_finds_nothing(desk: Page, quick_api: RunningApi, tmp_path: Path) -> None:
+    load(quick_api, tmp_path)
+    enter(desk, quick_api, "operator")
+    found = []
+    for number, path in enumerate(("/desk", "/desk/review", "/desk/charges", "/desk/registry/funds", "/desk/imports")):
+        desk.emulate_media(color_scheme=("light", "dark")[number % 2])  # type: ignore[arg-type]
+        for width, height in WIDTHS:
+            desk.set_viewport_size({"width": width, "height": height})
+            desk.goto(path)
+            assert desk.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
+        found += violations(desk)
+    assert found == []

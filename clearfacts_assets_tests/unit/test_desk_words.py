@@ -1,0 +1,81 @@
+"""The desk's texts in Dutch and French, its dates and money, and its charts."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from clearfacts_assets.desk import charts
+from clearfacts_assets.desk.rendering import DONE
+from clearfacts_assets.desk.words import Words, catalogue, preferred
+
+DESK = Path(__file__).resolve().parents[2] / "clearfacts_assets" / "desk"
+NAME = re.compile(r"\{[a-z]+\}")
+FEWEST = 280  # texts that each language has; what it lacks is shown in English
+
+
+def source() -> str:
+    return "\n".join(path.read_text("utf-8") for kind in ("*.py", "*.html") for path in DESK.rglob(kind))
+
+
+@pytest.mark.parametrize("language", ["nl", "fr"])
+def test_a_catalogue_keeps_the_names_in_its_texts(language: str) -> None:
+    texts = catalogue(language)
+    assert len(texts) >= FEWEST
+    assert [one for one, said in texts.items() if set(NAME.findall(one)) != set(NAME.findall(said))] == []
+    assert [one for one, said in texts.items() if not said.strip()] == []
+
+
+def test_both_catalogues_have_the_same_texts_and_the_frame_of_every_page() -> None:
+    assert set(catalogue("nl")) == set(catalogue("fr"))
+    frame = (DESK / "templates" / "base.html").read_text("utf-8") + (DESK / "month.py").read_text("utf-8")
+    asked = set(re.findall(r'(?:\b_|mark)\("([^"]+)"', frame))
+    assert asked - set(catalogue("nl")) == set()
+
+
+def test_a_longer_text_of_a_catalogue_stands_in_the_desk() -> None:
+    """Short words are names of states and columns, which are put together."""
+    text = source()
+    assert [one for one in catalogue("nl") if len(one) > 20 and one not in text and one not in DONE.values()] == []
+
+
+@pytest.mark.parametrize(
+    ("language", "money", "day"),
+    [
+        ("en", "\N{MINUS SIGN}1,234,567.89\N{NO-BREAK SPACE}EUR", "28 Nov 2026, 13:05"),
+        ("nl", "\N{MINUS SIGN}1.234.567,89\N{NO-BREAK SPACE}EUR", "28 nov 2026, 13:05"),
+        ("fr", "\N{MINUS SIGN}1\u202f234\u202f567,89\N{NO-BREAK SPACE}EUR", "28 nov 2026, 13:05"),
+    ],
+)
+def test_money_and_days_are_written_as_the_reader_does(language: str, money: str, day: str) -> None:
+    words = Words(language)
+    assert words.money("-1234567.885", "EUR") in (money, money.replace("89", "88"))
+    assert words.moment(datetime(2026, 11, 28, 13, 5, tzinfo=UTC)) == day
+
+
+@pytest.mark.parametrize(
+    ("exact", "shown"), [("0.0035", "0.0035"), ("1.1", "1.10"), ("1210", "1,210.00"), (None, ""), ("", "")]
+)
+def test_exact_amounts_lose_no_digit(exact: str | None, shown: str) -> None:
+    assert Words().exact(exact) == shown
+
+
+@pytest.mark.parametrize(
+    ("chosen", "accepted", "language"),
+    [("nl", "fr", "nl"), (None, "fr-BE,nl;q=0.5", "fr"), ("xx", "de,nl", "nl"), (None, "", "en"), (None, "*", "en")],
+)
+def test_the_language_is_chosen_or_the_browsers(chosen: str | None, accepted: str, language: str) -> None:
+    assert preferred(chosen, accepted) == language
+
+
+def test_a_chart_has_a_name_a_bar_a_month_and_no_markup_of_others() -> None:
+    drawn = charts.columns([("<Jan>", "1.5", "1.50"), ("Feb", "-3", "−3"), ("Mar", "3", "3.00")], 'a "title"')
+    assert drawn.count("<rect") == 3
+    assert "&lt;Jan&gt;" in drawn
+    assert 'aria-label="a &#34;title&#34;"' in drawn
+    assert charts.columns([], "nothing") == ""
+    assert 'width="25.0"' in charts.share("1", "4")
+    assert 'width="0.0"' in charts.share("1", "0")
