@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,15 @@ from playwright.sync_api import Browser, Page, expect
 
 from clearfacts_assets_tests.browser.test_login import PATIENCE, chromium, pytestmark  # noqa: F401
 from clearfacts_assets_tests.fixtures.api import RunningApi
-from clearfacts_assets_tests.fixtures.chargeback import write
+from clearfacts_assets_tests.fixtures.chargeback import row, write
 from clearfacts_assets_tests.fixtures.chargeback_api import load, rows_of_two
 from clearfacts_assets_tests.fixtures.desk import Person
 
-WIDTHS = ((1440, 900), (360, 780))
+WIDTHS = ((1440, 900), (1280, 800), (360, 780))
+LONG = {"pi_email": "wilhelmina.featherstonehaugh-smythe@department-of-physics.example.edu", "project_id": "x"}
+# Cards out of which something stands; those that scroll by themselves may hold what is wider.
+OVERFLOWING = """[...document.querySelectorAll(".card")].filter(card => getComputedStyle(card).overflowX === "visible"
+    && card.scrollWidth > card.clientWidth + 1).map(card => card.innerText.slice(0, 60))"""
 
 
 @pytest.fixture
@@ -85,7 +90,7 @@ def test_a_session_that_ends_in_a_form_loses_nothing(desk: Page, quick_api: Runn
 
 
 def test_pages_fit_and_axe_finds_nothing(desk: Page, quick_api: RunningApi, tmp_path: Path) -> None:
-    load(quick_api, tmp_path)
+    load(quick_api, tmp_path, row(ResourceId="d-1", Tags=json.dumps(LONG), BilledCost="1234567.89"))
     enter(desk, quick_api, "operator")
     found = []
     for number, path in enumerate(("/desk", "/desk/review", "/desk/charges", "/desk/registry/funds", "/desk/imports")):
@@ -94,5 +99,6 @@ def test_pages_fit_and_axe_finds_nothing(desk: Page, quick_api: RunningApi, tmp_
             desk.set_viewport_size({"width": width, "height": height})
             desk.goto(path)
             assert desk.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
+            assert desk.evaluate(OVERFLOWING) == [], (path, width)
         found += violations(desk)
     assert found == []
