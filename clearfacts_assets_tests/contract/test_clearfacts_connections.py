@@ -91,7 +91,7 @@ def test_an_idle_connection_is_dropped_before_a_server_would(
     destination_at: DestinationAt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert client.IDLE_SECONDS < 5
-    monkeypatch.setattr(wire, "IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(client, "IDLE_SECONDS", 0.05)
 
     def keep_open(line: Line) -> None:
         once_and_keep(line)

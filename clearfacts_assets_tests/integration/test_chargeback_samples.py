@@ -101,6 +101,8 @@ def test_a_restated_month_is_compared_row_by_row(books: Books) -> None:
     assert rows == {
         "equal": diff["unchanged"],
         "changed": diff["changed"],
+        "mended": 0,
+        "unmended": 0,
         "retagged": diff["retagged"],
         "withdrawn": diff["removed"],
         "new": diff["added"],

@@ -65,7 +65,7 @@ def test_from_the_providers_bill_to_the_journal_every_difference_has_a_name(book
     assert [(step.name, str(step.amount)) for step in one.steps] == [
         ("rejected", "-3.00"),
         ("flagged, waiting for a decision", "-2.00"),
-        ("rounding of statements", "-0.004"),
+        ("rules: rounding", "-0.004"),
     ]
     assert (one.left, verdict.done, verdict.problems) == (0, True, [])
 

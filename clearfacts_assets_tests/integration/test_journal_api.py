@@ -24,8 +24,9 @@ def month(quick_api, press, tmp_path):
     office.generate()
     services = quick_api.app.state.services
     said = {"credit_fund": "IT-CLOUD", "default_account": "54000"}
-    known = services.known.model_copy(update={"journals": services.known.journals.model_copy(update=said)})
-    object.__setattr__(services, "known", known)
+    configured = services.configured
+    configured = configured.model_copy(update={"journals": configured.journals.model_copy(update=said)})
+    object.__setattr__(services, "configured", configured)
     return quick_api
 
 

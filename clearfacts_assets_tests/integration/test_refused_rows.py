@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from clearfacts_assets.invoices.ledger.model import DeliveryResult
 from clearfacts_assets.invoices.model import Decision, Invoice, InvoiceStatus, Money, Party, Report
 from clearfacts_assets.storage.accounts import audit
-from clearfacts_assets.storage.database import in_words, reading, refuses_a_row, write
+from clearfacts_assets.storage.database import in_words, refuses_a_row, write
 from clearfacts_assets.storage.invoices.invoice_rows import bounded_id
 from clearfacts_assets.storage.invoices.invoice_views import InvoiceRecord
 from clearfacts_assets.storage.invoices.invoices import InvoiceRepository
@@ -68,8 +68,10 @@ def test_numbers_are_looked_up_by_their_index(engine, rows, job):
     event.listen(engine, "before_cursor_execute", lambda *told: seen.append((told[2], told[3])))
     rows.list(number="F-2")
     statement, parameters = seen[-1]
-    with reading(engine) as connection:
+    with engine.connect() as connection:  # and nothing of it is kept
         if engine.dialect.name == "postgresql":
+            # Among a few rows any index will do: the one that has them in the order of the list must not be there.
+            connection.exec_driver_sql("DROP INDEX ix_invoices_created_at_id")
             connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
             plan = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
         else:
