@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -12,6 +13,7 @@ from fastapi import Request, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from clearfacts_assets.api.errors import CATALOGUE, ApiError
+from clearfacts_assets.chargeback.model import CHANGES
 from clearfacts_assets.desk import charts
 from clearfacts_assets.desk.visits import Visit
 from clearfacts_assets.desk.words import LANGUAGES, Words
@@ -43,8 +45,16 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.globals.update(asset=asset_url, languages=LANGUAGES, charts=charts, address=address)
+    made.globals.update(asset=asset_url, languages=LANGUAGES, charts=charts, address=address, kinds=kinds_of)
     return made
+
+
+def kinds_of(*changes: Mapping[str, Any]) -> list[str]:
+    """The kinds of change that a table of these differences shows: what was mended by hand only where there is any.
+    Differences from before there was a kind do not have it."""
+    always = ("new", "changed", "retagged", "withdrawn", "equal")
+    ordered = [*always[:-1], *(kind for kind in CHANGES if kind not in always), always[-1]]
+    return [kind for kind in ordered if kind in always or any(one.get(kind, {}).get("rows") for one in changes)]
 
 
 def address(path: str, **parameters: Any) -> str:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from clearfacts_assets_tests.fixtures.api import RunningApi
-from clearfacts_assets_tests.fixtures.chargeback import row, write
+from clearfacts_assets_tests.fixtures.chargeback import Books, row, write
 from clearfacts_assets_tests.fixtures.chargeback_api import load, rows_of_two
 from clearfacts_assets_tests.fixtures.desk import Person, hidden, words_of
+from clearfacts_assets_tests.integration.test_mended_rows import BAD, GOOD, mend
 
 PAGES = [
     "/desk",
@@ -213,3 +214,17 @@ def test_the_language_is_the_browsers_until_somebody_chooses(
     chosen = person.post("/desk/language", language="nl", back="//elsewhere.example")
     assert chosen.headers["location"] == "/desk"
     assert "clearfacts_language=nl" in chosen.headers["set-cookie"]
+
+
+def test_the_difference_tells_of_rows_that_a_person_mended(quick_api: RunningApi, tmp_path: Path) -> None:
+    books = Books(quick_api.engine, tmp_path)
+    mend(books, books.put(*GOOD, BAD), "1.50")
+    person = Person(quick_api, "operator")
+    other = write(tmp_path / "aws_2025-03.csv", [*GOOD, BAD | {"BilledCost": "1,7"}])
+    shown = person.bring(other, source="aws").text
+    assert "unmended 1 1.50 USD" in words_of(shown)
+    person.post("/desk/imports/apply", files=hidden(shown, "files"), source="aws")
+    assert "Month new changed retagged withdrawn unmended equal March 2025 0 0 0 0 1 10" in words_of(
+        person.get("/desk/imports/3")
+    )
+    assert "unmended" not in words_of(person.get("/desk/imports/1"))
