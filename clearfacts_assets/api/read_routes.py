@@ -1,4 +1,5 @@
-"""Routes beside the event loop: those that read have few threads, those that wait for others have more.
+"""Routes beside the event loop: those that read have few threads, those that wait for others have more, and long work
+has threads of its own.
 
 Python runs one thread at a time: with FastAPI's 40 threads the event loop would wait behind all of them, with few a
 burst queues in front of the database and everybody is served sooner.
@@ -22,11 +23,12 @@ from sqlalchemy import Engine
 
 P = ParamSpec("P")
 M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
 
 READERS = {"sqlite": 1, "postgresql": 4}  # threads: SQLite computes, PostgreSQL is mostly waited for
 WAITERS = 16  # threads that mostly wait for others: for Dagster to take a run, for an outside system to answer
+LONG_AT_ONCE = 2  # in a process; the ledger has one writer anyway
 
-_waiters = RunVar[CapacityLimiter]("waiters")
 _ASKED = "request_for_the_readers"
 
 
@@ -52,24 +54,35 @@ def reads(route: Callable[P, M]) -> Callable[P, M]:
     return beside  # type: ignore[return-value]
 
 
-def waits(route: Callable[P, BaseModel]) -> Callable[P, Awaitable[BaseModel]]:
-    """For a route that waits for somebody else: it must not keep readers from theirs."""
+class Limiter:
+    """How many threads one kind of work has, in each event loop."""
 
-    @wraps(route)
-    async def beside(*args: P.args, **kwargs: P.kwargs) -> BaseModel:
-        return await to_thread.run_sync(partial(route, *args, **kwargs), limiter=_waiting())
+    def __init__(self, name: str, at_once: int) -> None:
+        self._of_the_loop, self._at_once = RunVar[CapacityLimiter](name), at_once
 
-    return beside
+    async def run(self, work: Callable[[], T]) -> T:
+        """The work, on one of these threads. What was begun is ended, also where nobody waits for it any more."""
+        limiter = self._of_the_loop.get(None)
+        if limiter is None:
+            limiter = CapacityLimiter(self._at_once)
+            self._of_the_loop.set(limiter)
+        return await to_thread.run_sync(work, limiter=limiter)
+
+    def __call__(self, route: Callable[P, BaseModel]) -> Callable[P, Awaitable[BaseModel]]:
+        """The route on these threads."""
+
+        @wraps(route)
+        async def beside(*args: P.args, **kwargs: P.kwargs) -> BaseModel:
+            return await self.run(partial(route, *args, **kwargs))
+
+        return beside
+
+
+# For a route that waits for somebody else: it must not keep readers from theirs.
+waits = Limiter("waiters", WAITERS)
+# For a route whose work takes seconds or minutes (a month's statements, rules, mails): nobody else waits for it.
+takes_long = Limiter("working", LONG_AT_ONCE)
 
 
 def _answered(route: Callable[..., BaseModel], arguments: dict[str, Any]) -> bytes:
     return route(**arguments).model_dump_json().encode()
-
-
-def _waiting() -> CapacityLimiter:
-    """The limiter of this event loop."""
-    limiter = _waiters.get(None)
-    if limiter is None:
-        limiter = CapacityLimiter(WAITERS)
-        _waiters.set(limiter)
-    return limiter

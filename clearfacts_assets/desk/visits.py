@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from urllib.parse import parse_qs
 
 from fastapi import Request
 from sqlalchemy import Engine
@@ -15,11 +14,13 @@ from clearfacts_assets.api.auth.dependencies import UNKNOWN, Requires
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.auth.principal import Principal
 from clearfacts_assets.api.errors import ApiError, ErrorCode
+from clearfacts_assets.api.forms import form_of
 from clearfacts_assets.api.services import Services
 from clearfacts_assets.desk.words import Words, preferred
 
 LONGEST_FORM = 2**18  # bytes; a thousand charges that were selected are a tenth of it
 MOST_FIELDS = 5000
+NO_FORM_OF_OURS = "The form is not one that a page of the desk sends."
 LANGUAGE_COOKIE = "clearfacts_language"
 
 
@@ -74,7 +75,9 @@ class Opens(Requires):
         if cookie:
             visit.csrf = authentication.csrf_token(cookie)
         if request.method not in READS and not self.files:
-            visit.form = await _form(request)
+            visit.form = await form_of(
+                request, most_bytes=LONGEST_FORM, most_fields=MOST_FIELDS, refusal=NO_FORM_OF_OURS
+            )
             require_token(visit, visit.said("csrf"))
         return visit
 
@@ -97,15 +100,3 @@ def require_token(visit: Visit, offered: str) -> None:
 
 def words_of(request: Request) -> Words:
     return Words(preferred(request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language", "")))
-
-
-async def _form(request: Request) -> dict[str, list[str]]:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LONGEST_FORM:
-            raise ApiError(ErrorCode.PAYLOAD_TOO_LARGE, headers={"Connection": "close"})
-    try:
-        return parse_qs(body.decode("utf-8"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
-    except ValueError:
-        raise ApiError(ErrorCode.INVALID_REQUEST, "The form is not one that a page of the desk sends.") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
 
 import pytest
@@ -19,22 +18,10 @@ from clearfacts_assets.storage.chargeback.rates.balances import credits, given_b
 from clearfacts_assets.storage.chargeback.rates.explaining import explain
 from clearfacts_assets.storage.chargeback.rates.rules import RuleRepository
 from clearfacts_assets.storage.chargeback.rates.tying import tie_out
-from clearfacts_assets_tests.fixtures.chargeback import ADA, NOW, row
+from clearfacts_assets_tests.fixtures.chargeback import NOW, row, tags, uses
 from clearfacts_assets_tests.fixtures.rates import Rules
 
 CAP = {"payer": "Sponsor", "currency": "USD", "window": "month"}
-
-
-def tags(**said: str) -> str:
-    return json.dumps(ADA | said)
-
-
-def costs(*amounts: str, **said: str) -> list[dict[str, str]]:
-    """A row of use a day, from the second of March on."""
-    return [
-        row(BilledCost=amount, ResourceId=f"r{day}", ChargePeriodStart=f"2025-03-{day:02d}T00:00:00Z", **said)
-        for day, amount in enumerate(amounts, start=2)
-    ]
 
 
 def test_one_charge_goes_through_every_rule_and_is_explained_from_list_to_due(rules: Rules) -> None:
@@ -74,7 +61,7 @@ def _parts(**said: str) -> list[dict[str, str]]:
 
 
 def test_a_cap_that_is_reached_in_the_middle_of_a_month_gives_the_same_three_times(rules: Rules) -> None:
-    rules.books.put(*costs("40.00", "40.00", "40.00", "40.00"))
+    rules.books.put(*uses("40.00", "40.00", "40.00", "40.00"))
     rules.add(RuleKind.CREDIT, "cap", amount="100.00", **CAP)
     first = rules.run()
     paid = [str(-one.of(LineKind.CREDIT)) for one in rules.dues()]
@@ -215,7 +202,7 @@ def test_a_small_bill_is_carried_until_it_is_worth_one(rules: Rules) -> None:
 
 
 def test_a_split_by_amounts_fills_one_fund_after_the_other(rules: Rules) -> None:
-    rules.books.put(*costs("40.00", "40.00", "40.00"))
+    rules.books.put(*uses("40.00", "40.00", "40.00"))
     parts = [{"fund_org": "A", "amount": "50"}, {"fund_org": "B"}]
     rules.add(RuleKind.SPLIT, "s", scope={"projects": ["genome"]}, parts=parts, currency="USD")
     rules.run()
@@ -270,7 +257,7 @@ def test_a_price_of_a_later_day_leaves_the_days_before_as_they_were(rules: Rules
     said = {"payer": "Dean", "percent": "50"}
     rules.add(RuleKind.SUBSIDY, "dean", **said)
     rules.add(RuleKind.SUBSIDY, "dean", ("2025-03-03", ""), **said | {"percent": "10"})
-    rules.books.put(*costs("100", "100"))
+    rules.books.put(*uses("100", "100"))
     rules.run()
     assert [str(one.due) for one in rules.dues()] == ["50.00", "90.00"]
     RuleRepository(rules.engine).end(RuleKind.SUBSIDY, "dean", "2025-03-03", actor="pat", now=NOW)
@@ -287,7 +274,7 @@ def test_a_dry_run_says_the_same_and_writes_nothing(rules: Rules) -> None:
 
 
 def test_steps_stand_in_one_order(rules: Rules) -> None:
-    rules.books.put(*costs("33.335"))
+    rules.books.put(*uses("33.335"))
     rules.add(RuleKind.SUBSIDY, "dean", payer="Dean", percent="50")
     rules.run()
     assert [line.step for line in rules.lines(1)] == [Step.PRICE, Step.SUBSIDY, Step.ROUNDING]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from datetime import timedelta
 from decimal import Decimal
 
@@ -24,23 +23,11 @@ from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 from clearfacts_assets.storage.chargeback.rates.explaining import explain
 from clearfacts_assets.storage.chargeback.rates.spending import budgets_of
 from clearfacts_assets.storage.chargeback.registry import RegistryRepository
-from clearfacts_assets_tests.fixtures.chargeback import ADA, row
+from clearfacts_assets_tests.fixtures.chargeback import row, tags, uses
 from clearfacts_assets_tests.fixtures.rates import Rules
 from clearfacts_assets_tests.fixtures.statements import ORGANISATION, TODAY, Office, attached, words
 
 NAMES = ("listed", "discount", "subsidy", "credit", "due")
-
-
-def tags(**said: str) -> str:
-    return json.dumps(ADA | said)
-
-
-def uses(*amounts: str, **said: str) -> list[dict[str, str]]:
-    """A row of use a day, from the second of March on."""
-    return [
-        row(BilledCost=amount, ResourceId=f"r{day}", ChargePeriodStart=f"2025-03-{day:02d}T00:00:00Z", **said)
-        for day, amount in enumerate(amounts, start=2)
-    ]
 
 
 def amounts(office: Office, period: str = "2025-03") -> list[tuple[str, ...]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -19,12 +18,8 @@ from clearfacts_assets.storage.chargeback.issuing.groundwork import NothingIssue
 from clearfacts_assets.storage.chargeback.issuing.orders import Manner
 from clearfacts_assets.storage.chargeback.issuing.remarks import CannotRemark, Remarks
 from clearfacts_assets.storage.chargeback.issuing.summaries import SummaryIssuer
-from clearfacts_assets_tests.fixtures.chargeback import ADA, row
+from clearfacts_assets_tests.fixtures.chargeback import row, tags
 from clearfacts_assets_tests.fixtures.statements import ORGANISATION, TODAY, Office, words
-
-
-def tags(**said):
-    return json.dumps(ADA | said)
 
 
 def two_projects(office):

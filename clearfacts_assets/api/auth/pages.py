@@ -6,7 +6,7 @@ import hmac
 import logging
 import secrets
 from html import escape
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -17,11 +17,13 @@ from clearfacts_assets.api.auth.middleware import HEADERS, HTTPS_ONLY
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.auth.templates import part, template
 from clearfacts_assets.api.errors import ApiError, ErrorCode
+from clearfacts_assets.api.forms import form_of
 
 logger = logging.getLogger(__name__)
 router = APIRouter(include_in_schema=False, dependencies=[Depends(anybody)])
 
 LONGEST_FORM = 8192  # bytes
+MOST_FIELDS = 10
 FORM_COOKIE = "clearfacts_form"  # the CSRF token of who has no session yet
 FORM_SECONDS = 3600
 LONGEST_NEXT = 2000  # characters of the address to go to after the login
@@ -135,15 +137,7 @@ def _headers(door: Access) -> dict[str, str]:
 
 async def _form(request: Request) -> dict[str, str]:
     """The fields of a small urlencoded form; the last one of each name counts."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LONGEST_FORM:
-            raise ApiError(ErrorCode.PAYLOAD_TOO_LARGE, headers={"Connection": "close"})
-    try:
-        fields = parse_qs(body.decode("utf-8"), keep_blank_values=True, max_num_fields=10)
-    except ValueError:
-        raise ApiError(ErrorCode.INVALID_REQUEST) from None
+    fields = await form_of(request, most_bytes=LONGEST_FORM, most_fields=MOST_FIELDS)
     return {name: values[-1] for name, values in fields.items()}
 
 

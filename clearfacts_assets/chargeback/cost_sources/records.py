@@ -16,6 +16,7 @@ from clearfacts_assets.chargeback.model import Refusal
 from clearfacts_assets.chargeback.ports import ROWS_OF_A_BATCH, Batch, Limits
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+DELIMITER_OF = {name: sign for sign, name in DELIMITERS.items()}
 LINES_AT_ONCE, MOST_AHEAD = 200, 2**25  # lines, characters: what is read ahead
 LONGEST_KEPT_RECORD = 2**16  # characters of a refused record that are kept, to be mended
 

@@ -23,7 +23,7 @@ class Payer:
     flags: frozenset[Flag]
     standing: tuple[str, str, str]  # read flags, flags, status
     read: Attribution  # what the tags say
-    said: tuple[bytes | str, ...]  # both one behind the other, the last six of STAGED
+    said: tuple[bytes | str, ...]  # digests and standing, one behind the other: the last six of STAGED
 
 
 @dataclass(slots=True)

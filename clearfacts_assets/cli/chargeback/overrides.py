@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clearfacts_assets.cli.chargeback.shared import AsJson, By, Reason, attribute_again, ledger, now, told, who
-from clearfacts_assets.cli.console import fail, print_json, print_table, say
+from clearfacts_assets.cli.chargeback.shared import AsJson, By, Reason, ledger, now, say_who_pays_now, told, who
+from clearfacts_assets.cli.console import fail, print_json, print_table
 
 if TYPE_CHECKING:
     from clearfacts_assets.storage.chargeback.overriding import OverrideRepository
@@ -70,7 +69,7 @@ def add(
         fail(str(error), code=2)
     with told():
         (id_,) = _repository().add([entry], actor=who(actor), now=now())
-    _changed({"id": id_}, f"Override {id_} of {resource}", as_json)
+    say_who_pays_now({"id": id_}, f"Override {id_} of {resource}", as_json)
 
 
 @app.command()
@@ -89,7 +88,7 @@ def end(
         fail(str(error), code=2)
     with told():
         _repository().end(override_id, day, actor=who(actor), now=now())
-    _changed({"id": override_id}, f"Override {override_id} ends", as_json)
+    say_who_pays_now({"id": override_id}, f"Override {override_id} ends", as_json)
 
 
 @app.command("import")
@@ -107,15 +106,7 @@ def import_(
         fail(f"{file}: there is no such file")
     with told(), file.open(newline="", encoding="utf-8-sig") as opened:
         ids = _repository().add(entries_of("overrides", opened), actor=who(actor), now=now())
-    _changed({"rows": len(ids)}, f"{len(ids)} rows of {file.name}", as_json)
-
-
-def _changed(said: Mapping[str, Any], what: str, as_json: bool) -> None:
-    moved = attribute_again(ledger())
-    if as_json:
-        print_json({**said, "charges_changed": moved})
-    else:
-        say(f"{what}; {moved} charges stand elsewhere now.")
+    say_who_pays_now({"rows": len(ids)}, f"{len(ids)} rows of {file.name}", as_json)
 
 
 def _repository() -> OverrideRepository:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from clearfacts_assets.cli.chargeback.shared import AsJson, By, Reason, attribute_again, ledger, now, told, who
-from clearfacts_assets.cli.console import fail, print_json, print_table, say
+from clearfacts_assets.cli.chargeback.shared import AsJson, By, Reason, ledger, now, say_who_pays_now, told, who
+from clearfacts_assets.cli.console import fail, print_json, print_table
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -197,7 +197,7 @@ def add_exception(
     one = NotBilled(kind, name, reason, _day(valid_from), _day(valid_to))
     with told():
         id_ = _repository().add_exception(one, actor=who(actor), now=now())
-    _changed({"id": id_}, f"Exception {id_}", as_json)
+    say_who_pays_now({"id": id_}, f"Exception {id_}", as_json)
 
 
 @exceptions.command("end")
@@ -210,7 +210,7 @@ def end_exception(
     """Bill again from a day on."""
     with told():
         _repository().end_exception(exception_id, _day(valid_to), actor=who(actor), now=now())
-    _changed({"id": exception_id}, f"Exception {exception_id}", as_json)
+    say_who_pays_now({"id": exception_id}, f"Exception {exception_id}", as_json)
 
 
 def _list(kind: str, columns: tuple[str, ...], as_json: bool) -> None:
@@ -229,21 +229,13 @@ def _put(kind: str, values: Mapping[str, Any], actor: str | None, as_json: bool)
             given[name] = _day(given[name])
     with told():
         _repository().put(kind, [given], actor=who(actor), now=now())
-    _changed(given, f"{next(iter(given.values()))} is known", as_json)
+    say_who_pays_now(given, f"{next(iter(given.values()))} is known", as_json)
 
 
 def _alias(kind: str, name: str, alias: str, actor: str | None, as_json: bool) -> None:
     with told():
         _repository().alias(kind, name, alias, actor=who(actor), now=now())
-    _changed({"name": name, "alias": alias}, f"{alias} means {name}", as_json)
-
-
-def _changed(said: Mapping[str, Any], what: str, as_json: bool) -> None:
-    moved = attribute_again(ledger())
-    if as_json:
-        print_json({**said, "charges_changed": moved})
-    else:
-        say(f"{what}; {moved} charges stand elsewhere now.")
+    say_who_pays_now({"name": name, "alias": alias}, f"{alias} means {name}", as_json)
 
 
 def _import(kind: str, file: Path, actor: str | None, as_json: bool) -> None:
@@ -254,7 +246,7 @@ def _import(kind: str, file: Path, actor: str | None, as_json: bool) -> None:
     with told(), file.open(newline="", encoding="utf-8-sig") as opened:
         rows = entries_of(kind, opened)
         _repository().put(kind, rows, actor=who(actor), now=now())
-    _changed({"rows": len(rows)}, f"{len(rows)} rows of {file.name}", as_json)
+    say_who_pays_now({"rows": len(rows)}, f"{len(rows)} rows of {file.name}", as_json)
 
 
 def _day(text: str | None) -> str:

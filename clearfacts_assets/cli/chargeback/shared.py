@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clearfacts_assets.cli.console import fail
+from clearfacts_assets.cli.console import fail, print_json, say
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -59,3 +59,12 @@ def attribute_again(engine: Engine, period: str | None = None) -> int:
 
     wanted = load().chargeback
     return attribute_again(engine, attribution_rules(wanted), flag_patterns(wanted), period)
+
+
+def say_who_pays_now(said: Mapping[str, Any], what: str, as_json: bool) -> None:
+    """Who pays is asked again after a change, and what that came to is told."""
+    moved = attribute_again(ledger())
+    if as_json:
+        print_json({**said, "charges_changed": moved})
+    else:
+        say(f"{what}; {moved} charges stand elsewhere now.")

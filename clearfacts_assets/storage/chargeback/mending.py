@@ -17,6 +17,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from clearfacts_assets.chargeback.cost_sources.records import DELIMITER_OF
 from clearfacts_assets.chargeback.ingest.canonical import SAID_OF_REFUSALS, digest
 from clearfacts_assets.chargeback.ingest.rows import LONGEST_KEPT_RECORD
 from clearfacts_assets.storage.chargeback.by_hand import MendedCharge
@@ -25,13 +26,12 @@ from clearfacts_assets.storage.chargeback.statements import sql
 from clearfacts_assets.storage.database import insert_into
 
 MENDED = 2  # in place of 1 in ``present.matched``: not in the delivery itself, and as good as
-_DELIMITERS = {"semicolon": ";", "tab": "\t", "bar": "|"}
 _Key = tuple[str, str, str, str]  # line, column, code and reason of a refusal
 
 
 def cells_of(record: str, dialect: str) -> list[str]:
     """The cells of an original record."""
-    delimiter = _DELIMITERS.get(dialect.split()[1] if " " in dialect else "", ",")
+    delimiter = DELIMITER_OF.get(dialect.split()[1] if " " in dialect else "", ",")
     rows = list(csv.reader(io.StringIO(record), delimiter=delimiter))
     return rows[0] if rows else []
 

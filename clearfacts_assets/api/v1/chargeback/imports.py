@@ -6,8 +6,6 @@ from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
 
-from anyio import CapacityLimiter, to_thread
-from anyio.lowlevel import RunVar
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
@@ -17,7 +15,7 @@ from clearfacts_assets.api.auth.principal import Principal
 from clearfacts_assets.api.envelope import Listed, Success
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.openapi import errors
-from clearfacts_assets.api.read_routes import reads, waits
+from clearfacts_assets.api.read_routes import Limiter, reads, waits
 from clearfacts_assets.api.services import Services
 from clearfacts_assets.api.uploads import Upload, received, wrong
 from clearfacts_assets.api.v1.chargeback.callers import (
@@ -45,7 +43,7 @@ router = APIRouter(prefix="/chargeback/imports", tags=["chargeback"])
 
 IMPORTS_AT_ONCE = 2  # in a process; the ledger has one writer anyway
 ImportId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
-_importing = RunVar[CapacityLimiter]("importing")
+_importing = Limiter("importing", IMPORTS_AT_ONCE)
 
 
 class ImportFields(BaseModel):
@@ -202,8 +200,7 @@ async def import_costs(request: Request, caller: Imports, served: Served) -> Suc
     folder, most = configured.home / "uploads", configured.chargeback.upload_bytes
     async with received(request, folder=folder, most_bytes=most, setting="chargeback.upload_bytes") as upload:
         fields = _fields(upload)
-        work = partial(_import, upload, fields, caller, served)
-        return await to_thread.run_sync(work, limiter=_limiter())
+        return await _importing.run(partial(_import, upload, fields, caller, served))
 
 
 @router.get("", responses=errors(ErrorCode.INVALID_CURSOR), summary="Imports, newest first")
@@ -310,12 +307,3 @@ def _said(one: ImportRecord) -> dict[str, Any]:
 
 def _before(cursor: str | None) -> int | None:
     return after(cursor) or None
-
-
-def _limiter() -> CapacityLimiter:
-    """The limiter of this event loop."""
-    limiter = _importing.get(None)
-    if limiter is None:
-        limiter = CapacityLimiter(IMPORTS_AT_ONCE)
-        _importing.set(limiter)
-    return limiter

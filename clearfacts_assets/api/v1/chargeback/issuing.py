@@ -9,9 +9,8 @@ from pydantic import BaseModel, Field, model_validator
 
 from clearfacts_assets.api.envelope import Success
 from clearfacts_assets.api.errors import ErrorCode
-from clearfacts_assets.api.long_work import takes_long
 from clearfacts_assets.api.openapi import errors
-from clearfacts_assets.api.read_routes import waits
+from clearfacts_assets.api.read_routes import takes_long, waits
 from clearfacts_assets.api.v1.chargeback.callers import (
     Amount,
     Issues,
