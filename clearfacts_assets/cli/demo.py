@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from clearfacts_assets.cli.console import err, fail, out
+from clearfacts_assets.cli.process_tree import ProcessTree, process_tree
 
-START_SECONDS = 120  # to wait for a process to answer
+START_SECONDS = 600  # to wait for a process that is alive to answer: importing Dagster is slow on a busy machine
 RUN_SECONDS = 1800  # to wait for the day's run
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 ACCOUNT = "demo"  # the admin that the demo makes for itself and for whoever looks at it
-STOP_SECONDS = 15  # given to a process before it is killed
 
 
 def demo(
@@ -55,17 +51,20 @@ def _demo(date: str | None, per_day: int, port: int | None, once: bool) -> bool:
     (day,) = days_asked_for(date)
     configured = ready()
     migrate.upgrade(configured.business_database_url, alert_channel=configured.slack.channel)
-    address = f"http://127.0.0.1:{_free_port(port if port is not None else configured.serve.port)}"
     logs = configured.home / "logs"
     logs.mkdir(exist_ok=True)
-    with _process_tree(logs) as start:
+    with process_tree(logs) as start:
+        door = _listening(port if port is not None else configured.serve.port)
+        address = f"http://127.0.0.1:{door.getsockname()[1]}"
         state = configured.home / "simulator.jsonl"
         simulator = start("simulator", "simulate", "--port", "0", "--per-day", str(per_day), "--state", str(state))
         _point_to(_announced(simulator, logs / "simulator.log"), address)
-        start("web", "serve", "--port", address.rpartition(":")[2])
+        start("web", "serve", "--listen-fd", str(door.fileno()), inherited=door)
+        door.close()  # it is the web server's now: when that ends, nobody may seem to listen
         start("daemon", "daemon")
         password = _let_in(configured.business_database_url)
         month = _load_sample_month(configured.business_database_url, day)
+        _wait_for_web(address, start)
         completed = _process_one_day(address, day, password)
         if once:
             return completed
@@ -133,7 +132,6 @@ def _process_one_day(address: str, day: str, password: str) -> bool:
 
     engine = open_engine(settings.load().business_database_url)
     with httpx.Client(base_url=address, timeout=30, trust_env=False) as client:
-        _wait_for(client)
         client.auth = PasswordLogin(address, ACCOUNT, password)
         gateway = DagsterGateway(client)
         run_id = gateway.launch("daily_processing", day, {}, {"clearfacts/triggered_by": "demo"})
@@ -149,18 +147,19 @@ def _process_one_day(address: str, day: str, password: str) -> bool:
     return completed
 
 
-def _wait_for(client: Any) -> None:
+def _wait_for_web(address: str, processes: ProcessTree) -> None:
+    """Until the web server answers. One that ended, or does not answer in time, ends the demo with what it said."""
     import httpx
 
-    with err.status("Starting Dagster ..."):
+    with err.status("Starting Dagster ..."), httpx.Client(base_url=address, timeout=5, trust_env=False) as client:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            try:
+            processes.check()
+            with suppress(httpx.TransportError):
                 if client.get("/healthz").status_code == httpx.codes.OK:
                     return
-            except httpx.TransportError:
-                time.sleep(0.2)
-    fail(f"the web server did not answer within {START_SECONDS} s: see logs/web.log in CLEARFACTS_HOME")
+            time.sleep(0.2)
+    fail(f"the web server did not answer within {START_SECONDS} s: see {processes.log('web')}")
 
 
 def _point_to(simulator: dict[str, Any], address: str) -> None:
@@ -184,78 +183,18 @@ def _announced(process: subprocess.Popen[bytes], log: Path) -> dict[str, Any]:
     fail(f"the simulator did not start: see {log}")
 
 
-def _free_port(wanted: int) -> int:
+def _listening(wanted: int) -> socket.socket:
+    """A socket that listens on the wanted port of 127.0.0.1, or on a free one.
+
+    The web server inherits it. A free port's number alone could go to another program, or to somebody's outgoing
+    connection, in the seconds that the server needs until it would bind it.
+    """
     for candidate in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", candidate))
-            except OSError:
-                err.print(f"Port {candidate} is taken; another one is used.")
-                continue
-            return int(probe.getsockname()[1])
+        try:
+            return socket.create_server(("127.0.0.1", candidate))
+        except OSError:
+            err.print(f"Port {candidate} is taken; another one is used.")
     fail("no port is free on 127.0.0.1")
-
-
-class _ProcessTree:
-    """The demo's child processes, each with a log file of its own."""
-
-    def __init__(self, logs: Path) -> None:
-        self._logs = logs
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
-
-    def __call__(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "clearfacts_assets", *arguments]
-        log: IO[bytes]
-        with (self._logs / f"{name}.log").open("wb") as log:
-            # A session of their own, so that Ctrl-C reaches only us and the children are stopped in order.
-            child = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
-                command,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
-            )
-        self._children[name] = child
-        return child
-
-    def watch(self) -> None:
-        """Until Ctrl-C. A child that ends by itself is named, and ends the demo."""
-        while True:
-            for name, child in self._children.items():
-                if child.poll() is not None:
-                    fail(f"the {name} process ended with code {child.returncode}: see {self._logs / name}.log")
-            time.sleep(1)
-
-    def stop(self) -> None:
-        """Last started, first stopped; who does not listen is killed with all it started."""
-        for child in reversed(self._children.values()):
-            if child.poll() is None:
-                child.terminate()
-        deadline = time.monotonic() + STOP_SECONDS
-        for child in self._children.values():
-            with suppress(subprocess.TimeoutExpired):
-                child.wait(max(0.1, deadline - time.monotonic()))
-            _kill_group(child.pid)
-
-
-def _die_with_parent() -> None:
-    """In the child: SIGTERM when the demo is gone, even by kill -9. Two daemons on one home would each do the night."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def _kill_group(leader: int) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(leader, signal.SIGKILL)
-
-
-@contextmanager
-def _process_tree(logs: Path) -> Iterator[_ProcessTree]:
-    tree = _ProcessTree(logs)
-    try:
-        yield tree
-    finally:
-        tree.stop()
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

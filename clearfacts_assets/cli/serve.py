@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import suppress
 from typing import Annotated
 
 import typer
+
+from clearfacts_assets.cli.console import fail
 
 
 def serve(
     host: Annotated[str | None, typer.Option(help="address to listen on; default: setting serve.host")] = None,
     port: Annotated[int | None, typer.Option(help="port; default: setting serve.port")] = None,
+    listen_fd: Annotated[
+        int | None, typer.Option(help="an inherited socket that listens already, by its file descriptor")
+    ] = None,
 ) -> None:
     """Serve Dagster's UI, the desk and the API. Runs are started by `clearfacts daemon`, beside it."""
     import uvicorn
@@ -22,6 +29,7 @@ def serve(
     from clearfacts_assets.home import packaged
     from clearfacts_assets.orchestration.dagster_internals import WorkspaceFileTarget, WorkspaceProcessContext
 
+    inherited = None if listen_fd is None else [_listening(listen_fd)]
     configured = ready()
     with (
         DagsterInstance.get() as instance,
@@ -35,7 +43,7 @@ def serve(
         instance.optimize_for_webserver(statement_timeout=5000, pool_recycle=3600, max_overflow=20)
         app = create_app(workspace, pages_beside=ROUTES)
         settle()
-        uvicorn.run(
+        web = uvicorn.Config(
             app,
             http=BoundedConnection,
             host=host or configured.serve.host,
@@ -45,3 +53,16 @@ def serve(
             proxy_headers=bool(configured.serve.trusted_proxies),
             forwarded_allow_ips=configured.serve.trusted_proxies or None,
         )
+        with suppress(KeyboardInterrupt):  # uvicorn raises it once more, after it has closed everything
+            uvicorn.Server(web).run(sockets=inherited)
+
+
+def _listening(descriptor: int) -> socket.socket:
+    try:
+        inherited = socket.socket(fileno=descriptor)
+        listens = bool(inherited.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    except OSError:
+        listens = False
+    if not listens:
+        fail(f"--listen-fd {descriptor}: no socket that listens was inherited by this number", code=2)
+    return inherited
