@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 from itertools import product
 from uuid import UUID, uuid4
@@ -195,6 +198,22 @@ class Terminal:
         assert result.exit_code == code, result.output
         return result.output
 
+    def typed(self, answer: str, *arguments: object, code: int) -> str:
+        """What the command shows on a terminal of its own, where a person answers."""
+        person, terminal = os.openpty()
+        os.write(person, f"{answer}\n".encode())
+        result = subprocess.run(
+            [sys.executable, "-m", "clearfacts_assets", "deliveries", *map(str, arguments)],
+            stdin=terminal,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        os.close(person)
+        os.close(terminal)
+        assert result.returncode == code, result.stdout
+        return result.stdout
+
     def json(self, *arguments: object) -> dict:
         return json.loads(self(*arguments, "--json"))
 
@@ -220,17 +239,18 @@ def test_the_terminal_lists_shows_and_resolves(terminal: Terminal) -> None:
     shown = terminal.json("show", parked.id)
     assert [attempt["outcome"] for attempt in shown["attempts"]] == ["lost"]
     assert shown["seen_in"][0]["partition_key"] == "2026-11-20"
-    said = terminal("resolve", parked.id, "--as", "resend", "--reason", "Clearfacts does not have it")
+    said = terminal("resolve", parked.id, "--as", "resend", "--seen", "parked/1", "--reason", "it has no such file")
     assert "was parked and is ready now" in said.replace("\n", " ")
     assert "clearfacts run --date 2026-11-20" in said
-    assert terminal.json("show", parked.id)["decisions"][0]["details"]["reason"] == "Clearfacts does not have it"
+    assert terminal.json("show", parked.id)["decisions"][0]["details"]["reason"] == "it has no such file"
 
 
 def test_the_terminal_says_what_cannot_be_done(terminal: Terminal) -> None:
     sending = terminal.desk.delivery("F-1", State.SENDING)
-    terminal("resolve", sending.id, "--as", "waive", "--reason", "x", code=1)
-    terminal("resolve", sending.id, "--as", "nonsense", "--reason", "x", code=2)
-    terminal("resolve", sending.id, "--as", "waive", "--reason", " ", code=2)
+    as_seen = ("resolve", sending.id, "--seen", "sending/1")
+    terminal(*as_seen, "--as", "waive", "--reason", "x", code=1)
+    terminal(*as_seen, "--as", "nonsense", "--reason", "x", code=2)
+    terminal(*as_seen, "--as", "waive", "--reason", " ", code=2)
     terminal("show", UUID(int=1), code=1)
     terminal("show", "nonsense", code=2)
 
@@ -253,3 +273,22 @@ def test_the_terminal_refuses_what_was_decided_by_an_old_list(terminal: Terminal
     terminal("resolve", parked.id, "--as", "resend", "--seen", "delivered/1", "--reason", "x", code=1)
     again = terminal("resolve", parked.id, "--as", "send_again", "--seen", "delivered/1", "--reason", "they lost it")
     assert "was delivered and is ready now" in again.replace("\n", " ")
+
+
+def test_a_script_that_does_not_say_what_was_seen_decides_nothing(terminal: Terminal) -> None:
+    """It would stand for what the ledger says at that moment, whatever list it was written from."""
+    parked = terminal.desk.delivery("F-1", State.PARKED)
+    refused = terminal("resolve", parked.id, "--as", "resend", "--reason", "x", code=2).replace("\n", " ")
+    assert "say with --seen how the delivery was when you looked at it" in refused
+    assert "it is parked/1 now" in refused
+    assert terminal.json("show", parked.id)["state"] == "parked"
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+def test_a_person_at_the_terminal_is_shown_the_delivery_and_asked(terminal: Terminal) -> None:
+    parked = terminal.desk.delivery("F-1", State.PARKED)
+    for answer, code, state in (("n", 1, "parked"), ("y", 0, "ready")):
+        shown = terminal.typed(answer, "resolve", parked.id, "--as", "resend", "--reason", "x", code=code)
+        assert "as it happened" in shown
+        assert "Is resend your decision on this?" in shown
+        assert terminal.json("show", parked.id)["state"] == state

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -109,7 +110,10 @@ def resolve(
     reason: Annotated[str, typer.Option(help="why; kept in the audit log with your name")],
     seen: Annotated[
         str | None,
-        typer.Option(help="how it was when you looked, as `show` says it: parked/1; refused if that has changed"),
+        typer.Option(
+            help="how it was when you looked, as `show` says it: parked/1; refused if that has changed. "
+            "Without it a person at a terminal is shown the delivery and asked; a script is refused"
+        ),
     ] = None,
     actor: Annotated[str | None, typer.Option(help="who decides; the user of this terminal by default")] = None,
     as_json: AsJson = False,
@@ -123,11 +127,14 @@ def resolve(
 
     as_seen = _as_seen(seen)
     review, chosen = _chosen(delivery_id)
-    record = _get(review, chosen).record
+    detail = _get(review, chosen)
+    record = detail.record
+    if as_seen is None:
+        as_seen = _shown_and_asked(detail, verdict)
     try:
         now = datetime.now(UTC)
         decided = review.resolve(
-            chosen, verdict, reason=reason, actor=actor or getpass.getuser(), now=now, seen=as_seen or _seen_of(record)
+            chosen, verdict, reason=reason, actor=actor or getpass.getuser(), now=now, seen=as_seen
         )
     except Outdated as outdated:
         fail(f"nothing was decided: {outdated}. `clearfacts deliveries show {delivery_id}` shows what is known.")
@@ -161,10 +168,23 @@ def _as_seen(text: str | None) -> AsSeen | None:
     return AsSeen(State(state), int(generation))
 
 
-def _seen_of(record: DeliveryRecord) -> AsSeen:
+def _shown_and_asked(detail: DeliveryDetail, verdict: Verdict) -> AsSeen:
+    """What somebody at this terminal has just been shown and has said yes to. A script cannot have looked."""
     from clearfacts_assets.invoices.ledger.model import AsSeen
 
-    return AsSeen(record.state, record.generation)
+    record = detail.record
+    seen = AsSeen(record.state, record.generation)
+    if not sys.stdin.isatty():
+        fail(
+            f"nothing was decided: say with --seen how the delivery was when you looked at it, so that a verdict on "
+            f"an older list is noticed. `clearfacts deliveries show {short(record.id)}` shows it; it is "
+            f"{seen.state}/{seen.generation} now.",
+            code=2,
+        )
+    _print(detail)
+    if not typer.confirm(f"Is {verdict} your decision on this?", err=True):
+        fail("nothing was decided.")
+    return seen
 
 
 def as_result(record: DeliveryRecord) -> dict[str, Any]:
