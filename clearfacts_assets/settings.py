@@ -23,6 +23,8 @@ from clearfacts_assets.outgoing.network import DIRECTLY, Network, Proxy
 from clearfacts_assets.rate_options import RateOptions
 from clearfacts_assets.setting_types import Changeable, Seconds, Section, secret_parts
 from clearfacts_assets.statement_settings import EmailSettings, StatementSettings
+from clearfacts_assets.trace_settings import TraceSettings
+from clearfacts_assets.tracing import Collector
 
 CONFIG_VARIABLE = "CLEARFACTS_CONFIG"
 _PROJECT = Path(__file__).resolve().parents[1]
@@ -159,6 +161,7 @@ class Settings(BaseSettings):
     runs: RunSettings = RunSettings()
     validation: ValidationSettings = ValidationSettings()
     network: NetworkSettings = NetworkSettings()
+    traces: TraceSettings = TraceSettings()
     slack: SlackSettings = SlackSettings()
     serve: ServeSettings = ServeSettings()
     auth: AuthSettings = AuthSettings()
@@ -210,6 +213,21 @@ class Settings(BaseSettings):
             if value:
                 return Proxy.read(value, name)
         return None
+
+    @property
+    def collector(self) -> Collector | None:
+        """Where traces go; None where they are off. Raises NetworkUnusable."""
+        if self.traces.endpoint is None:
+            return None
+        endpoint, network = str(self.traces.endpoint), self.way_out
+        proxy = network.proxy_for(endpoint)
+        return Collector(
+            endpoint,
+            sample_ratio=self.traces.sample_ratio,
+            headers=self.traces.pairs,
+            proxy=proxy.url if proxy else "",
+            ca_file=str(network.ca_file) if network.ca_file else None,
+        )
 
     @property
     def business_database_url(self) -> str:

@@ -25,6 +25,7 @@ from clearfacts_assets.api.error_handlers import FaultMiddleware
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.request_limits import RequestLimitsMiddleware
 from clearfacts_assets.api.services import Services
+from clearfacts_assets.api.traced_requests import TraceMiddleware
 from clearfacts_assets.api.v1 import chargeback
 from clearfacts_assets.api.v1.accounts import audit, auth, keys, users
 from clearfacts_assets.api.v1.invoices import deliveries, invoices, jobs, processing
@@ -37,6 +38,7 @@ PREFIX = "/api/v1"
 # The files of the contract; each has a ``router``.
 ENDPOINTS: list[Any] = [jobs, processing, invoices, deliveries, auth, admin, users, keys, configuration, audit]
 UI_BODY_BYTES = 4 * 2**20  # of a request to Dagster's UI: a run's configuration, edited by hand
+TRACED = ("/api/", "/auth/", "/desk")  # where a trace may begin
 OURS = ("/api/", "/auth/")  # below them there is no page of Dagster's UI
 DESCRIPTION = """
 Log in with `POST /auth/login`, then send `Authorization: Bearer <access_token>`; services send their API key instead.
@@ -71,6 +73,7 @@ def create_app(
         generate_unique_id_function=_operation_id,
         middleware=[
             Middleware(CorrelationMiddleware),
+            Middleware(TraceMiddleware, prefixes=TRACED, place_of=_place_of),
             Middleware(HttpMetricsMiddleware, metrics=served.metrics, place_of=_place_of),
             Middleware(FaultMiddleware),
             Middleware(RequestLimitsMiddleware, prefixes=OURS, body_bytes=configured.serve.body_bytes),

@@ -23,7 +23,7 @@ from sqlalchemy import Engine
 from clearfacts_assets.api.dagster_gateway import LOCATION
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.orchestration.dagster_internals import IWorkspaceProcessContext, RunOrder, submit_run
-from clearfacts_assets.orchestration.tags import CORRELATION_TAG, PARTITION_TAG, TRIGGERED_BY_TAG
+from clearfacts_assets.orchestration.tags import CORRELATION_TAG, PARTITION_TAG, TRIGGERED_BY_TAG, trace_tags
 from clearfacts_assets.storage.accounts.audit import Actor
 from clearfacts_assets.storage.invoices.job_notes import Answer, JobNotes, Request
 from clearfacts_assets.storage.invoices.job_requests import DayBusy, JobRequest, JobRequests
@@ -163,6 +163,7 @@ class JobSubmission:
             PARTITION_TAG: wish.partition_key,
             CORRELATION_TAG: actor.correlation_id or str(job_id),
             TRIGGERED_BY_TAG: actor.name,
+            **trace_tags(),
         }
         under_way: Future[ApiError | None] = self._pool.submit(copy_context().run, self._attempt, job_id, wish, tags)
         try:

@@ -7,11 +7,12 @@ from clearfacts_assets.settings import Settings
 
 def ready() -> Settings:
     """The settings of this process, with the home prepared and the project's log configured. Raises ValidationError."""
-    from clearfacts_assets import settings
+    from clearfacts_assets import settings, tracing
     from clearfacts_assets.home import prepare
     from clearfacts_assets.telemetry import logging
 
     configured = settings.load()
     logging.configure(configured.log_level, configured.log_format, secrets=configured.secrets)
+    tracing.configure(configured.collector)
     prepare(configured)
     return configured

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, NoReturn
 
+from clearfacts_assets import tracing
 from clearfacts_assets.outcome_kinds import OutcomeKind
 
 _LINE_WITH_A_DOT = re.compile(rb"^\.", re.MULTILINE)
@@ -77,6 +78,12 @@ class Postman:
 
         The recipient decides; a copy that is refused is named in the answer and hinders nothing.
         """
+        with tracing.span("mail", {"server.address": self._server.host}, kind="CLIENT") as mail:
+            handover = self._handed_over(sender, recipient, copies, message)
+            mail.note({"clearfacts.outcome": handover.outcome.value})
+            return handover
+
+    def _handed_over(self, sender: str, recipient: str, copies: Sequence[str], message: bytes) -> Handover:
         try:
             smtp = self._connected()
             notes = self._envelope(smtp, sender, recipient, copies)

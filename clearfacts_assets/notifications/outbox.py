@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, func, or_, select, update
 
+from clearfacts_assets import tracing
 from clearfacts_assets.backoff import Backoff
 from clearfacts_assets.outcome_kinds import OutcomeKind
 from clearfacts_assets.outgoing.evidence import replaced_unstorable
@@ -101,6 +102,7 @@ def enqueue(
         "state": "pending",
         "attempts": 0,
         "created_at": now,
+        "traceparent": tracing.traceparent(),
     }
     insert = insert_into(database, Alert).values(row).on_conflict_do_nothing(index_elements=["subject"])
     return database.execute(insert.returning(Alert.id)).first() is not None
@@ -130,7 +132,8 @@ def dispatch(engine: Engine, send: Send, clock: Callable[[], datetime], *, batch
         if alert is None:
             continue
         try:
-            send(alert.channel, alert.message)
+            with tracing.span("alert", kind="PRODUCER", parent=alert.traceparent):
+                send(alert.channel, alert.message)
         except NotTold as failure:
             if _postpone(engine, alert, failure, clock()):
                 postponed += 1
@@ -162,7 +165,7 @@ def _claim(engine: Engine, alert_id: uuid.UUID, now: datetime) -> Row[Any] | Non
             .values(not_before=now + CLAIM, attempts=Alert.attempts + 1)
         )
         columns = (Alert.id, Alert.subject, Alert.channel, Alert.message, Alert.attempts, Alert.created_at)
-        return connection.execute(claim.returning(*columns)).first()
+        return connection.execute(claim.returning(*columns, Alert.traceparent)).first()
 
     return write(engine, work)
 

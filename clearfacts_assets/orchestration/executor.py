@@ -8,8 +8,9 @@ from uuid import UUID
 
 import dagster as dg
 
-from clearfacts_assets import settings
+from clearfacts_assets import settings, tracing
 from clearfacts_assets.orchestration.heartbeat import beating
+from clearfacts_assets.orchestration.traced_runs import traced
 from clearfacts_assets.resources import DatabaseResource
 
 
@@ -24,9 +25,10 @@ class BeatingExecutor(dg.Executor):
         return self._inner.retries
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
+        tracing.configure(settings.load().collector)
         engine, silence = DatabaseResource().engine(), settings.load().runs.silence
         with beating(engine, UUID(plan_context.run_id), silence):
-            yield from self._inner.execute(plan_context, execution_plan)
+            yield from traced(plan_context.dagster_run, self._inner.execute(plan_context, execution_plan))
 
 
 @dg.executor(name="in_process", config_schema=dg.in_process_executor.config_schema.as_field())

@@ -16,6 +16,7 @@ from typing import Any
 import httpcore
 import httpx
 
+from clearfacts_assets import tracing
 from clearfacts_assets.outgoing.deadlines import current_call, time_left
 from clearfacts_assets.outgoing.evidence import Secrets
 from clearfacts_assets.outgoing.network import DIRECT, Network, NetworkUnusable, Proxy
@@ -80,6 +81,19 @@ class _BoundedTransport(httpx.HTTPTransport):
         super().__init__(verify=context, trust_env=False)
         # httpx has no parameter for the network backend; its pool is replaced by one that has ours.
         self._pool = _Connections(context, connections, network)  # type: ignore[assignment]
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Until the head of the answer has come: what reads the body is the caller's."""
+        if not tracing.is_on():
+            return super().handle_request(request)
+        where = {"server.address": request.url.host, "http.request.method": request.method}
+        with tracing.span(f"{request.method} {request.url.host}", where, kind="CLIENT") as call:
+            request.headers.update(tracing.headers())
+            response = super().handle_request(request)
+            call.note({"http.response.status_code": response.status_code})
+            if response.is_error:
+                call.failed(str(response.status_code))
+            return response
 
 
 class _Connections:

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 DIRECTLY = "direct"
 _PORTS = {"http": 80, "https": 443}
@@ -52,6 +52,12 @@ class Proxy:
         """Without user and password: for people, and for connecting."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """With user and password."""
+        who = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}@" if self.secrets else ""
+        return self.address.replace("://", f"://{who}", 1)
 
     @property
     def secrets(self) -> tuple[str, ...]:

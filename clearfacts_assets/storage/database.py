@@ -17,8 +17,10 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from clearfacts_assets import tracing
 from clearfacts_assets.backoff import Backoff
 from clearfacts_assets.storage import exact
+from clearfacts_assets.storage.tracing import traced
 
 T = TypeVar("T")
 
@@ -41,11 +43,11 @@ def open_engine(url: str) -> Engine:
     """
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True)
+        return traced(create_engine(parsed, pool_pre_ping=True))
     engine = create_engine(parsed, connect_args={"timeout": SQLITE_BUSY_SECONDS})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
-    return engine
+    return traced(engine)
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
@@ -123,7 +125,7 @@ def write(
     def attempt() -> T:
         nonlocal committing
         committing = False
-        with engine.begin() as connection:
+        with tracing.span("write", {"db.system.name": engine.name}, kind="CLIENT"), engine.begin() as connection:
             result = work(connection)
             committing = True
         return result
@@ -144,7 +146,7 @@ def read(
     """
 
     def attempt() -> T:
-        with reading(engine) as connection:
+        with tracing.span("read", {"db.system.name": engine.name}, kind="CLIENT"), reading(engine) as connection:
             return work(connection)
 
     return _persistently(attempt, lambda: True, patience, sleep)

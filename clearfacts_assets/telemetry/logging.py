@@ -13,8 +13,6 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
 from typing import Any, Literal
 
@@ -22,6 +20,7 @@ import structlog
 from pydantic import SecretBytes, SecretStr
 from structlog.types import EventDict, Processor
 
+from clearfacts_assets import tracing
 from clearfacts_assets.outgoing.evidence import Secrets
 
 NAMESPACE = "clearfacts_assets"  # modules log to logging.getLogger(__name__)
@@ -120,25 +119,19 @@ def _as_json(_logger: object, _method: str, event: EventDict) -> str:
         "log.logger": event.pop("logger", None),
         "ecs.version": ECS_VERSION,
         "service.name": SERVICE,
-        "service.version": _version(),
+        "service.version": tracing.installed_version(),
         "event.dataset": f"{SERVICE}.log",
         "process.pid": os.getpid(),
     }
-    if event.get("correlation_id"):
+    if under_way := tracing.traceparent():
+        told |= {"trace.id": under_way[3:35], "span.id": under_way[36:52]}
+    elif event.get("correlation_id"):
         told["trace.id"] = event["correlation_id"]
     if traceback := event.pop("exception", ""):
         last = str(traceback).rstrip().rpartition("\n")[2]
         kind, _, message = last.partition(": ")
         told |= {"error.type": kind, "error.message": message, "error.stack_trace": traceback}
     return json.dumps(told | ({"clearfacts": event} if event else {}))
-
-
-@cache
-def _version() -> str:
-    try:
-        return version("clearfacts-assets")
-    except PackageNotFoundError:
-        return "unknown"  # run from its files, without having been installed
 
 
 def _as_text(_logger: object, _method: str, event: EventDict) -> str:

@@ -32,7 +32,7 @@ from clearfacts_assets.orchestration.dagster_internals import (
     PermissionResult,
     WorkspaceRequestContext,
 )
-from clearfacts_assets.orchestration.tags import CORRELATION_TAG, TRIGGERED_BY_TAG
+from clearfacts_assets.orchestration.tags import CORRELATION_TAG, TRIGGERED_BY_TAG, trace_tags
 from clearfacts_assets.storage.accounts.audit import record
 from clearfacts_assets.storage.database import write
 
@@ -105,7 +105,7 @@ class Webserver(DagsterWebserver[IWorkspaceProcessContext[Any], WorkspaceRequest
 
     def _with_caller(self, principal: Principal, asked: Asked, document: DocumentNode) -> Asked:
         """The request, whose launches carry who asked for them."""
-        tags = {TRIGGERED_BY_TAG: principal.name}
+        tags = {TRIGGERED_BY_TAG: principal.name, **trace_tags()}
         if principal.actor.correlation_id:
             tags[CORRELATION_TAG] = principal.actor.correlation_id
         schema = self._graphene_schema.graphql_schema

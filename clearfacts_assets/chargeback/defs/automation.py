@@ -15,6 +15,7 @@ from clearfacts_assets.chargeback.defs.partitions import SOURCE_PARTITIONS, is_m
 from clearfacts_assets.chargeback.landing import Landed, look
 from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.notifications.chargeback import tell_of_strays
+from clearfacts_assets.orchestration.tags import trace_tags, traced_tick
 from clearfacts_assets.resources import DatabaseResource
 from clearfacts_assets.storage.chargeback.imports import ImportRepository
 from clearfacts_assets.storage.chargeback.overview import last_changes
@@ -67,7 +68,8 @@ def delivered_exports(
         raise dg.Failure(f"The landing folder {folder} cannot be listed ({error.strerror}): mend it") from error
     now, quiet = datetime.now(UTC), timedelta(seconds=settings.load().chargeback.landing_quiet)
     tell_of_strays(database.engine(), effective_settings(), str(folder), found.strays, now=now)
-    return deliveries_due(found.deliveries, context.cursor, now, quiet)
+    with traced_tick("delivered_exports"):
+        return deliveries_due(found.deliveries, context.cursor, now, quiet)
 
 
 def deliveries_due(
@@ -87,7 +89,8 @@ def deliveries_due(
             seen = Seen(seen.signature, seen.since, True)
             sources.add(one.source)
             key = key_of(one.month, one.source)
-            requests.append(dg.RunRequest(run_key=f"{key}-{one.signature[:16]}", partition_key=key))
+            run_key = f"{key}-{one.signature[:16]}"
+            requests.append(dg.RunRequest(run_key=run_key, partition_key=key, tags=trace_tags()))
         kept[one.name] = seen
     add = dg.DynamicPartitionsDefinition(name=SOURCE_PARTITIONS).build_add_request(sorted(sources))
     return dg.SensorResult(

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from clearfacts_assets.invoices.days import FIRST_DAY, ZONE, day_before
+from clearfacts_assets.orchestration.tags import trace_tags, traced_tick
 
 NIGHTLY_HOUR = 2
 FOLLOW_UP_HOUR = 6
@@ -56,7 +57,8 @@ document_follow_up = dg.define_asset_job(
 def nightly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     """Every night at 02:00 in Brussels, the day before. Its run key keeps a tick evaluated twice from running twice."""
     partition_key = day_before(context.scheduled_execution_time)
-    return dg.RunRequest(run_key=f"nightly-{partition_key}", partition_key=partition_key)
+    with traced_tick("nightly"):
+        return dg.RunRequest(run_key=f"nightly-{partition_key}", partition_key=partition_key, tags=trace_tags())
 
 
 health_schedule = dg.ScheduleDefinition(

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from uuid import UUID
 
+from clearfacts_assets import tracing
 from clearfacts_assets.invoices.delivery.addressing import PURCHASE, submission_of
 from clearfacts_assets.invoices.delivery.outcomes import Pace, judged, judged_after_look_up, result_of, settle_unknown
 from clearfacts_assets.invoices.delivery.pacing import Pacing
@@ -256,11 +257,13 @@ class _Run:
         slept = self.clock.monotonic() - claimed_at > self.pace.lease / 2
         if slept or self.pacing.faltering.is_set() or self.signals.should_stop():
             return None
-        try:
-            outcome = self.destination.send(submission)
-        except Exception as error:
-            logger.exception("the destination's client failed on delivery %s", item.delivery.id)
-            outcome = Unknown(f"the client failed ({type(error).__name__}): acceptance cannot be excluded")
+        with tracing.span("send", {"clearfacts.delivery.id": str(item.delivery.id)}) as sent:
+            try:
+                outcome = self.destination.send(submission)
+            except Exception as error:
+                logger.exception("the destination's client failed on delivery %s", item.delivery.id)
+                outcome = Unknown(f"the client failed ({type(error).__name__}): acceptance cannot be excluded")
+            sent.note({"clearfacts.outcome": type(outcome).__name__})
         self.pacing.notice(outcome)
         self.signals.reached("answered")
         return outcome

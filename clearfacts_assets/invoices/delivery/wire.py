@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 
+from clearfacts_assets import tracing
 from clearfacts_assets.invoices.delivery.work_list import WorkItem
 from clearfacts_assets.invoices.ports import Outcome
 
@@ -57,7 +58,7 @@ class Wire:
         return len(self._under_way)
 
     def begin(self, item: WorkItem, call: Callable[[], Outcome | None]) -> None:
-        future = self._threads.submit(call)
+        future = self._threads.submit(tracing.carried(call))
         self._under_way[future] = item
         future.add_done_callback(self._ended.put)
 

@@ -16,6 +16,7 @@ import httpx
 import stamina
 from pydantic import ValidationError
 
+from clearfacts_assets import tracing
 from clearfacts_assets.invoices.model import SourceDocument, Window
 from clearfacts_assets.invoices.ports import InvoiceNotFound, SourceDenied, SourceProtocolError, SourceUnavailable
 from clearfacts_assets.invoices.sources import ID_CHARACTERS, SourceOptions, is_fit_for_id
@@ -89,7 +90,9 @@ class JavaBackend:
         cursor, seen, limit = None, set[str](), self._limits.page_size
         for number in range(1, self._page_limit + 1):
             where = f"page {number}" + (f", cursor {self._shown(cursor)}" if cursor else "")
-            page, limit = self._page(asked | ({"cursor": cursor} if cursor else {}), limit, where)
+            with tracing.span("page", {"clearfacts.page": number}) as read:
+                page, limit = self._page(asked | ({"cursor": cursor} if cursor else {}), limit, where)
+                read.note({"clearfacts.rows": len(page.invoices)})
             yield [
                 self._document(record, f"without-id-{start}-page{number}-row{row}", window.start)
                 for row, record in enumerate(page.invoices, 1)

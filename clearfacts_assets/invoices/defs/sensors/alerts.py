@@ -26,7 +26,7 @@ from clearfacts_assets.invoices.defs.runs import reconcile
 from clearfacts_assets.notifications.channels import SLACK, sender
 from clearfacts_assets.notifications.outbox import DispatchCount
 from clearfacts_assets.notifications.slack import Slack
-from clearfacts_assets.orchestration.tags import RETRY_TAG
+from clearfacts_assets.orchestration.tags import RETRY_TAG, traced_tick
 from clearfacts_assets.resources import DatabaseResource, SlackResource
 
 EVERY = 10  # seconds between two looks
@@ -40,10 +40,11 @@ def job_failed(context: dg.RunFailureSensorContext, database: DatabaseResource) 
         return dg.SkipReason(f"run {run.run_id} will be retried")
     error = context.failure_event.message or ""
     try:
-        engine, configured, now = database.engine(), effective_settings(), datetime.now(UTC)
-        reconcile(context.instance, engine)
-        if not tell_of_job(engine, configured, UUID(run.run_id), now=now):
-            tell_of_lost_run(engine, configured, run.run_id, run.job_name, error, now=now)
+        with traced_tick("job_failed", run):
+            engine, configured, now = database.engine(), effective_settings(), datetime.now(UTC)
+            reconcile(context.instance, engine)
+            if not tell_of_job(engine, configured, UUID(run.run_id), now=now):
+                tell_of_lost_run(engine, configured, run.run_id, run.job_name, error, now=now)
     except SQLAlchemyError as fault:
         error = f"{error} Our database does not answer either: {type(fault).__name__}."
         tell_at_once_of_lost_run(settings.load(), run.run_id, run.job_name, error)
@@ -58,9 +59,10 @@ def job_failed(context: dg.RunFailureSensorContext, database: DatabaseResource) 
 )
 def job_completed(context: dg.RunStatusSensorContext, database: DatabaseResource) -> None:
     """A run completed: told if the setting slack.on_success says so (by default, when invoices failed or wait)."""
-    engine = database.engine()
-    reconcile(context.instance, engine)
-    tell_of_job(engine, effective_settings(), UUID(context.dagster_run.run_id), now=datetime.now(UTC))
+    with traced_tick("job_completed", context.dagster_run):
+        engine = database.engine()
+        reconcile(context.instance, engine)
+        tell_of_job(engine, effective_settings(), UUID(context.dagster_run.run_id), now=datetime.now(UTC))
 
 
 @dg.sensor(

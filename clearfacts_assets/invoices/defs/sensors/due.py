@@ -19,7 +19,7 @@ from clearfacts_assets.backoff import Backoff
 from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.invoices.defs.automation import delivery_of_what_is_due
 from clearfacts_assets.invoices.defs.notifications import tell_of_day_left
-from clearfacts_assets.orchestration.tags import TRIGGERED_BY_TAG
+from clearfacts_assets.orchestration.tags import TRIGGERED_BY_TAG, trace_tags, traced_tick
 from clearfacts_assets.resources import DatabaseResource
 from clearfacts_assets.storage.invoices.review_queue import days_due, newest_jobs_of
 
@@ -53,7 +53,8 @@ def due_deliveries(context: dg.SensorEvaluationContext, database: DatabaseResour
     Never sends what is parked or held: that is a person's. After six runs of a day without an end it leaves the day
     to a person, too, and tells so, until that person has run the day or resent something.
     """
-    return due_runs(context.instance, database.engine(), context.cursor, datetime.now(UTC))
+    with traced_tick("due_deliveries"):
+        return due_runs(context.instance, database.engine(), context.cursor, datetime.now(UTC))
 
 
 def due_runs(instance: dg.DagsterInstance, engine: Engine, cursor: str | None, now: datetime) -> dg.SensorResult:
@@ -82,7 +83,7 @@ def due_runs(instance: dg.DagsterInstance, engine: Engine, cursor: str | None, n
             dg.RunRequest(
                 run_key=f"due-{day}-{now:%Y%m%dT%H%M%S}",
                 partition_key=day,
-                tags={TRIGGERED_BY_TAG: TRIGGERED_BY},
+                tags={TRIGGERED_BY_TAG: TRIGGERED_BY, **trace_tags()},
             )
         )
     skip = None if requests else _in_words(due, kept)

@@ -22,7 +22,7 @@ from clearfacts_assets.invoices.defs.automation import CATCHING_UP, daily_proces
 from clearfacts_assets.invoices.defs.notifications import tell_of_missed_days
 from clearfacts_assets.invoices.missing_days import last_day_owed, oldest_by_itself
 from clearfacts_assets.orchestration.dagster_internals import InstigatorStatus, InstigatorType
-from clearfacts_assets.orchestration.tags import PARTITION_TAG, TRIGGERED_BY_TAG
+from clearfacts_assets.orchestration.tags import PARTITION_TAG, TRIGGERED_BY_TAG, trace_tags, traced_tick
 from clearfacts_assets.resources import DatabaseResource
 from clearfacts_assets.storage.invoices.days import MissingDay, missing_now
 
@@ -58,7 +58,8 @@ class Plan:
 )
 def missed_days(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SensorResult:
     """Runs the days that the schedule missed or that failed, oldest first; tells which ones a person has to run."""
-    return missed_runs(context.instance, database.engine(), context.cursor, datetime.now(UTC))
+    with traced_tick(CATCHING_UP):
+        return missed_runs(context.instance, database.engine(), context.cursor, datetime.now(UTC))
 
 
 def missed_runs(instance: dg.DagsterInstance, engine: Engine, cursor: str | None, now: datetime) -> dg.SensorResult:
@@ -82,7 +83,7 @@ def missed_runs(instance: dg.DagsterInstance, engine: Engine, cursor: str | None
             dg.RunRequest(
                 run_key=f"missed-{one.day}-{now:%Y%m%dT%H%M%S}",
                 partition_key=one.day,
-                tags={TRIGGERED_BY_TAG: CATCHING_UP},
+                tags={TRIGGERED_BY_TAG: CATCHING_UP, **trace_tags()},
             )
         )
     theirs = [one for one in missing if kept[one.day].told]
