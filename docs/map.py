@@ -47,6 +47,7 @@ ROOMS = {
     "setting_types": "settings",
     "invoice_settings": "settings",
     "statement_settings": "settings",
+    "trace_settings": "settings",
 }
 # Said in pyproject.toml: what is stored has to equal what this program looks up.
 LEFT_OUT = {("storage/migrations", "notifications")}

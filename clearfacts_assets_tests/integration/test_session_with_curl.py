@@ -19,6 +19,8 @@ from typing import Any
 import httpx
 import pytest
 
+from clearfacts_assets_tests.fixtures.collector import ListeningCollector, listening
+
 PROJECT = Path(__file__).resolve().parents[2]
 START_SECONDS = 600  # five processes that import Dagster, on a machine that may be busy
 DAY = "2026-11-12"
@@ -50,12 +52,19 @@ def lines_of_the_document() -> str:
 
 
 @pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+def collector() -> Iterator[ListeningCollector]:
+    with listening() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def session(collector: ListeningCollector, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
     home = tmp_path_factory.mktemp("demo")
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("CLEARFACTS_", "DAGSTER_"))
     }
     environment |= {"CLEARFACTS_HOME": str(home), "COLUMNS": "200", "NO_COLOR": "1"}
+    environment["CLEARFACTS_TRACES__ENDPOINT"] = collector.url
     with (home / "demo.out").open("wb") as out:
         demo = subprocess.Popen(
             [sys.executable, "-m", "clearfacts_assets", "demo", "--port", "0", "--per-day", "6"],
@@ -121,3 +130,17 @@ def test_no_token_is_in_any_file_that_the_session_left(session: Session) -> None
         (one.name, secret[:4]) for one, content in contents.items() for secret in secrets if secret.encode() in content
     ]
     assert found == []
+
+
+def test_the_job_is_one_trace_through_the_processes_that_had_a_part_in_it(
+    session: Session, collector: ListeningCollector
+) -> None:
+    """The web server's, that of the run, and the calls between them and the other side."""
+    deadline, job_id = time.monotonic() + START_SECONDS, session.job["data"]["job_id"]
+    while not (runs := [one for one in collector.spans if one.attributes.get("dagster.run.id") == job_id]):
+        assert time.monotonic() < deadline, [one.name for one in collector.spans]
+        time.sleep(0.1)
+    (run,) = runs
+    (asked,) = [one for one in collector.spans if one.id == run.parent]
+    assert (asked.name, asked.trace) == ("POST /api/v1/invoices/process", run.trace)
+    assert {"page", "send", "INSERT invoices", "POST 127.0.0.1"} <= {one.name for one in collector.under(run)}
