@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import Field, HttpUrl, SecretStr, field_validator
+import re
+
+from pydantic import Field, HttpUrl, SecretStr
 
 from clearfacts_assets.setting_types import Section
+
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class TraceSettings(Section):
@@ -18,18 +22,17 @@ class TraceSettings(Section):
         1.0, ge=0, le=1, description="share of the traces that begin here; who calls us with a trace decides for it"
     )
     headers: SecretStr = Field(
-        SecretStr(""), description="what the collector wants to see, as name=value,name=value; often a token"
+        SecretStr(""),
+        description="what the collector wants to see: name=value,name=value, or what stands in Authorization",
     )
-
-    @field_validator("headers")
-    @classmethod
-    def _are_pairs(cls, value: SecretStr) -> SecretStr:
-        if not all(one.partition("=")[1] for one in value.get_secret_value().split(",") if one.strip()):
-            raise ValueError("write name=value, several with commas between them")
-        return value
 
     @property
     def pairs(self) -> dict[str, str]:
-        """The headers, one by one."""
-        given = (one.partition("=") for one in self.headers.get_secret_value().split(",") if one.strip())
-        return {name.strip(): value.strip() for name, _, value in given}
+        """The headers, one by one. What is no name=value is the Authorization."""
+        given = (one.strip() for one in self.headers.get_secret_value().split(","))
+        return dict(_pair(one) for one in given if one)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    return (name, value) if equals and _NAME.fullmatch(name) else ("Authorization", text)

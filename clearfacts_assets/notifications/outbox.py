@@ -102,7 +102,7 @@ def enqueue(
         "state": "pending",
         "attempts": 0,
         "created_at": now,
-        "traceparent": tracing.traceparent(),
+        "traceparent": tracing.traceparent() or None,
     }
     insert = insert_into(database, Alert).values(row).on_conflict_do_nothing(index_elements=["subject"])
     return database.execute(insert.returning(Alert.id)).first() is not None
@@ -132,7 +132,7 @@ def dispatch(engine: Engine, send: Send, clock: Callable[[], datetime], *, batch
         if alert is None:
             continue
         try:
-            with tracing.span("alert", kind="PRODUCER", parent=alert.traceparent):
+            with tracing.span("alert", kind="PRODUCER", parent=alert.traceparent or ""):
                 send(alert.channel, alert.message)
         except NotTold as failure:
             if _postpone(engine, alert, failure, clock()):

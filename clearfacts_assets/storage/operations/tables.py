@@ -64,4 +64,4 @@ class Alert(Base):
     not_before: Mapped[datetime | None]
     created_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]
-    traceparent: Mapped[str] = mapped_column(String(60), server_default="")  # in which it was written; empty for none
+    traceparent: Mapped[str | None] = mapped_column(String(60))  # of the trace in which it was written

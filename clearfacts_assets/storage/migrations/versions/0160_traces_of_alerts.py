@@ -10,7 +10,7 @@ down_revision = "0071"
 
 
 def upgrade() -> None:
-    op.add_column("alerts", sa.Column("traceparent", sa.String(length=60), nullable=False, server_default=""))
+    op.add_column("alerts", sa.Column("traceparent", sa.String(length=60), nullable=True))
 
 
 def downgrade() -> None:
