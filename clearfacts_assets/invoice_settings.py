@@ -57,9 +57,12 @@ class KnownError(Section):
 
 
 class DestinationSettings(Section):
-    """Clearfacts."""
+    """Clearfacts, or the folder that a Peppol access point watches."""
 
-    transport: str = Field("graphql", description=f"{' or '.join(TRANSPORTS)}; graphql is the public API")
+    transport: str = Field("graphql", description=f"{' or '.join(TRANSPORTS)}; graphql is Clearfacts' public API")
+    folder: Path | None = Field(
+        None, description="folder that the access point takes files from, for transport peppol_folder"
+    )
     base_url: HttpUrl = Field(HttpUrl("https://api.clearfacts.be"), description="Clearfacts' address")
     login_url: HttpUrl = Field(
         HttpUrl("https://login.clearfacts.be"), description="where Clearfacts' token is checked (userinfo)"
