@@ -91,7 +91,7 @@ def addressed(content: bytes) -> Addressed:
 
 
 def enveloped(document: Addressed, instance: str, now: datetime) -> bytes:
-    """The envelope as UTF-8, the document's own text inside. ``instance`` is this message's id, one for each sending."""
+    """The envelope as UTF-8, the document's own text inside. ``instance`` is this message's id, one each sending."""
     envelope = etree.Element(f"{{{HEADER}}}StandardBusinessDocument", nsmap={None: HEADER})
     header = etree.SubElement(envelope, f"{{{HEADER}}}StandardBusinessDocumentHeader")
     _add(header, "HeaderVersion", "1.0")
