@@ -92,7 +92,7 @@ def addressed(content: bytes) -> Addressed:
 
 def enveloped(document: Addressed, instance: str, now: datetime) -> bytes:
     """The envelope as UTF-8, the document's own text inside. ``instance`` is this message's id, one each sending."""
-    envelope = etree.Element(f"{{{HEADER}}}StandardBusinessDocument", nsmap={None: HEADER})
+    envelope = etree.Element(f"{{{HEADER}}}StandardBusinessDocument", nsmap={None: HEADER})  # type: ignore[dict-item]
     header = etree.SubElement(envelope, f"{{{HEADER}}}StandardBusinessDocumentHeader")
     _add(header, "HeaderVersion", "1.0")
     for role, participant in (("Sender", document.sender), ("Receiver", document.receiver)):
@@ -146,7 +146,7 @@ def _country(said: str | None, sender: str) -> str:
 
 def _text(content: bytes, root: etree._Element) -> str:
     """The document as text, all but its XML declaration as it was."""
-    encoding = root.getroottree().docinfo.encoding or "UTF-8"  # type: ignore[union-attr]
+    encoding = root.getroottree().docinfo.encoding or "UTF-8"
     try:
         text = content.decode(encoding)
     except (LookupError, UnicodeDecodeError):
