@@ -51,7 +51,7 @@ class Addressed:
     element: str  # Invoice or CreditNote
     customization: str  # BT-24
     process: str  # BT-23
-    text: str  # the document without its XML declaration
+    written: str  # the document without its XML declaration
 
     @property
     def document_type(self) -> str:
@@ -86,7 +86,7 @@ def addressed(content: bytes) -> Addressed:
         element=name.localname,
         customization=customization,
         process=process,
-        text=_text(content, root),
+        written=_written(content, root),
     )
 
 
@@ -111,7 +111,7 @@ def enveloped(document: Addressed, instance: str, now: datetime) -> bytes:
     _scope(scopes, "PROCESSID", document.process, PROCESS)
     _scope(scopes, "COUNTRY_C1", document.country)
     head, closing = etree.tostring(envelope, encoding="unicode").rsplit("</", 1)
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{head}{document.text}</{closing}\n'.encode()
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{head}{document.written}</{closing}\n'.encode()
 
 
 def _participant(role: str, endpoint: str | None, who: str, term: str) -> str:
@@ -144,7 +144,7 @@ def _country(said: str | None, sender: str) -> str:
     raise NotAddressed("NO_COUNTRY", "the sender's country (BT-40, cac:Country/cbc:IdentificationCode) is missing")
 
 
-def _text(content: bytes, root: etree._Element) -> str:
+def _written(content: bytes, root: etree._Element) -> str:
     """The document as text, all but its XML declaration as it was."""
     encoding = root.getroottree().docinfo.encoding or "UTF-8"
     try:
