@@ -52,8 +52,6 @@ def test_an_operator_tries_requests_with_the_own_session_and_all_of_it_comes_fro
     log_in(docs, quick_api, "operator")
     docs.wait_for_url(f"**{DOCS}")
     expect(docs.get_by_role("heading", name=re.compile("^clearfacts_assets"))).to_be_visible()
-    docs.locator("#operations-tag-jobs").click()
-    expect(executed(docs, f"{API}/jobs")).to_contain_text('"success": true')
     docs.locator("#operations-tag-auth").click()
     with docs.expect_request(f"**{API}/auth/logout") as sent:
         answer = executed(docs, f"{API}/auth/logout")
