@@ -24,13 +24,15 @@ class SourceSettings(Section):
     kind: str = Field("java_backend", description=" or ".join(SOURCES))
     base_url: HttpUrl | None = Field(None, description="the Java backend's address, without /invoices")
     token: Changeable[SecretStr] = Field(SecretStr(""), description="bearer token for the Java backend")
-    folder: Path | None = Field(None, description="folder of dropped UBL files, for kind folder")
+    folder: Path | None = Field(None, description="folder of what is dropped, for the kinds folder and inbox")
     page_size: int = Field(100, ge=1, le=1000, description="invoices asked for in one page")
     connect_timeout: Seconds = Field(5, description="seconds to connect")
     deadline: Changeable[Seconds] = Field(60, description="seconds for one whole request, however slowly it drips")
     attempts: Changeable[Attempts] = Field(4, description="tries for one page before the retrieval stops")
     longest_wait: Seconds = Field(30, description="most seconds waited between two tries, whatever Retry-After says")
-    page_bytes: int = Field(64 * 2**20, ge=2**10, description="most bytes of one page, unpacked")
+    page_bytes: int = Field(
+        64 * 2**20, ge=2**10, description="most bytes of one page, or of all in one mail or archive"
+    )
     document_bytes: int = Field(20 * 2**20, ge=2**10, description="most bytes of one document")
 
     _there_is_one = field_validator("kind")(one_of(SOURCES))
@@ -57,9 +59,12 @@ class KnownError(Section):
 
 
 class DestinationSettings(Section):
-    """Clearfacts."""
+    """Clearfacts, or the folder that a Peppol access point watches."""
 
-    transport: str = Field("graphql", description=f"{' or '.join(TRANSPORTS)}; graphql is the public API")
+    transport: str = Field("graphql", description=f"{' or '.join(TRANSPORTS)}; graphql is Clearfacts' public API")
+    folder: Path | None = Field(
+        None, description="folder that the access point takes files from, for transport peppol_folder"
+    )
     base_url: HttpUrl = Field(HttpUrl("https://api.clearfacts.be"), description="Clearfacts' address")
     login_url: HttpUrl = Field(
         HttpUrl("https://login.clearfacts.be"), description="where Clearfacts' token is checked (userinfo)"

@@ -23,7 +23,12 @@ from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.credentials import Renewal
 from clearfacts_assets.invoice_settings import ValidationSettings, validator_from
 from clearfacts_assets.invoices.delivery.receivers import Admit, Directory, ReceiverCheck, everything
-from clearfacts_assets.invoices.destinations import DestinationOptions, KnownError, open_destination
+from clearfacts_assets.invoices.destinations import (
+    DestinationOptions,
+    KnownError,
+    destination_of,
+    open_destination,
+)
 from clearfacts_assets.invoices.ports import DeliveryLedger, Destination, InvoiceSource, ListsAdministrations
 from clearfacts_assets.invoices.sources import SourceOptions, open_source, place_of
 from clearfacts_assets.invoices.validation.engine import Validator
@@ -95,6 +100,7 @@ class ClearfactsResource(dg.ConfigurableResource[None]):
         options = DestinationOptions(
             base_url=self.base_url,
             login_url=self.login_url,
+            folder=_written(place.folder),
             token=limits.token.get_secret_value(),
             connect_timeout=limits.connect_timeout,
             deadline=limits.deadline,
@@ -120,6 +126,11 @@ class ClearfactsResource(dg.ConfigurableResource[None]):
             return everything
         directory = _directory(self.base_url)
         return ReceiverCheck(ledger, destination, directory, self.invoice_type, configured.receivers_fresh).admit
+
+
+def destination_name() -> str:
+    """Where the settings send invoices: clearfacts, or peppol."""
+    return destination_of(settings.load().destination.transport)
 
 
 @lru_cache(maxsize=4)

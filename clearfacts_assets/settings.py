@@ -15,6 +15,7 @@ from typing import Literal
 from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
+from clearfacts_assets.alert_settings import AlertSettings
 from clearfacts_assets.chargeback_settings import ChargebackSettings
 from clearfacts_assets.customer_settings import CustomerSettings
 from clearfacts_assets.invoice_settings import DeliverySettings, DestinationSettings, SourceSettings, ValidationSettings
@@ -163,6 +164,7 @@ class Settings(BaseSettings):
     network: NetworkSettings = NetworkSettings()
     traces: TraceSettings = TraceSettings()
     slack: SlackSettings = SlackSettings()
+    alerts: AlertSettings = AlertSettings()
     serve: ServeSettings = ServeSettings()
     auth: AuthSettings = AuthSettings()
     chargeback: ChargebackSettings = ChargebackSettings()
@@ -186,6 +188,8 @@ class Settings(BaseSettings):
         # A call begins only in the first half of its lease, so that no other run takes it over meanwhile.
         if self.delivery.lease < 2 * self.destination.deadline:
             return "delivery.lease must be at least twice destination.deadline"
+        if self.alerts.by_email and not self.email.host:
+            return "alerts.routes sends mails, and email.host (the SMTP server) is not set"
         return ""
 
     @property

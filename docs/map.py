@@ -41,6 +41,7 @@ ROOMS = {
     "storage.operations": "storage/operations",
     "credentials": "configuration, credentials",
     "configuration": "configuration, credentials",
+    "alert_settings": "settings",
     "chargeback_settings": "settings",
     "customer_settings": "settings",
     "journal_settings": "settings",

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from clearfacts_assets import settings
-from clearfacts_assets.api import error_handlers, probes
+from clearfacts_assets.api import docs_page, error_handlers, probes
 from clearfacts_assets.api.auth import pages
 from clearfacts_assets.api.auth.access import Access
 from clearfacts_assets.api.auth.middleware import AccessMiddleware
@@ -66,7 +66,7 @@ def create_app(
         summary="UBL invoices from the ERP to Clearfacts; charges from cost exports.",
         description=DESCRIPTION,
         version="1",
-        docs_url=None,  # it would run a script of another host on the pages behind the login
+        docs_url=None,  # it would run a script of another host on the pages behind the login: docs_page.py has its own
         openapi_url=f"{PREFIX}/openapi.json",
         redoc_url=None,
         redirect_slashes=False,  # a redirect's address would be made of the Host header
@@ -92,6 +92,8 @@ def create_app(
     if configured.serve.ui:
         _add(app, pages.router)
         app.router.routes.extend(pages_beside)
+    if configured.serve.api and configured.serve.ui:
+        app.router.routes.extend(docs_page.routes(PREFIX))
     app.router.default = Elsewhere(_ui(workspace, access) if configured.serve.ui else None)
     return app
 

@@ -71,7 +71,7 @@ def _demo(date: str | None, per_day: int, port: int | None, once: bool) -> bool:
         out.print(f"\nDagster's UI  [link={address}]{address}[/link]")
         out.print(f"The desk      [link={address}/desk]{address}/desk[/link]")
         out.print(f"Log in as     [bold]{ACCOUNT}[/] with password [bold]{password}[/] (a new one at each start)")
-        out.print(f"API           {address}/api/v1/openapi.json")
+        out.print(f"API           {address}/api/v1/docs")
         out.print(f"Chargeback    [bold]clearfacts chargeback month -p {month}[/] shows the sample month")
         out.print(f"              {address}/assets/charges?view=partitions shows its tables and charts")
         out.print(f"Everything is kept in {configured.home}; logs in {logs}. Ctrl-C stops it all.")

@@ -10,7 +10,8 @@ from sqlalchemy import Engine
 from clearfacts_assets.health.probes import Health
 from clearfacts_assets.notifications import messages
 from clearfacts_assets.notifications.at_once import tell_at_once
-from clearfacts_assets.notifications.outbox import Matter, enqueue, last_of
+from clearfacts_assets.notifications.outbox import Matter, last_of
+from clearfacts_assets.notifications.routes import tell
 from clearfacts_assets.settings import Settings
 
 DOWN, UP = "health-down", "health-up"  # kinds of alerts
@@ -18,16 +19,14 @@ DOWN, UP = "health-down", "health-up"  # kinds of alerts
 
 def tell_at_once_of_database(configured: Settings, verdict: Health, *, now: datetime) -> None:
     """The database is down, and the outbox with it. Raises NotTold."""
-    tell_at_once(configured, _down(configured, verdict, now))
+    tell_at_once(configured, _down(configured, verdict, now), DOWN)
 
 
 def tell_of_recovery(engine: Engine, configured: Settings, system: str, *, since: datetime, now: datetime) -> bool:
     """A system is back whose fall the outbox did not see."""
     back = messages.HealthRecovered(system, since, now, configured.public_address)
     subject = f"health:{system}:up:{now.isoformat()}"
-    return enqueue(
-        engine, subject, configured.slack.channel, messages.health_recovered(back), now, Matter(UP, system, now)
-    )
+    return tell(engine, configured, subject, messages.health_recovered(back), now, Matter(UP, system, now))
 
 
 def tell_of_health(engine: Engine, configured: Settings, verdicts: Sequence[Health], *, now: datetime) -> int:
@@ -40,7 +39,7 @@ def tell_of_health(engine: Engine, configured: Settings, verdicts: Sequence[Heal
         if down_since is None:
             subject = f"health:{verdict.system}:down:{now.isoformat()}"
             message = _down(configured, verdict, now)
-            told += enqueue(engine, subject, configured.slack.channel, message, now, Matter(DOWN, verdict.system, now))
+            told += tell(engine, configured, subject, message, now, Matter(DOWN, verdict.system, now))
         else:
             told += tell_of_recovery(engine, configured, verdict.system, since=down_since, now=now)
     return told

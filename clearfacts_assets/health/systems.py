@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.health.probes import nightly_run
 from clearfacts_assets.invoices.days import FIRST_DAY
+from clearfacts_assets.invoices.destinations import CLEARFACTS, destination_of
 from clearfacts_assets.invoices.sources import place_of
 from clearfacts_assets.notifications.slack import Slack
 from clearfacts_assets.outgoing.network import NetworkUnusable
@@ -54,10 +55,11 @@ def ways(configured: Settings) -> dict[str, str]:
     except NetworkUnusable as error:
         return dict.fromkeys(OUTSIDE, str(error))
     source, clearfacts = configured.source, configured.destination
+    elsewhere = destination_of(clearfacts.transport) != CLEARFACTS
     upload, login = network.way_to(str(clearfacts.base_url)), network.way_to(str(clearfacts.login_url))
     return {
         "java_backend": network.way_to(str(source.base_url)) if place_of(source.kind).setting == "base_url" else "",
-        "clearfacts": upload if upload == login else f"{upload}; login {login}",
+        "clearfacts": "" if elsewhere else upload if upload == login else f"{upload}; login {login}",
         "slack": network.way_to(str(configured.slack.base_url)),
     }
 

@@ -9,9 +9,17 @@ from clearfacts_assets.outcome_kinds import OutcomeKind
 from clearfacts_assets.settings import Settings
 
 
-def tell_at_once(configured: Settings, message: Message) -> None:
-    """Send it now or never. Raises NotTold."""
+def tell_at_once(configured: Settings, message: Message, kind: str) -> None:
+    """Send it now or never, by each channel that this kind of alert has. Raises NotTold where none took it."""
     send = sender(configured)
     if send is None:
-        raise NotTold("no alert channel is set up: set slack.token", outcome=OutcomeKind.NOT_SENT)
-    send(configured.slack.channel, message)
+        raise NotTold("no alert channel is set up: set slack.token, or alerts.routes", outcome=OutcomeKind.NOT_SENT)
+    told, failure = False, None
+    for channel in configured.alerts.channels(kind, configured.slack.channel):
+        try:
+            send(channel, message)
+            told = True
+        except NotTold as error:
+            failure = error
+    if failure is not None and not told:
+        raise failure

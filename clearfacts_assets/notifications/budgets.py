@@ -9,7 +9,8 @@ from sqlalchemy import Engine
 from clearfacts_assets.chargeback.rates.budgets import Budget, Notice, notices
 from clearfacts_assets.money import plain
 from clearfacts_assets.notifications.messages import BudgetTold, budget_told
-from clearfacts_assets.notifications.outbox import Matter, enqueue
+from clearfacts_assets.notifications.outbox import Matter
+from clearfacts_assets.notifications.routes import tell
 from clearfacts_assets.settings import Settings
 from clearfacts_assets.storage.chargeback.rates.spending import budgets_of
 
@@ -20,7 +21,7 @@ def tell_of_budgets(engine: Engine, configured: Settings, *, now: datetime) -> i
     told = 0
     for one in found:
         matter = Matter(one.kind, one.fund.fund_org, now)
-        told += enqueue(engine, one.subject, configured.slack.channel, budget_told(_fact(one)), now, matter)
+        told += tell(engine, configured, one.subject, budget_told(_fact(one)), now, matter)
     return told
 
 

@@ -9,7 +9,8 @@ from datetime import datetime
 from sqlalchemy import Engine
 
 from clearfacts_assets.notifications import messages
-from clearfacts_assets.notifications.outbox import Matter, enqueue
+from clearfacts_assets.notifications.outbox import Matter
+from clearfacts_assets.notifications.routes import tell
 from clearfacts_assets.settings import Settings
 
 DELIVERY, STRAYS = "cost-delivery", "cost-strays"  # kinds
@@ -32,7 +33,7 @@ def tell_of_delivery(
         title = f"{name}: {rows} refused"
         told = "The others are charges. See which: `clearfacts chargeback imports list`, then `refusals export`."
     message = messages.plain_fact(title, told, f"{configured.public_address}/runs/{run_id}", "Open the run")
-    return enqueue(engine, f"job:{run_id}", configured.slack.channel, message, now, Matter(DELIVERY, name))
+    return tell(engine, configured, f"job:{run_id}", message, now, Matter(DELIVERY, name))
 
 
 def tell_of_strays(
@@ -49,4 +50,4 @@ def tell_of_strays(
         title = f"{len(strays)} things in the landing folder are no deliveries"
     digest = hashlib.sha256("\n".join([folder, *strays]).encode("utf-8", "surrogateescape")).hexdigest()
     message = messages.plain_fact(title, "\n".join([f"{folder}:", *lines]))
-    return enqueue(engine, f"{STRAYS}:{digest}", configured.slack.channel, message, now, Matter(STRAYS, folder))
+    return tell(engine, configured, f"{STRAYS}:{digest}", message, now, Matter(STRAYS, folder))

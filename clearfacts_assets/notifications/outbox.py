@@ -119,15 +119,27 @@ def last_of(engine: Engine, kinds: Sequence[str], about: str | None = None) -> M
     return Matter(*row) if row else None
 
 
-def dispatch(engine: Engine, send: Send, clock: Callable[[], datetime], *, batch: int = BATCH) -> DispatchCount:
+def dispatch(
+    engine: Engine,
+    send: Send,
+    clock: Callable[[], datetime],
+    *,
+    batch: int = BATCH,
+    way_of: Callable[[str], str] = lambda channel: "",
+) -> DispatchCount:
     """Send what is due, oldest first. Several dispatchers may run at once; none sends what another one has claimed.
 
-    Never raises for Slack's faults. When Slack itself does not take messages, the rest waits for the next dispatch.
+    Never raises for Slack's faults. When Slack itself does not take messages, the rest waits for the next dispatch;
+    so does what goes by the same way (``way_of`` its channel), and nothing else.
     """
     with reading(engine) as connection:
-        due = list(connection.scalars(select(Alert.id).where(_due(clock())).order_by(Alert.created_at).limit(batch)))
+        query = select(Alert.id, Alert.channel).where(_due(clock())).order_by(Alert.created_at).limit(batch)
+        due = connection.execute(query).tuples().all()
     sent = postponed = given_up = 0
-    for alert_id in due:
+    away: set[str] = set()
+    for alert_id, channel in due:
+        if way_of(channel) in away:
+            continue
         alert = _claim(engine, alert_id, clock())
         if alert is None:
             continue
@@ -140,7 +152,7 @@ def dispatch(engine: Engine, send: Send, clock: Callable[[], datetime], *, batch
             else:
                 given_up += 1
             if not failure.only_this:
-                break
+                away.add(way_of(channel))
         else:
             _settle(engine, alert, clock())
             sent += 1

@@ -33,7 +33,7 @@ FOR_ALL_KNOWN = {
     f"{method} {prefix}/auth/{name}"
     for prefix in ("", PREFIX)
     for method, name in (("POST", "logout"), ("GET", "me"), ("POST", "password"))
-}
+} | {f"GET {PREFIX}/docs", f"GET {PREFIX}/docs/{{name}}"}
 NO_ROUTE_OF_OURS = {"/api/v1/openapi.json"}  # FastAPI's own; the contract is no secret
 KNOWN_ONES = [("GET", "/jobs"), ("POST", "/invoices/process"), ("DELETE", "/keys/{key_id}"), ("GET", "/audit/chain")]
 

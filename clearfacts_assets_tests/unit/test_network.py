@@ -114,7 +114,7 @@ def test_user_and_password_are_read_and_told_to_nobody() -> None:
     assert (proxy.user, proxy.password, proxy.address) == ("us@er", "can/ary", "http://[fd00::1]:3128")
     assert "ary" not in repr(proxy) + str(proxy) + repr(Network(proxy, proxy))
     assert Network(proxy).secrets == ("can/ary", "dXNAZXI6Y2FuL2FyeQ==")
-    assert "ary" not in repr(Settings(network={"proxy": "http://user:canary@proxy.test"}))  # type: ignore[arg-type]
+    assert "canary" not in repr(Settings(network={"proxy": "http://user:canary@proxy.test"}))  # type: ignore[arg-type]
 
 
 def test_certificates_that_cannot_be_read_are_named_with_their_setting(tmp_path: Path) -> None:

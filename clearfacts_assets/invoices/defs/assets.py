@@ -30,7 +30,13 @@ from clearfacts_assets.invoices.retrieval import Retrieval, Stored, retrieve_cho
 from clearfacts_assets.invoices.validation.engine import report_as_json
 from clearfacts_assets.orchestration.dagster_internals import capture_interrupts, check_captured_interrupt
 from clearfacts_assets.orchestration.metadata import links, table
-from clearfacts_assets.resources import ClearfactsResource, DatabaseResource, SourceResource, ValidationResource
+from clearfacts_assets.resources import (
+    ClearfactsResource,
+    DatabaseResource,
+    SourceResource,
+    ValidationResource,
+    destination_name,
+)
 from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices.invoices import InvoiceRepository
 from clearfacts_assets.storage.invoices.jobs import JobRepository
@@ -70,7 +76,7 @@ def raw_invoices(
     delivered before.
     """
     engine = database.engine()
-    rows = InvoiceRepository(engine)
+    rows = InvoiceRepository(engine, destination_name())
     with job_of(context, engine) as recorder, source.open(recorder.job.correlation_id) as erp:
         window = window_of(recorder.job.partition_key)
 
@@ -202,7 +208,7 @@ def processed_invoices(
             clearfacts.open(recorder.job.correlation_id, check_captured_interrupt) as destination,
             capture_interrupts(),
         ):
-            take_over(recorder, Takeover(engine), "validated_invoices")
+            take_over(recorder, Takeover(engine, destination.name), "validated_invoices")
             job = sending.DeliveryJob(
                 recorder.job.id,
                 invoice_type=clearfacts.invoice_type,

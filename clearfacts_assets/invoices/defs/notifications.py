@@ -12,7 +12,9 @@ from sqlalchemy import Engine, select
 from clearfacts_assets.invoices.lifecycle import WAITS_FOR_A_PERSON
 from clearfacts_assets.notifications import messages
 from clearfacts_assets.notifications.at_once import tell_at_once
-from clearfacts_assets.notifications.outbox import DispatchCount, Matter, Send, dispatch, enqueue, last_of
+from clearfacts_assets.notifications.channels import kind_of
+from clearfacts_assets.notifications.outbox import DispatchCount, Matter, Send, dispatch, last_of
+from clearfacts_assets.notifications.routes import tell
 from clearfacts_assets.settings import Settings
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.invoices.jobs import JobRecord, JobRepository
@@ -47,7 +49,7 @@ def tell_of_job(engine: Engine, configured: Settings, job_id: UUID, *, now: date
         message = messages.job_failed(messages.JobFailed(run, job.error_message or "", counts, reasons))
     else:
         message = messages.job_completed(messages.JobCompleted(run, counts, reasons))
-    return enqueue(engine, f"job:{job_id}", configured.slack.channel, message, now, Matter(JOB, str(job_id)))
+    return tell(engine, configured, f"job:{job_id}", message, now, Matter(JOB, str(job_id)))
 
 
 def tell_of_lost_run(
@@ -55,12 +57,12 @@ def tell_of_lost_run(
 ) -> bool:
     """A run that failed before it could open its ``jobs`` row: code that does not load, no worker, no database then."""
     message = _lost(configured, run_id, job_name, error)
-    return enqueue(engine, f"job:{run_id}", configured.slack.channel, message, now, Matter(JOB, run_id))
+    return tell(engine, configured, f"job:{run_id}", message, now, Matter(JOB, run_id))
 
 
 def tell_at_once_of_lost_run(configured: Settings, run_id: str, job_name: str, error: str) -> None:
     """The same past the outbox, whose database is down. Raises NotTold."""
-    tell_at_once(configured, _lost(configured, run_id, job_name, error))
+    tell_at_once(configured, _lost(configured, run_id, job_name, error), JOB)
 
 
 def tell_of_forgotten_jobs(engine: Engine, configured: Settings, *, now: datetime) -> int:
@@ -92,7 +94,7 @@ def tell_of_waiting(engine: Engine, configured: Settings, *, now: datetime) -> b
         )
     )
     matter = Matter(WAITING, at=waiting.newest, members=members)
-    return enqueue(engine, f"{WAITING}:{_digest(members)}", configured.slack.channel, message, now, matter)
+    return tell(engine, configured, f"{WAITING}:{_digest(members)}", message, now, matter)
 
 
 def _were_told(last: Matter, members: Sequence[str], newest: datetime, now: datetime) -> bool:
@@ -115,7 +117,7 @@ def tell_of_day_left(
     """Tell once that no run is started any more for what is due of a day; again only after another job of the day."""
     left = messages.DayLeft(day, invoices, runs, f"{configured.public_address}{DUE_PAGE}{day}")
     subject = f"{LEFT_SUBJECT}{day}:{job}"
-    return enqueue(engine, subject, configured.slack.channel, messages.day_left(left), now, Matter(LEFT, day))
+    return tell(engine, configured, subject, messages.day_left(left), now, Matter(LEFT, day))
 
 
 def tell_of_missed_days(engine: Engine, configured: Settings, days: Mapping[str, str], *, now: datetime) -> bool:
@@ -123,9 +125,7 @@ def tell_of_missed_days(engine: Engine, configured: Settings, days: Mapping[str,
     members = sorted(days)
     missed = messages.DaysMissed(days, f"{configured.public_address}{MISSED_PAGE}")
     matter = Matter(MISSED, members[0], members=members)
-    return enqueue(
-        engine, f"{MISSED}:{_digest(members)}", configured.slack.channel, messages.days_missed(missed), now, matter
-    )
+    return tell(engine, configured, f"{MISSED}:{_digest(members)}", messages.days_missed(missed), now, matter)
 
 
 def days_left(engine: Engine) -> dict[str, int]:
@@ -137,7 +137,7 @@ def days_left(engine: Engine) -> dict[str, int]:
 
 def dispatch_alerts(engine: Engine, send: Send) -> DispatchCount:
     """Send what is due. Slack's faults leave it in the outbox."""
-    return dispatch(engine, send, lambda: datetime.now(UTC))
+    return dispatch(engine, send, lambda: datetime.now(UTC), way_of=kind_of)
 
 
 def _lost(configured: Settings, run_id: str, job_name: str, error: str) -> messages.Message:

@@ -22,6 +22,7 @@ class Pacing:
     pace: Pace
     monotonic: Callable[[], float]
     most_ahead: int  # claims beyond the calls under way
+    whom: str = "Clearfacts"  # the destination, for people
     window: int = 1  # calls at once that the destination has earned
     at_once: float = 0.0  # calls that ended while the ledger was busy, the most of late
     unknowns: int = 0  # in a row
@@ -56,7 +57,7 @@ class Pacing:
     def learn(self, outcome: Outcome) -> tuple[bool, str]:
         """Follow an answer. Returns whether there is trouble, and why nothing more is to be claimed, if so."""
         if isinstance(outcome, Denied):
-            return True, f"Clearfacts refuses our credentials: {outcome.reason}"
+            return True, f"{self.whom} refuses our credentials: {outcome.reason}"
         if not isinstance(outcome, NotSent | Unknown):
             earned = 1 if self.trouble else EARNED
             self.window, self.unknowns, self.setbacks = min(self.window + earned, self.pace.concurrency), 0, 0
@@ -81,5 +82,5 @@ class Pacing:
         pause = max(self.hold_until, now if due is None else due, now) - now
         if self.waited + pause > self.pace.patience:
             why = f": {self.trouble}" if self.trouble else ""
-            return 0.0, f"Clearfacts is to be tried again in {pause:.0f} s, longer than this run waits{why}"
+            return 0.0, f"{self.whom} is to be tried again in {pause:.0f} s, longer than this run waits{why}"
         return pause, ""

@@ -109,7 +109,7 @@ def deliver(
         pace=pace,
         signals=signals,
         clock=clock,
-        pacing=Pacing(pace, clock.monotonic, _most_ahead(pace, destination)),
+        pacing=Pacing(pace, clock.monotonic, _most_ahead(pace, destination), destination.name.capitalize()),
         wire=Wire(pace.concurrency),
     )
     try:

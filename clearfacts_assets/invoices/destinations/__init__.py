@@ -21,7 +21,10 @@ if TYPE_CHECKING:  # the settings look here for names alone, and need no client 
 TRANSPORTS: dict[str, str] = {  # as the setting names it -> the file
     "graphql": "clearfacts_graphql",
     "rest": "clearfacts_rest",
+    "peppol_folder": "peppol_folder",
 }
+CLEARFACTS = "clearfacts"
+OTHERS: dict[str, str] = {"peppol_folder": "peppol"}  # transports that do not lead to Clearfacts -> where they do
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class DestinationOptions:
     base_url: str
     renew: Renew = lambda refused: None  # for a client that has one token and no other
     login_url: str = ""
+    folder: str = ""
     token: str = field(default="", repr=False)
     connect_timeout: float = 5
     deadline: float = 30
@@ -56,6 +60,11 @@ class DestinationOptions:
     known_errors: tuple[KnownError, ...] = ()
     patience: float = 0  # for all questions together, until they are asked again
     should_stop: Callable[[], bool] = lambda: False
+
+
+def destination_of(transport: str) -> str:
+    """The destination's name, which is part of each invoice's business key: what one has, another one may get."""
+    return OTHERS.get(transport, CLEARFACTS)
 
 
 def open_destination(transport: str, options: DestinationOptions) -> Destination:

@@ -44,6 +44,7 @@ class Place:
 SOURCES: dict[str, Place] = {
     "java_backend": Place("base_url", "the Java backend's address, without /invoices"),
     "folder": Place("folder", "the folder of dropped UBL files"),
+    "inbox": Place("folder", "the folder of dropped mails, ZIP archives, PDFs and UBL files"),
     "statements": Place("folder", "the folder of invoices that chargeback makes of statements"),
 }
 

@@ -36,7 +36,7 @@ class _Blank:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class _File:
+class File:
     changed: datetime  # the later one of its time and its arrival: what is put in its place has a later one
     path: Path
     time: datetime  # of its content
@@ -56,11 +56,12 @@ class Folder:
         *,
         page_size: int = 100,
         document_bytes: int = 20 * 2**20,
+        page_bytes: int = 64 * 2**20,
         memory: Memory | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._root, self._memory = Path(folder).absolute(), memory or _Blank()
-        self._page_size, self._document_bytes, self._now = page_size, document_bytes, now
+        self._page_size, self._page_bytes, self._document_bytes, self._now = page_size, page_bytes, document_bytes, now
 
     def pages(self, window: Window) -> Iterator[list[SourceDocument]]:
         """The files of the window, and what came late; the one first that changed first. Raises SourceError.
@@ -79,9 +80,14 @@ class Folder:
                 found.append(file)
             elif any(begin <= moment < window.end for moment in (file.time, file.arrival, *file.folders)):
                 perhaps.append(file)
-        found = sorted(found + self._never_taken(perhaps))
-        for first in range(0, len(found), self._page_size):
-            yield [self._read(file) for file in found[first : first + self._page_size]]
+        page: list[SourceDocument] = []
+        for file in sorted(found + self._never_taken(perhaps)):
+            page += self._documents(file)
+            if len(page) >= self._page_size or sum(len(one.content) for one in page) >= self._page_bytes:
+                yield page
+                page = []
+        if page:
+            yield page
         if unlisted:
             raise SourceDenied(f"{unlisted[0].filename} cannot be listed ({unlisted[0].strerror}): allow us to read it")
 
@@ -109,7 +115,7 @@ class Folder:
     def close(self) -> None:
         """Nothing is kept open."""
 
-    def _files(self, unlisted: Callable[[OSError], None]) -> Iterator[_File]:
+    def _files(self, unlisted: Callable[[OSError], None]) -> Iterator[File]:
         moved: dict[str, tuple[datetime, ...]] = {}  # for each folder below the root, itself and those above it
         for folder, subfolders, names in os.walk(self._root, onerror=unlisted, followlinks=False):
             subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
@@ -118,12 +124,12 @@ class Folder:
                 inside = os.path.join(folder, name)
                 moved[inside] = (*above, *_arrivals(inside))
             for name in names:
-                if name.lower().endswith(SUFFIX) and not name.startswith("."):
+                if self._looks_at(folder, name) and not name.startswith("."):
                     file = self._file(Path(folder, name), above)
                     if file is not None:
                         yield file
 
-    def _file(self, path: Path, folders: tuple[datetime, ...] = ()) -> _File | None:
+    def _file(self, path: Path, folders: tuple[datetime, ...] = ()) -> File | None:
         """The file, or what a link inside the folder points to; None if it is gone."""
         try:
             own = path.lstat()
@@ -131,32 +137,49 @@ class Folder:
         except OSError:
             return None
         time, arrival = _moment(status.st_mtime_ns), _moment(max(status.st_ctime_ns, own.st_ctime_ns))
-        return _File(max(time, arrival), path, time, arrival, folders)
+        return File(max(time, arrival), path, time, arrival, folders)
 
-    def _never_taken(self, files: Sequence[_File]) -> list[_File]:
-        versions = {file: {(self._id_of(file)[0], moment) for moment in (file.changed, file.time)} for file in files}
-        taken = self._memory.taken(sorted(set().union(*versions.values()))) if files else set()
-        return [file for file in files if not versions[file] & taken]
+    def _looks_at(self, folder: str, name: str) -> bool:
+        return name.lower().endswith(SUFFIX)
 
-    def _id_of(self, file: _File) -> tuple[str, bool]:
-        return _id(file.path.relative_to(self._root).as_posix())
+    def _documents(self, file: File) -> list[SourceDocument]:
+        """What the file holds: itself."""
+        return [self._read(file)]
+
+    def _ids(self, file: File) -> list[str]:
+        """The ids of all that the file holds."""
+        return [self._id_of(file)[0]]
+
+    def _never_taken(self, files: Sequence[File]) -> list[File]:
+        """Those of which something was not taken, as it is by either of its times."""
+        ids = {file: self._ids(file) for file in files}
+        versions = {(one, moment) for file in files for one in ids[file] for moment in (file.changed, file.time)}
+        taken = self._memory.taken(sorted(versions)) if files else set()
+        return [
+            file
+            for file in files
+            if not all((one, file.changed) in taken or (one, file.time) in taken for one in ids[file])
+        ]
+
+    def _id_of(self, file: File) -> tuple[str, bool]:
+        return id_of_path(file.path.relative_to(self._root).as_posix())
 
     def _stays_inside(self, path: Path) -> bool:
         return path.resolve().is_relative_to(self._root.resolve())
 
-    def _read(self, file: _File) -> SourceDocument:
+    def _read(self, file: File) -> SourceDocument:
         invoice_id, is_whole = self._id_of(file)
         if not is_whole:
             problem = "the file's name cannot be kept as an id: rename the file"
             return SourceDocument(invoice_id, file.changed, b"", problem)
         try:
-            content, problem = self._content(file.path)
+            content, problem = self._content(file.path, self._document_bytes, "source.document_bytes")
         except OSError as error:
             content, problem = b"", f"the file cannot be read: {error.strerror}"
         return SourceDocument(invoice_id, file.changed, content, problem)
 
-    def _content(self, path: Path) -> tuple[bytes, str]:
-        """The bytes, or why there are none. Raises OSError."""
+    def _content(self, path: Path, most: int, setting: str) -> tuple[bytes, str]:
+        """The bytes, at most so many as the setting allows, or why there are none. Raises OSError."""
         if not self._stays_inside(path):
             return b"", "the file is a link out of the folder: put the file itself there"
         # Not blocking, so that a named pipe cannot hold us; not following, so that nobody swaps in a link.
@@ -165,10 +188,10 @@ class Folder:
             before = os.fstat(descriptor)
             if not stat.S_ISREG(before.st_mode):
                 return b"", "this is not a regular file"
-            if before.st_size > self._document_bytes:
-                allowed = f"source.document_bytes allows {self._document_bytes:,} bytes"
+            if before.st_size > most:
+                allowed = f"{setting} allows {most:,} bytes"
                 return b"", f"the file has {before.st_size:,} bytes; {allowed}"
-            content = file.read(self._document_bytes + 1)
+            content = file.read(most + 1)
             after = os.fstat(descriptor)
         if len(content) != before.st_size or (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
             return b"", "the file changed while it was read: run again when it is complete"
@@ -188,7 +211,7 @@ def _moment(nanoseconds: int) -> datetime:
     return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
 
 
-def _id(path: str) -> tuple[str, bool]:
+def id_of_path(path: str) -> tuple[str, bool]:
     """The path as an id, and whether it could be kept as it is."""
     if is_fit_for_id(path):
         return path, True

@@ -14,7 +14,7 @@ from clearfacts_assets.outcome_kinds import OutcomeKind
 from clearfacts_assets.settings import Settings
 
 SLACK = "slack"
-CHANNELS = [SLACK]
+CHANNELS = [SLACK, "email"]
 
 
 def sender(configured: Settings, given: Mapping[str, Send] | None = None) -> Send | None:
@@ -29,6 +29,11 @@ def sender(configured: Settings, given: Mapping[str, Send] | None = None) -> Sen
         usable[kind](where, message)
 
     return send if usable else None
+
+
+def kind_of(channel: str) -> str:
+    """By which way the channel is reached: what is away there is away for all of its kind."""
+    return _address(channel)[0]
 
 
 def _open(kind: str, configured: Settings) -> Send | None:

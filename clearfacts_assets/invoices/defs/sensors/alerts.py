@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from clearfacts_assets import settings
 from clearfacts_assets.configuration import effective_settings
+from clearfacts_assets.invoices.defs.daily_summary import tell_of_yesterday
 from clearfacts_assets.invoices.defs.notifications import (
     dispatch_alerts,
     tell_at_once_of_lost_run,
@@ -96,6 +97,7 @@ def tend(instance: dg.DagsterInstance, engine: Engine, slack: SlackResource) -> 
     now = datetime.now(UTC)
     configured = effective_settings()
     found = tell_of_forgotten_jobs(engine, configured, now=now) + tell_of_waiting(engine, configured, now=now)
+    found += tell_of_yesterday(engine, configured, now=now)
     given = {SLACK: Slack(slack.get_client()).send} if configured.slack.token.get_secret_value() else {}
     send = sender(configured, given)
     return Tended(len(died), found, dispatch_alerts(engine, send) if send else DispatchCount())
