@@ -20,9 +20,10 @@ import tempfile
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from types import TracebackType
 from typing import Any
 from uuid import UUID, uuid4
@@ -36,7 +37,7 @@ from clearfacts_assets.invoices.delivery.sending import DeliveryJob, Signals, de
 from clearfacts_assets.invoices.destinations import DestinationOptions
 from clearfacts_assets.invoices.destinations.clearfacts_graphql import ClearfactsGraphql
 from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRest
-from clearfacts_assets.invoices.ledger.model import Force
+from clearfacts_assets.invoices.ledger.model import Candidate, Force
 from clearfacts_assets.invoices.model import Decision, Report, SourceDocument, Window
 from clearfacts_assets.invoices.ports import SourceError
 from clearfacts_assets.invoices.retrieval import Stored, retrieve_window
@@ -96,6 +97,9 @@ class Worker:
     clock_off: float = 0.0  # seconds by which its machine's clock is wrong
     tells: bool = False  # writes what its job came to into the outbox, and sends what is there to Slack
 
+    def day_of(self, _changed: datetime | None) -> str | None:
+        return DAY if self.of_a_day else None
+
 
 @dataclass(frozen=True)
 class Place:
@@ -131,13 +135,11 @@ def work(place: Place, worker: Worker, engine: Engine) -> None:
     problem = _take_rows(place, worker, rows, engine, reached)
     for batch in rows.batches_to_validate(run_id, 50):
         rows.record_reports(run_id, [(row.id, accepted_report(row.content), {}) for row in batch], now=_now())
-    if worker.of_the_day:
-        Takeover(engine).due(run_id, DAY, now=_now())
     _set_timers(worker)
     reached("stored")
     destination = _destination(place, worker)
     for results in deliver(
-        rows.batches_to_deliver(run_id, worker.batch, lambda _: DAY if worker.of_a_day else None),
+        rows.batches_to_deliver(run_id, worker.batch, worker.day_of),
         ledger=_ledger(engine),
         destination=destination,
         job=DeliveryJob(
@@ -145,6 +147,7 @@ def work(place: Place, worker: Worker, engine: Engine) -> None:
             correlation_id=worker.run_id,
             force=Force("the fault suite", "it was told to", worker.force) if worker.force else None,
             dead_run_ids=[UUID(dead) for dead in worker.dead_run_ids],
+            more=_left_by_others(worker, rows, Takeover(engine)),
         ),
         pace=Pace(
             concurrency=worker.concurrency,
@@ -166,13 +169,20 @@ def work(place: Place, worker: Worker, engine: Engine) -> None:
         dispatch_alerts(engine, place.slack.send)
 
 
+def _left_by_others(worker: Worker, rows: InvoiceRepository, takeover: Takeover) -> Iterator[list[Candidate]]:
+    run_id = UUID(worker.run_id)
+    left = takeover.unfinished(run_id, DAY, now=_now()) if worker.only_due else ()
+    for piece in chain(left, takeover.due(run_id, DAY, now=_now()) if worker.of_the_day else ()):
+        yield from rows.batches_to_deliver(run_id, worker.batch, worker.day_of, only=piece)
+
+
 def _take_rows(
     place: Place, worker: Worker, rows: InvoiceRepository, engine: Engine, reached: Callable[[str], None]
 ) -> str:
     """The rows that the job works on, and what that means for the day's others. Returns why some are missing."""
     run_id, takeover = UUID(worker.run_id), Takeover(engine)
     if worker.only_due:
-        takeover.unfinished(run_id, DAY, now=_now())
+        takeover.unvalidated(run_id, DAY, now=_now())
         return ""
     if worker.goes_on_with:
         takeover.job(run_id, DAY, UUID(worker.goes_on_with), now=_now())

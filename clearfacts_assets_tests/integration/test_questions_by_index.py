@@ -56,8 +56,9 @@ def day_of(engine: Engine, rows: InvoiceRepository, ledger: SqlDeliveryLedger) -
     ledger.unknown("clearfacts", 10, "rest")
     rows.follow_deliveries(job, now=NOW)
     Takeover(engine).day(job, "2026-11-20", now=NOW)
-    Takeover(engine).unfinished(job, "2026-11-20", now=NOW)
-    Takeover(engine).due(job, "2026-11-20", now=NOW)
+    Takeover(engine).unvalidated(job, "2026-11-20", now=NOW)
+    list(Takeover(engine).unfinished(job, "2026-11-20", now=NOW))
+    list(Takeover(engine).due(job, "2026-11-20", now=NOW))
 
 
 def test_no_question_walks_through_a_table_that_grows(engine: Engine, asked: Asked) -> None:

@@ -19,7 +19,7 @@ import dagster as dg
 from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.invoices.days import home_day, window_of
 from clearfacts_assets.invoices.defs.automation import DAYS
-from clearfacts_assets.invoices.defs.carrying_over import take_over
+from clearfacts_assets.invoices.defs.carrying_over import left_by_others, take_over
 from clearfacts_assets.invoices.defs.checks import COUNTS_ARE_CONSERVED, counts_are_conserved
 from clearfacts_assets.invoices.defs.delivering import force_of, pace_from, remembering, signals_of
 from clearfacts_assets.invoices.defs.runs import JobRun, dead_runs, job_of
@@ -202,7 +202,10 @@ def processed_invoices(
             clearfacts.open(recorder.job.correlation_id, check_captured_interrupt) as destination,
             capture_interrupts(),
         ):
-            take_over(recorder, Takeover(engine), "validated_invoices")
+            takeover = Takeover(engine)
+            take_over(recorder, takeover, "validated_invoices")
+            names: dict[UUID, str] = {}
+            day_of = partial(_home_day, recorder.job)
             job = sending.DeliveryJob(
                 recorder.job.id,
                 invoice_type=clearfacts.invoice_type,
@@ -210,10 +213,10 @@ def processed_invoices(
                 force=force_of(recorder.job, asked=config.force_processing),
                 dead_run_ids=dead_runs(context.instance, engine),
                 admit=clearfacts.admit(destination, ledger),
+                more=remembering(names, left_by_others(recorder, rows, takeover, BATCH, day_of)),
             )
-            names: dict[UUID, str] = {}
             for results in sending.deliver(
-                remembering(names, rows.batches_to_deliver(recorder.job.id, BATCH, partial(_home_day, recorder.job))),
+                remembering(names, rows.batches_to_deliver(recorder.job.id, BATCH, day_of)),
                 ledger=ledger,
                 destination=destination,
                 job=job,
