@@ -183,8 +183,8 @@ class Settings(BaseSettings):
         # A call begins only in the first half of its lease, so that no other run takes it over meanwhile.
         if self.delivery.lease < 2 * self.destination.deadline:
             return (
-                "delivery.lease must be at least twice destination.deadline, or another run could take over a call that "
-                f"is under way: they are {self.delivery.lease:g} and {self.destination.deadline:g} seconds"
+                "delivery.lease must be at least twice destination.deadline, or another run could take over a call "
+                f"that is under way: they are {self.delivery.lease:g} and {self.destination.deadline:g} seconds"
             )
         return ""
 
