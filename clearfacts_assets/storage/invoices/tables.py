@@ -248,3 +248,4 @@ class DeliveredDocument(Base):
     asked_at: Mapped[datetime]  # whether or not an answer came
     answered_at: Mapped[datetime | None]
     changed_at: Mapped[datetime | None]  # when an answer last differed from the one before
+    acknowledged_at: Mapped[datetime | None]  # when a person has seen that it is missing
