@@ -172,12 +172,10 @@ def processed_invoices(
     An invoice that was delivered before is a duplicate and is not sent. One whose number is known with other content,
     whose receiver has no administration at Clearfacts, or of which nobody can tell whether Clearfacts has it, waits for
     a person: `clearfacts deliveries list`. No step here is retried blindly: materialize the partition again, and what
-    is left is sent.
-
-    Configuration: `force_processing` sends again, knowingly, what was delivered before.
+    is left is sent. `force_processing` sends again, knowingly, what was delivered before.
     """
     engine = database.engine()
-    rows, ledger = InvoiceRepository(engine), SqlDeliveryLedger(engine)
+    rows, ledger, takeover = InvoiceRepository(engine), SqlDeliveryLedger(engine), Takeover(engine)
     statuses, started = Counter[InvoiceStatus](), time.monotonic()
     not_sent: list[tuple[str, str, str]] = []
     with job_of(context, engine) as recorder:
@@ -186,10 +184,8 @@ def processed_invoices(
             clearfacts.open(recorder.job.correlation_id, check_captured_interrupt) as destination,
             capture_interrupts(),
         ):
-            takeover = Takeover(engine)
             take_over(recorder, takeover, "validated_invoices")
-            names: dict[UUID, str] = {}
-            day_of = partial(_home_day, recorder.job)
+            names, day_of = dict[UUID, str](), partial(_home_day, recorder.job)
             job = sending.DeliveryJob(
                 recorder.job.id,
                 invoice_type=clearfacts.invoice_type,
