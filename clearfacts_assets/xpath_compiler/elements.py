@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, ClassVar
 
 from lxml import etree
@@ -15,6 +16,8 @@ from lxml import etree
 _NONE: Sequence[Element] = ()
 _NOTHING: Mapping[str, list[Element]] = {}
 _NO_ATTRIBUTES: Mapping[str, str] = {}
+MOST_TO_WALK = 32  # siblings; among more of them each element keeps lxml's own
+MOST_SHARED = 1000  # different values, and different attributes, that elements have in common
 _STRING = etree.XPath("string()", regexp=False)
 
 
@@ -24,18 +27,35 @@ def value_of(element: etree._Element) -> str:
 
 
 class Element:
-    """One element. ``by`` holds its children by tag, ``children`` all of them, both in the document's order."""
+    """One element. ``by`` holds its children by tag, ``children`` all of them, both in the document's order.
 
-    __slots__ = ("_all", "_value", "attributes", "by", "children", "node", "parent", "source", "tag")
+    A long document has hundreds of thousands: of lxml's own elements only those are kept that would be far to walk to.
+    """
 
-    def __init__(self, source: etree._Element, tag: str, parent: Element | None) -> None:
-        self.source, self.tag, self.parent = source, tag, parent
-        self.node: Element | None = self  # for who looks for an element in what it was handed
+    __slots__ = ("_all", "_source", "_value", "attributes", "by", "children", "parent", "tag")
+
+    def __init__(self, source: etree._Element | None, tag: str, parent: Element | None) -> None:
+        self._source, self.tag, self.parent = source, tag, parent
         self._value: str | None = None  # noted when it is read, if nothing but text is inside
         self.attributes: Mapping[str, str] = _NO_ATTRIBUTES
         self.children: Sequence[Element] = _NONE
         self.by: Mapping[str, list[Element]] = _NOTHING
         self._all: list[Element] | None = None
+
+    @property
+    def node(self) -> Element:
+        """Itself, for who looks for an element in what it was handed."""
+        return self
+
+    @property
+    def source(self) -> etree._Element:
+        """The same element of lxml's."""
+        if self._source is not None:
+            return self._source
+        if self.parent is None:
+            raise LookupError(f"{self.tag} was let go of")
+        before = next(place for place, one in enumerate(self.parent.children) if one is self)
+        return next(islice(self.parent.source.iterchildren(etree.Element), before, None))
 
     @property
     def value(self) -> str:
@@ -64,25 +84,29 @@ class ElementIndex:
     """A whole document: its root, its elements by tag, and the names of attributes that occur."""
 
     element: ClassVar[type[Element]] = Element
-    __slots__ = ("attribute_names", "by_tag", "has_empty", "made", "root", "top")
+    __slots__ = ("_attributes", "_tags", "_values", "attribute_names", "by_tag", "has_empty", "made", "root", "top")
 
     def __init__(self, source: etree._Element) -> None:
         self.by_tag: dict[str, list[Element]] = {}
         self.attribute_names: set[str] = set()
         self.has_empty = False  # some element has neither children nor text, or only blanks
         self.made: dict[Any, Any] = {}  # what rules have computed for other rules
+        self._tags: dict[str, str] = {}
+        self._values: dict[str, str] = {}
+        self._attributes: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
         collecting = gc.isenabled()
         gc.disable()  # many objects and no garbage: looking for it would take longer than the reading
         try:
-            self.root = self._read(source, source.tag, None)
+            self.root = self._read(source, source.tag, None, keep=True)
         finally:
             if collecting:
                 gc.enable()
         self.top = self.element(source, "", None)  # what stands above the root: XPath's document node
         self.top.children, self.top.by = [self.root], {self.root.tag: [self.root]}
 
-    def _read(self, source: etree._Element, tag: str, parent: Element | None) -> Element:
-        element = self.element(source, tag, parent)
+    def _read(self, source: etree._Element, tag: str, parent: Element | None, *, keep: bool) -> Element:
+        tag = self._tags.setdefault(tag, tag)  # lxml makes a new text each time
+        element = self.element(source if keep else None, tag, parent)
         same = self.by_tag.get(tag)
         if same is None:
             self.by_tag[tag] = [element]
@@ -94,31 +118,38 @@ class ElementIndex:
         if len(source):
             self._read_children(source, element)
         if not element.children:
-            value = element._value = value_of(source)
+            value = element._value = _shared(self._values, value_of(source))
             if not value or value.isspace():
                 self.has_empty = True
         return element
 
     def _note(self, element: Element, attributes: Sequence[tuple[str, str]]) -> None:
-        element.attributes = noted = dict(attributes)
-        self.attribute_names.update(noted)
+        key = tuple(attributes)
+        noted = self._attributes.get(key)
+        if noted is None:
+            noted = dict(attributes)
+            self.attribute_names.update(noted)
+            if len(self._attributes) < MOST_SHARED:
+                self._attributes[key] = noted
+        element.attributes = noted
 
     def _read_children(self, source: etree._Element, element: Element) -> None:
         children: list[Element] = []
         by: dict[str, list[Element]] = {}
+        keep = len(source) > MOST_TO_WALK
         for inner in source:
             tag = inner.tag
             if not isinstance(tag, str):  # a comment or a processing instruction
                 continue  # type: ignore[unreachable]
-            child = self._read(inner, tag, element)
+            child = self._read(inner, tag, element, keep=keep)
             children.append(child)
-            same = by.get(tag)
+            same = by.get(child.tag)
             if same is None:
-                by[tag] = [child]
+                by[child.tag] = [child]
             else:
                 same.append(child)
         if children:
-            element.children, element.by = children, by
+            element.children, element.by = tuple(children), by
 
     def all(self, tag: str) -> Sequence[Element]:
         return self.by_tag.get(tag, _NONE)
@@ -127,5 +158,14 @@ class ElementIndex:
         """Untie parents from children, so that memory is free at once: finding such rings is a fifth of all work."""
         for elements in self.by_tag.values():
             for element in elements:
-                element.node = element.parent = element._all = None
-        self.top.node = None
+                element.parent = element._all = None
+
+
+def _shared(known: dict[str, str], value: str) -> str:
+    """The value, as one text for all elements that have it."""
+    same = known.get(value)
+    if same is None:
+        same = value
+        if len(known) < MOST_SHARED:
+            known[value] = value
+    return same
