@@ -84,33 +84,32 @@ class ElementIndex:
     """A whole document: its root, its elements by tag, and the names of attributes that occur."""
 
     element: ClassVar[type[Element]] = Element
-    __slots__ = ("_attributes", "_tags", "_values", "attribute_names", "by_tag", "has_empty", "made", "root", "top")
+    __slots__ = ("_attributes", "_values", "attribute_names", "by_tag", "has_empty", "made", "root", "top")
 
     def __init__(self, source: etree._Element) -> None:
         self.by_tag: dict[str, list[Element]] = {}
         self.attribute_names: set[str] = set()
         self.has_empty = False  # some element has neither children nor text, or only blanks
         self.made: dict[Any, Any] = {}  # what rules have computed for other rules
-        self._tags: dict[str, str] = {}
         self._values: dict[str, str] = {}
         self._attributes: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
         collecting = gc.isenabled()
         gc.disable()  # many objects and no garbage: looking for it would take longer than the reading
         try:
-            self.root = self._read(source, source.tag, None, keep=True)
+            self.root = self._read(source, source.tag, None, source)
         finally:
             if collecting:
                 gc.enable()
         self.top = self.element(source, "", None)  # what stands above the root: XPath's document node
         self.top.children, self.top.by = [self.root], {self.root.tag: [self.root]}
 
-    def _read(self, source: etree._Element, tag: str, parent: Element | None, *, keep: bool) -> Element:
-        tag = self._tags.setdefault(tag, tag)  # lxml makes a new text each time
-        element = self.element(source if keep else None, tag, parent)
+    def _read(self, source: etree._Element, tag: str, parent: Element | None, kept: etree._Element | None) -> Element:
         same = self.by_tag.get(tag)
         if same is None:
+            element = self.element(kept, tag, parent)
             self.by_tag[tag] = [element]
         else:
+            element = self.element(kept, same[0].tag, parent)  # lxml makes a new text of each tag
             same.append(element)
         attributes: list[tuple[str, str]] = source.items()  # type: ignore[assignment]
         if attributes:
@@ -118,7 +117,8 @@ class ElementIndex:
         if len(source):
             self._read_children(source, element)
         if not element.children:
-            value = element._value = _shared(self._values, value_of(source))
+            value = value_of(source)
+            element._value = self._values.get(value) or self._first(value)
             if not value or value.isspace():
                 self.has_empty = True
         return element
@@ -141,7 +141,7 @@ class ElementIndex:
             tag = inner.tag
             if not isinstance(tag, str):  # a comment or a processing instruction
                 continue  # type: ignore[unreachable]
-            child = self._read(inner, tag, element, keep=keep)
+            child = self._read(inner, tag, element, inner if keep else None)
             children.append(child)
             same = by.get(child.tag)
             if same is None:
@@ -151,6 +151,11 @@ class ElementIndex:
         if children:
             element.children, element.by = tuple(children), by
 
+    def _first(self, value: str) -> str:
+        if len(self._values) < MOST_SHARED:
+            self._values[value] = value
+        return value
+
     def all(self, tag: str) -> Sequence[Element]:
         return self.by_tag.get(tag, _NONE)
 
@@ -159,13 +164,3 @@ class ElementIndex:
         for elements in self.by_tag.values():
             for element in elements:
                 element.parent = element._all = None
-
-
-def _shared(known: dict[str, str], value: str) -> str:
-    """The value, as one text for all elements that have it."""
-    same = known.get(value)
-    if same is None:
-        same = value
-        if len(known) < MOST_SHARED:
-            known[value] = value
-    return same
