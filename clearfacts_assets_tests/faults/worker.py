@@ -29,7 +29,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from clearfacts_assets.invoices.defs.notifications import dispatch_alerts, tell_of_job
 from clearfacts_assets.invoices.delivery.outcomes import Pace
@@ -66,6 +66,7 @@ LONGEST_WAIT = 0.05  # seconds that a Retry-After may ask for
 LONGEST_SECONDS = 240  # a worker that hangs shows where, and ends
 SETTLE_PATIENCE = 5.0  # seconds
 CLOCK = {"off": 0.0}  # of this process, in seconds
+FULL = "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '53100', MESSAGE = 'could not extend file'; END $$"
 FAILED = 3  # the exit code of a worker that raised
 
 
@@ -77,7 +78,7 @@ class Worker:
     papers: Sequence[Paper]
     crash_at: str = ""  # a name of POINTS
     crash_after: int = 0  # passing the point, or one of the next two, so many times before
-    disk_full_at: str = ""  # a name of POINTS: from then on no file becomes larger than SQLite's log is now
+    disk_full_at: str = ""  # a name of POINTS: from then on SQLite's log does not grow, and PostgreSQL extends no file
     commit_lost_at: str = ""  # a name of POINTS: the next commit happens, and PostgreSQL's word of it is lost
     kill_after: float = 0.0  # seconds from the moment its rows are stored; 0: not
     stop_after: float = 0.0  # the same, until SIGTERM
@@ -242,12 +243,22 @@ def _faulty(worker: Worker, engine: Engine) -> Callable[[str], None]:
         if point == worker.crash_at:
             os.kill(os.getpid(), signal.SIGKILL)
         if point == worker.disk_full_at:
-            now = os.path.getsize(f"{engine.url.database}-wal")
-            resource.setrlimit(resource.RLIMIT_FSIZE, (now, resource.RLIM_INFINITY))
+            _fill_the_disk(engine)
         if point == worker.commit_lost_at and passed[point] == worker.crash_after + 1:
             _lose_the_next_commit(engine)
 
     return reached
+
+
+def _fill_the_disk(engine: Engine) -> None:
+    if engine.dialect.name == "sqlite":
+        now = os.path.getsize(f"{engine.url.database}-wal")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (now, resource.RLIM_INFINITY))
+        return
+
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def refuse(_connection: Any, _cursor: Any, statement: str, values: Any, _context: Any, many: bool) -> Any:
+        return (FULL, [()] if many else ()) if statement.startswith(("INSERT", "UPDATE")) else (statement, values)
 
 
 def _lose_the_next_commit(engine: Engine) -> None:
