@@ -32,20 +32,16 @@ class Element:
     A long document has hundreds of thousands: of lxml's own elements only those are kept that would be far to walk to.
     """
 
-    __slots__ = ("_all", "_source", "_value", "attributes", "by", "children", "parent", "tag")
+    __slots__ = ("_all", "_source", "_value", "attributes", "by", "children", "node", "parent", "tag")
 
     def __init__(self, source: etree._Element | None, tag: str, parent: Element | None) -> None:
         self._source, self.tag, self.parent = source, tag, parent
+        self.node: Element | None = self  # for who looks, often, for an element in what it was handed
         self._value: str | None = None  # noted when it is read, if nothing but text is inside
         self.attributes: Mapping[str, str] = _NO_ATTRIBUTES
         self.children: Sequence[Element] = _NONE
         self.by: Mapping[str, list[Element]] = _NOTHING
         self._all: list[Element] | None = None
-
-    @property
-    def node(self) -> Element:
-        """Itself, for who looks for an element in what it was handed."""
-        return self
 
     @property
     def source(self) -> etree._Element:
@@ -84,13 +80,14 @@ class ElementIndex:
     """A whole document: its root, its elements by tag, and the names of attributes that occur."""
 
     element: ClassVar[type[Element]] = Element
-    __slots__ = ("_attributes", "_values", "attribute_names", "by_tag", "has_empty", "made", "root", "top")
+    __slots__ = ("_attributes", "_is_long", "_values", "attribute_names", "by_tag", "has_empty", "made", "root", "top")
 
     def __init__(self, source: etree._Element) -> None:
         self.by_tag: dict[str, list[Element]] = {}
         self.attribute_names: set[str] = set()
         self.has_empty = False  # some element has neither children nor text, or only blanks
         self.made: dict[Any, Any] = {}  # what rules have computed for other rules
+        self._is_long = len(source) > MOST_TO_WALK  # then memory is spared, and not time
         self._values: dict[str, str] = {}
         self._attributes: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
         collecting = gc.isenabled()
@@ -118,20 +115,26 @@ class ElementIndex:
             self._read_children(source, element)
         if not element.children:
             value = value_of(source)
-            element._value = self._values.get(value) or self._first(value)
+            if self._is_long:
+                value = self._values.get(value) or self._first(value)
+            element._value = value
             if not value or value.isspace():
                 self.has_empty = True
         return element
 
     def _note(self, element: Element, attributes: Sequence[tuple[str, str]]) -> None:
-        key = tuple(attributes)
-        noted = self._attributes.get(key)
-        if noted is None:
-            noted = dict(attributes)
+        if not self._is_long:
+            element.attributes = noted = dict(attributes)
             self.attribute_names.update(noted)
+            return
+        key = tuple(attributes)
+        shared = self._attributes.get(key)
+        if shared is None:
+            shared = dict(attributes)
+            self.attribute_names.update(shared)
             if len(self._attributes) < MOST_SHARED:
-                self._attributes[key] = noted
-        element.attributes = noted
+                self._attributes[key] = shared
+        element.attributes = shared
 
     def _read_children(self, source: etree._Element, element: Element) -> None:
         children: list[Element] = []
@@ -149,7 +152,7 @@ class ElementIndex:
             else:
                 same.append(child)
         if children:
-            element.children, element.by = tuple(children), by
+            element.children, element.by = tuple(children) if self._is_long else children, by
 
     def _first(self, value: str) -> str:
         if len(self._values) < MOST_SHARED:
@@ -163,4 +166,5 @@ class ElementIndex:
         """Untie parents from children, so that memory is free at once: finding such rings is a fifth of all work."""
         for elements in self.by_tag.values():
             for element in elements:
-                element.parent = element._all = None
+                element.node = element.parent = element._all = None
+        self.top.node = None
