@@ -33,10 +33,14 @@ def test_a_key_that_comes_to_two_replicas_on_both_sides_of_midnight_has_one_job(
 
     def ask(replica: int) -> list[JobRecord | None]:
         requests, found = JobRequests(replicas[replica]), []
-        for number, key in enumerate(keys):
-            gates[number].wait()
-            # Each key has two days of its own, which no other job is in the way of.
-            found.append(asked(requests, key, 10 + 2 * number + replica, MIDNIGHT + timedelta(seconds=replica)))
+        try:
+            for number, key in enumerate(keys):
+                gates[number].wait()
+                # Each key has two days of its own, which no other job is in the way of.
+                found.append(asked(requests, key, 10 + 2 * number + replica, MIDNIGHT + timedelta(seconds=replica)))
+        finally:
+            for gate in gates[len(found) :]:
+                gate.abort()
         return found
 
     with ThreadPoolExecutor(2) as pool:
