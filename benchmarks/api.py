@@ -1,8 +1,9 @@
 """How fast the API answers, beside a bare FastAPI route that returns the same bytes, by turns.
 
-``make bench-api ARGS="--clients 50 --requests 3000 --jobs 10000"``: our application over SQLite with a real Dagster
-instance, and the bare one, each in a process of its own; raw keep-alive connections ask. Then readers alone and while
-logins are under way, by turns, a scrape of /metrics, and starting a job. Exit code 1 when a promise does not hold.
+``make bench-api ARGS="--clients 50 --requests 3000 --jobs 10000"``: our application over SQLite, or with ``--database
+postgresql`` over PostgreSQL, with a real Dagster instance, and the bare one, each in a process of its own; raw
+keep-alive connections ask. Then readers alone and while logins are under way, by turns, a scrape of /metrics, and
+starting a job. Exit code 1 when a promise does not hold.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,6 +25,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from interleaved import Spread, ratio
+from raw_connections import load, once, request_of
+
+from clearfacts_assets_tests.fixtures.databases import PostgresServer
 
 MOST_TIMES_BARE = 10  # p99 of a read against the bare route's
 MOST_SCRAPE_MS = 50
@@ -38,9 +41,11 @@ INVOICES = 40  # of the job that is read
 PASSWORD = "a long benchmark passphrase 7391"
 
 
-def ours(home: Path, jobs: int) -> None:
+def ours(home: Path, jobs: int, url: str, readers: int) -> None:
     """Serve our application with so many jobs and Dagster runs; print where, and what to ask for."""
     os.environ |= {"CLEARFACTS_HOME": str(home), "CLEARFACTS_AUTH__FAILURES_PER_ADDRESS": "10000"}
+    if url:
+        os.environ["CLEARFACTS_DATABASE_URL"] = url
     import uvicorn
     from dagster import DagsterInstance
     from dagster._core.remote_origin import InProcessCodeLocationOrigin
@@ -50,6 +55,7 @@ def ours(home: Path, jobs: int) -> None:
 
     from clearfacts_assets import home as homes
     from clearfacts_assets import settings
+    from clearfacts_assets.api import read_routes
     from clearfacts_assets.api.app import create_app, settle
     from clearfacts_assets.api.dagster_gateway import LOCATION
     from clearfacts_assets.storage import migrate
@@ -60,6 +66,8 @@ def ours(home: Path, jobs: int) -> None:
     homes.prepare(known)
     migrate.upgrade(known.business_database_url)
     engine = open_engine(known.business_database_url)
+    if readers:
+        read_routes.READERS[engine.dialect.name] = readers
     job_id = write(engine, jobs)
     origin = InProcessCodeLocationOrigin(
         LoadableTargetOrigin(module_name="clearfacts_assets.definitions", executable_path=sys.executable),
@@ -202,58 +210,11 @@ class Server:
         self.process.wait(20)
 
 
-class Line:
-    """One keep-alive connection; as little work of ours as possible."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-
-    async def open(self) -> Line:
-        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
-        return self
-
-    async def ask(self, request: bytes) -> tuple[int, bytes]:
-        self._writer.write(request)
-        head = await self._reader.readuntil(b"\r\n\r\n")
-        length = next(
-            int(line.partition(b":")[2]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")
-        )
-        return int(head[9:12]), await self._reader.readexactly(length)
-
-    def close(self) -> None:
-        self._writer.close()
-
-
-def request_of(method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b"") -> bytes:
-    lines = {"Host": "bench", **(headers or {})} | ({"Content-Length": str(len(body))} if body else {})
-    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-    return f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body
-
-
-async def load(port: int, request: bytes, *, clients: int, requests: int) -> list[float]:
-    """Milliseconds of each answer, with so many connections asking without a pause."""
-    remaining = iter(range(requests))
-    times: list[float] = []
-
-    async def one() -> None:
-        line = await Line(port).open()
-        for _ in remaining:
-            begin = time.perf_counter()
-            status, _body = await line.ask(request)
-            assert status == 200, status
-            times.append((time.perf_counter() - begin) * 1000)
-        line.close()
-
-    await asyncio.gather(*(one() for _ in range(clients)))
-    return times
-
-
-async def once(port: int, request: bytes) -> tuple[int, bytes, float]:
-    line = await Line(port).open()
-    begin = time.perf_counter()
-    status, body = await line.ask(request)
-    line.close()
-    return status, body, (time.perf_counter() - begin) * 1000
+def served(options: argparse.Namespace, home: str, jobs: int) -> Server:
+    """Our application, over a database of its own."""
+    more = ["--url", options.postgresql.fresh()] if options.postgresql else []
+    more += ["--readers", str(options.readers)]
+    return Server.start("--serve", "ours", "--home", home, "--jobs", str(jobs), *more)
 
 
 def p99(times: list[float]) -> float:
@@ -276,7 +237,7 @@ async def during_logins(
 
 
 async def measure(options: argparse.Namespace, home: Path) -> bool:
-    product = await asyncio.to_thread(Server.start, "--serve", "ours", "--home", str(home), "--jobs", str(options.jobs))
+    product = await asyncio.to_thread(served, options, str(home), options.jobs)
     headers, job_id, port = product.told["headers"], product.told["job_id"], product.told["port"]
     paths = {"job": f"/api/v1/jobs/{job_id}", "jobs": "/api/v1/jobs", "history": "/api/v1/invoices/history"}
     bodies = {name: (await once(port, request_of("GET", path, headers)))[1].decode() for name, path in paths.items()}
@@ -321,7 +282,7 @@ async def compared(options: argparse.Namespace, name: str, ours: tuple[int, byte
 async def growth(options: argparse.Namespace, product: Server) -> None:
     """What the size of the tables costs: the same reads of an application that has few jobs, by turns."""
     with tempfile.TemporaryDirectory() as folder:
-        small = await asyncio.to_thread(Server.start, "--serve", "ours", "--home", folder, "--jobs", str(FEW))
+        small = await asyncio.to_thread(served, options, folder, FEW)
         try:
             for name in ("/api/v1/jobs/{id}", "/api/v1/jobs", "/api/v1/invoices/history"):
                 medians: dict[Any, list[float]] = {product.told["port"]: [], small.told["port"]: []}
@@ -377,16 +338,25 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--requests", type=int, default=9000)
     parser.add_argument("--jobs", type=int, default=10_000)
+    parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
+    parser.add_argument("--readers", type=int, default=0, help="threads that read; as many as we have without it")
+    parser.add_argument("--url", default="", help=argparse.SUPPRESS)
     parser.add_argument("--serve", choices=["ours", "bare"], help=argparse.SUPPRESS)
     parser.add_argument("--home", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve == "ours":
-        ours(options.home, options.jobs)
+        ours(options.home, options.jobs, options.url, options.readers)
     elif options.serve == "bare":
         bare(json.loads((options.home / "bodies.json").read_text()))
     else:
-        with tempfile.TemporaryDirectory() as folder:
-            sys.exit(0 if asyncio.run(measure(options, Path(folder))) else 1)
+        options.postgresql = PostgresServer.create(durable=True) if options.database == "postgresql" else None
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                holds = asyncio.run(measure(options, Path(folder)))
+        finally:
+            if options.postgresql:
+                options.postgresql.remove()
+        sys.exit(0 if holds else 1)
 
 
 if __name__ == "__main__":

@@ -187,7 +187,10 @@ class Settings(BaseSettings):
         """Why these values cannot hold together, also after some were changed; empty where they can."""
         # A call begins only in the first half of its lease, so that no other run takes it over meanwhile.
         if self.delivery.lease < 2 * self.destination.deadline:
-            return "delivery.lease must be at least twice destination.deadline"
+            return (
+                "delivery.lease must be at least twice destination.deadline, or another run could take over a call "
+                f"that is under way: they are {self.delivery.lease:g} and {self.destination.deadline:g} seconds"
+            )
         if self.alerts.by_email and not self.email.host:
             return "alerts.routes sends mails, and email.host (the SMTP server) is not set"
         return ""

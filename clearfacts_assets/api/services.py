@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from dagster import DagsterInstance
 from fastapi import Request
@@ -25,11 +26,13 @@ from clearfacts_assets.api.read_routes import readers_of
 from clearfacts_assets.invoices.defs.runs import reconcile
 from clearfacts_assets.orchestration.dagster_internals import IWorkspaceProcessContext
 from clearfacts_assets.settings import Settings
+from clearfacts_assets.storage.invoices.jobs import FINISHED, JobRepository
 from clearfacts_assets.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY = 2.0  # seconds for which what Dagster said of unfinished jobs is believed
+OVER_KEPT = 10_000  # ids of jobs that are known to be over
 LOOKERS = 2  # threads: one looks, the other finds that somebody does
 
 
@@ -45,10 +48,27 @@ class JobWatch:
     monotonic: Callable[[], float] = time.monotonic
     _next: float = float("-inf")
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _over: set[UUID] = field(default_factory=set)
 
     @property
     def is_due(self) -> bool:
         return self.monotonic() >= self._next
+
+    def is_over(self, job_id: UUID) -> bool:
+        """Whether the job has ended, which it does once: of such a one there is nothing to ask."""
+        if job_id in self._over:
+            return True
+        job = JobRepository(self.engine).get(job_id)
+        if job is None or job.status not in FINISHED:
+            return False
+        if len(self._over) >= OVER_KEPT:
+            self._over.clear()
+        self._over.add(job_id)
+        return True
+
+    def look_for(self, job_id: UUID) -> bool:
+        """The same for whoever reads this job alone: Dagster is asked only if it is not over."""
+        return not self.is_over(job_id) and self.look()
 
     def look(self, *, at_once: bool = False) -> bool:
         """Compare with Dagster if that is due; returns whether it was.
@@ -119,5 +139,17 @@ async def watched(request: Request) -> Services:
     """
     served = await services(request)
     if served.watch.is_due:
-        await asyncio.get_running_loop().run_in_executor(served.lookers, copy_context().run, served.watch.look)
+        await _looked(served, served.watch.look)
     return served
+
+
+async def watched_job(request: Request, job_id: UUID) -> Services:
+    """The same for routes that tell of one job."""
+    served = await services(request)
+    if served.watch.is_due:
+        await _looked(served, partial(served.watch.look_for, job_id))
+    return served
+
+
+async def _looked(served: Services, look: Callable[[], bool]) -> None:
+    await asyncio.get_running_loop().run_in_executor(served.lookers, copy_context().run, look)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, ClassVar
 
 from lxml import etree
@@ -15,6 +16,8 @@ from lxml import etree
 _NONE: Sequence[Element] = ()
 _NOTHING: Mapping[str, list[Element]] = {}
 _NO_ATTRIBUTES: Mapping[str, str] = {}
+MOST_TO_WALK = 32  # siblings; among more of them each element keeps lxml's own
+MOST_SHARED = 1000  # different values, and different attributes, that elements have in common
 _STRING = etree.XPath("string()", regexp=False)
 
 
@@ -24,18 +27,31 @@ def value_of(element: etree._Element) -> str:
 
 
 class Element:
-    """One element. ``by`` holds its children by tag, ``children`` all of them, both in the document's order."""
+    """One element. ``by`` holds its children by tag, ``children`` all of them, both in the document's order.
 
-    __slots__ = ("_all", "_value", "attributes", "by", "children", "node", "parent", "source", "tag")
+    A long document has hundreds of thousands: of lxml's own elements only those are kept that would be far to walk to.
+    """
 
-    def __init__(self, source: etree._Element, tag: str, parent: Element | None) -> None:
-        self.source, self.tag, self.parent = source, tag, parent
-        self.node: Element | None = self  # for who looks for an element in what it was handed
+    __slots__ = ("_all", "_source", "_value", "attributes", "by", "children", "node", "parent", "tag")
+
+    def __init__(self, source: etree._Element | None, tag: str, parent: Element | None) -> None:
+        self._source, self.tag, self.parent = source, tag, parent
+        self.node: Element | None = self  # for who looks, often, for an element in what it was handed
         self._value: str | None = None  # noted when it is read, if nothing but text is inside
         self.attributes: Mapping[str, str] = _NO_ATTRIBUTES
         self.children: Sequence[Element] = _NONE
         self.by: Mapping[str, list[Element]] = _NOTHING
         self._all: list[Element] | None = None
+
+    @property
+    def source(self) -> etree._Element:
+        """The same element of lxml's."""
+        if self._source is not None:
+            return self._source
+        if self.parent is None:
+            raise LookupError(f"{self.tag} was let go of")
+        before = next(place for place, one in enumerate(self.parent.children) if one is self)
+        return next(islice(self.parent.source.iterchildren(etree.Element), before, None))
 
     @property
     def value(self) -> str:
@@ -64,29 +80,33 @@ class ElementIndex:
     """A whole document: its root, its elements by tag, and the names of attributes that occur."""
 
     element: ClassVar[type[Element]] = Element
-    __slots__ = ("attribute_names", "by_tag", "has_empty", "made", "root", "top")
+    __slots__ = ("_attributes", "_is_long", "_values", "attribute_names", "by_tag", "has_empty", "made", "root", "top")
 
     def __init__(self, source: etree._Element) -> None:
         self.by_tag: dict[str, list[Element]] = {}
         self.attribute_names: set[str] = set()
         self.has_empty = False  # some element has neither children nor text, or only blanks
         self.made: dict[Any, Any] = {}  # what rules have computed for other rules
+        self._is_long = len(source) > MOST_TO_WALK  # then memory is spared, and not time
+        self._values: dict[str, str] = {}
+        self._attributes: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
         collecting = gc.isenabled()
         gc.disable()  # many objects and no garbage: looking for it would take longer than the reading
         try:
-            self.root = self._read(source, source.tag, None)
+            self.root = self._read(source, source.tag, None, source)
         finally:
             if collecting:
                 gc.enable()
         self.top = self.element(source, "", None)  # what stands above the root: XPath's document node
         self.top.children, self.top.by = [self.root], {self.root.tag: [self.root]}
 
-    def _read(self, source: etree._Element, tag: str, parent: Element | None) -> Element:
-        element = self.element(source, tag, parent)
+    def _read(self, source: etree._Element, tag: str, parent: Element | None, kept: etree._Element | None) -> Element:
         same = self.by_tag.get(tag)
         if same is None:
+            element = self.element(kept, tag, parent)
             self.by_tag[tag] = [element]
         else:
+            element = self.element(kept, same[0].tag, parent)  # lxml makes a new text of each tag
             same.append(element)
         attributes: list[tuple[str, str]] = source.items()  # type: ignore[assignment]
         if attributes:
@@ -94,31 +114,50 @@ class ElementIndex:
         if len(source):
             self._read_children(source, element)
         if not element.children:
-            value = element._value = value_of(source)
+            value = value_of(source)
+            if self._is_long:
+                value = self._values.get(value) or self._first(value)
+            element._value = value
             if not value or value.isspace():
                 self.has_empty = True
         return element
 
     def _note(self, element: Element, attributes: Sequence[tuple[str, str]]) -> None:
-        element.attributes = noted = dict(attributes)
-        self.attribute_names.update(noted)
+        if not self._is_long:
+            element.attributes = noted = dict(attributes)
+            self.attribute_names.update(noted)
+            return
+        key = tuple(attributes)
+        shared = self._attributes.get(key)
+        if shared is None:
+            shared = dict(attributes)
+            self.attribute_names.update(shared)
+            if len(self._attributes) < MOST_SHARED:
+                self._attributes[key] = shared
+        element.attributes = shared
 
     def _read_children(self, source: etree._Element, element: Element) -> None:
         children: list[Element] = []
         by: dict[str, list[Element]] = {}
+        keep = len(source) > MOST_TO_WALK
         for inner in source:
             tag = inner.tag
             if not isinstance(tag, str):  # a comment or a processing instruction
                 continue  # type: ignore[unreachable]
-            child = self._read(inner, tag, element)
+            child = self._read(inner, tag, element, inner if keep else None)
             children.append(child)
-            same = by.get(tag)
+            same = by.get(child.tag)
             if same is None:
-                by[tag] = [child]
+                by[child.tag] = [child]
             else:
                 same.append(child)
         if children:
-            element.children, element.by = children, by
+            element.children, element.by = tuple(children) if self._is_long else children, by
+
+    def _first(self, value: str) -> str:
+        if len(self._values) < MOST_SHARED:
+            self._values[value] = value
+        return value
 
     def all(self, tag: str) -> Sequence[Element]:
         return self.by_tag.get(tag, _NONE)

@@ -33,7 +33,9 @@ class Unproved(Exception):
     """This cannot be said for sure here."""
 
 
-def kids(elements: Iterable[Element], tag: str) -> list[Element]:
+def kids(elements: Sequence[Element], tag: str) -> Sequence[Element]:
+    if len(elements) == 1:  # as most are
+        return elements[0].by.get(tag, NONE)
     return [kid for element in elements for kid in element.by.get(tag, NONE)]
 
 

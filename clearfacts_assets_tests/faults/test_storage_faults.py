@@ -11,7 +11,6 @@ from clearfacts_assets_tests.faults.worker import FAILED
 
 SOME = papers(10)  # more than can be claimed when the disk is full
 TRANSPORTS = pytest.mark.parametrize("transport", ["graphql", "rest"])
-ON_SQLITE = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 ON_POSTGRESQL = pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
 
 
@@ -25,7 +24,6 @@ def all_is_well_again(stage: Stage, parked: int) -> None:
     stage.check_all_delivered(SOME)
 
 
-@ON_SQLITE
 @TRANSPORTS
 @pytest.mark.parametrize(("point", "sent", "evidence"), [("registering", 0, 0), ("claiming", 2, 1), ("settling", 3, 1)])
 def test_a_full_disk_ends_the_run_and_what_was_answered_stands_in_the_log(

@@ -20,15 +20,16 @@ import tempfile
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from types import TracebackType
 from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from clearfacts_assets.invoices.defs.notifications import dispatch_alerts, tell_of_job
 from clearfacts_assets.invoices.delivery.outcomes import Pace
@@ -36,7 +37,7 @@ from clearfacts_assets.invoices.delivery.sending import DeliveryJob, Signals, de
 from clearfacts_assets.invoices.destinations import DestinationOptions
 from clearfacts_assets.invoices.destinations.clearfacts_graphql import ClearfactsGraphql
 from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRest
-from clearfacts_assets.invoices.ledger.model import Force
+from clearfacts_assets.invoices.ledger.model import Candidate, Force
 from clearfacts_assets.invoices.model import Decision, Report, SourceDocument, Window
 from clearfacts_assets.invoices.ports import SourceError
 from clearfacts_assets.invoices.retrieval import Stored, retrieve_window
@@ -65,6 +66,7 @@ LONGEST_WAIT = 0.05  # seconds that a Retry-After may ask for
 LONGEST_SECONDS = 240  # a worker that hangs shows where, and ends
 SETTLE_PATIENCE = 5.0  # seconds
 CLOCK = {"off": 0.0}  # of this process, in seconds
+FULL = "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '53100', MESSAGE = 'could not extend file'; END $$"
 FAILED = 3  # the exit code of a worker that raised
 
 
@@ -76,7 +78,7 @@ class Worker:
     papers: Sequence[Paper]
     crash_at: str = ""  # a name of POINTS
     crash_after: int = 0  # passing the point, or one of the next two, so many times before
-    disk_full_at: str = ""  # a name of POINTS: from then on no file becomes larger than SQLite's log is now
+    disk_full_at: str = ""  # a name of POINTS: from then on SQLite's log does not grow, and PostgreSQL extends no file
     commit_lost_at: str = ""  # a name of POINTS: the next commit happens, and PostgreSQL's word of it is lost
     kill_after: float = 0.0  # seconds from the moment its rows are stored; 0: not
     stop_after: float = 0.0  # the same, until SIGTERM
@@ -95,6 +97,9 @@ class Worker:
     of_a_day: bool = False  # its rows belong to the day
     clock_off: float = 0.0  # seconds by which its machine's clock is wrong
     tells: bool = False  # writes what its job came to into the outbox, and sends what is there to Slack
+
+    def day_of(self, _changed: datetime | None) -> str | None:
+        return DAY if self.of_a_day else None
 
 
 @dataclass(frozen=True)
@@ -131,13 +136,11 @@ def work(place: Place, worker: Worker, engine: Engine) -> None:
     problem = _take_rows(place, worker, rows, engine, reached)
     for batch in rows.batches_to_validate(run_id, 50):
         rows.record_reports(run_id, [(row.id, accepted_report(row.content), {}) for row in batch], now=_now())
-    if worker.of_the_day:
-        Takeover(engine).due(run_id, DAY, now=_now())
     _set_timers(worker)
     reached("stored")
     destination = _destination(place, worker)
     for results in deliver(
-        rows.batches_to_deliver(run_id, worker.batch, lambda _: DAY if worker.of_a_day else None),
+        rows.batches_to_deliver(run_id, worker.batch, worker.day_of),
         ledger=_ledger(engine),
         destination=destination,
         job=DeliveryJob(
@@ -145,6 +148,7 @@ def work(place: Place, worker: Worker, engine: Engine) -> None:
             correlation_id=worker.run_id,
             force=Force("the fault suite", "it was told to", worker.force) if worker.force else None,
             dead_run_ids=[UUID(dead) for dead in worker.dead_run_ids],
+            more=_left_by_others(worker, rows, Takeover(engine)),
         ),
         pace=Pace(
             concurrency=worker.concurrency,
@@ -166,13 +170,20 @@ def work(place: Place, worker: Worker, engine: Engine) -> None:
         dispatch_alerts(engine, place.slack.send)
 
 
+def _left_by_others(worker: Worker, rows: InvoiceRepository, takeover: Takeover) -> Iterator[list[Candidate]]:
+    run_id = UUID(worker.run_id)
+    left = takeover.unfinished(run_id, DAY, now=_now()) if worker.only_due else ()
+    for piece in chain(left, takeover.due(run_id, DAY, now=_now()) if worker.of_the_day else ()):
+        yield from rows.batches_to_deliver(run_id, worker.batch, worker.day_of, only=piece)
+
+
 def _take_rows(
     place: Place, worker: Worker, rows: InvoiceRepository, engine: Engine, reached: Callable[[str], None]
 ) -> str:
     """The rows that the job works on, and what that means for the day's others. Returns why some are missing."""
     run_id, takeover = UUID(worker.run_id), Takeover(engine)
     if worker.only_due:
-        takeover.unfinished(run_id, DAY, now=_now())
+        takeover.unvalidated(run_id, DAY, now=_now())
         return ""
     if worker.goes_on_with:
         takeover.job(run_id, DAY, UUID(worker.goes_on_with), now=_now())
@@ -232,12 +243,22 @@ def _faulty(worker: Worker, engine: Engine) -> Callable[[str], None]:
         if point == worker.crash_at:
             os.kill(os.getpid(), signal.SIGKILL)
         if point == worker.disk_full_at:
-            now = os.path.getsize(f"{engine.url.database}-wal")
-            resource.setrlimit(resource.RLIMIT_FSIZE, (now, resource.RLIM_INFINITY))
+            _fill_the_disk(engine)
         if point == worker.commit_lost_at and passed[point] == worker.crash_after + 1:
             _lose_the_next_commit(engine)
 
     return reached
+
+
+def _fill_the_disk(engine: Engine) -> None:
+    if engine.dialect.name == "sqlite":
+        now = os.path.getsize(f"{engine.url.database}-wal")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (now, resource.RLIM_INFINITY))
+        return
+
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def refuse(_connection: Any, _cursor: Any, statement: str, values: Any, _context: Any, many: bool) -> Any:
+        return (FULL, [()] if many else ()) if statement.startswith(("INSERT", "UPDATE")) else (statement, values)
 
 
 def _lose_the_next_commit(engine: Engine) -> None:

@@ -58,6 +58,8 @@ def test_a_page_that_is_stored_again_is_no_loss(
     assert run.job.status == "completed"
     assert run.checks["counts_are_conserved"]
     assert verdict(pipeline, run)[1]["came_in"] == run.counts.total == 12
+    told = run.metadata("raw_invoices")
+    assert (told["new"], told["repeated_rows"]) == (12, 0)
 
 
 def test_a_run_that_was_killed_before_it_could_note_what_came_is_not_accused(pipeline: Pipeline) -> None:

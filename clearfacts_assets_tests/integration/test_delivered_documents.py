@@ -13,7 +13,8 @@ from clearfacts_assets.invoices.delivery.status_polling import DocumentStatus
 from clearfacts_assets.invoices.ledger.model import DeliveryRecord
 from clearfacts_assets.invoices.lifecycle import State, Verdict
 from clearfacts_assets.simulator.afterwards import LATEST_DAYS, days_until_paid
-from clearfacts_assets.storage.invoices.document_status import DeliveredDocuments
+from clearfacts_assets.storage.accounts.audit import Actor
+from clearfacts_assets.storage.invoices.document_status import DeliveredDocuments, NotMissing
 from clearfacts_assets.storage.invoices.tables import Delivery
 from clearfacts_assets_tests.fixtures.pipeline import Finished, Pipeline
 
@@ -124,6 +125,33 @@ def test_a_document_that_a_person_sends_again_begins_anew(quick_pipeline: Pipeli
     state = quick_pipeline.deliveries.get(gone.id).document
     assert state is not None
     assert state.document_id != gone.document_id
+
+
+def test_a_document_that_a_person_knows_to_be_gone_keeps_no_check_yellow(quick_pipeline: Pipeline) -> None:
+    quick_pipeline.configure(**SOON)
+    quick_pipeline.run()
+    gone, other = delivered(quick_pipeline)[:2]
+    assert gone.document_id is not None
+    quick_pipeline.simulator.change_document(gone.document_id, forgotten=True)
+    assert quick_pipeline.follow_up().checks["every_delivered_document_is_known"] is False
+    documents, person = DeliveredDocuments(quick_pipeline.engine), Actor("an")
+    with pytest.raises(NotMissing, match="UNPAID"):
+        documents.acknowledge(other.id, reason="r", actor=person, now=datetime.now(UTC))
+    with pytest.raises(ValueError, match="reason"):
+        documents.acknowledge(gone.id, reason=" ", actor=person, now=datetime.now(UTC))
+    documents.acknowledge(gone.id, reason="deleted there on purpose", actor=person, now=datetime.now(UTC))
+    run = quick_pipeline.follow_up()
+    assert (run.checks["every_delivered_document_is_known"], figures(run)["missing"]) == (True, 0)
+    assert figures(run)["answered"] == RIGHT, "it is asked about all the same"
+    decision = quick_pipeline.deliveries.get(gone.id).decisions[-1]
+    assert (decision.action, decision.details["reason"]) == (
+        "delivery.missing_acknowledged",
+        "deleted there on purpose",
+    )
+    for forgotten in (False, True):
+        quick_pipeline.simulator.change_document(gone.document_id, forgotten=forgotten)
+        last = quick_pipeline.follow_up()
+    assert last.checks["every_delivered_document_is_known"] is False, "it came back and went once more"
 
 
 BAD_DAYS = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 
+import pytest
 from sqlalchemy import text
 
 from clearfacts_assets.storage.accounts import audit
@@ -15,16 +16,17 @@ from clearfacts_assets_tests.fixtures.databases import PostgresServer
 
 PASSWORD = "plum tractor violet"
 # A sequence is not rolled back. A deferred trigger speaks when the transaction is committed.
-FIRST_COMMIT_COLLIDES = """
+FIRST_COMMIT_FAILS = """
 CREATE SEQUENCE commits;
-CREATE FUNCTION collide() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF nextval('commits') = 1 THEN RAISE EXCEPTION USING ERRCODE = '40001', MESSAGE = 'collided'; END IF;
+  IF nextval('commits') = 1 THEN RAISE EXCEPTION USING ERRCODE = '{}', MESSAGE = 'failed'; END IF;
   RETURN NULL;
 END $$;
-CREATE CONSTRAINT TRIGGER collide AFTER INSERT ON audit_logs DEFERRABLE INITIALLY DEFERRED
-FOR EACH ROW EXECUTE FUNCTION collide();
+CREATE CONSTRAINT TRIGGER fail AFTER INSERT ON audit_logs DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW EXECUTE FUNCTION fail();
 """
+COLLISION, DISK_FULL = "40001", "53100"
 
 
 def typed(command: Command, *arguments: str, line: str = "", code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -113,20 +115,31 @@ def test_where_the_entry_is_refused_no_key_is_rotated(command: Command) -> None:
     assert command.json("keys", "list") == before
 
 
-def test_a_rotation_whose_transaction_is_repeated_makes_one_key(
-    command: Command, postgres_server: PostgresServer, migrated_template: str
+@pytest.mark.parametrize(("fault", "code"), [(COLLISION, 0), (DISK_FULL, 1)])
+def test_a_key_is_rotated_once_and_only_if_its_entry_is_committed(
+    command: Command, postgres_server: PostgresServer, migrated_template: str, fault: str, code: int
 ) -> None:
     command.environment["CLEARFACTS_DATABASE_URL"] = url = postgres_server.fresh(migrated_template)
     before = command.json("keys", "list")
     engine = open_engine(url)
     with engine.begin() as connection:
-        connection.execute(text(FIRST_COMMIT_COLLIDES))
-    typed(command, "keys", "rotate", "signing")
-    (entry,) = audit.entries(engine).items
+        connection.execute(text(FIRST_COMMIT_FAILS.format(fault)))
+    typed(command, "keys", "rotate", "signing", code=code)
+    entries = audit.entries(engine).items
     engine.dispose()
     after = command.json("keys", "list")
-    assert [one["name"] for one in after if one not in before] == [entry.resource_id]
+    assert len(entries) == (1 if code == 0 else 0)
+    assert [one["name"] for one in after if one not in before] == [entry.resource_id for entry in entries]
     assert all(one in after for one in before)
+
+
+def test_a_key_that_cannot_be_kept_is_audited_as_not_rotated(command: Command) -> None:
+    command.json("keys", "list")
+    (command.home / "keys" / "signing.json").write_text("nothing that we wrote")
+    typed(command, "keys", "rotate", "signing", code=1)
+    not_done, begun = audit.entries(command.engine()).items
+    assert (not_done.action, begun.action) == ("key.not_rotated", "key.rotated")
+    assert not_done.resource_id == begun.resource_id
 
 
 def test_the_audit_log_is_listed_and_verified(command: Command) -> None:

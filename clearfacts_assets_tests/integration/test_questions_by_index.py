@@ -15,6 +15,7 @@ from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices.invoices import InvoiceRepository
 from clearfacts_assets.storage.invoices.jobs import JobRepository
+from clearfacts_assets.storage.invoices.known_reports import take_known_reports
 from clearfacts_assets.storage.invoices.takeover import Takeover
 from clearfacts_assets_tests.integration.test_storage_invoices import NOW, document, invoice, new_job
 
@@ -42,6 +43,7 @@ def asked(engine: Engine) -> Asked:
 def day_of(engine: Engine, rows: InvoiceRepository, ledger: SqlDeliveryLedger) -> None:
     job: UUID = new_job(JobRepository(engine))
     rows.store(job, [document("a"), document("b")], now=NOW)
+    list(take_known_reports(engine, job, "f" * 64, now=NOW))
     said = Report("0" * 64, 10, "peppol_bis3", invoice(), Decision.ACCEPT, (), (), 0.0)
     for batch in rows.batches_to_validate(job, 100):
         rows.record_reports(job, [(row.id, said, {}) for row in batch], now=NOW)
@@ -56,8 +58,9 @@ def day_of(engine: Engine, rows: InvoiceRepository, ledger: SqlDeliveryLedger) -
     ledger.unknown("clearfacts", 10, "rest")
     rows.follow_deliveries(job, now=NOW)
     Takeover(engine).day(job, "2026-11-20", now=NOW)
-    Takeover(engine).unfinished(job, "2026-11-20", now=NOW)
-    Takeover(engine).due(job, "2026-11-20", now=NOW)
+    Takeover(engine).unvalidated(job, "2026-11-20", now=NOW)
+    list(Takeover(engine).unfinished(job, "2026-11-20", now=NOW))
+    list(Takeover(engine).due(job, "2026-11-20", now=NOW))
 
 
 def test_no_question_walks_through_a_table_that_grows(engine: Engine, asked: Asked) -> None:

@@ -53,7 +53,7 @@ def rotate(purpose: Annotated[Purpose, typer.Argument(help="signing or encryptio
     """
     from clearfacts_assets import configuration
     from clearfacts_assets.cli.startup import ready
-    from clearfacts_assets.storage.database import open_engine, write
+    from clearfacts_assets.storage.database import open_engine
 
     configured, now = ready(), datetime.now(UTC)
     engine = open_engine(configured.business_database_url)
@@ -63,7 +63,7 @@ def rotate(purpose: Annotated[Purpose, typer.Argument(help="signing or encryptio
         return
     keyring = configuration.encryption_keys(configured)
     if keyring.from_setting:
-        write(engine, lambda connection: _record(connection, purpose, keyring.newest, now))
+        _record(engine, "key.rotated", purpose, keyring.newest, now)
     else:
         # No key is dropped before everything was encrypted with the new one.
         _rotated(engine, purpose, keyring, timedelta.max, now)
@@ -153,32 +153,35 @@ def list_api_keys(
 
 
 def _rotated(engine: Engine, purpose: Purpose, ring: Keyring, overlap: timedelta, now: datetime) -> Key:
-    """The new key, with its entry in the audit log: where the database does not take the entry, nothing is rotated."""
+    """The new key. Its entry is in the audit log before it is in the ring, so that no key is ever used without one."""
     from clearfacts_assets.storage.accounts.keyring import generate
+
+    ring.refuse_given()
+    fresh = generate(now)
+    _record(engine, "key.rotated", purpose, fresh, now)
+    try:
+        return ring.rotate(now=now, overlap=overlap, fresh=fresh)
+    except Exception:
+        _record(engine, "key.not_rotated", purpose, fresh, now)
+        raise
+
+
+def _record(engine: Engine, action: str, purpose: Purpose, key: Key, now: datetime) -> None:
+    from clearfacts_assets.storage.accounts.audit import record
     from clearfacts_assets.storage.database import write
 
-    fresh = generate(now)
+    def work(connection: Connection) -> None:
+        record(
+            connection,
+            actor=terminal(),
+            action=action,
+            resource_type="key",
+            resource_id=key.name,
+            after={"purpose": purpose.value},
+            now=now,
+        )
 
-    def work(connection: Connection) -> Key:
-        _record(connection, purpose, fresh, now)
-        # Last, since no rollback undoes it; when the transaction is repeated, it is the same key again.
-        return ring.rotate(now=now, overlap=overlap, fresh=fresh)
-
-    return write(engine, work)
-
-
-def _record(connection: Connection, purpose: Purpose, key: Key, now: datetime) -> None:
-    from clearfacts_assets.storage.accounts.audit import record
-
-    record(
-        connection,
-        actor=terminal(),
-        action="key.rotated",
-        resource_type="key",
-        resource_id=key.name,
-        after={"purpose": purpose.value},
-        now=now,
-    )
+    write(engine, work)
 
 
 def _open() -> ApiKeyRepository:

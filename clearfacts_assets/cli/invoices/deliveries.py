@@ -156,6 +156,32 @@ def resolve(
         out.print(f"It leaves with: {again}", highlight=False)
 
 
+@app.command()
+def acknowledge(
+    delivery_id: Id,
+    reason: Annotated[str, typer.Option(help="why nothing is to be done; kept in the audit log with your name")],
+    actor: Annotated[str | None, typer.Option(help="who says so; the user of this terminal by default")] = None,
+) -> None:
+    """You have seen that Clearfacts does not have a delivered document any more, and nothing is to be done.
+
+    The check every_delivered_document_is_known does not name it again, unless it comes back and goes once more.
+    """
+    from clearfacts_assets.storage.accounts.audit import Actor
+    from clearfacts_assets.storage.invoices.document_status import DeliveredDocuments, NotMissing
+
+    review, chosen = _chosen(delivery_id)
+    number = _get(review, chosen).record.key.number
+    try:
+        DeliveredDocuments(review.engine).acknowledge(
+            chosen, reason=reason, actor=Actor(actor or getpass.getuser()), now=datetime.now(UTC)
+        )
+    except NotMissing as error:
+        fail(str(error))
+    except ValueError as error:
+        fail(f"{error}: use --reason", code=2)
+    say(f"It is noted that the document of invoice {number} is gone. To send it again: resolve --as send_again.")
+
+
 def _as_seen(text: str | None) -> AsSeen | None:
     """``parked/1``: the state and the generation."""
     from clearfacts_assets.invoices.ledger.model import AsSeen

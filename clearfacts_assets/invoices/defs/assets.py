@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import dagster as dg
@@ -19,15 +19,17 @@ import dagster as dg
 from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.invoices.days import home_day, window_of
 from clearfacts_assets.invoices.defs.automation import DAYS
-from clearfacts_assets.invoices.defs.carrying_over import take_over
+from clearfacts_assets.invoices.defs.carrying_over import left_by_others, take_over
 from clearfacts_assets.invoices.defs.checks import COUNTS_ARE_CONSERVED, counts_are_conserved
 from clearfacts_assets.invoices.defs.delivering import force_of, pace_from, remembering, signals_of
 from clearfacts_assets.invoices.defs.runs import JobRun, dead_runs, job_of
+from clearfacts_assets.invoices.defs.verdicts import Verdicts
 from clearfacts_assets.invoices.delivery import sending
-from clearfacts_assets.invoices.model import Decision, InvoiceStatus, SourceDocument
+from clearfacts_assets.invoices.model import InvoiceStatus, Report, SourceDocument
 from clearfacts_assets.invoices.ports import SourceError
 from clearfacts_assets.invoices.retrieval import Retrieval, Stored, retrieve_chosen, retrieve_window
 from clearfacts_assets.invoices.validation.engine import report_as_json
+from clearfacts_assets.invoices.validation.fingerprint import fingerprint, is_for_good
 from clearfacts_assets.orchestration.dagster_internals import capture_interrupts, check_captured_interrupt
 from clearfacts_assets.orchestration.metadata import links, table
 from clearfacts_assets.resources import (
@@ -40,6 +42,7 @@ from clearfacts_assets.resources import (
 from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices.invoices import InvoiceRepository
 from clearfacts_assets.storage.invoices.jobs import JobRepository
+from clearfacts_assets.storage.invoices.known_reports import marked, take_known_reports
 from clearfacts_assets.storage.invoices.reasons import reasons_of
 from clearfacts_assets.storage.invoices.takeover import Takeover
 
@@ -129,50 +132,31 @@ def validated_invoices(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """The day's invoices with all that the rule sets found in them, and the decision: accept, hold or reject.
 
+    What these rules have said of the same content before, in whatever run, is not asked again.
     A rejected invoice is failed, with its reason, and never leaves. One on hold waits for a person. The findings are
     kept with each invoice: `clearfacts invoices show ID`.
     """
-    engine = database.engine()
+    engine, verdicts = database.engine(), Verdicts()
     rows = InvoiceRepository(engine)
-    decisions: Counter[Decision] = Counter()
-    rules: Counter[tuple[str, str]] = Counter()
-    words: dict[str, str] = {}
-    refused: list[tuple[str, str, str]] = []
-    started = time.monotonic()
     with job_of(context, engine) as recorder:
         take_over(recorder, Takeover(engine), "raw_invoices")
+        validator = validation.validator()
+        rules = fingerprint(validator.plan)
+        for known in take_known_reports(engine, recorder.job.id, rules, now=_now()):
+            for invoice_id, said in known:
+                verdicts.add(invoice_id, said, known=True)
         documents = (
             ((row.id, row.invoice_id), row.content)
             for batch in rows.batches_to_validate(recorder.job.id, BATCH)
             for row in batch
         )
-        for reports in in_batches(validation.validator().validate_many(documents)):
-            rows.record_reports(
-                recorder.job.id, [(row, report, report_as_json(report)) for (row, _), report in reports], now=_now()
-            )
-            for (_, invoice_id), report in reports:
-                decisions[report.decision] += 1
-                rules.update({(finding.rule, finding.severity.value) for finding in report.findings})
-                words.update({finding.rule: finding.hint or finding.message for finding in report.findings})
-                if report.decision is not Decision.ACCEPT:
-                    refused.append((invoice_id, report.decision.value, report.reason))
-        seconds = time.monotonic() - started
-        total = decisions.total()
-        yield dg.MaterializeResult(
-            metadata={
-                "dagster/row_count": total,
-                "accepted": decisions[Decision.ACCEPT],
-                "on_hold": decisions[Decision.HOLD],
-                "rejected": decisions[Decision.REJECT],
-                "documents_per_second": round(total / seconds, 1) if total else 0,
-                "not_accepted": table({"invoice": "string", "decision": "string", "reason": "string"}, refused),
-                "most_frequent_rules": table(
-                    {"rule": "string", "severity": "string", "documents": "int", "in_words": "string"},
-                    [(rule, severity, count, words[rule]) for (rule, severity), count in rules.most_common(15)],
-                ),
-                **links(recorder.job.id),
-            }
-        )
+        started = time.monotonic()
+        for reports in in_batches(validator.validate_many(documents)):
+            told = [(key, report, _to_keep(report, rules)) for key, report in reports]
+            rows.record_reports(recorder.job.id, [(row, report, kept) for (row, _), report, kept in told], now=_now())
+            for (_, invoice_id), _, kept in told:
+                verdicts.add(invoice_id, kept)
+        yield dg.MaterializeResult(metadata={**verdicts.metadata(time.monotonic() - started), **links(recorder.job.id)})
 
 
 @dg.asset(
@@ -194,9 +178,7 @@ def processed_invoices(
     An invoice that was delivered before is a duplicate and is not sent. One whose number is known with other content,
     whose receiver has no administration at Clearfacts, or of which nobody can tell whether Clearfacts has it, waits for
     a person: `clearfacts deliveries list`. No step here is retried blindly: materialize the partition again, and what
-    is left is sent.
-
-    Configuration: `force_processing` sends again, knowingly, what was delivered before.
+    is left is sent. `force_processing` sends again, knowingly, what was delivered before.
     """
     engine = database.engine()
     rows, ledger = InvoiceRepository(engine), SqlDeliveryLedger(engine)
@@ -208,7 +190,9 @@ def processed_invoices(
             clearfacts.open(recorder.job.correlation_id, check_captured_interrupt) as destination,
             capture_interrupts(),
         ):
-            take_over(recorder, Takeover(engine, destination.name), "validated_invoices")
+            takeover = Takeover(engine, destination.name)
+            take_over(recorder, takeover, "validated_invoices")
+            names, day_of = dict[UUID, str](), partial(_home_day, recorder.job)
             job = sending.DeliveryJob(
                 recorder.job.id,
                 invoice_type=clearfacts.invoice_type,
@@ -216,10 +200,10 @@ def processed_invoices(
                 force=force_of(recorder.job, asked=config.force_processing),
                 dead_run_ids=dead_runs(context.instance, engine),
                 admit=clearfacts.admit(destination, ledger),
+                more=remembering(names, left_by_others(recorder, rows, takeover, BATCH, day_of)),
             )
-            names: dict[UUID, str] = {}
             for results in sending.deliver(
-                remembering(names, rows.batches_to_deliver(recorder.job.id, BATCH, partial(_home_day, recorder.job))),
+                remembering(names, rows.batches_to_deliver(recorder.job.id, BATCH, day_of)),
                 ledger=ledger,
                 destination=destination,
                 job=job,
@@ -300,6 +284,11 @@ def job_metrics(context: dg.AssetExecutionContext, database: DatabaseResource) -
             # Here and not beside it: it is wanted most of all when the run ends as failed, just below.
             check_results=[counts_are_conserved(jobs, measured)],
         )
+
+
+def _to_keep(report: Report, rules: str) -> dict[str, Any]:
+    said = report_as_json(report)
+    return marked(said, rules) if is_for_good(report) else said
 
 
 def _home_day(job: JobRun, changed: datetime | None) -> str:

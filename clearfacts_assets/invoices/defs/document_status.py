@@ -22,6 +22,10 @@ from clearfacts_assets.storage.invoices.document_status import DeliveredDocument
 
 ASSET = "delivered_documents"
 MOST_MISSING = 1000  # that are counted
+MISSING_TODO = (
+    "look for it in Clearfacts; then clearfacts deliveries resolve ID --as send_again --reason ..., or, where nothing "
+    "is to be done, clearfacts deliveries acknowledge ID --reason ..."
+)
 KNOWN = dg.AssetCheckSpec(
     "every_delivered_document_is_known",
     asset=ASSET,
@@ -101,7 +105,7 @@ def delivered_documents(
             "why_some_could_not_be_asked": table({"documents": "int", "reason": "string"}, _reasons(problems, unasked)),
         },
         check_results=[
-            _check(KNOWN, missing=len(missing), what_to_do="look for it in Clearfacts; clearfacts deliveries show ID"),
+            _check(KNOWN, missing=len(missing), what_to_do=MISSING_TODO),
             _check(ANSWERED, unanswered=problems.total() + unasked),
         ],
     )

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from uuid import UUID
 
 from clearfacts_assets import tracing
@@ -48,7 +49,7 @@ class DeliveryJob:
     """Whose documents are delivered, and how they are to be filed.
 
     ``dead_run_ids`` are runs known to be dead; what they were sending becomes unknown. ``admit`` says what may go on of
-    each batch.
+    each batch. ``more`` are further batches, which are taken on only while the run sends.
     """
 
     run_id: UUID
@@ -57,6 +58,7 @@ class DeliveryJob:
     force: Force | None = None
     dead_run_ids: Collection[UUID] = ()
     admit: Admit = everything
+    more: Iterable[Sequence[Candidate]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ def deliver(
         wire=Wire(pace.concurrency),
     )
     try:
-        yield from run.work(_pieces(batches))
+        yield from run.work(chain(_pieces(batches), run.more()))
     finally:
         run.end()
 
@@ -157,6 +159,12 @@ class _Run:
                 return
             if self.work_list.open and not self.wire:
                 self._wait()
+
+    def more(self) -> Iterator[Sequence[Candidate]]:
+        """The pieces of what is taken on while the run sends: of a batch all or none."""
+        batches = iter(self.job.more)
+        while not self.stopped and (batch := next(batches, None)) is not None:
+            yield from _pieces([batch])
 
     def end(self) -> None:
         """Finish the calls under way and write down what they came to, whatever ended the run."""

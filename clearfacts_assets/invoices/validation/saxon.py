@@ -18,7 +18,7 @@ from saxonche import PySaxonApiError, PySaxonProcessor
 
 from clearfacts_assets.invoices.model import Finding, Severity
 from clearfacts_assets.invoices.ports import ParsedDocument
-from clearfacts_assets.invoices.validation.elements import location_of
+from clearfacts_assets.invoices.validation.elements import let_go_of_element_index, location_of
 from clearfacts_assets.invoices.validation.ubl import EMBEDDED_DOCUMENT, said, value_of
 
 SVRL = "http://purl.oclc.org/dsdl/svrl"
@@ -28,7 +28,7 @@ _PROTOCOLS = "http://saxon.sf.net/feature/allowedProtocols"
 _STUB = "QQ=="
 _NUMBERS = "places"
 LOCATING = ("schematron-select-full-path", "schematron-get-full-path")
-_TEXT = "saxon_text"
+LARGE = 4 * 2**20  # bytes of a document for which memory is spared, and not time
 _NODE = "saxon_node"
 # As XPath's path() writes it: /Q{urn:...}Invoice[1]/Q{urn:...}ID[1]; or as the ISO skeleton does, in rules of others.
 _STEP = re.compile(r"/(?:Q\{([^}]*)\}(\w[\w.-]*)|\*:(\w[\w.-]*)\[namespace-uri\(\)='([^']*)'\])\[(\d+)\]")
@@ -78,6 +78,8 @@ class Stylesheet:
         node = document.shared.get(_NODE)
         try:
             if node is None:
+                if len(document.content) > LARGE:
+                    let_go_of_element_index(document)  # Saxon's own tree takes its place; who needs it makes it anew
                 node = document.shared[_NODE] = _processor().parse_xml(xml_text=text_for_saxon(document))
             svrl = self._executable.transform_to_string(xdm_node=node)
         except PySaxonApiError as error:
@@ -120,20 +122,17 @@ def _number_elements(sheet: etree._Element) -> None:
 
 def text_for_saxon(document: ParsedDocument) -> str:
     """The checked tree as text; attachments, which no rule looks into, are replaced by two characters of base64."""
-    text: str | None = document.shared.get(_TEXT)
-    if text is None:
-        kept = []
-        for attachment in document.root.iter(EMBEDDED_DOCUMENT):
-            content = value_of(attachment)
-            if not len(attachment) and len(content) > len(_STUB) and not content.isspace():
-                kept.append((attachment, content))
-                attachment.text = _STUB
-        try:
-            text = document.shared[_TEXT] = etree.tostring(document.root, encoding="unicode")
-        finally:
-            for attachment, content in kept:
-                attachment.text = content
-    return text
+    kept = []
+    for attachment in document.root.iter(EMBEDDED_DOCUMENT):
+        content = value_of(attachment)
+        if not len(attachment) and len(content) > len(_STUB) and not content.isspace():
+            kept.append((attachment, content))
+            attachment.text = _STUB
+    try:
+        return etree.tostring(document.root, encoding="unicode")
+    finally:
+        for attachment, content in kept:
+            attachment.text = content
 
 
 def _read_svrl(svrl: str | None) -> list[Failed]:

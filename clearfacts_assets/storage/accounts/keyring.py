@@ -84,12 +84,9 @@ class Keyring:
     def rotate(self, *, now: datetime, overlap: timedelta, fresh: Key | None = None) -> Key:
         """Put a new key first and drop those that were replaced longer ago than ``overlap``; returns the new one.
 
-        With the same ``fresh`` key it may be done again. Raises KeyringError for keys of a setting.
+        Raises KeyringError for keys of a setting.
         """
-        if self._given:
-            raise KeyringError(
-                f"the {self._purpose} keys come from a setting: put a new one (`clearfacts keys generate`) before them"
-            )
+        self.refuse_given()
         fresh = fresh or generate(now)
         kept = [key for key in self.all() if key.name != fresh.name]
         # A key is replaced when the one before it in the list was made.
@@ -98,6 +95,13 @@ class Keyring:
         good = [key for key, then in zip(kept, replaced_at, strict=False) if then is None or then > oldest]
         _save(self._file, [fresh, *good])
         return fresh
+
+    def refuse_given(self) -> None:
+        """Raises KeyringError for keys of a setting, which cannot be rotated here."""
+        if self._given:
+            raise KeyringError(
+                f"the {self._purpose} keys come from a setting: put a new one (`clearfacts keys generate`) before them"
+            )
 
     def keep_newest(self) -> None:
         """Drop all other keys: nothing depends on them any more."""

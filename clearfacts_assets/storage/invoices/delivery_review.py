@@ -91,7 +91,7 @@ class DeliveryReview:
     """What people see of the ledger, and what they may do to it."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self.engine = engine
 
     def list(
         self,
@@ -112,13 +112,13 @@ class DeliveryReview:
             query = query.where(_deliveries.c.state.in_(states))
         if number is not None:
             query = query.where(_deliveries.c.number == number)
-        with reading(self._engine) as connection:
+        with reading(self.engine) as connection:
             found = [record_of(row) for row in connection.execute(query).mappings()]
         return page_of(found, limit, attrgetter("created_at"), attrgetter("id"))
 
     def get(self, delivery_id: UUID) -> DeliveryDetail:
         """All evidence of a delivery. Raises DeliveryNotFound."""
-        with reading(self._engine) as connection:
+        with reading(self.engine) as connection:
             record = _read(connection, delivery_id)
             attempts = connection.execute(
                 select(*(getattr(DeliveryAttempt, name) for name in Attempt.__dataclass_fields__))
@@ -198,7 +198,7 @@ class DeliveryReview:
             audit(connection, was, decision, now, became=became.state, others=others)
             return became
 
-        return write(self._engine, work)
+        return write(self.engine, work)
 
 
 def _read(connection: Connection, delivery_id: UUID) -> DeliveryRecord:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, func, or_, select, update
 
 from clearfacts_assets.invoices.delivery.status_polling import (
     FINAL_PAYMENT_STATES,
@@ -18,6 +18,7 @@ from clearfacts_assets.invoices.delivery.status_polling import (
     Reply,
 )
 from clearfacts_assets.invoices.lifecycle import State
+from clearfacts_assets.storage.accounts.audit import Actor, record
 from clearfacts_assets.storage.database import insert_into, reading, write
 from clearfacts_assets.storage.invoices.tables import DeliveredDocument, Delivery
 
@@ -36,6 +37,14 @@ class Missing:
     supplier: str
     document_id: str
     answered_at: datetime | None
+
+
+class NotMissing(Exception):
+    """The delivery has no document that is known to be gone."""
+
+    def __init__(self, delivery_id: UUID, document: DocumentState | None) -> None:
+        self.status = document.in_words if document else "not asked yet"
+        super().__init__(f"the document of delivery {delivery_id} is not missing at Clearfacts: {self.status}")
 
 
 class DeliveredDocuments:
@@ -110,7 +119,10 @@ class DeliveredDocuments:
             return {(DocumentStatus(status), payment): int(n) for status, payment, n in connection.execute(query)}
 
     def missing(self, *, followed_days: int, now: datetime, limit: int) -> list[Missing]:
-        """Documents that are gone, of those that are still asked about; the longest known first."""
+        """Documents that are gone, of those that are still asked about; the longest known first.
+
+        Not those of which a person has acknowledged it, unless they came back and went again since.
+        """
         query = (
             select(_deliveries.c.id, _deliveries.c.number, _deliveries.c.supplier, _documents.c.document_id)
             .add_columns(_documents.c.answered_at)
@@ -118,6 +130,7 @@ class DeliveredDocuments:
             .where(
                 *self._delivered(),
                 _documents.c.status == DocumentStatus.MISSING,
+                or_(_documents.c.acknowledged_at.is_(None), _documents.c.acknowledged_at < _documents.c.changed_at),
                 _deliveries.c.delivered_at > now - timedelta(days=followed_days),
             )
             .order_by(_documents.c.changed_at, _deliveries.c.id)
@@ -125,6 +138,35 @@ class DeliveredDocuments:
         )
         with reading(self._engine) as connection:
             return [Missing(*row) for row in connection.execute(query)]
+
+    def acknowledge(self, delivery_id: UUID, *, reason: str, actor: Actor, now: datetime) -> DocumentState:
+        """A person has seen that the document is gone, and that nothing is to be done: the check stops asking.
+
+        Recorded in the audit log. Raises NotMissing for a delivery whose document is not known to be gone; ValueError
+        without a reason.
+        """
+        if not reason.strip():
+            raise ValueError("an acknowledgement needs a reason")
+
+        def work(connection: Connection) -> DocumentState:
+            document = document_of(connection, delivery_id)
+            if document is None or document.status is not DocumentStatus.MISSING:
+                raise NotMissing(delivery_id, document)
+            of_it = _documents.c.delivery_id == delivery_id
+            connection.execute(update(_documents).where(of_it).values(acknowledged_at=now))
+            record(
+                connection,
+                actor=actor,
+                action="delivery.missing_acknowledged",
+                resource_type="delivery",
+                resource_id=str(delivery_id),
+                after={"document_id": document.document_id},
+                reason=reason,
+                now=now,
+            )
+            return document
+
+        return write(self._engine, work)
 
     def _delivered(self) -> Iterator[ColumnElement[bool]]:
         yield _deliveries.c.state == State.DELIVERED

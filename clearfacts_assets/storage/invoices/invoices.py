@@ -39,6 +39,7 @@ from clearfacts_assets.storage.invoices.invoice_rows import (
     without_what_is_refused,
 )
 from clearfacts_assets.storage.invoices.invoice_views import CONTENT_OF, InvoiceViews
+from clearfacts_assets.storage.invoices.jobs import FINISHED
 from clearfacts_assets.storage.invoices.refused_rows import write_rows
 from clearfacts_assets.storage.invoices.settled_rows import (
     SETTLES_EARLIER_ROWS,
@@ -46,7 +47,7 @@ from clearfacts_assets.storage.invoices.settled_rows import (
     jobs_behind,
     waiting_elsewhere,
 )
-from clearfacts_assets.storage.invoices.tables import SHOWN_NOW, Delivery, InvoiceRow, SourceVersion
+from clearfacts_assets.storage.invoices.tables import SHOWN_NOW, Delivery, InvoiceRow, Job, SourceVersion
 
 COPIED_AT_ONCE = 200
 TAKEN_AT_ONCE = 200
@@ -80,27 +81,33 @@ class InvoiceRepository(InvoiceViews):
 
         A document with a problem is failed. The same invoice again replaces its row where its content is another one
         and not older, unless the row is on its way already. With ``skip_delivered``, what the ledger knows as
-        delivered or waived, and the source still shows under the same id, is a duplicate at once, and is not stored a
-        second time.
+        delivered or waived, and the source still shows under the same id, is a duplicate at once. What a job that is
+        over has kept is not kept a second time: it is found there by its hash.
         """
         newest, repeated = newest_of_each(documents)
         if not newest:
             return Stored()
         texts = [(invoice_id, one, stored(one.content)) for invoice_id, one in newest.items()]
+        made: dict[str, str] = {}  # of rows that this call has written, should nobody hear of the commit
         incoming = [(invoice_id, one, text, text.sha256) for invoice_id, one, text in texts]
 
         def work(connection: Connection) -> Stored:
             settled = self._settled(connection, set(newest)) if skip_delivered else {}
             known = _content_of(connection, job_id, list(newest))
+            kept = set(connection.scalars(_KEPT, {"digests": [sha256 for *_, sha256 in incoming]}))
             counts = {"new": 0, "repeated": repeated, "replaced": 0, "unusable": 0, "delivered_before": 0}
             values = []
             for invoice_id, document, text, sha256 in incoming:
                 row = new_row(job_id, document, text, sha256, settled.get((invoice_id, sha256)), now)
+                if sha256 in kept:
+                    row["ubl_data"] = None
                 before = known.get(row["invoice_id"])
-                if before is not None and not replaces(row, before):
+                if before is None or replaces(row, before):
+                    made[invoice_id] = "new" if before is None else "replaced"
+                elif invoice_id not in made:
                     counts["repeated"] += 1
                     continue
-                counts["new" if before is None else "replaced"] += 1
+                counts[made[invoice_id]] += 1
                 counts["unusable"] += row["status"] == InvoiceStatus.FAILED
                 counts["delivered_before"] += row["status"] == InvoiceStatus.DUPLICATE
                 values.append(row)
@@ -143,11 +150,15 @@ class InvoiceRepository(InvoiceViews):
         return self._update_many(statement, values)
 
     def batches_to_deliver(
-        self, job_id: UUID, size: int, day_of: Callable[[datetime | None], str | None] = lambda moment: None
+        self,
+        job_id: UUID,
+        size: int,
+        day_of: Callable[[datetime | None], str | None] = lambda moment: None,
+        only: Collection[UUID] | None = None,
     ) -> Iterator[list[Candidate]]:
         """The job's rows that are still pending and were not rejected, in the order of their ids.
 
-        ``day_of`` says whose day an invoice is that the source changed at a moment.
+        ``day_of`` says whose day an invoice is that the source changed at a moment; ``only`` asks for these rows alone.
         """
         names = (
             *("id", "invoice_id", "content_sha256", "source_updated_at", "created_at", "retrieved_at"),
@@ -159,6 +170,8 @@ class InvoiceRepository(InvoiceViews):
             _rows.c.decision.in_((Decision.ACCEPT, Decision.HOLD)),
             _rows.c.number.is_not(None),
         )
+        if only is not None:
+            query = query.where(_rows.c.id.in_(only))
         for batch in self._batches(query, size):
             yield [
                 Candidate(
@@ -261,6 +274,13 @@ _SHOWN_NOW = (
     .join(_deliveries, _deliveries.c.id == _shown.c.delivery_id)
     .where(_shown.c.source_id.in_(bindparam("source_ids", expanding=True)), SHOWN_NOW)
     .where(_shown.c.withdrawn_at.is_(None), _deliveries.c.destination == bindparam("destination"))
+)
+# Of jobs that are over: one that is under way may yet put a newer document in the place of what it has.
+_KEPT = (
+    select(_rows.c.content_sha256)
+    .join(Job, Job.id == _rows.c.job_id)
+    .where(_rows.c.content_sha256.in_(bindparam("digests", expanding=True)), _rows.c.ubl_data.is_not(None))
+    .where(Job.status.in_(FINISHED))
 )
 _OF_THE_JOB = (
     select(_rows.c.invoice_id, *(_rows.c[name] for name in _CONTENT if name != "ubl_data"))

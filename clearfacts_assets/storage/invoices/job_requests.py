@@ -55,14 +55,18 @@ class JobRequests:
         Where this id was asked for before, nothing changes and that job is returned. Raises DayBusy while another job
         of the day is pending or running.
         """
+        written = False
 
         def work(connection: Connection) -> JobRecord | None:
+            nonlocal written
             if connection.dialect.name == "postgresql":
-                # One request for a day at a time; SQLite has one writer anyway.
-                connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"job {request.partition_key}"))))
+                # One request under an id at a time, for whatever day, and one for a day; SQLite has one writer anyway.
+                for what in (request.id, request.partition_key):
+                    connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"job {what}"))))
             known = read_job(connection, request.id)
             if known is not None:
-                return known
+                # By this very call, whose commit nobody heard of, where it is as that wrote it.
+                return None if written and known.created_at == now else known
             busy = connection.scalar(
                 select(_jobs.c.id)
                 .where(_jobs.c.partition_key == request.partition_key, _jobs.c.status.in_(UNFINISHED))
@@ -80,9 +84,10 @@ class JobRequests:
                 now=now,
                 after={"partition_key": request.partition_key, **request.details},
             )
+            written = True
             return None
 
-        return write(self._engine, work)
+        return write(self._engine, work, repeatable=True)
 
     def usual_seconds(self) -> float | None:
         """How long jobs took that were completed lately, in the median; None without any."""

@@ -93,7 +93,7 @@ class InvoiceRow(Base):
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
     job_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     invoice_id: Mapped[str] = mapped_column(Words)  # the source's id
-    ubl_data: Mapped[str | None] = mapped_column(Words)  # the document; NULL where its content was delivered before
+    ubl_data: Mapped[str | None] = mapped_column(Words)  # the document; NULL where an earlier row keeps it
     status: Mapped[str] = mapped_column(String(20), default="pending")
     clearfacts_response: Mapped[dict[str, Any] | None]
     error_message: Mapped[str | None] = mapped_column(Words)
@@ -248,3 +248,4 @@ class DeliveredDocument(Base):
     asked_at: Mapped[datetime]  # whether or not an answer came
     answered_at: Mapped[datetime | None]
     changed_at: Mapped[datetime | None]  # when an answer last differed from the one before
+    acknowledged_at: Mapped[datetime | None]  # when a person has seen that it is missing

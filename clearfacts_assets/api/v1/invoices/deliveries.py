@@ -25,6 +25,7 @@ from clearfacts_assets.invoices.delivery.status_polling import DocumentState, Do
 from clearfacts_assets.invoices.ledger.model import AsSeen, DeliveryRecord
 from clearfacts_assets.invoices.lifecycle import ForbiddenTransition, Outdated, State, Verdict
 from clearfacts_assets.storage.invoices.delivery_review import DeliveryDetail, DeliveryNotFound, DeliveryReview
+from clearfacts_assets.storage.invoices.document_status import DeliveredDocuments, NotMissing
 
 router = APIRouter(prefix="/deliveries", tags=["deliveries"])
 
@@ -33,6 +34,10 @@ LONGEST_REASON = 1000  # characters
 Reads = Annotated[Principal, Depends(require(Permission.DELIVERIES_READ))]
 Resolves = Annotated[Principal, Depends(require(Permission.DELIVERIES_RESOLVE))]
 Served = Annotated[Services, Depends(services)]
+Reason = Annotated[
+    str,
+    Field(min_length=1, max_length=LONGEST_REASON, pattern=r"\S", strict=True, description="kept in the audit log"),
+]
 
 
 class DeliverySummary(BaseModel):
@@ -175,9 +180,7 @@ class Resolution(BaseModel):
         "is delivered; waive: never"
     )
     seen: SeenAs = Field(description="where that has changed meanwhile, the verdict is refused (409 DELIVERY_CHANGED)")
-    reason: str = Field(
-        min_length=1, max_length=LONGEST_REASON, pattern=r"\S", strict=True, description="kept in the audit log"
-    )
+    reason: Reason
 
 
 @router.get("", responses=errors(ErrorCode.INVALID_CURSOR), summary="Deliveries, newest first")
@@ -231,6 +234,34 @@ def resolve_delivery(
     except ForbiddenTransition as error:
         message = f"It cannot be resolved as {resolution.verdict}: {error}."
         raise ApiError(ErrorCode.DELIVERY_NOT_RESOLVABLE, message, details={"state": str(error.state)}) from error
+    return Success(data=_view(_detail(review, delivery_id)))
+
+
+class Acknowledgement(BaseModel):
+    """That a person has seen it."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "deleted there on purpose"}]})
+
+    reason: Reason
+
+
+@router.post(
+    "/{delivery_id}/acknowledge",
+    responses=errors(ErrorCode.DELIVERY_NOT_FOUND, ErrorCode.DELIVERY_NOT_RESOLVABLE),
+    summary="A delivered document is gone, and nothing is to be done",
+)
+def acknowledge_missing_document(
+    delivery_id: UUID, acknowledgement: Acknowledgement, caller: Resolves, served: Served
+) -> Success[DeliveryView]:
+    """The check of delivered documents does not name it again, unless it comes back and goes once more."""
+    review = DeliveryReview(served.engine)
+    _detail(review, delivery_id)
+    try:
+        DeliveredDocuments(served.engine).acknowledge(
+            delivery_id, reason=acknowledgement.reason, actor=caller.actor, now=datetime.now(UTC)
+        )
+    except NotMissing as error:
+        raise ApiError(ErrorCode.DELIVERY_NOT_RESOLVABLE, f"{error}.", details={"state": error.status}) from error
     return Success(data=_view(_detail(review, delivery_id)))
 
 

@@ -16,7 +16,7 @@ from clearfacts_assets.api.envelope import Listed, Success
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.openapi import errors
 from clearfacts_assets.api.read_routes import reads
-from clearfacts_assets.api.services import Services, services, watched
+from clearfacts_assets.api.services import Services, services, watched_job
 from clearfacts_assets.api.v1.invoices.deliveries import DeliverySummary, DocumentView, document_view, summary_of
 from clearfacts_assets.api.v1.invoices.jobs import JobResults, JobStatus, found, results_of
 from clearfacts_assets.api.v1.lists import LONGEST_WORD, ListQuery, Word
@@ -30,7 +30,7 @@ router = APIRouter(prefix="/invoices", tags=["invoices"])
 InvoiceStatus = Literal["pending", "sent", "failed", "duplicate"]
 Reads = Annotated[Principal, Depends(require(Permission.INVOICES_READ))]
 Served = Annotated[Services, Depends(services)]
-Watched = Annotated[Services, Depends(watched)]
+WatchedJob = Annotated[Services, Depends(watched_job)]
 InvoiceIdentifier = Annotated[
     str, Path(min_length=1, max_length=LONGEST_WORD, description="the id of a row, or the ERP's id for its newest row")
 ]
@@ -113,7 +113,7 @@ class HistoryQuery(ListQuery):
 
 @router.get("/status/{job_id}", responses=errors(ErrorCode.JOB_NOT_FOUND), summary="How far a job is")
 @reads
-def get_processing_status(job_id: UUID, _: Reads, served: Watched) -> Success[ProcessingStatus]:
+def get_processing_status(job_id: UUID, _: Reads, served: WatchedJob) -> Success[ProcessingStatus]:
     """Counts so far; they move while the job runs."""
     job, jobs = found(job_id, served)
     counts = jobs.counts(job_id)

@@ -17,7 +17,7 @@ from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.job_submission import Wish
 from clearfacts_assets.api.openapi import errors
 from clearfacts_assets.api.read_routes import reads, waits
-from clearfacts_assets.api.services import Services, services, watched
+from clearfacts_assets.api.services import Services, services, watched, watched_job
 from clearfacts_assets.api.v1.invoices.processing import IdempotencyKey, JobAccepted, accepted
 from clearfacts_assets.api.v1.lists import Day, ListQuery
 from clearfacts_assets.storage.invoices.job_views import JobCounts
@@ -32,6 +32,7 @@ Reads = Annotated[Principal, Depends(require(Permission.JOBS_READ))]
 Retries = Annotated[Principal, Depends(require(Permission.JOBS_RETRY))]
 Served = Annotated[Services, Depends(services)]
 Watched = Annotated[Services, Depends(watched)]
+WatchedJob = Annotated[Services, Depends(watched_job)]
 
 
 class JobResults(BaseModel):
@@ -109,7 +110,7 @@ def list_jobs(query: Annotated[JobsQuery, Query()], _: Reads, served: Watched) -
 
 @router.get("/{job_id}", responses=errors(ErrorCode.JOB_NOT_FOUND), summary="One job and what it came to")
 @reads
-def get_job(job_id: UUID, _: Reads, served: Watched) -> Success[JobResult]:
+def get_job(job_id: UUID, _: Reads, served: WatchedJob) -> Success[JobResult]:
     """True also when the run, or Dagster's daemon, died: an unfinished job is compared with Dagster first."""
     job = JobRepository(served.engine).view(job_id, MOST_ERRORS)
     if job is None:

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0160"
-down_revision = "0071"
+down_revision = "0100"
 
 
 def upgrade() -> None:
