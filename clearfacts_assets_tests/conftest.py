@@ -3,6 +3,7 @@
 pytest_plugins = [
     "clearfacts_assets_tests.fixtures.environment",
     "clearfacts_assets_tests.fixtures.options",
+    "clearfacts_assets_tests.fixtures.engines",
     "clearfacts_assets_tests.fixtures.api",
     "clearfacts_assets_tests.fixtures.databases",
     "clearfacts_assets_tests.fixtures.simulator",
