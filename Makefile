@@ -46,7 +46,7 @@ test: setup ## all tests, on SQLite and PostgreSQL, in the browser where a Chrom
 	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 test-fast: setup ## for work in progress, below a minute: units and clients, nothing on PostgreSQL (ARGS="-k name")
-	@$(BIN)/pytest clearfacts_assets_tests/unit clearfacts_assets_tests/contract -q -p no:schemathesis \
+	@$(BIN)/pytest clearfacts_assets_tests/unit clearfacts_assets_tests/contract -q \
 		-n $(WORKERS) --dist loadgroup --sqlite-only $(ARGS)
 
 check: lint test ## what has to pass before a commit lands: lint, types, import contracts, tests

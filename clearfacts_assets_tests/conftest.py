@@ -1,8 +1,9 @@
 """Fixtures that every test may ask for; each group stands in a file of its own."""
 
 pytest_plugins = [
-    "clearfacts_assets_tests.fixtures.options",
     "clearfacts_assets_tests.fixtures.environment",
+    "clearfacts_assets_tests.fixtures.options",
+    "clearfacts_assets_tests.fixtures.engines",
     "clearfacts_assets_tests.fixtures.api",
     "clearfacts_assets_tests.fixtures.databases",
     "clearfacts_assets_tests.fixtures.simulator",

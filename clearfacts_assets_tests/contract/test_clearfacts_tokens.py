@@ -173,13 +173,13 @@ def test_an_answer_that_is_only_late_does_not_make_a_failed_renewal_be_tried_aga
     def accept_late(line: Line) -> None:
         line.read()
         asked.set()
-        held.wait(60)
+        held.wait(300)
         line.send(answer(200, ACCEPTED))
 
     _, destination = destination_at(accept_late, refusing(TOKEN), renew=renew, connections=2)
     with ThreadPoolExecutor(1) as thread:
         first = thread.submit(destination.send, submission("1"))
-        assert asked.wait(60)
+        assert asked.wait(300)
         assert isinstance(destination.send(submission("2")), Denied)
         held.set()
         assert isinstance(first.result(), Accepted)

@@ -80,7 +80,7 @@ def test_a_killed_run_is_told_as_failed_and_a_rerun_delivers_what_is_left(
     assert (shown["status"], shown["partition"]) == ("failed", DAY)
     assert "before it could say why" in shown["error_message"]
     assert shown["results"]["total_invoices"] == PER_DAY
-    _, alive = psutil.wait_procs(children, timeout=60)
+    _, alive = psutil.wait_procs(children, timeout=300)
     assert alive == [], "the validation's workers end with their run"
     slow_day.clear_faults()
     (again,) = command.json("run", "--date", DAY)["jobs"]

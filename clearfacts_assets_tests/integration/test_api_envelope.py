@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from openapi_spec_validator import validate
 from sqlalchemy import insert, text
 
 from clearfacts_assets.api import correlation
@@ -130,6 +129,8 @@ def operations(api: RunningApi) -> list[tuple[str, str, dict[str, Any]]]:
 
 
 def test_the_openapi_document_is_valid_and_names_every_operation_once(quick_api: RunningApi) -> None:
+    from openapi_spec_validator import validate  # takes a second, in each worker of the tests
+
     validate(openapi(quick_api))
     ids = [operation["operationId"] for _, _, operation in operations(quick_api)]
     assert len(ids) == len(set(ids))

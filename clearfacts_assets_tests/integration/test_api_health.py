@@ -243,7 +243,7 @@ def test_figures_are_renewed_beside_the_scrape_and_not_more_often_than_they_cost
 
     def supplier() -> Iterator[CounterMetricFamily]:
         if calls:
-            go_on.wait(60)
+            go_on.wait(300)
         calls.append(clock[0])
         clock[0] += 2.0  # what it takes: a share of 5 % of the time is one every 40 seconds
         yield CounterMetricFamily("figures", "test", value=len(calls))
@@ -261,7 +261,7 @@ def test_figures_are_renewed_beside_the_scrape_and_not_more_often_than_they_cost
     computed.clear()
     assert shown(tally) == 1  # old figures at once, while new ones are made
     go_on.set()
-    assert computed.wait(60)
+    assert computed.wait(300)
     tally._renewing.acquire()
     tally._renewing.release()
     assert shown(tally) == 2

@@ -261,7 +261,7 @@ def test_a_launch_that_answers_late_leaves_a_pending_job(
     inner = job_submission.submit_run
 
     def slow(*arguments: Any) -> Any:
-        goes_on.wait(20)
+        goes_on.wait(300)
         return inner(*arguments)
 
     quick_api.app.state.services.job_submission.patience = 0.05
@@ -280,7 +280,7 @@ def test_a_launch_that_fails_late_is_told_by_the_job(quick_api: RunningApi, monk
     client, goes_on = quick_api.client(), threading.Event()
 
     def broken(*arguments: Any) -> Any:
-        goes_on.wait(20)
+        goes_on.wait(300)
         raise RuntimeError("the code server is gone")
 
     quick_api.app.state.services.job_submission.patience = 0.05

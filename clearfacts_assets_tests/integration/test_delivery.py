@@ -240,7 +240,7 @@ def test_two_runs_at_once_deliver_everything_once(run: Runs) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(300)
     assert destination.numbers == [f"F-{number:05}" for number in range(80)]
     for number in destination.numbers:
         assert sorted(results[number][0].status for results in found) == [DUPLICATE, DUPLICATE, SENT]

@@ -206,16 +206,16 @@ def test_a_clock_that_jumps_while_a_call_is_under_way_sends_nothing_twice(
     def answer(submission: Submission, call: int) -> None:
         if submission.key.number == "F-00001" and call == 1:
             jumped.set()
-            answer_may_come.wait(30)
+            answer_may_come.wait(300)
 
     run.ledger = SqlDeliveryLedger(run.engine, clock=clock)
     destination = Acceptor(answer, can_look_up=look_up, honours_idempotency_key=look_up)
     slow = threading.Thread(target=run, args=(candidates(3), destination), kwargs={"pace": Pace(concurrency=1)})
     slow.start()
-    assert jumped.wait(30)
+    assert jumped.wait(300)
     run(candidates(3), destination, pace=Pace(concurrency=1, patience=0.2))
     answer_may_come.set()
-    slow.join(30)
+    slow.join(300)
     run(candidates(3), destination)
     assert destination.numbers == ["F-00000", "F-00001", "F-00002"]
     assert set(run.states().values()) == {"delivered"}

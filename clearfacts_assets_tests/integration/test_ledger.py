@@ -352,7 +352,7 @@ def test_a_correction_and_a_resend_at_the_same_moment_do_not_both_leave(
 
     monkeypatch.setattr(History, "add", meanwhile)
     (corrected,) = register(ledger, candidate("F-1", "<corrected/>", source_id="another"))
-    person.join(60)
+    person.join(300)
     states = ledger.states([refused.id, corrected.delivery.id])
     leaving = [one.revision for one in states.values() if one.state in before(Event.CLAIMED)]
     assert leaving == [leaves]

@@ -35,7 +35,7 @@ def test_two_runs_never_hold_the_same_delivery(migrated_url: str) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(300)
     assert len(taken) == len(set(taken)) == 100
     assert {fence for _, fence in taken} == {1}
     engine.dispose()
@@ -58,7 +58,7 @@ def test_two_runs_register_the_same_keys_once(migrated_url: str) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(300)
     assert len(found) == 6
     assert len(set.union(*found)) == 60
     with reading(engine) as connection:

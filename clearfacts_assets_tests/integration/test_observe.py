@@ -64,7 +64,7 @@ def scraped(quick_api: RunningApi, migrated_file: Path, simulator: RunningSimula
 
 
 def test_no_panel_of_the_dashboards_is_empty(scraped: str) -> None:
-    with httpx.Client(base_url=scraped, trust_env=False, timeout=30) as prometheus:
+    with httpx.Client(base_url=scraped, trust_env=False, timeout=300) as prometheus:
 
         def empty() -> list[str]:
             return [name for name, query in QUERIES.items() if name not in SILENT and not _asked(prometheus, query)]

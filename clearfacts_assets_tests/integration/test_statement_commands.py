@@ -25,7 +25,7 @@ def mail_environment(command: Command) -> Iterator[str]:
     command.environment.update(announced["environment"])
     yield announced["url"]
     process.terminate()
-    process.wait(60)
+    process.wait(300)
 
 
 def test_a_month_from_charges_to_mails_and_again(command, mail_environment, tmp_path):

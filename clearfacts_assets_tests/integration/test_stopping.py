@@ -42,7 +42,7 @@ def test_a_command_ends_when_told_though_the_signals_were_switched_off_before_it
             assert process.stdout is not None
             assert process.stdout.readline() == "up\n"
             process.send_signal(number)
-            process.wait(60)
+            process.wait(300)
         finally:
             process.kill()
     assert process.returncode != -signal.SIGKILL

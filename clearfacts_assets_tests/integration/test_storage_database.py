@@ -78,7 +78,7 @@ def test_a_deadlock_or_a_busy_file_is_tried_again(migrated_url: str) -> None:
             tries.append(first)
             connection.execute(THINGS.update().where(THINGS.c.words == first).values(amount=Decimal(1)))
             if tries.count(first) == 1 and engine.dialect.name == "postgresql":
-                both_hold_one.wait(60)
+                both_hold_one.wait(300)
             connection.execute(THINGS.update().where(THINGS.c.words == second).values(amount=Decimal(2)))
 
         write(engine, work)

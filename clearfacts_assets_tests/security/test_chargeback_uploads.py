@@ -84,14 +84,14 @@ def test_an_upload_over_the_limit_is_refused_before_and_while_it_comes(quick_api
     small = known.chargeback.model_copy(update={"upload_bytes": 2**20})
     object.__setattr__(quick_api.app.state.services, "configured", known.model_copy(update={"chargeback": small}))
     headers = {"Content-Type": "multipart/form-data; boundary=cut", **quick_api.callers.headers("operator")}
-    connection = http.client.HTTPConnection("127.0.0.1", quick_api.port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", quick_api.port, timeout=300)
     connection.putrequest("POST", IMPORTS)
     for name, value in (headers | {"Content-Length": str(2**40)}).items():
         connection.putheader(name, value)
     connection.endheaders()  # and nothing of the body comes
     answer = connection.getresponse()
     assert (answer.status, answer.getheader("connection")) == (413, "close")
-    endless = http.client.HTTPConnection("127.0.0.1", quick_api.port, timeout=60)
+    endless = http.client.HTTPConnection("127.0.0.1", quick_api.port, timeout=300)
     start = body(b"aws.csv", b"")[:60]
     try:
         endless.request("POST", IMPORTS, body=(start if n == 0 else b"x" * 65536 for n in range(200)), headers=headers)
@@ -113,7 +113,7 @@ def test_an_upload_is_larger_than_what_json_may_be_and_larger_than_what_is_held(
 
 
 def test_a_stranger_is_turned_away_before_the_body_is_read(quick_api: RunningApi) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", quick_api.port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", quick_api.port, timeout=300)
     connection.putrequest("POST", IMPORTS)
     connection.putheader("Content-Type", "multipart/form-data; boundary=cut")
     connection.putheader("Content-Length", str(2**29))

@@ -77,7 +77,7 @@ class Store:
 
     def ask(self, command: str) -> bytes:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=10) as line:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=300) as line:
                 line.sendall(f"AUTH {PASSWORD}\r\n{command}\r\nQUIT\r\n".encode())
                 answer = b""
                 while more := line.recv(65536):

@@ -82,7 +82,7 @@ def test_no_more_at_once_than_allowed() -> None:
     meeting = threading.Barrier(3)
 
     def answer(number: int) -> FiledDocument:
-        meeting.wait(10)
+        meeting.wait(300)
         return filed()
 
     archive = Archive(answer)
@@ -109,10 +109,10 @@ def test_an_interrupted_inquiry_does_not_wait_for_questions_that_wait_themselves
 
     def answer(number: int) -> FiledDocument:
         if number == 0:
-            waits.wait(10)
+            waits.wait(300)
             raise KeyboardInterrupt
         waits.set()
-        told.append(over.wait(10))
+        told.append(over.wait(300))
         raise DestinationError("HTTP 429")
 
     batches = [[due(number) for number in range(9)]]

@@ -39,12 +39,12 @@ def test_what_has_not_begun_is_held_back_and_what_has_is_finished(item: WorkItem
 
     def call() -> Outcome:
         begun.set()
-        go_on.wait(30)
+        go_on.wait(300)
         return GOOD
 
     for _ in range(3):
         wire.begin(item, call)
-    assert begun.wait(30)
+    assert begun.wait(300)
     wire.hold_back()
     assert [wire.next(30), wire.next(30), wire.next(0)] == [(item, None, True), (item, None, True), None]
     go_on.set()
