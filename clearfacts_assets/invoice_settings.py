@@ -16,6 +16,7 @@ from clearfacts_assets.setting_types import Attempts, Changeable, Seconds, Secti
 
 if TYPE_CHECKING:
     from clearfacts_assets.invoices.validation.engine import Validator
+    from clearfacts_assets.invoices.validation.rules import RuleOptions
 
 
 class SourceSettings(Section):
@@ -135,20 +136,26 @@ class ValidationSettings(Section):
     )
 
 
-def validator_from(configured: ValidationSettings, *, layers: Sequence[str] | None = None) -> Validator:
-    """A validator as the settings say. Raises BadPolicy where the policy file cannot be used."""
-    from clearfacts_assets.invoices.validation.engine import Validator
-    from clearfacts_assets.invoices.validation.policy import load_policy
+def rule_options(configured: ValidationSettings) -> RuleOptions:
+    """What the settings say about rule sets."""
     from clearfacts_assets.invoices.validation.rules import CustomRules, RuleOptions
-    from clearfacts_assets.invoices.validation.ubl import Limits
 
     own = None
     if configured.peppol_rules is not None:
         own = CustomRules(configured.peppol_rules, configured.peppol_rules_sha256 or "")
+    return RuleOptions(own, configured.attachment_bytes, configured.proofs)
+
+
+def validator_from(configured: ValidationSettings, *, layers: Sequence[str] | None = None) -> Validator:
+    """A validator as the settings say. Raises BadPolicy where the policy file cannot be used."""
+    from clearfacts_assets.invoices.validation.engine import Validator
+    from clearfacts_assets.invoices.validation.policy import load_policy
+    from clearfacts_assets.invoices.validation.ubl import Limits
+
     return Validator(
         load_policy(configured.policy) if configured.policy is not None else None,
         workers=configured.workers,
         limits=Limits(document_bytes=configured.document_bytes),
-        options=RuleOptions(own, configured.attachment_bytes, configured.proofs),
+        options=rule_options(configured),
         layers=layers,
     )

@@ -33,7 +33,7 @@ class CustomRuleSet:
 
     def __init__(self, layer: str, rules: CustomRules) -> None:
         self.layer = layer
-        content = _pinned(rules)
+        content = pinned(rules)
         try:
             root = etree.fromstring(content, etree.XMLParser(resolve_entities=False, no_network=True))
         except etree.XMLSyntaxError as error:
@@ -49,7 +49,8 @@ class CustomRuleSet:
         return findings(self._stylesheet, document, self.layer, most_of_a_rule=MOST_OF_A_RULE)
 
 
-def _pinned(rules: CustomRules) -> bytes:
+def pinned(rules: CustomRules) -> bytes:
+    """The content of the file. Raises CustomRulesUnusable where it is not the one that the settings name."""
     try:
         content = rules.path.read_bytes()
     except OSError as error:
