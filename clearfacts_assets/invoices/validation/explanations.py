@@ -155,6 +155,13 @@ def _words(rule: str, language: str, terms: str) -> str:
     return _NO_WORDS[language]
 
 
+def plain_words(rule: str, language: str, message: str = "") -> str:
+    """The rule in plain words, for a finding with this message; empty where there are no words for it."""
+    terms = ", ".join(dict.fromkeys(_TERM.findall(message))) or message
+    words = _words(rule, language, terms)
+    return "" if words == _NO_WORDS[language] else words
+
+
 @dataclass(frozen=True, slots=True)
 class Addend:
     """One amount of a sum, and where the document has it."""
