@@ -15,8 +15,10 @@ from clearfacts_assets.outcome_kinds import OutcomeKind
 from clearfacts_assets.setting_types import Attempts, Changeable, Seconds, Section, one_of
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from clearfacts_assets.invoices.validation.engine import Validator
-    from clearfacts_assets.invoices.validation.rules import RuleOptions
+    from clearfacts_assets.invoices.validation.rules import Release, RuleOptions
 
 
 class SourceSettings(Section):
@@ -128,6 +130,9 @@ class ValidationSettings(Section):
         10 * 2**20, ge=0, description="most bytes of a document's attachments together, unpacked, before a warning"
     )
     proofs: bool = Field(True, description="spare Saxon the documents that surely break no rule")
+    artefacts: Path | None = Field(
+        None, description="folder of official rule files with their first days (releases.yaml): see docs/rules.md"
+    )
     peppol_rules: Path | None = Field(
         None, description="your own copy of OpenPeppol's Schematron or XSLT; the built-in Peppol rules otherwise"
     )
@@ -143,10 +148,17 @@ def rule_options(configured: ValidationSettings) -> RuleOptions:
     own = None
     if configured.peppol_rules is not None:
         own = CustomRules(configured.peppol_rules, configured.peppol_rules_sha256 or "")
-    return RuleOptions(own, configured.attachment_bytes, configured.proofs)
+    releases: tuple[Release, ...] = ()
+    if configured.artefacts is not None:
+        from clearfacts_assets.invoices.validation.releases import read_releases
+
+        releases = read_releases(configured.artefacts)
+    return RuleOptions(own, configured.attachment_bytes, configured.proofs, releases)
 
 
-def validator_from(configured: ValidationSettings, *, layers: Sequence[str] | None = None) -> Validator:
+def validator_from(
+    configured: ValidationSettings, *, layers: Sequence[str] | None = None, day: date | None = None
+) -> Validator:
     """A validator as the settings say. Raises BadPolicy where the policy file cannot be used."""
     from clearfacts_assets.invoices.validation.engine import Validator
     from clearfacts_assets.invoices.validation.policy import load_policy
@@ -158,4 +170,5 @@ def validator_from(configured: ValidationSettings, *, layers: Sequence[str] | No
         limits=Limits(document_bytes=configured.document_bytes),
         options=rule_options(configured),
         layers=layers,
+        day=day,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 
 import pytest
 import typer
@@ -26,7 +27,7 @@ def call(*arguments: object):
 
 @pytest.fixture(scope="module")
 def known() -> Catalogue:
-    return catalogue(RuleOptions())
+    return catalogue(RuleOptions(), date(2026, 11, 28))
 
 
 def test_every_rule_of_every_layer_is_explained_in_three_languages(known):

@@ -46,9 +46,10 @@ def _explained(rule: str, file: Path | None) -> tuple[InDocument | None, Explana
     from clearfacts_assets import settings
     from clearfacts_assets.invoice_settings import rule_options, validator_from
     from clearfacts_assets.invoices.validation.explanations import catalogue
+    from clearfacts_assets.invoices.validation.inspection import today_in_brussels
 
     chosen = settings.load().validation
-    known = catalogue(rule_options(chosen))
+    known = catalogue(rule_options(chosen), today_in_brussels())
     meant = known.find(rule)
     if meant is None:
         alike = known.alike(rule)

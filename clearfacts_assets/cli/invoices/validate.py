@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,6 +34,10 @@ def validate(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="file for --report; standard output otherwise")
     ] = None,
+    on: Annotated[
+        datetime | None,
+        typer.Option("--on", formats=["%Y-%m-%d"], help="by the rules in force on this day; today's else"),
+    ] = None,
     language: Annotated[str, typer.Option(help="of --report html: en, nl or fr")] = "en",
 ) -> None:
     """Validate documents. Exit code 0: all would be accepted, 1: some would not, 2: the call was wrong."""
@@ -41,7 +46,7 @@ def validate(
         check_report(report, output, language, other=as_json or svrl is not None)
     if profile is not None:
         layer = _layers_of(profile, layer)
-    validator = _validator(policy, layer, workers, len(files))
+    validator = _validator(policy, layer, workers, len(files), on.date() if on is not None else None)
     if report is not None:
         with validator:
             checked = _with_progress(validator, files, quiet=False)
@@ -97,7 +102,9 @@ def _layers_of(profile: str, layers: list[str] | None) -> list[str]:
     return list(built_in()[Profile(profile)].layers)
 
 
-def _validator(policy: Path | None, layers: list[str] | None, workers: int | None, documents: int) -> Validator:
+def _validator(
+    policy: Path | None, layers: list[str] | None, workers: int | None, documents: int, day: date | None
+) -> Validator:
     from clearfacts_assets import settings
     from clearfacts_assets.invoice_settings import validator_from
     from clearfacts_assets.invoices.validation.policy import BadPolicy
@@ -113,7 +120,7 @@ def _validator(policy: Path | None, layers: list[str] | None, workers: int | Non
     if policy is not None:
         changes["policy"] = policy
     try:
-        return validator_from(chosen.model_copy(update=changes), layers=layers or None)
+        return validator_from(chosen.model_copy(update=changes), layers=layers or None, day=day)
     except BadPolicy as error:
         fail(str(error), code=2)
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
@@ -46,8 +47,14 @@ _COUNTRIES = {
     "SE": ("Sweden", "Zweden", "Suède"),
 }
 _TERM = re.compile(r"\bB[TG]-\d+\b")
-_OF_DOCUMENT = ("DOC-", "XSD", "BE-", "ATTACHMENT-", "XSLT-ERROR", "SELF-BILLING-")
-_LAYER_OF = {"DOC-": "document", "XSD": "ubl_xsd", "BE-": "belgium", "ATTACHMENT-": "attachments"}
+_OF_DOCUMENT = ("DOC-", "PROFILE-", "XSD", "BE-", "ATTACHMENT-", "XSLT-ERROR", "SELF-BILLING-")
+_LAYER_OF = {
+    "DOC-": "document",
+    "PROFILE-": "document",
+    "XSD": "ubl_xsd",
+    "BE-": "belgium",
+    "ATTACHMENT-": "attachments",
+}
 _OURS = (
     *(
         f"DOC-{what}"
@@ -101,16 +108,19 @@ class Catalogue:
         return Explanation(rule, layer, published.flag, words, published.text)
 
 
-def catalogue(options: RuleOptions) -> Catalogue:
-    """The rules in force, from the artefacts that would run. Raises CustomRulesUnusable."""
+def catalogue(options: RuleOptions, day: date) -> Catalogue:
+    """The rules in force on that day, from the artefacts that would run. Raises CustomRulesUnusable."""
     from mockeinvoice.rules import REGISTRY
 
     from clearfacts_assets.invoices.validation.custom_rules import pinned
     from clearfacts_assets.invoices.validation.rules.ubl_xsd import artefacts
 
-    norm = rules_of(read_artefact((artefacts() / "EN16931-UBL-validation.xslt").read_bytes()))
-    if options.peppol is not None:
-        peppol = rules_of(read_artefact(pinned(options.peppol)))
+    newer, newer_peppol = (options.release_on(layer, day) for layer in ("en16931", "peppol_bis3"))
+    built_in = artefacts() / "EN16931-UBL-validation.xslt"
+    norm = rules_of(read_artefact(built_in.read_bytes() if newer is None else pinned(newer.file)))
+    own = options.peppol if newer_peppol is None else newer_peppol.file
+    if own is not None:
+        peppol = rules_of(read_artefact(pinned(own)))
     else:
         peppol = {each.id: PublishedRule(each.id, each.flag, each.about) for each in REGISTRY["peppol"].values()}
     found = {rule: ("en16931", one) for rule, one in norm.items()}
