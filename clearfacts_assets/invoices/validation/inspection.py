@@ -36,7 +36,7 @@ from clearfacts_assets.invoices.validation.ubl import (
 
 _PROFILE_WORDS = {
     "PROFILE-UNKNOWN": "only the structure of UBL was looked at, for the document names no known specification",
-    "PROFILE-E-FFF": "this is an old e-FFF document, from before Peppol; the rules of Peppol and the norm were not asked",
+    "PROFILE-E-FFF": "this is an old e-FFF document, from before Peppol; neither its rules nor the norm's were asked",
 }
 STRUCTURE = "ubl_xsd"  # where it finds errors, no later layer runs: their words would mislead
 
@@ -74,7 +74,7 @@ class Inspector:
         self.plan = plan
         self._clock = clock
         self._today = today or (lambda: plan.day or today_in_brussels())
-        self._rule_sets: dict[tuple[str, Release | None], RuleSet] = {}
+        self._rule_sets: dict[str | Release, RuleSet] = {}
 
     def warm(self) -> None:
         for layer in self.plan.needed():
@@ -112,7 +112,9 @@ class Inspector:
         course = self.plan.course(profile)
         findings, versions = self._run(document, course)
         invoice, missing = self._head(document.root)
-        findings = self.plan.policy.weighed([*findings, *_of_profile(profile, document)])
+        if self.plan.layers is None:
+            findings = [*_of_profile(profile, document), *findings]
+        findings = self.plan.policy.weighed(findings)
         decision = course.decide(findings)
         if missing:
             findings.append(missing)
@@ -150,9 +152,9 @@ class Inspector:
     def _rule_set(self, layer: str) -> RuleSet:
         options = self.plan.options
         release = options.release_on(layer, self._today()) if options.releases else None
-        rule_set = self._rule_sets.get((layer, release))
+        rule_set = self._rule_sets.get(release or layer)
         if rule_set is None:
-            rule_set = self._rule_sets[layer, release] = build(layer, options, release)
+            rule_set = self._rule_sets[release or layer] = build(layer, options, release)
         return rule_set
 
 
@@ -182,17 +184,9 @@ def _of_profile(profile: Profile, document: ParsedDocument) -> list[Finding]:
     named = " ".join(value_of(said).split())[:200] if said is not None else ""
     claim = f"its CustomizationID is {named!r}" if named else "it has no CustomizationID"
     at = said if said is not None else document.root
-    return [
-        Finding(
-            rule,
-            DOCUMENT_LAYER,
-            Severity.INFORMATION,
-            f"{_PROFILE_WORDS[rule]}: {claim}",
-            location_of(at),
-            at.sourceline,
-            HINTS[rule],  # type: ignore[arg-type]
-        )
-    ]
+    line: int | None = at.sourceline  # type: ignore[assignment]
+    message = f"{_PROFILE_WORDS[rule]}: {claim}"
+    return [Finding(rule, DOCUMENT_LAYER, Severity.INFORMATION, message, location_of(at), line, HINTS[rule])]
 
 
 def _placed(finding: Finding, document: ParsedDocument) -> Finding:
