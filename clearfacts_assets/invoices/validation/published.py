@@ -66,10 +66,10 @@ def _compiled(root: etree._Element) -> Iterator[PublishedRule]:
 
 
 def _words(element: etree._Element) -> str:
-    parts = [element.text or ""]
-    for child in element:
-        parts += ["…" if isinstance(child.tag, str) and child.tag.endswith("value-of") else value_of(child)]
-        parts += [child.tail or ""]
+    parts = [
+        ("…" if part.tag.endswith("value-of") else value_of(part)) if isinstance(part, etree._Element) else str(part)
+        for part in element.xpath("text()|*")  # type: ignore[union-attr]
+    ]
     return _LABEL.sub("", " ".join("".join(parts).split()))
 
 
