@@ -15,7 +15,10 @@ from clearfacts_assets.outcome_kinds import OutcomeKind
 from clearfacts_assets.setting_types import Attempts, Changeable, Seconds, Section, one_of
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from clearfacts_assets.invoices.validation.engine import Validator
+    from clearfacts_assets.invoices.validation.rules import Release, RuleOptions
 
 
 class SourceSettings(Section):
@@ -132,6 +135,9 @@ class ValidationSettings(Section):
         10 * 2**20, ge=0, description="most bytes of a document's attachments together, unpacked, before a warning"
     )
     proofs: bool = Field(True, description="spare Saxon the documents that surely break no rule")
+    artefacts: Path | None = Field(
+        None, description="folder of official rule files with their first days (releases.yaml): see docs/rules.md"
+    )
     peppol_rules: Path | None = Field(
         None, description="your own copy of OpenPeppol's Schematron or XSLT; the built-in Peppol rules otherwise"
     )
@@ -140,20 +146,34 @@ class ValidationSettings(Section):
     )
 
 
-def validator_from(configured: ValidationSettings, *, layers: Sequence[str] | None = None) -> Validator:
-    """A validator as the settings say. Raises BadPolicy where the policy file cannot be used."""
-    from clearfacts_assets.invoices.validation.engine import Validator
-    from clearfacts_assets.invoices.validation.policy import load_policy
+def rule_options(configured: ValidationSettings) -> RuleOptions:
+    """What the settings say about rule sets."""
     from clearfacts_assets.invoices.validation.rules import CustomRules, RuleOptions
-    from clearfacts_assets.invoices.validation.ubl import Limits
 
     own = None
     if configured.peppol_rules is not None:
         own = CustomRules(configured.peppol_rules, configured.peppol_rules_sha256 or "")
+    releases: tuple[Release, ...] = ()
+    if configured.artefacts is not None:
+        from clearfacts_assets.invoices.validation.releases import read_releases
+
+        releases = read_releases(configured.artefacts)
+    return RuleOptions(own, configured.attachment_bytes, configured.proofs, releases)
+
+
+def validator_from(
+    configured: ValidationSettings, *, layers: Sequence[str] | None = None, day: date | None = None
+) -> Validator:
+    """A validator as the settings say. Raises BadPolicy where the policy file cannot be used."""
+    from clearfacts_assets.invoices.validation.engine import Validator
+    from clearfacts_assets.invoices.validation.policy import load_policy
+    from clearfacts_assets.invoices.validation.ubl import Limits
+
     return Validator(
         load_policy(configured.policy) if configured.policy is not None else None,
         workers=configured.workers,
         limits=Limits(document_bytes=configured.document_bytes),
-        options=RuleOptions(own, configured.attachment_bytes, configured.proofs),
+        options=rule_options(configured),
         layers=layers,
+        day=day,
     )

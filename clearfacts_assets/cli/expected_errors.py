@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from clearfacts_assets.invoices.ports import DestinationError, SourceError
+from clearfacts_assets.invoices.validation.custom_rules import CustomRulesUnusable
 from clearfacts_assets.outgoing.network import NetworkUnusable
 from clearfacts_assets.storage.accounts.configuration import Undecryptable
 from clearfacts_assets.storage.accounts.keyring import KeyringError
@@ -20,6 +21,7 @@ _TELLING = (
     KeyringError,
     Undecryptable,
     BadCursor,
+    CustomRulesUnusable,
 )
 
 

@@ -14,7 +14,8 @@ from clearfacts_assets.cli.accounts import audit, keys, users
 from clearfacts_assets.cli.daemon import daemon
 from clearfacts_assets.cli.demo import demo
 from clearfacts_assets.cli.health import health
-from clearfacts_assets.cli.invoices import deliveries, invoices, jobs
+from clearfacts_assets.cli.invoices import deliveries, invoices, jobs, rules
+from clearfacts_assets.cli.invoices.explain import explain
 from clearfacts_assets.cli.invoices.run import run
 from clearfacts_assets.cli.invoices.validate import validate
 from clearfacts_assets.cli.serve import serve
@@ -32,7 +33,9 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(run)
 app.command()(validate)
+app.command()(explain)
 app.command()(health)
+app.add_typer(rules.app, name="rules")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(invoices.app, name="invoices")
 app.add_typer(deliveries.app, name="deliveries")

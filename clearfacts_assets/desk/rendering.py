@@ -17,15 +17,17 @@ from clearfacts_assets.chargeback.model import CHANGES
 from clearfacts_assets.desk import charts
 from clearfacts_assets.desk.visits import Visit
 from clearfacts_assets.desk.words import LANGUAGES, Words
+from clearfacts_assets.invoices.validation.reports.page import styles
 
 KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
-ASSETS = ("desk.css", "desk.js", "mark.svg")
+ASSETS = ("desk.css", "desk.js", "mark.svg", "invoice.css")
 
 
 @cache
 def asset(name: str) -> tuple[str, bytes]:
     """The name under which it is served, and its bytes."""
-    content = (files(__package__) / "static" / name).read_bytes()
+    ours = name != "invoice.css"
+    content = (files(__package__) / "static" / name).read_bytes() if ours else styles().encode()
     stem, _, kind = name.rpartition(".")
     return f"{stem}.{hashlib.sha256(content).hexdigest()[:12]}.{kind}", content
 

@@ -10,6 +10,7 @@ from clearfacts_assets.desk import (
     dashboard,
     deliveries,
     imports,
+    invoices,
     periods,
     rates,
     registry,
@@ -18,5 +19,18 @@ from clearfacts_assets.desk import (
     users,
 )
 
-_PAGES = (dashboard, periods, charges, review, imports, registry, statements, rates, budgets, deliveries, users)
+_PAGES = (
+    dashboard,
+    periods,
+    charges,
+    review,
+    imports,
+    registry,
+    statements,
+    rates,
+    budgets,
+    deliveries,
+    invoices,
+    users,
+)
 ROUTES: list[BaseRoute] = [route for one in _PAGES for route in one.router.routes] + list(dashboard.last.routes)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections import Counter
@@ -15,9 +16,11 @@ from lxml import etree
 from saxonche import PySaxonApiError, PySaxonProcessor
 
 from clearfacts_assets.invoices.model import Decision
+from clearfacts_assets.invoices.validation.custom_rules import CustomRuleSet
 from clearfacts_assets.invoices.validation.elements import ElementIndex
 from clearfacts_assets.invoices.validation.inspection import Inspector, Plan
-from clearfacts_assets.invoices.validation.rules import RuleOptions, build
+from clearfacts_assets.invoices.validation.releases import recognise
+from clearfacts_assets.invoices.validation.rules import CustomRules, RuleOptions, build
 from clearfacts_assets.invoices.validation.rules.en16931 import ROOTS
 from clearfacts_assets.invoices.validation.rules.ubl_xsd import artefacts
 from clearfacts_assets.invoices.validation.ubl import parse
@@ -36,9 +39,9 @@ FLAGS = {"error": "fatal", "warning": "warning"}
 class Official:
     """CEN's artefact exactly as it is shipped, on Saxon, and nothing of ours."""
 
-    def __init__(self) -> None:
+    def __init__(self, content: bytes | None = None) -> None:
         self._processor = PySaxonProcessor(license=False)
-        artefact = (artefacts() / "EN16931-UBL-validation.xslt").read_text("utf-8")
+        artefact = (content or (artefacts() / "EN16931-UBL-validation.xslt").read_bytes()).decode("utf-8")
         self._sheet = self._processor.new_xslt30_processor().compile_stylesheet(stylesheet_text=artefact)
 
     def failed(self, content: bytes, *, places: bool = False) -> Counter[tuple[str, ...]]:
@@ -78,6 +81,37 @@ def inspector() -> Inspector:
 
 def ours(inspector: Inspector, content: bytes) -> Counter[tuple[str, str]]:
     return Counter((each.rule, FLAGS[each.severity.value]) for each in inspector.inspect(content).findings)
+
+
+def differences(artefact: bytes, inspector: Inspector, count: int) -> list[int]:
+    """The mutants on which the engine and this artefact, as it is shipped, do not say the same."""
+    official = Official(artefact)
+    numbered_mutants = enumerate(mutants(SEED + 5, count))
+    return [number for number, content in numbered_mutants if ours(inspector, content) != official.failed(content)]
+
+
+def official_files() -> list[Path]:
+    """Official files of rules: in the folder that the setting names, and in ../shared."""
+    named = os.environ.get("CLEARFACTS_OFFICIAL_RULES", "")
+    folders = [REAL.parent / "rules", *([Path(named)] if named else [])]
+    return [path for folder in folders for path in sorted(folder.glob("*")) if path.suffix in (".sch", ".xslt", ".xsl")]
+
+
+def test_the_rules_that_run_say_what_official_files_say():
+    """On each upgrade: the norm's proofs, and mock-einvoice, against OpenPeppol's and CEN's files of that version."""
+    files = official_files()
+    if not files:
+        pytest.skip(f"no official rules in {REAL.parent / 'rules'}: copy them there, or set CLEARFACTS_OFFICIAL_RULES")
+    for path in files:
+        rules = CustomRules(path, hashlib.sha256(path.read_bytes()).hexdigest())
+        layer = recognise(path.read_bytes()).layer
+        official_rules, built_in = CustomRuleSet(layer, rules), build(layer, RuleOptions())
+        for number, content in enumerate(mutants(SEED + 6, MUTANTS)):
+            found, expected = (
+                {(each.rule, each.severity) for each in rule_set.check(parse(content))}
+                for rule_set in (built_in, official_rules)
+            )
+            assert found == expected, f"{path.name}: mutant {number} of seed {SEED + 6}"
 
 
 def test_every_mutant_gets_the_official_findings(official, inspector):

@@ -96,6 +96,20 @@ def test_an_unknown_profile_waits_for_a_person(inspector):
     assert "unknown" in report.reason
 
 
+@pytest.mark.parametrize(
+    ("specification", "rule", "decision"),
+    [(None, "PROFILE-UNKNOWN", Decision.HOLD), (E_FFF, "PROFILE-E-FFF", Decision.ACCEPT)],
+)
+def test_a_document_of_no_known_kind_or_of_an_old_one_is_told_so_and_its_structure_is_still_looked_at(
+    inspector, specification, rule, decision
+):
+    report = inspector.inspect(document(specification=specification))
+    assert (report.decision, report.findings[0].rule) == (decision, rule)
+    assert report.findings[0].line
+    broken = inspector.inspect(edited(document(specification=specification), "<cbc:ID>2026-0001</cbc:ID>", "<cbc:Nr/>"))
+    assert {"XSD", rule} <= {finding.rule for finding in broken.findings}
+
+
 def test_the_norm_only_warns_about_ubl_be(inspector):
     wrong = edited(
         document(specification=UBL_BE), '<cbc:PayableAmount currencyID="EUR">', '<cbc:PayableAmount currencyID="EUR">1'

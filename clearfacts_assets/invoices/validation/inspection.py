@@ -10,25 +10,34 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 from lxml import etree
 
 from clearfacts_assets.invoices.model import Decision, Finding, Invoice, Report, Severity
 from clearfacts_assets.invoices.ports import ParsedDocument, RuleSet
-from clearfacts_assets.invoices.validation.elements import element_at, let_go_of_element_index
+from clearfacts_assets.invoices.validation.elements import element_at, let_go_of_element_index, location_of
 from clearfacts_assets.invoices.validation.head import read_invoice
 from clearfacts_assets.invoices.validation.hints import HINTS
 from clearfacts_assets.invoices.validation.policy import DOCUMENT_LAYER, Course, Policy
 from clearfacts_assets.invoices.validation.profiles import Profile, profile_of
-from clearfacts_assets.invoices.validation.rules import MOST_OF_A_RULE, RuleOptions, build
+from clearfacts_assets.invoices.validation.rules import MOST_OF_A_RULE, Release, RuleOptions, build
 from clearfacts_assets.invoices.validation.ubl import (
+    CUSTOMIZATION_ID,
     Limits,
     Unreadable,
+    first_of,
     parse,
     refuse_depth,
     refuse_endless_work,
+    value_of,
 )
 
+_PROFILE_WORDS = {
+    "PROFILE-UNKNOWN": "only the structure of UBL was looked at, for the document names no known specification",
+    "PROFILE-E-FFF": "this is an old e-FFF document, from before Peppol; neither its rules nor the norm's were asked",
+}
 STRUCTURE = "ubl_xsd"  # where it finds errors, no later layer runs: their words would mislead
 
 
@@ -40,6 +49,7 @@ class Plan:
     limits: Limits = field(default_factory=Limits)
     options: RuleOptions = field(default_factory=RuleOptions)
     layers: tuple[str, ...] | None = None  # run just these, whatever the document claims to be
+    day: date | None = None  # by the rules in force on it; None: on the day, in Brussels, of each validation
 
     def needed(self) -> tuple[str, ...]:
         """Every layer that some document may need."""
@@ -58,10 +68,13 @@ class Plan:
 class Inspector:
     """Runs the layers of a plan. Builds each rule set when it is first needed, or all of them with ``warm``."""
 
-    def __init__(self, plan: Plan, *, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self, plan: Plan, *, clock: Callable[[], float] = time.perf_counter, today: Callable[[], date] | None = None
+    ) -> None:
         self.plan = plan
         self._clock = clock
-        self._rule_sets: dict[str, RuleSet] = {}
+        self._today = today or (lambda: plan.day or today_in_brussels())
+        self._rule_sets: dict[str | Release, RuleSet] = {}
 
     def warm(self) -> None:
         for layer in self.plan.needed():
@@ -99,6 +112,8 @@ class Inspector:
         course = self.plan.course(profile)
         findings, versions = self._run(document, course)
         invoice, missing = self._head(document.root)
+        if self.plan.layers is None:
+            findings = [*_of_profile(profile, document), *findings]
         findings = self.plan.policy.weighed(findings)
         decision = course.decide(findings)
         if missing:
@@ -135,10 +150,17 @@ class Inspector:
             return None, _finding(unreadable) if self.plan.layers is None else None
 
     def _rule_set(self, layer: str) -> RuleSet:
-        rule_set = self._rule_sets.get(layer)
+        options = self.plan.options
+        release = options.release_on(layer, self._today()) if options.releases else None
+        rule_set = self._rule_sets.get(release or layer)
         if rule_set is None:
-            rule_set = self._rule_sets[layer] = build(layer, self.plan.options)
+            rule_set = self._rule_sets[release or layer] = build(layer, options, release)
         return rule_set
+
+
+def today_in_brussels() -> date:
+    """The day by which rules are in force."""
+    return datetime.now(ZoneInfo("Europe/Brussels")).date()
 
 
 def _finding(unreadable: Unreadable) -> Finding:
@@ -151,6 +173,20 @@ def _finding(unreadable: Unreadable) -> Finding:
         unreadable.line,
         HINTS.get(unreadable.rule, ""),
     )
+
+
+def _of_profile(profile: Profile, document: ParsedDocument) -> list[Finding]:
+    """What a person has to know of a document that says it is of an old kind, or of none that is known."""
+    rule = {Profile.UNKNOWN: "PROFILE-UNKNOWN", Profile.E_FFF: "PROFILE-E-FFF"}.get(profile)
+    if rule is None:
+        return []
+    said = first_of(document.root, CUSTOMIZATION_ID)
+    named = " ".join(value_of(said).split())[:200] if said is not None else ""
+    claim = f"its CustomizationID is {named!r}" if named else "it has no CustomizationID"
+    at = said if said is not None else document.root
+    line: int | None = at.sourceline  # type: ignore[assignment]
+    message = f"{_PROFILE_WORDS[rule]}: {claim}"
+    return [Finding(rule, DOCUMENT_LAYER, Severity.INFORMATION, message, location_of(at), line, HINTS[rule])]
 
 
 def _placed(finding: Finding, document: ParsedDocument) -> Finding:

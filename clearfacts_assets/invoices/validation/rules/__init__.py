@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from clearfacts_assets.invoices.model import Severity
@@ -53,12 +54,28 @@ class CustomRules:
 
 
 @dataclass(frozen=True, slots=True)
+class Release:
+    """An operator's file of a release of one layer's rules, in force from a day on."""
+
+    layer: str
+    version: str
+    since: date  # the first day, in Brussels, on which documents are validated by it
+    file: CustomRules
+
+
+@dataclass(frozen=True, slots=True)
 class RuleOptions:
     """What an operator may decide about rule sets."""
 
     peppol: CustomRules | None = None
     attachment_bytes: int = 10 * 2**20  # of all attachments of a document, unpacked
     proofs: bool = True  # spare Saxon the documents that surely break no rule
+    releases: tuple[Release, ...] = ()  # beside the rules that come with this program, or that ``peppol`` names
+
+    def release_on(self, layer: str, day: date) -> Release | None:
+        """What is in force on that day; None where those rules are that come with this program."""
+        begun = [one for one in self.releases if one.layer == layer and one.since <= day]
+        return max(begun, key=lambda one: one.since, default=None)
 
 
 def known_layers() -> tuple[str, ...]:
@@ -66,10 +83,10 @@ def known_layers() -> tuple[str, ...]:
     return tuple(sorted(RULE_SETS))
 
 
-def build(layer: str, options: RuleOptions) -> RuleSet:
-    """A rule set, ready to check. Raises LookupError where there is no such layer."""
+def build(layer: str, options: RuleOptions, release: Release | None = None) -> RuleSet:
+    """A rule set, ready to check, of that release if one is given. Raises LookupError where there is no such layer."""
     if layer not in RULE_SETS:
         raise LookupError(f"there is no layer {layer!r}; there are {', '.join(known_layers())}")
     module = importlib.import_module(f"{__name__}.{layer}")
-    rule_set: RuleSet = module.rule_set(options)
+    rule_set: RuleSet = module.rule_set(options) if release is None else module.released(options, release)
     return rule_set

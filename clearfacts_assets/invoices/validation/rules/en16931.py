@@ -13,7 +13,7 @@ from functools import cached_property
 from clearfacts_assets.invoices.model import Finding
 from clearfacts_assets.invoices.ports import ParsedDocument
 from clearfacts_assets.invoices.validation.elements import element_index_of
-from clearfacts_assets.invoices.validation.rules import MOST_OF_A_RULE, RuleOptions
+from clearfacts_assets.invoices.validation.rules import MOST_OF_A_RULE, Release, RuleOptions
 from clearfacts_assets.invoices.validation.rules.ubl_xsd import artefacts
 from clearfacts_assets.invoices.validation.saxon import Stylesheet, findings
 from clearfacts_assets.xpath_compiler.prover import Prover
@@ -30,9 +30,9 @@ class En16931:
 
     layer = LAYER
 
-    def __init__(self, *, proofs: bool = True) -> None:
-        self._artefact = (artefacts() / "EN16931-UBL-validation.xslt").read_bytes()
-        self.version = version_of(self._artefact)
+    def __init__(self, *, proofs: bool = True, artefact: bytes | None = None, version: str = "") -> None:
+        self._artefact = artefact or (artefacts() / "EN16931-UBL-validation.xslt").read_bytes()
+        self.version = version or version_of(self._artefact)
         self.proved = 0
         self._prover = self._made_prover() if proofs else None
 
@@ -63,3 +63,11 @@ def version_of(artefact: bytes) -> str:
 
 def rule_set(options: RuleOptions) -> En16931:
     return En16931(proofs=options.proofs)
+
+
+def released(options: RuleOptions, release: Release) -> En16931:
+    """The same engine on an operator's release: its proofs are compiled from that file. Raises CustomRulesUnusable."""
+    from clearfacts_assets.invoices.validation.custom_rules import xslt_of
+
+    version = f"{release.version} sha256:{release.file.sha256[:12].lower()}"
+    return En16931(proofs=options.proofs, artefact=xslt_of(release.file), version=version)

@@ -24,7 +24,7 @@ from clearfacts_assets.invoices.model import Finding, Severity
 from clearfacts_assets.invoices.ports import ParsedDocument, RuleSet
 from clearfacts_assets.invoices.validation.elements import Element, ElementIndex, element_index_of, location_of
 from clearfacts_assets.invoices.validation.profiles import SELF_BILLING, SELF_BILLING_PROCESS, Profile, profile_of
-from clearfacts_assets.invoices.validation.rules import RuleOptions
+from clearfacts_assets.invoices.validation.rules import Release, RuleOptions
 from clearfacts_assets.invoices.validation.ubl import CAC, CBC, CREDIT_NOTE
 
 LAYER = "peppol_bis3"
@@ -238,3 +238,10 @@ def rule_set(options: RuleOptions) -> RuleSet:
 
         return CustomRuleSet(LAYER, options.peppol)
     return PeppolBis3()
+
+
+def released(options: RuleOptions, release: Release) -> RuleSet:
+    """An operator's release of OpenPeppol's rules. Raises CustomRulesUnusable."""
+    from clearfacts_assets.invoices.validation.custom_rules import CustomRuleSet
+
+    return CustomRuleSet(LAYER, release.file)
