@@ -1,0 +1,79 @@
+"""What is due of a month, for people who look at it: the rules' lines where rules were applied, else charges as billed.
+
+Of everybody it is what the last run kept beside its lines, so that nobody waits for millions of them to be added up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import Connection
+
+from clearfacts_assets.chargeback.rates.model import LineKind
+from clearfacts_assets.chargeback.statements.effects import CARRIED_FORWARD, SHARED_COST
+from clearfacts_assets.storage.chargeback.rates.lines import last_run
+from clearfacts_assets.storage.chargeback.statements import sql
+from clearfacts_assets.storage.chargeback.totals import Totals
+from clearfacts_assets.storage.exact import sum_of
+
+
+@dataclass(frozen=True, slots=True)
+class MonthDue:
+    """Due in one currency. ``at`` is when rules last changed the lines; without rules charges as billed are due, and
+    there is none. ``kinds`` is what each kind of line comes to."""
+
+    amount: Decimal
+    at: datetime | None
+    kinds: Mapping[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnDue:
+    """What is due of some people in one month, service, project, fund and currency."""
+
+    currency: str
+    service: str
+    project: str
+    fund: str
+    amount: Decimal
+
+
+def due_of_month(connection: Connection, period: str, charges: Mapping[str, Decimal]) -> dict[str, MonthDue]:
+    """By currency. ``charges`` is what is due of charges as they were billed: it counts where rules were never applied
+    to the month."""
+    run = last_run(connection, period)
+    if run is None:
+        return {currency: MonthDue(amount, None, {}) for currency, amount in charges.items()}
+    kept = {currency: sums for currency, sums in run["totals"].items() if currency != "findings"}
+    found = {}
+    for currency in sorted({*kept, *charges}):
+        sums = kept.get(currency, {})
+        kinds = {one.value: Decimal(sums[one]) for one in LineKind if one in sums}
+        found[currency] = MonthDue(Decimal(sums.get("due", "0")), run["at"], kinds)
+    return found
+
+
+def due_of_people(connection: Connection, period: str, people: Sequence[str]) -> list[OwnDue] | None:
+    """Of these investigators, under whatever of a person's addresses a line stands; None where rules were never applied
+    to the month."""
+    if last_run(connection, period) is None:
+        return None
+    service = f"COALESCE(c.service, CASE l.kind WHEN 'pool' THEN '{SHARED_COST}' ELSE '{CARRIED_FORWARD}' END)"
+    query = (
+        f"SELECT l.currency, {service} AS service, a.project_id, a.fund_org, "  # noqa: S608
+        f"{sum_of(connection, 'l.amount')} AS amount FROM ledger_lines l "
+        "JOIN cost_attributions a ON a.digest = l.attribution LEFT JOIN charges c ON c.id = l.charge_id "
+        "WHERE l.period = :period AND l.withdrawn_run IS NULL AND l.attribution IN "
+        "(SELECT digest FROM cost_attributions WHERE pi_email IN :people) "
+        f"GROUP BY l.currency, {service}, a.project_id, a.fund_org"
+    )
+    rows = connection.execute(sql(query), {"period": period, "people": list(people)})
+    return [OwnDue(*row[:4], Decimal(row[4])) for row in rows]
+
+
+def billed_as_due(totals: Mapping[str, Totals]) -> dict[str, Decimal]:
+    """What is due of charges as they were billed, by currency."""
+    return {currency: one.due for currency, one in totals.items()}
