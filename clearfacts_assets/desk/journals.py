@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Path, Response
 from fastapi.responses import StreamingResponse
 from starlette.responses import RedirectResponse
 
@@ -33,6 +33,8 @@ router = APIRouter(prefix="/desk/journals", include_in_schema=False, route_class
 Sees = Annotated[Visit, Depends(opens(Permission.CHARGEBACK_READ))]
 Writes = Annotated[Visit, Depends(opens(Permission.JOURNALS_WRITE))]
 Fetches = Annotated[Visit, Depends(opens(Permission.JOURNALS_FETCH))]
+
+Number = Annotated[str, Path(max_length=30, pattern=r"^[A-Za-z0-9-]+$")]
 
 A_PAGE = 50
 LINES_SHOWN = 200  # of one journal; its file has all of them
@@ -89,13 +91,13 @@ async def check_month(period: str, visit: Sees) -> Response:
 
 
 @router.get("/{number}")
-def get_journal(number: str, visit: Sees) -> Response:
+def get_journal(number: Number, visit: Sees) -> Response:
     """Its lines, what it books, what happened, what the general ledger answered."""
     return _whole(visit, number)
 
 
 @router.get("/{number}/file")
-def get_file(number: str, visit: Fetches) -> Response:
+def get_file(number: Number, visit: Fetches) -> Response:
     """As the general ledger fetches it. A draft has none."""
     said = visit.served.configured.journals
     name = visit.asked("format") or said.format
@@ -112,14 +114,14 @@ def get_file(number: str, visit: Fetches) -> Response:
 
 
 @router.post("/{number}/export")
-async def export(number: str, visit: Writes) -> Response:
+async def export(number: Number, visit: Writes) -> Response:
     """A draft leaves."""
     asked = Asked(visit.caller.actor, visit.served.clock())
     return await _changed(visit, number, "exported", lambda: _book(visit).rewrite(number, asked))
 
 
 @router.post("/{number}/posted")
-async def answer(number: str, visit: Fetches) -> Response:
+async def answer(number: Number, visit: Fetches) -> Response:
     """What the general ledger said: all of it is posted, or these lines are refused."""
 
     def work() -> Any:
@@ -134,7 +136,7 @@ async def answer(number: str, visit: Fetches) -> Response:
 
 
 @router.post("/{number}/reverse")
-async def reverse(number: str, visit: Writes) -> Response:
+async def reverse(number: Number, visit: Writes) -> Response:
     """Taken back by its exact negative; a draft by itself. Its statements are free for another one."""
 
     def work() -> Any:

@@ -9,14 +9,24 @@ from clearfacts_assets.desk import (
     charges,
     dashboard,
     deliveries,
+    emails,
+    exceptions,
     imports,
+    issuing,
+    journals,
     periods,
+    preferences,
     rates,
     registry,
     review,
+    sources,
     statements,
     users,
 )
 
-_PAGES = (dashboard, periods, charges, review, imports, registry, statements, rates, budgets, deliveries, users)
+# Statements' own addresses come before /desk/statements/{number}.
+_PAGES = (
+    *(dashboard, periods, charges, review, imports, registry, exceptions, sources, issuing, statements, emails),
+    *(journals, rates, budgets, deliveries, preferences, users),
+)
 ROUTES: list[BaseRoute] = [route for one in _PAGES for route in one.router.routes] + list(dashboard.last.routes)
