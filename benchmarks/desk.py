@@ -1,9 +1,9 @@
 """How long somebody waits for a page of the desk, and how heavy it is, among so many charges.
 
 ``make bench-desk ARGS="--rows 1000000"``: as ``bench-chargeback_api``; ``--database FILE`` asks one that was filled
-before. Medians of the rounds: CPU of this process, which is server and client, and the wall's time until the whole page
-is there, which is other people's work too. Exit code 1 where a page takes more than MOST_MS of CPU, or has more than
-MOST_BYTES.
+before. Every charge that is due has a line of the ledger, as a month without rules has them. Medians of the rounds: CPU
+of this process, which is server and client, and the wall's time until the whole page is there, which is other people's
+work too. Exit code 1 where a page takes more than MOST_MS of CPU, or has more than MOST_BYTES.
 """
 
 from __future__ import annotations
@@ -12,12 +12,21 @@ import argparse
 import statistics
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy import insert, text
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.chargeback_api import MONTH, MOST_MS, PERSON, ask, filled
+from clearfacts_assets.money import plain
+from clearfacts_assets.storage import migrate
+from clearfacts_assets.storage.chargeback.rates.lines import last_run
+from clearfacts_assets.storage.chargeback.rates.tables import LedgerRun
+from clearfacts_assets.storage.chargeback.totals import totals_of
+from clearfacts_assets.storage.database import open_engine
 
 MOST_BYTES = 150_000
 LOOKS: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -34,9 +43,38 @@ LOOKS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "projects": ("operator", "/registry/projects", {}),
     "budgets": ("operator", "/budgets", {}),
     "rates": ("operator", "/rates", {}),
+    "e-mails": ("operator", "/emails", MONTH),
+    "journals": ("operator", "/journals", MONTH),
+    "not billed": ("operator", "/exceptions", {}),
+    "cost sources": ("operator", "/sources", {}),
+    "settings": ("operator", "/settings", {}),
     "an investigator's view": ("bound", "", MONTH),
     "own charges": ("bound", "/charges", MONTH),
 }
+
+
+def with_lines(database: Path) -> Path:
+    """A line for each charge that is due, and the run that wrote them with its sums, straight into the tables: how long
+    rules take is another bench's question."""
+    url = f"sqlite:///{database}"
+    migrate.upgrade(url)
+    with open_engine(url).begin() as connection:
+        if last_run(connection, "2025-03") is None:
+            sums = {currency: one.due for currency, one in totals_of(connection, "2025-03").items()}
+            kept = {currency: {"list": plain(due), "due": plain(due), "by_fund": {}} for currency, due in sums.items()}
+            said = {"period": "2025-03", "actor": "bench", "at": datetime.now(UTC), "version": "0", "inputs": "0" * 64}
+            counts = {"charges": 0, "added": 0, "withdrawn": 0, "totals": kept}
+            connection.execute(insert(LedgerRun).values(**said, **counts))
+            connection.execute(text(_LINES))
+    return database
+
+
+_LINES = """
+INSERT INTO ledger_lines
+(period, run_id, charge_id, share, position, step, kind, payer, attribution, currency, amount, note)
+SELECT period, 1, id, 0, 1, 'price', 'list', '', attribution, currency, amount, '' FROM charges
+WHERE period = '2025-03' AND withdrawn_by IS NULL AND status IN ('clear', 'approved')
+"""
 
 
 def main() -> None:
@@ -46,7 +84,7 @@ def main() -> None:
     options = parser.parse_args()
     sizes: dict[str, int] = {}
     with tempfile.TemporaryDirectory(prefix="clearfacts-bench-") as folder:
-        taken = ask(options.database or filled(options.rows, Path(folder)), LOOKS, "/desk", sizes)
+        taken = ask(with_lines(options.database or filled(options.rows, Path(folder))), LOOKS, "/desk", sizes)
     worked = {name: statistics.median(cpu for cpu, _ in found) for name, found in taken.items()}
     for name, found in taken.items():
         wall = statistics.median(wall for _, wall in found)

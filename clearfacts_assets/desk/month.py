@@ -15,7 +15,9 @@ from clearfacts_assets.desk.rendering import address
 from clearfacts_assets.desk.words import mark
 from clearfacts_assets.money import EXACT
 from clearfacts_assets.storage.chargeback.imports import ImportRecord, ImportRepository
+from clearfacts_assets.storage.chargeback.issuing.mails import MailBox
 from clearfacts_assets.storage.chargeback.issuing.shelf import StatementFilter, StatementShelf
+from clearfacts_assets.storage.chargeback.journals.shelf import JournalShelf
 from clearfacts_assets.storage.chargeback.periods import NoSuchPeriod, PeriodRepository
 from clearfacts_assets.storage.chargeback.rates.month_due import MonthDue, billed_as_due, due_of_month, due_of_people
 from clearfacts_assets.storage.chargeback.registry import RegistryRepository
@@ -51,6 +53,8 @@ class Month:
     waiting: int
     refused: int
     statements: int
+    mailed: bool = False
+    booked: bool = False  # a journal of it has left
 
     @property
     def rules_applied(self) -> bool:
@@ -58,7 +62,7 @@ class Month:
 
     @property
     def steps(self) -> list[Step]:
-        """From the first file to the sealed month, in order. The first one that is not done is the next one."""
+        """From the first file to the posted journal, in order. The first one that is not done is the next one."""
         period, closed = self.period, self.state in (State.CLOSED, State.FINALIZED)
         imported = bool(self.totals) and (not self.missing or closed)
         detail = mark("Still missing: {sources}") if self.totals and self.missing else mark("Upload the cost exports")
@@ -93,6 +97,18 @@ class Month:
                 mark("Finalize the month"),
                 mark("Sealed for ever; what comes late is billed later"),
                 f"/desk/periods/{period}",
+            ),
+            (
+                self.mailed,
+                mark("Send the statements"),
+                mark("One mail an investigator; what was sent is not sent again"),
+                address("/desk/emails/preview", period=period),
+            ),
+            (
+                self.booked,
+                mark("Post the journal"),
+                mark("Balanced, each statement once"),
+                address("/desk/journals", period=period),
             ),
         ]
         values = {"sources": ", ".join(self.missing), "waiting": self.waiting, "statements": self.statements}
@@ -133,6 +149,8 @@ def month_of(engine: Engine, period: str) -> Month:
         waiting=sum(one.flagged_charges for one in totals.values()),
         refused=sum(one.refused for one in imports if not one.withdrawn_at),
         statements=len(StatementShelf(engine).list(standing, limit=10_000)),
+        mailed=bool(MailBox(engine).list(period=period, states=("sent",), limit=1)),
+        booked=bool(JournalShelf(engine).list(period, states=("exported", "posted"), limit=1)),
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from clearfacts_assets.desk.patterns import BadPattern, Matched, try_pattern
 from clearfacts_assets_tests.fixtures.api import RunningApi
 from clearfacts_assets_tests.fixtures.chargeback_api import audited, load
-from clearfacts_assets_tests.fixtures.desk import Person, hidden, words_of
+from clearfacts_assets_tests.fixtures.desk import Person, hidden, with_books, words_of
 
 BLANK = "\N{NO-BREAK SPACE}"
 REPORT = (
@@ -23,17 +23,11 @@ def plain(html: str) -> str:
     return words_of(html).replace(BLANK, " ")
 
 
-def with_books(api: RunningApi) -> None:
-    """As if the settings named a credit fund and an account."""
-    services, said = api.app.state.services, {"credit_fund": "IT-CLOUD", "default_account": "54000"}
-    journals = services.configured.journals.model_copy(update=said)
-    object.__setattr__(services, "configured", services.configured.model_copy(update={"journals": journals}))
-
-
-def test_a_closed_month_becomes_statements_mails_and_a_posted_journal(quick_api: RunningApi, tmp_path: Path) -> None:
-    load(quick_api, tmp_path)
-    with_books(quick_api)
-    person, month = Person(quick_api, "operator"), {"period": "2025-03"}
+def test_a_closed_month_becomes_statements_mails_and_a_posted_journal(api: RunningApi, tmp_path: Path) -> None:
+    """On both databases."""
+    load(api, tmp_path)
+    with_books(api)
+    person, month = Person(api, "operator"), {"period": "2025-03"}
     assert "No month is closed" in plain(person.get("/desk/statements/generate"))
     person.post("/desk/periods/2025-03/close")
     would = plain(person.post("/desk/statements/generate", 200, **month).text)
@@ -78,12 +72,12 @@ def test_a_closed_month_becomes_statements_mails_and_a_posted_journal(quick_api:
     )
     person.post(f"{path}/reverse", reason="the wrong month")
     assert "J-2025-03-0002" in person.get("/desk/journals?period=2025-03")
-    user = Person(quick_api, "user")
+    user = Person(api, "user")
     user.post("/desk/journals", 403, **month)
     user.post("/desk/emails/send", 403, **month)
     user.post("/desk/statements/generate", 403, **month)
     assert user.client.get(f"{path}/file").status_code == 403
-    assert {one for one, _ in audited(quick_api, "chargeback_")} >= {
+    assert {one for one, _ in audited(api, "chargeback_")} >= {
         "chargeback_mails.wanted",
         "chargeback_mail.dropped",
         "chargeback_mail.resent",
@@ -141,7 +135,7 @@ def test_a_pattern_is_tried_and_one_that_never_ends_is_given_up(quick_api: Runni
         try_pattern("(a+)+$", ["a" * 60 + "!"], seconds=0.5)
     admin = Person(quick_api, "admin")
     person.post("/desk/settings/slack.on_success", 403, value="true")
-    key = re.search(r'action="/desk/settings/([a-z_.]+)"[^>]*>', admin.get("/desk/settings"))
+    key = re.search(r'action="/desk/settings/([a-z_]+\.[a-z_.]+)"[^>]*>', admin.get("/desk/settings"))
     assert key
     admin.post("/desk/settings/no.such", 404, value="1")
     admin.post(f"/desk/settings/{key[1]}", reset="yes")
