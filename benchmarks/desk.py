@@ -72,7 +72,7 @@ def with_lines(database: Path) -> Path:
 _LINES = """
 INSERT INTO ledger_lines
 (period, run_id, charge_id, share, position, step, kind, payer, attribution, currency, amount, note)
-SELECT period, 1, id, 0, 1, 'price', 'list', '', attribution, currency, amount, '' FROM charges
+SELECT period, 1, id, 0, 1, 'price', 'list', '', attribution, currency, printf('%.2f', amount), '' FROM charges
 WHERE period = '2025-03' AND withdrawn_by IS NULL AND status IN ('clear', 'approved')
 """
 

@@ -78,6 +78,8 @@ def change(key: str, visit: Writes) -> Response:
 def _value(visit: Visit, key: str) -> Any:
     """What was typed as the setting's own type: JSON where it is JSON, else a text."""
     text = visit.said("value")[:LONGEST_VALUE]
+    if configuration.is_secret(key) and not text:
+        raise configuration.BadValue("type the new secret; Back brings the first one back")
     if configuration.is_secret(key) or configuration.field_of(key).annotation is str:
         return text
     try:

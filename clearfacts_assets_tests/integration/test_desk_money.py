@@ -138,5 +138,6 @@ def test_a_pattern_is_tried_and_one_that_never_ends_is_given_up(quick_api: Runni
     key = re.search(r'action="/desk/settings/([a-z_]+\.[a-z_.]+)"[^>]*>', admin.get("/desk/settings"))
     assert key
     admin.post("/desk/settings/no.such", 404, value="1")
+    assert "type the new secret" in admin.post("/desk/settings/slack.token", 422, value="").text
     admin.post(f"/desk/settings/{key[1]}", reset="yes")
     Person(quick_api, "user").get("/desk/settings", 403)
