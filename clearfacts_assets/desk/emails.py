@@ -194,5 +194,10 @@ def _whole(visit: Visit, mail_id: int, problem: ApiError | None = None) -> Respo
     decisions = [name for name, event in DECISIONS.items() if event in possible]
     typed = {name: visit.said(name) for name in ("to", "reason")}
     once = visit.said("once") or visit.served.clock().isoformat()
-    said = {"decisions": decisions, "may_resend": MailEvent.RESENT in possible, "typed": typed, "once": once}
+    said: dict[str, Any] = {
+        "decisions": decisions,
+        "may_resend": MailEvent.RESENT in possible,
+        "typed": typed,
+        "once": once,
+    }
     return page(visit, "email.html", problem=problem, one=one, **said)

@@ -21,6 +21,7 @@ from clearfacts_assets.storage.chargeback.issuing.shelf import StatementShelf
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 
 router = APIRouter(prefix="/desk/statements", include_in_schema=False, route_class=DeskRoute)
+Sees = Annotated[Visit, Depends(opens(Permission.CHARGEBACK_READ))]
 Issues = Annotated[Visit, Depends(opens(Permission.STATEMENTS_ISSUE))]
 
 OF_A_MONTH = [one for one in StatementKind if one is not StatementKind.YEAR]
@@ -28,7 +29,7 @@ NUMBERS_SHOWN = 100
 
 
 @router.get("/generate")
-def begin(visit: Issues) -> Response:
+def begin(visit: Sees) -> Response:
     """Of which month, for whom."""
     return _page(visit)
 

@@ -217,5 +217,5 @@ def _whole(visit: Visit, number: str, problem: ApiError | None = None) -> Respon
     with told():
         one = JournalShelf(visit.engine).whole(number)
     typed = {name: visit.said(name) for name in ("reference", "refused", "reason", "accounting_date")}
-    said = {"one": one, "lines_shown": LINES_SHOWN, "formats": sorted(FORMATS), "typed": typed}
+    said: dict[str, Any] = {"one": one, "lines_shown": LINES_SHOWN, "formats": sorted(FORMATS), "typed": typed}
     return page(visit, "journal.html", problem=problem, format=visit.served.configured.journals.format, **said)

@@ -60,7 +60,7 @@ def reconcile_period(period: str, visit: Sees) -> Response:
     billed = sums_of((one.currency, one.due) for one in found)
     with reading(visit.engine) as connection:
         due = due_of_month(connection, period, billed)
-    said = {"sources": found, "flags": flags, "balanced": balanced, "billed": billed, "due": due}
+    said: dict[str, Any] = {"sources": found, "flags": flags, "balanced": balanced, "billed": billed, "due": due}
     return page(visit, "reconcile.html", period=period, **said)
 
 

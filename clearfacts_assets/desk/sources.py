@@ -69,5 +69,5 @@ def _page(visit: Visit, problem: ApiError | None = None) -> Response:
     said = edited | {"decimal_comma": "yes" if edited.get("decimal_comma") else ""}
     typed = {name: visit.said(name) if problem else said.get(name, "") for name in FIELDS}
     editing = bool(edited) or (bool(problem) and visit.said("new") != "yes")
-    shown = {"sources": sources, "last": last, "typed": typed, "editing": editing, "bases": list(Basis)}
+    shown: dict[str, Any] = {"sources": sources, "last": last, "typed": typed, "editing": editing, "bases": list(Basis)}
     return page(visit, "sources.html", problem=problem, **shown)

@@ -71,7 +71,7 @@ def due_of_people(connection: Connection, period: str, people: Sequence[str]) ->
         f"GROUP BY l.currency, {service}, a.project_id, a.fund_org"
     )
     rows = connection.execute(sql(query), {"period": period, "people": list(people)})
-    return [OwnDue(*row[:4], Decimal(row[4])) for row in rows]
+    return [OwnDue(row[0], row[1], row[2], row[3], Decimal(row[4])) for row in rows]
 
 
 def billed_as_due(totals: Mapping[str, Totals]) -> dict[str, Decimal]:

@@ -77,7 +77,8 @@ def try_rule(engine: Engine, period: str, wished: Wished) -> Tried:
         book = load_book(connection)
         new = RuleBook([*book.versions, _version(connection, wished)])
         now, then = InputReader(connection, period).read(), InputReader(connection, period, new).read()
-    payers = {one.digest: one.to.pi_email for one in (*now.charges, *now.carried)}
+    payers = {one.digest: one.to.pi_email for one in now.charges}
+    payers |= {one.digest: one.to.pi_email for one in now.carried}
 
     def digest(to: Attribution) -> bytes:
         found = attribution_digest(to)
