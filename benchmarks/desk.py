@@ -24,6 +24,7 @@ from benchmarks.chargeback_api import MONTH, MOST_MS, PERSON, ask, filled
 from clearfacts_assets.money import plain
 from clearfacts_assets.storage import migrate
 from clearfacts_assets.storage.chargeback.rates.lines import last_run
+from clearfacts_assets.storage.chargeback.rates.month_due import due_of_funds
 from clearfacts_assets.storage.chargeback.rates.tables import LedgerRun
 from clearfacts_assets.storage.chargeback.totals import totals_of
 from clearfacts_assets.storage.database import open_engine
@@ -61,7 +62,11 @@ def with_lines(database: Path) -> Path:
     with open_engine(url).begin() as connection:
         if last_run(connection, "2025-03") is None:
             sums = {currency: one.due for currency, one in totals_of(connection, "2025-03").items()}
-            kept = {currency: {"list": plain(due), "due": plain(due), "by_fund": {}} for currency, due in sums.items()}
+            kept: dict[str, Any] = {
+                currency: {"list": plain(due), "due": plain(due), "by_fund": {}} for currency, due in sums.items()
+            }
+            for (fund, currency), amount in due_of_funds(connection).items():
+                kept[currency]["by_fund"][fund] = plain(amount)
             said = {"period": "2025-03", "actor": "bench", "at": datetime.now(UTC), "version": "0", "inputs": "0" * 64}
             counts = {"charges": 0, "added": 0, "withdrawn": 0, "totals": kept}
             connection.execute(insert(LedgerRun).values(**said, **counts))

@@ -55,7 +55,7 @@ def list_statements(visit: SeesOwn) -> Response:
         "statements.html",
         statements=found[:A_PAGE],
         more=found[A_PAGE - 1]["id"] if len(found) > A_PAGE else None,
-        tie_out=shelf.tie_out(period) if period else [],
+        tie_out=shelf.tie_out(period) if period and visit.asked("tie_out") else [],
         **_choices(visit),
     )
 

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, bindparam, func, select, text
 
 from clearfacts_assets.chargeback.rates.model import LineKind
 from clearfacts_assets.chargeback.statements.effects import CARRIED_FORWARD, SHARED_COST
+from clearfacts_assets.money import EXACT
 from clearfacts_assets.storage.chargeback.rates.lines import last_run
+from clearfacts_assets.storage.chargeback.rates.tables import LedgerRun
 from clearfacts_assets.storage.chargeback.statements import sql
 from clearfacts_assets.storage.chargeback.totals import Totals
 from clearfacts_assets.storage.exact import sum_of
@@ -77,3 +79,23 @@ def due_of_people(connection: Connection, period: str, people: Sequence[str]) ->
 def billed_as_due(totals: Mapping[str, Totals]) -> dict[str, Decimal]:
     """What is due of charges as they were billed, by currency."""
     return {currency: one.due for currency, one in totals.items()}
+
+
+def due_of_funds(connection: Connection) -> dict[tuple[str, str], Decimal]:
+    """(fund, currency) -> all that was ever due from it: of months to which rules were applied what their last runs
+    kept, of the others charges as they were billed."""
+    last = select(func.max(LedgerRun.id)).group_by(LedgerRun.period)
+    runs = connection.execute(select(LedgerRun.period, LedgerRun.totals).where(LedgerRun.id.in_(last))).all()
+    found: dict[tuple[str, str], Decimal] = {}
+    for _, totals in runs:
+        for currency, sums in totals.items():
+            for fund, amount in sums["by_fund"].items() if currency != "findings" else ():
+                found[fund, currency] = EXACT.add(found.get((fund, currency), Decimal(0)), Decimal(amount))
+    query = text(
+        f"SELECT a.fund_org, t.currency, {sum_of(connection, 't.amount')} FROM charge_totals t "  # noqa: S608
+        "JOIN cost_attributions a ON a.digest = t.attribution WHERE t.period NOT IN :ruled AND a.fund_org <> '' "
+        "AND t.status IN ('clear', 'approved') GROUP BY a.fund_org, t.currency"
+    ).bindparams(bindparam("ruled", expanding=True))
+    for fund, currency, amount in connection.execute(query, {"ruled": [period for period, _ in runs] or [""]}):
+        found[fund, currency] = EXACT.add(found.get((fund, currency), Decimal(0)), Decimal(amount))
+    return found
