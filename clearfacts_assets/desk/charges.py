@@ -24,6 +24,7 @@ from clearfacts_assets.storage.paging import Page
 
 router = APIRouter(prefix="/desk/charges", include_in_schema=False, route_class=DeskRoute)
 Sees = Annotated[Visit, Depends(opens(Permission.CHARGES_READ))]
+TakesAway = Annotated[Visit, Depends(opens(Permission.CHARGEBACK_EXPORT))]
 ChargeId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
 
 A_PAGE = 50
@@ -91,7 +92,7 @@ def list_charges(visit: Sees) -> Response:
 
 
 @router.get("/export")
-def export_charges(visit: Sees) -> Response:
+def export_charges(visit: TakesAway) -> Response:
     """All that the filters find, as CSV, streamed."""
     which = filter_of(visit, own(visit.caller, visit.served))
     name = f"charges{'-' + which.period if which.period and which.period.replace('-', '').isdecimal() else ''}.csv"

@@ -41,7 +41,7 @@ def dashboard(visit: Sees) -> Response:
         month=month,
         steps=month.steps,
         periods=[one.name for one in PeriodRepository(visit.engine).list()],
-        past=months_before(visit.engine, period, month.totals),
+        past=months_before(visit.engine, period, {currency: one.amount for currency, one in month.due.items()}),
         services={currency: largest(one.by_service) for currency, one in month.totals.items()},
         people={currency: largest(one.by_pi) for currency, one in month.totals.items()},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -12,10 +13,13 @@ from sqlalchemy import Engine
 from clearfacts_assets.chargeback.lifecycle import State
 from clearfacts_assets.desk.rendering import address
 from clearfacts_assets.desk.words import mark
+from clearfacts_assets.money import EXACT
 from clearfacts_assets.storage.chargeback.imports import ImportRecord, ImportRepository
+from clearfacts_assets.storage.chargeback.issuing.mails import MailBox
 from clearfacts_assets.storage.chargeback.issuing.shelf import StatementFilter, StatementShelf
+from clearfacts_assets.storage.chargeback.journals.shelf import JournalShelf
 from clearfacts_assets.storage.chargeback.periods import NoSuchPeriod, PeriodRepository
-from clearfacts_assets.storage.chargeback.rates.lines import last_run
+from clearfacts_assets.storage.chargeback.rates.month_due import MonthDue, billed_as_due, due_of_month, due_of_people
 from clearfacts_assets.storage.chargeback.registry import RegistryRepository
 from clearfacts_assets.storage.chargeback.totals import Totals
 from clearfacts_assets.storage.database import reading
@@ -43,16 +47,22 @@ class Month:
     period: str
     state: str
     totals: dict[str, Totals]
+    due: dict[str, MonthDue]
     missing: list[str]  # sources without an import
     imports: list[ImportRecord]
     waiting: int
     refused: int
     statements: int
-    rules_applied: bool
+    mailed: bool = False
+    booked: bool = False  # a journal of it has left
+
+    @property
+    def rules_applied(self) -> bool:
+        return any(one.at for one in self.due.values())
 
     @property
     def steps(self) -> list[Step]:
-        """From the first file to the sealed month, in order. The first one that is not done is the next one."""
+        """From the first file to the posted journal, in order. The first one that is not done is the next one."""
         period, closed = self.period, self.state in (State.CLOSED, State.FINALIZED)
         imported = bool(self.totals) and (not self.missing or closed)
         detail = mark("Still missing: {sources}") if self.totals and self.missing else mark("Upload the cost exports")
@@ -88,6 +98,18 @@ class Month:
                 mark("Sealed for ever; what comes late is billed later"),
                 f"/desk/periods/{period}",
             ),
+            (
+                self.mailed,
+                mark("Send the statements"),
+                mark("One mail an investigator; what was sent is not sent again"),
+                address("/desk/emails/preview", period=period),
+            ),
+            (
+                self.booked,
+                mark("Post the journal"),
+                mark("Balanced, each statement once"),
+                address("/desk/journals", period=period),
+            ),
         ]
         values = {"sources": ", ".join(self.missing), "waiting": self.waiting, "statements": self.statements}
         steps, next_found = [], False
@@ -116,31 +138,52 @@ def month_of(engine: Engine, period: str) -> Month:
     brought = {one.source for one in imports if not one.withdrawn_at}
     standing = StatementFilter(period, states=("proposed", "issued"))
     with reading(engine) as connection:
-        run = last_run(connection, period)
+        due = due_of_month(connection, period, billed_as_due(totals))
     return Month(
         period=period,
         state=state,
         totals=totals,
+        due=due,
         missing=[one["name"] for one in RegistryRepository(engine).sources() if one["name"] not in brought],
         imports=imports[:MOST_IMPORTS],
         waiting=sum(one.flagged_charges for one in totals.values()),
         refused=sum(one.refused for one in imports if not one.withdrawn_at),
         statements=len(StatementShelf(engine).list(standing, limit=10_000)),
-        rules_applied=run is not None,
+        mailed=bool(MailBox(engine).list(period=period, states=("sent",), limit=1)),
+        booked=bool(JournalShelf(engine).list(period, states=("exported", "posted"), limit=1)),
     )
 
 
 def months_before(
-    engine: Engine, period: str, totals: dict[str, Totals], payers: tuple[str, ...] | None = None
+    engine: Engine, period: str, due: dict[str, Decimal], people: tuple[str, ...] | None = None
 ) -> dict[str, list[tuple[str, Decimal]]]:
-    """By currency: (month, amount without what was rejected) of the months before this one, oldest first, and of this
-    one, whose ``totals`` are known."""
-    periods = PeriodRepository(engine)
-    names = sorted(one.name for one in periods.list() if one.name < period)[1 - MONTHS_SHOWN :]
+    """By currency: (month, what is due) of the months before this one, oldest first, and of this one, of which it is
+    known. Of ``people`` alone, where they are named."""
+    names = sorted(one.name for one in PeriodRepository(engine).list() if one.name < period)[1 - MONTHS_SHOWN :]
     found: dict[str, list[tuple[str, Decimal]]] = {}
     for name in [*names, period]:
-        for currency, one in (totals if name == period else periods.totals(name, payers=payers)).items():
-            found.setdefault(currency, []).append((name, one.amount))
+        for currency, amount in (due if name == period else due_in(engine, name, people)).items():
+            found.setdefault(currency, []).append((name, amount))
+    return found
+
+
+def due_in(engine: Engine, period: str, people: tuple[str, ...] | None = None) -> dict[str, Decimal]:
+    """What is due in the month by currency, of everybody or of these people. Charges are added up only where rules were
+    never applied."""
+    with reading(engine) as connection:
+        if people is None:
+            if ruled := due_of_month(connection, period, {}):
+                return {currency: one.amount for currency, one in ruled.items()}
+        elif (own := due_of_people(connection, period, people)) is not None:
+            return sums_of((one.currency, one.amount) for one in own)
+    return billed_as_due(PeriodRepository(engine).totals(period, payers=people))
+
+
+def sums_of(amounts: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:
+    """Exact sums by name."""
+    found: dict[str, Decimal] = {}
+    for name, amount in amounts:
+        found[name] = EXACT.add(found.get(name, Decimal(0)), amount)
     return found
 
 

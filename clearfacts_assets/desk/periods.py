@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
 from starlette.responses import RedirectResponse
@@ -11,11 +13,14 @@ from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.v1.chargeback.callers import LONGEST_NOTE, told
 from clearfacts_assets.chargeback.lifecycle import TRANSITIONS, Event, State
+from clearfacts_assets.desk.month import sums_of
 from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens
-from clearfacts_assets.storage.chargeback.periods import PeriodRepository
+from clearfacts_assets.storage.chargeback.periods import PeriodRecord, PeriodRepository
+from clearfacts_assets.storage.chargeback.rates.month_due import billed_as_due, due_of_month
 from clearfacts_assets.storage.chargeback.summaries import reconciliation
+from clearfacts_assets.storage.database import reading
 
 router = APIRouter(prefix="/desk/periods", include_in_schema=False, route_class=DeskRoute)
 Sees = Annotated[Visit, Depends(opens(Permission.CHARGEBACK_READ))]
@@ -52,7 +57,11 @@ def reconcile_period(period: str, visit: Sees) -> Response:
     """From the provider's totals to what is due."""
     with told():
         found, flags, balanced = reconciliation(visit.engine, period)
-    return page(visit, "reconcile.html", period=period, sources=found, flags=flags, balanced=balanced)
+    billed = sums_of((one.currency, one.due) for one in found)
+    with reading(visit.engine) as connection:
+        due = due_of_month(connection, period, billed)
+    said: dict[str, Any] = {"sources": found, "flags": flags, "balanced": balanced, "billed": billed, "due": due}
+    return page(visit, "reconcile.html", period=period, **said)
 
 
 @router.post("/{period}/close")
@@ -95,15 +104,48 @@ def _change(visit: Visit, period: str, event: Event) -> Response:
 
 
 def _list(visit: Visit, problem: ApiError | None = None) -> Response:
-    periods = PeriodRepository(visit.engine)
-    rows = [(one, periods.totals(one.name)) for one in periods.list()]
+    rows = [(one, _sums(visit, one)) for one in PeriodRepository(visit.engine).list()]
     return page(visit, "periods.html", problem=problem, rows=rows, typed=visit.said("period"))
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """A month in one currency, as it is listed."""
+
+    charges: int
+    due: Decimal
+    waits: Decimal
+
+
+def _sums(visit: Visit, one: PeriodRecord) -> dict[str, Sums]:
+    """By currency. A finalized month is not added up again: what was sealed with it is told."""
+    periods = PeriodRepository(visit.engine)
+    sealed = _sealed(periods, one)
+    if sealed:
+        counted = {currency: (int(sums["charges"]), Decimal(0)) for currency, sums in sealed.items()}
+        billed = {currency: Decimal(sums["due"]) for currency, sums in sealed.items()}
+    else:
+        totals = periods.totals(one.name)
+        counted = {currency: (sums.charges, sums.flagged) for currency, sums in totals.items()}
+        billed = billed_as_due(totals)
+    with reading(visit.engine) as connection:
+        due = due_of_month(connection, one.name, billed)
+    return {currency: Sums(charges, due[currency].amount, waits) for currency, (charges, waits) in counted.items()}
+
+
+def _sealed(periods: PeriodRepository, one: PeriodRecord) -> dict[str, Any]:
+    if one.state != State.FINALIZED:
+        return {}
+    told = [event["details"].get("totals") for event in periods.events(one.name) if event["event"] == Event.FINALIZE]
+    return told[-1] or {} if told else {}
 
 
 def _whole(visit: Visit, period: str, problem: ApiError | None = None, tried: Event | None = None) -> Response:
     repository = PeriodRepository(visit.engine)
     with told():
         record, totals = repository.get(period), repository.totals(period)
+    with reading(visit.engine) as connection:
+        due = due_of_month(connection, period, billed_as_due(totals))
     possible = [event for state, event in TRANSITIONS if state == State(record.state)]
     return page(
         visit,
@@ -111,6 +153,7 @@ def _whole(visit: Visit, period: str, problem: ApiError | None = None, tried: Ev
         problem=problem,
         record=record,
         totals=totals,
+        due=due,
         events=list(reversed(repository.events(period))),
         possible=possible,
         tried=tried,

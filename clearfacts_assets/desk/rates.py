@@ -10,23 +10,28 @@ from starlette.responses import RedirectResponse
 
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError, ErrorCode
+from clearfacts_assets.api.read_routes import takes_long
 from clearfacts_assets.api.v1.chargeback.callers import told
 from clearfacts_assets.chargeback.attribution.entries import day_of
 from clearfacts_assets.chargeback.rates.definitions import RuleKind
 from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens
+from clearfacts_assets.notifications.budgets import tell_of_budgets
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 from clearfacts_assets.storage.chargeback.rates.rules import RuleRepository
 from clearfacts_assets.storage.chargeback.rates.running import RunResult, apply_rules
+from clearfacts_assets.storage.chargeback.rates.trying import Tried, Wished, try_rule
 
 router = APIRouter(prefix="/desk/rates", include_in_schema=False, route_class=DeskRoute)
 Sees = Annotated[Visit, Depends(opens(Permission.CHARGEBACK_READ))]
-Writes = Annotated[Visit, Depends(opens(Permission.REGISTRY_WRITE))]
+Writes = Annotated[Visit, Depends(opens(Permission.RULES_WRITE))]
+Approves = Annotated[Visit, Depends(opens(Permission.RULES_APPROVE))]
 
 PRICE = ("service", "unit", "price", "currency", "rate_class")
 FIELDS = (*PRICE, "kind", "name", "definition", "valid_from", "valid_to", "note", "form")
+MOVED_SHOWN = 100  # investigators who would owe something else, the most moved first
 
 
 @router.get("")
@@ -36,49 +41,64 @@ def list_rules(visit: Sees) -> Response:
 
 
 @router.post("")
-def add_version(visit: Writes) -> Response:
-    """A version is never changed: what is written is the next one."""
+async def add_version(visit: Writes) -> Response:
+    """A version is never changed: what is written is the next one. With ``try`` it is computed on a month and
+    shown, and not kept."""
+    return await takes_long.run(lambda: _added(visit))
+
+
+def _added(visit: Visit) -> Response:
     try:
         kind, name, definition = _price(visit) if visit.said("form") == "price" else _rule(visit)
-        with told():
+        with told(visit.caller):
+            valid_from, valid_to = day_of(visit.said("valid_from")), day_of(visit.said("valid_to"))
+            if visit.said("try") == "yes":
+                wished = Wished(kind, name, definition, valid_from, valid_to)
+                return _page(visit, trial=try_rule(visit.engine, visit.said("period"), wished))
             RuleRepository(visit.engine).add(
                 kind,
                 name,
                 definition,
-                actor=visit.caller.name,
+                actor=visit.caller.actor.name,
                 now=visit.served.clock(),
-                valid_from=day_of(visit.said("valid_from")),
-                valid_to=day_of(visit.said("valid_to")),
+                valid_from=valid_from,
+                valid_to=valid_to,
                 note=visit.said("note"),
                 two_people=visit.served.configured.rates.two_people,
             )
     except ApiError as problem:
         return _page(visit, problem)
-    return RedirectResponse(address("/desk/rates", done="kept", period=visit.asked("period")), 303)
+    return RedirectResponse(address("/desk/rates", done="kept", period=visit.said("period")), 303)
 
 
 @router.post("/approve/{version}")
-def approve(version: Annotated[int, Path(ge=1, le=LARGEST_ID)], visit: Writes) -> Response:
+def approve(version: Annotated[int, Path(ge=1, le=LARGEST_ID)], visit: Approves) -> Response:
     """By somebody else than who wrote it."""
     try:
-        with told():
-            RuleRepository(visit.engine).approve(version, actor=visit.caller.name, now=visit.served.clock())
+        with told(visit.caller):
+            RuleRepository(visit.engine).approve(version, actor=visit.caller.actor.name, now=visit.served.clock())
     except ApiError as problem:
         return _page(visit, problem)
     return RedirectResponse(address("/desk/rates", done="kept"), 303)
 
 
 @router.post("/run")
-def run(visit: Writes) -> Response:
+async def run(visit: Writes) -> Response:
     """Apply the rules to a month; without ``apply`` the figures are shown and nothing is written."""
+    return await takes_long.run(lambda: _run(visit))
+
+
+def _run(visit: Visit) -> Response:
     period, applied = visit.said("period"), visit.said("apply") == "yes"
     try:
-        with told():
+        with told(visit.caller):
             results = apply_rules(
-                visit.engine, period, actor=visit.caller.name, now=visit.served.clock(), dry_run=not applied
+                visit.engine, period, actor=visit.caller.actor.name, now=visit.served.clock(), dry_run=not applied
             )
     except ApiError as problem:
         return _page(visit, problem)
+    if applied and any(one.run_id for one in results):
+        tell_of_budgets(visit.engine, visit.served.configured, now=visit.served.clock())
     if applied:
         return RedirectResponse(address("/desk/rates", done="rules", period=period), 303)
     return _page(visit, tried=results)
@@ -104,7 +124,12 @@ def _rule(visit: Visit) -> tuple[RuleKind, str, dict[str, Any]]:
     return kind, visit.said("name"), definition
 
 
-def _page(visit: Visit, problem: ApiError | None = None, tried: list[RunResult] | None = None) -> Response:
+def _page(
+    visit: Visit,
+    problem: ApiError | None = None,
+    tried: list[RunResult] | None = None,
+    trial: Tried | None = None,
+) -> Response:
     versions = RuleRepository(visit.engine).list()
     shown = [one | {"words": in_words(one["definition"])} for one in versions]
     shown.sort(key=lambda one: (one["kind"] != "rate", one["kind"], one["name"], -one["number"]))
@@ -117,6 +142,8 @@ def _page(visit: Visit, problem: ApiError | None = None, tried: list[RunResult] 
         periods=[one.name for one in PeriodRepository(visit.engine).list() if one.state != "finalized"],
         period=visit.said("period") or visit.asked("period"),
         tried=tried or [],
+        trial=trial,
+        moved_shown=MOVED_SHOWN,
         typed={name: visit.said(name) for name in FIELDS},
     )
 

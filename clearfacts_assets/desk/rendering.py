@@ -115,5 +115,13 @@ DONE = {
     "issued": "The statements were made.",
     "decided": "Decided, and written into the audit log.",
     "user": "The user was saved.",
+    "journals": "The journals were made.",
+    "exported": "The draft has left.",
+    "ledger": "What the general ledger said was kept.",
+    "reversed": "The journal was taken back.",
+    "sent": "What is due was handed to the mail server.",
+    "mails": "The mails wait: no mail server is set.",
+    "resent": "It was sent once more, as another mail.",
+    "mail": "Kept with the mail.",
     "language": "The language was changed.",
 }

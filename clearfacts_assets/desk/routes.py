@@ -9,28 +9,25 @@ from clearfacts_assets.desk import (
     charges,
     dashboard,
     deliveries,
+    emails,
+    exceptions,
     imports,
     invoices,
+    issuing,
+    journals,
     periods,
+    preferences,
     rates,
     registry,
     review,
+    sources,
     statements,
     users,
 )
 
+# Statements' own addresses come before /desk/statements/{number}.
 _PAGES = (
-    dashboard,
-    periods,
-    charges,
-    review,
-    imports,
-    registry,
-    statements,
-    rates,
-    budgets,
-    deliveries,
-    invoices,
-    users,
+    *(dashboard, periods, charges, review, imports, registry, exceptions, sources, issuing, statements, emails),
+    *(journals, rates, budgets, deliveries, invoices, preferences, users),
 )
 ROUTES: list[BaseRoute] = [route for one in _PAGES for route in one.router.routes] + list(dashboard.last.routes)

@@ -21,12 +21,15 @@ from clearfacts_assets.storage.chargeback.issuing.shelf import StatementFilter, 
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 
 router = APIRouter(prefix="/desk/statements", include_in_schema=False, route_class=DeskRoute)
-SeesOwn = Annotated[Visit, Depends(opens(Permission.CHARGES_READ))]
+SeesOwn = Annotated[Visit, Depends(opens(Permission.STATEMENTS_READ))]
 Sees = Annotated[Visit, Depends(opens(Permission.CHARGEBACK_READ))]
-Decides = Annotated[Visit, Depends(opens(Permission.PERIODS_CLOSE))]
+TakesAway = Annotated[Visit, Depends(opens(Permission.CHARGEBACK_EXPORT))]
+Objects = Annotated[Visit, Depends(opens(Permission.STATEMENTS_DISPUTE))]
+Decides = Annotated[Visit, Depends(opens(Permission.STATEMENTS_ISSUE))]
 Reviews = Annotated[Visit, Depends(opens(Permission.CHARGES_REVIEW))]
 
 A_PAGE = 50
+REMARKS_SHOWN = 100  # the open ones first
 FRAMED = "frame-ancestors 'self'"  # more would keep the browser's own viewer from showing it
 
 
@@ -52,7 +55,7 @@ def list_statements(visit: SeesOwn) -> Response:
         "statements.html",
         statements=found[:A_PAGE],
         more=found[A_PAGE - 1]["id"] if len(found) > A_PAGE else None,
-        tie_out=shelf.tie_out(period) if period else [],
+        tie_out=shelf.tie_out(period) if period and visit.asked("tie_out") else [],
         **_choices(visit),
     )
 
@@ -60,8 +63,12 @@ def list_statements(visit: SeesOwn) -> Response:
 @router.get("/remarks")
 def list_remarks(visit: Sees) -> Response:
     """What investigators object to, the open ones first."""
+    return _remarks(visit)
+
+
+def _remarks(visit: Visit, problem: ApiError | None = None, typed: dict[int, Any] | None = None) -> Response:
     found = sorted(Remarks(visit.engine).list(), key=lambda one: (one["verdict"] is not None, -one["id"]))
-    return page(visit, "remarks.html", remarks=found, problem=None, typed={})
+    return page(visit, "remarks.html", remarks=found[:REMARKS_SHOWN], problem=problem, typed=typed or {})
 
 
 @router.post("/remarks/{remark}")
@@ -69,13 +76,12 @@ def answer_remark(remark: Annotated[int, Path(ge=1, le=LARGEST_ID)], visit: Revi
     """Once, agreed or declined."""
     said = {"text": visit.said("text"), "verdict": visit.said("verdict")}
     try:
-        with told():
+        with told(visit.caller):
             Remarks(visit.engine).answer(
                 remark, said["text"], said["verdict"], actor=visit.caller.name, now=visit.served.clock()
             )
     except ApiError as problem:
-        found = Remarks(visit.engine).list()
-        return page(visit, "remarks.html", remarks=found, problem=problem, typed={remark: said})
+        return _remarks(visit, problem, {remark: said})
     return RedirectResponse(address("/desk/statements/remarks", done="answered"), 303)
 
 
@@ -86,7 +92,7 @@ def get_statement(number: str, visit: SeesOwn) -> Response:
 
 
 @router.get("/{number}/pdf")
-def statement_pdf(number: str, visit: SeesOwn) -> Response:
+def statement_pdf(number: str, visit: TakesAway) -> Response:
     """As it was issued; shown in a frame of our own pages and nowhere else."""
     _one(visit, number)
     name, content = StatementShelf(visit.engine).pdf(number, _version(visit))
@@ -99,23 +105,31 @@ def statement_pdf(number: str, visit: SeesOwn) -> Response:
     return Response(content, media_type="application/pdf", headers=headers)
 
 
+@router.get("/{number}/lines")
+def statement_lines(number: str, visit: TakesAway) -> Response:
+    """Every charge of it as CSV: exact amounts, harmless in a spreadsheet."""
+    one = _one(visit, number)
+    text = StatementShelf(visit.engine).whole(number, one["version"])["lines"]
+    headers = {"Content-Disposition": f'attachment; filename="{number}-v{one["version"]}-lines.csv"'}
+    return Response(text.encode("utf-8", "replace"), media_type="text/csv; charset=utf-8", headers=headers)
+
+
 @router.post("/{number}/remark")
-def remark(number: str, visit: SeesOwn) -> Response:
+def remark(number: str, visit: Objects) -> Response:
     """An investigator objects to the own statement; the team may do it for somebody who calls."""
     try:
-        if visit.caller.investigator is None and not visit.caller.may(Permission.CHARGES_REVIEW):
-            raise ApiError(ErrorCode.FORBIDDEN)
         _one(visit, number)
         line = visit.said("line")
         if line and not (line.isascii() and line.isdecimal() and len(line) < 10):
             raise ApiError(ErrorCode.VALIDATION_ERROR, "A line has a number.")
-        with told():
+        with told(visit.caller):
             Remarks(visit.engine).object(
                 number,
                 visit.said("text"),
                 line=int(line) if line else None,
                 actor=visit.caller.name,
                 now=visit.served.clock(),
+                owners=own(visit.caller, visit.served),
             )
     except ApiError as problem:
         return _whole(visit, number, problem)
@@ -138,7 +152,7 @@ def _decided(visit: Visit, number: str, what: str) -> Response:
     shelf, who, now = StatementShelf(visit.engine), visit.caller.name, visit.served.clock()
     try:
         _one(visit, number)
-        with told():
+        with told(visit.caller):
             if what == "accepted":
                 shelf.accept(number, actor=who, now=now)
             elif not visit.said("reason"):

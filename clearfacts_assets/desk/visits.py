@@ -16,6 +16,7 @@ from clearfacts_assets.api.auth.principal import Principal
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.forms import form_of
 from clearfacts_assets.api.services import Services
+from clearfacts_assets.api.v1.chargeback.callers import LONGEST_NOTE
 from clearfacts_assets.desk.words import Words, preferred
 
 LONGEST_FORM = 2**18  # bytes; a thousand charges that were selected are a tenth of it
@@ -86,6 +87,20 @@ class Opens(Requires):
 def opens(permission: Permission, *, files: bool = False) -> Opens:
     """For a page: ``visit: Annotated[Visit, Depends(opens(Permission.CHARGES_READ))]``."""
     return Opens(permission, files=files)
+
+
+def position_of(visit: Visit, name: str) -> int:
+    """After which id a page begins; 0 for what is no id."""
+    text = visit.asked(name)
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
+
+
+def reason_of(visit: Visit) -> str:
+    """The form's reason. Raises ApiError VALIDATION_ERROR where there is none, or one that is too long."""
+    reason = visit.said("reason")
+    if not reason or len(reason) > LONGEST_NOTE:
+        raise ApiError(ErrorCode.VALIDATION_ERROR, f"Say why, in at most {LONGEST_NOTE} characters; it is kept.")
+    return reason
 
 
 def require_token(visit: Visit, offered: str) -> None:

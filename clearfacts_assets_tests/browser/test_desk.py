@@ -15,9 +15,14 @@ from clearfacts_assets_tests.browser.test_login import PATIENCE, chromium, pytes
 from clearfacts_assets_tests.fixtures.api import RunningApi
 from clearfacts_assets_tests.fixtures.chargeback import row, write
 from clearfacts_assets_tests.fixtures.chargeback_api import load, rows_of_two
-from clearfacts_assets_tests.fixtures.desk import Person
+from clearfacts_assets_tests.fixtures.desk import Person, with_books
 
 WIDTHS = ((1440, 900), (1280, 800), (360, 780))
+MONEY = (
+    *("/desk", "/desk/emails?period=2025-03", "/desk/emails/1", "/desk/journals?period=2025-03", "/desk/rates"),
+    *("/desk/journals/J-2025-03-0001", "/desk/journals/check/2025-03", "/desk/exceptions", "/desk/sources"),
+    *("/desk/statements/generate", "/desk/settings"),
+)
 LONG = {"pi_email": "wilhelmina.featherstonehaugh-smythe@department-of-physics.example.edu", "project_id": "x"}
 # Cards out of which something stands; those that scroll by themselves may hold what is wider.
 OVERFLOWING = """[...document.querySelectorAll(".card")].filter(card => getComputedStyle(card).overflowX === "visible"
@@ -71,6 +76,62 @@ def test_a_month_by_hand_and_key(desk: Page, quick_api: RunningApi, tmp_path: Pa
     desk.keyboard.press("j")
     desk.keyboard.press("e")
     expect(desk.get_by_label("Pi email")).to_be_focused()
+
+
+DROP = """([name, text]) => {
+    const carried = new DataTransfer();
+    carried.items.add(new File([text], name, { type: "text/csv" }));
+    const box = document.querySelector("[data-upload]");
+    for (const kind of ["dragover", "drop"])
+        box.dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: carried }));
+    return box.querySelector("input[type=file]").files.length;
+}"""
+
+
+def test_a_month_goes_from_dropped_files_to_a_posted_journal_on_a_slow_network(
+    desk: Page, quick_api: RunningApi, tmp_path: Path
+) -> None:
+    with_books(quick_api)
+    enter(desk, quick_api, "operator")
+    desk.goto("/desk/imports")
+    file = write(tmp_path / "aws_2025-03.csv", rows_of_two())
+    assert desk.evaluate(DROP, [file.name, file.read_text("utf-8")]) == 1
+    slow = desk.context.new_cdp_session(desk)
+    slow.send("Network.enable")
+    limits = {"offline": False, "latency": 300, "downloadThroughput": 50_000, "uploadThroughput": 50_000}
+    slow.send("Network.emulateNetworkConditions", limits)
+    desk.get_by_role("button", name="Show what would change").click()
+    desk.get_by_role("button", name="Apply").click()
+    expect(desk.get_by_role("status")).to_have_text("Imported.")
+    slow.send("Network.emulateNetworkConditions", {**limits, "latency": 0, "downloadThroughput": -1})
+    desk.goto("/desk/periods/2025-03")
+    desk.get_by_text("Close the month").click()
+    desk.get_by_role("button", name="Close", exact=True).click()
+    expect(desk.get_by_role("status")).to_have_text("The month is closed.")
+    desk.goto("/desk/statements/generate")
+    desk.get_by_role("button", name="Show what would be issued").press("Enter")
+    desk.get_by_role("button", name="Issue them").press("Enter")
+    expect(desk.get_by_role("status")).to_have_text("The statements were made.")
+    desk.get_by_role("link", name="Send them").click()
+    desk.get_by_role("button", name="Send them").click()
+    expect(desk.get_by_role("status")).to_have_text("The mails wait: no mail server is set.")
+    desk.goto("/desk/journals?period=2025-03")
+    desk.get_by_role("button", name="Show what would be written").click()
+    desk.get_by_role("button", name="Make it").click()
+    expect(desk.get_by_role("status")).to_have_text("The journals were made.")
+    desk.get_by_role("link", name="J-2025-03-0001", exact=True).click()
+    desk.get_by_label("Its own number of the journal").fill("DOC1")
+    desk.get_by_role("button", name="It is posted").click()
+    expect(desk.get_by_role("status")).to_have_text("What the general ledger said was kept.")
+    found = []
+    for number, path in enumerate(MONEY):
+        desk.emulate_media(color_scheme=("light", "dark")[number % 2])  # type: ignore[arg-type]
+        desk.set_viewport_size({"width": 360, "height": 780})
+        desk.goto(path)
+        assert desk.evaluate("document.documentElement.scrollWidth") <= 360, path
+        assert desk.evaluate(OVERFLOWING) == [], path
+        found += violations(desk)
+    assert found == []
 
 
 def test_a_session_that_ends_in_a_form_loses_nothing(desk: Page, quick_api: RunningApi, tmp_path: Path) -> None:

@@ -39,12 +39,25 @@ READS_OF_ALL = [
     "/desk/registry/funds",
     "/desk/rates",
     "/desk/budgets",
+    "/desk/emails",
+    "/desk/emails/preview",
+    "/desk/emails/1",
+    "/desk/journals",
+    "/desk/journals/check/2025-03",
+    "/desk/journals/J-1",
+    "/desk/journals/J-1/file",
+    "/desk/exceptions",
+    "/desk/sources",
+    "/desk/statements/generate",
+    "/desk/settings",
+    "/desk/registry",
+    "/desk/deliveries/00000000-0000-0000-0000-000000000000",
     "/desk/deliveries",
     "/desk/users",
 ]
 OF_EVERYBODY = {"/desk", "/desk/help", "/desk/static/{name}", "/desk/charges", "/desk/charges/export"}
 OF_EVERYBODY |= {"/desk/charges/{charge_id}", "/desk/statements", "/desk/statements/{number}", "/desk/{rest:path}"}
-OF_EVERYBODY |= {"/desk/statements/{number}/pdf"}
+OF_EVERYBODY |= {"/desk/statements/{number}/pdf", "/desk/statements/{number}/lines"}
 
 
 def test_a_stranger_is_led_to_the_login_and_back(quick_api: RunningApi) -> None:
@@ -78,10 +91,14 @@ def test_an_investigator_gets_no_page_that_tells_of_others(quick_api: RunningApi
     ada = investigator(quick_api)
     for path in READS_OF_ALL:
         ada.get(path, 403)
-    said = {one.path for one in ROUTES if "GET" in one.methods}  # type: ignore[attr-defined]
-    covered = {path.replace("/1", "/{import_id}") for path in READS_OF_ALL if "imports" in path}
-    assert {one for one in said if "imports" in one} == covered
-    assert said >= OF_EVERYBODY
+    said = [one for one in ROUTES if "GET" in one.methods]  # type: ignore[attr-defined]
+    left = {one.path for one in said} - OF_EVERYBODY  # type: ignore[attr-defined]
+    untried = {
+        one.path  # type: ignore[attr-defined]
+        for one in said
+        if one.path in left and not any(one.path_regex.match(path) for path in READS_OF_ALL)  # type: ignore[attr-defined]
+    }
+    assert untried == set(), "each page is tried, or is everybody's"
     ada.post("/desk/review", 403, verdict="approve", ids="1")
     ada.post("/desk/periods/2025-03/close", 403)
 
@@ -138,6 +155,7 @@ def test_an_investigator_gets_the_own_statements_alone_and_remarks_on_them(
     for number in numbers.values():
         ada.get(f"/desk/statements/{number}", 404)
         ada.get(f"/desk/statements/{number}/pdf", 404)
+        ada.get(f"/desk/statements/{number}/lines", 404)
         assert "There is no statement" in ada.post(f"/desk/statements/{number}/remark", 404, text="mine").text
     ada.get(f"/desk/statements/{hers}")
     pdf = ada.client.get(f"/desk/statements/{hers}/pdf")

@@ -98,7 +98,8 @@ async function send(form, button) {
   }
   const said = new URLSearchParams(new FormData(form));
   if (button && button.name) said.set(button.name, button.value);
-  await go(form.getAttribute("action"), { method: "POST", body: said });
+  const to = (button && button.getAttribute("formaction")) || form.getAttribute("action");
+  await go(to, { method: "POST", body: said });
 }
 
 document.addEventListener("submit", (event) => {

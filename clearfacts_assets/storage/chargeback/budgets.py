@@ -9,13 +9,11 @@ from typing import Any
 from sqlalchemy import Engine, select
 
 from clearfacts_assets.money import EXACT, plain
-from clearfacts_assets.storage.chargeback.issuing.due import charged_to_funds
+from clearfacts_assets.storage.chargeback.rates.month_due import due_of_funds
 from clearfacts_assets.storage.chargeback.registry_tables import FundRow
 from clearfacts_assets.storage.chargeback.statements import sql
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.exact import sum_of
-
-_EVER = "9999-12"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ def spending_of_funds(engine: Engine) -> list[FundSpending]:
     with reading(engine) as connection:
         query = select(FundRow.__table__).order_by(FundRow.valid_from)
         known = {row["fund_org"]: row for row in connection.execute(query).mappings()}
-        due = {key: amount for key, amount in charged_to_funds(connection, _EVER).items() if key[0]}
+        due = due_of_funds(connection)
         found = connection.execute(
             sql(
                 f"SELECT a.fund_org, t.currency, {sum_of(connection, 't.amount')} FROM charge_totals t "  # noqa: S608

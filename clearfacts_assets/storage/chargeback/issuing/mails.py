@@ -194,9 +194,12 @@ class MailBox:
         recipient: str | None = None,
         after: int = 0,
         limit: int | None = None,
+        newest_first: bool = False,
     ) -> Sequence[dict[str, Any]]:
-        """Oldest first, from the one after the id."""
-        query = select(MailRow.__table__).where(MailRow.id > after).order_by(MailRow.id).limit(limit)
+        """In this order, from the one after the id; 0 is the beginning."""
+        query = select(MailRow.__table__).order_by(MailRow.id.desc() if newest_first else MailRow.id).limit(limit)
+        if after:
+            query = query.where(MailRow.id < after if newest_first else MailRow.id > after)
         if period:
             query = query.where(MailRow.period == period)
         if states:

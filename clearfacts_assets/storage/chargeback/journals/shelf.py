@@ -48,10 +48,13 @@ class JournalShelf:
         states: Sequence[str] = (),
         after: int = 0,
         limit: int = 1000,
+        newest_first: bool = False,
     ) -> list[dict[str, Any]]:
-        """Oldest first, from the one after the id."""
+        """In this order, from the one after the id; 0 is the beginning."""
         table = JournalBatch.__table__
-        query = select(table).where(table.c.id > after).order_by(table.c.id).limit(limit)
+        query = select(table).limit(limit).order_by(table.c.id.desc() if newest_first else table.c.id)
+        if after:
+            query = query.where(table.c.id < after if newest_first else table.c.id > after)
         if period is not None:
             query = query.where(table.c.period == period)
         if currency is not None:

@@ -37,13 +37,13 @@ _SETTLED = (
 
 
 class InputReader:
-    """Reads them for one period, on the caller's connection."""
+    """Reads them for one period, on the caller's connection; with a ``book`` as if those were the rules that count."""
 
-    def __init__(self, connection: Connection, period: str) -> None:
+    def __init__(self, connection: Connection, period: str, book: RuleBook | None = None) -> None:
         self._connection, self._period = connection, period
         self._payers: dict[bytes, Attribution] = {}
         self._institutions = Institutions(load_registry(connection))
-        self._book = load_book(connection)
+        self._book = load_book(connection) if book is None else book
 
     def read(self) -> Inputs:
         charges = list(self._charges())

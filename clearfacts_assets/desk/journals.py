@@ -1,0 +1,221 @@
+"""``/desk/journals``: a month for the general ledger. Made after it was seen, fetched, answered, taken back; and the
+whole way from the provider's bill to what was posted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Response
+from fastapi.responses import StreamingResponse
+from starlette.responses import RedirectResponse
+
+from clearfacts_assets.api.auth.permissions import Permission
+from clearfacts_assets.api.errors import ApiError, ErrorCode
+from clearfacts_assets.api.read_routes import waits
+from clearfacts_assets.api.v1.chargeback.callers import LONGEST_NOTE, told, wish_of
+from clearfacts_assets.api.v1.chargeback.journals import MOST_REFUSED
+from clearfacts_assets.chargeback.journals.answers import POSTED, REFUSED, Answer
+from clearfacts_assets.chargeback.journals.formats import FORMATS, file_name, format_of
+from clearfacts_assets.chargeback.journals.life import BatchState
+from clearfacts_assets.chargeback.journals.model import NothingToPost
+from clearfacts_assets.desk.rendering import address, page
+from clearfacts_assets.desk.routing import DeskRoute
+from clearfacts_assets.desk.visits import Visit, opens, position_of, reason_of
+from clearfacts_assets.storage.chargeback.journals.booking import Asked, Done, JournalBook
+from clearfacts_assets.storage.chargeback.journals.checking import check
+from clearfacts_assets.storage.chargeback.journals.manner import format_options, manner_of
+from clearfacts_assets.storage.chargeback.journals.shelf import JournalShelf
+from clearfacts_assets.storage.chargeback.periods import PeriodRepository
+
+router = APIRouter(prefix="/desk/journals", include_in_schema=False, route_class=DeskRoute)
+Sees = Annotated[Visit, Depends(opens(Permission.CHARGEBACK_READ))]
+Writes = Annotated[Visit, Depends(opens(Permission.JOURNALS_WRITE))]
+Fetches = Annotated[Visit, Depends(opens(Permission.JOURNALS_FETCH))]
+
+Number = Annotated[str, Path(max_length=30, pattern=r"^[A-Za-z0-9-]+$")]
+
+A_PAGE = 50
+LINES_SHOWN = 200  # of one journal; its file has all of them
+KINDS = ("charges", "transfer", "accrual")
+
+
+@router.get("")
+def list_journals(visit: Sees) -> Response:
+    """Newest first; with a month, the form that makes its journals."""
+    return _list(visit)
+
+
+@router.post("")
+async def make(visit: Writes) -> Response:
+    """What would be written is shown first; ``apply`` writes it, once."""
+
+    def work() -> Response:
+        kind, period, applied = visit.said("kind") or KINDS[0], visit.said("period"), visit.said("apply") == "yes"
+        try:
+            if kind not in KINDS:
+                raise ApiError(ErrorCode.VALIDATION_ERROR, "There is no such kind of journal.")
+            wish = wish_of(visit.caller, visit.said("once") or None, "desk-journals", kind=kind, period=period)
+            asked = Asked(
+                visit.caller.actor,
+                visit.served.clock(),
+                accounting_date=_day(visit),
+                draft=visit.said("draft") == "yes",
+                dry_run=not applied,
+                wish=wish if applied else None,
+            )
+            with told(visit.caller):
+                book = _book(visit)
+                make = {"charges": book.export, "transfer": book.transfer, "accrual": book.accrue}[kind]
+                done = make(period, asked)
+        except ApiError as problem:
+            return _list(visit, problem)
+        if not applied:
+            return _list(visit, would=done)
+        return RedirectResponse(address("/desk/journals", done="journals", period=period), 303)
+
+    return await waits.run(work)
+
+
+@router.get("/check/{period}")
+async def check_month(period: str, visit: Sees) -> Response:
+    """Every difference between the provider's bill and the general ledger, by name."""
+
+    def work() -> Response:
+        with told():
+            found = check(visit.engine, period)
+        return page(visit, "journal_check.html", period=period, found=found)
+
+    return await waits.run(work)
+
+
+@router.get("/{number}")
+def get_journal(number: Number, visit: Sees) -> Response:
+    """Its lines, what it books, what happened, what the general ledger answered."""
+    return _whole(visit, number)
+
+
+@router.get("/{number}/file")
+def get_file(number: Number, visit: Fetches) -> Response:
+    """As the general ledger fetches it. A draft has none."""
+    said = visit.served.configured.journals
+    name = visit.asked("format") or said.format
+    if name not in FORMATS:
+        raise ApiError(ErrorCode.VALIDATION_ERROR, "There is no such format: choose from the list.")
+    with told():
+        shelf = JournalShelf(visit.engine)
+        if shelf.get(number)["state"] == BatchState.DRAFT:
+            raise NothingToPost(f"{number} is a draft, and has no file yet")
+        journal = shelf.journal(number)
+        text = "".join(format_of(name).written(journal, format_options(said, name)))
+    headers = {"Content-Disposition": f'attachment; filename="{file_name(journal, name)}"'}
+    return StreamingResponse(iter([text.encode()]), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+@router.post("/{number}/export")
+async def export(number: Number, visit: Writes) -> Response:
+    """A draft leaves."""
+    asked = Asked(visit.caller.actor, visit.served.clock())
+    return await _changed(visit, number, "exported", lambda: _book(visit).rewrite(number, asked))
+
+
+@router.post("/{number}/posted")
+async def answer(number: Number, visit: Fetches) -> Response:
+    """What the general ledger said: all of it is posted, or these lines are refused."""
+
+    def work() -> Any:
+        reference = visit.said("reference")[:200]
+        if visit.said("verdict") == "refused":
+            answers = [Answer(number, line, REFUSED, why, reference) for line, why in _refused(visit)]
+        else:
+            answers = [Answer(number, None, POSTED, "", reference)]
+        return JournalShelf(visit.engine).answered(answers, actor=visit.caller.actor, now=visit.served.clock())
+
+    return await _changed(visit, number, "ledger", work)
+
+
+@router.post("/{number}/reverse")
+async def reverse(number: Number, visit: Writes) -> Response:
+    """Taken back by its exact negative; a draft by itself. Its statements are free for another one."""
+
+    def work() -> Any:
+        asked = Asked(visit.caller.actor, visit.served.clock(), accounting_date=_day(visit), reason=reason_of(visit))
+        return _book(visit).reverse(number, asked)
+
+    return await _changed(visit, number, "reversed", work)
+
+
+async def _changed(visit: Visit, number: str, done: str, work: Callable[[], Any]) -> Response:
+    def kept() -> Response:
+        try:
+            with told(visit.caller):
+                work()
+        except ApiError as problem:
+            return _whole(visit, number, problem)
+        return RedirectResponse(address(f"/desk/journals/{number}", done=done), 303)
+
+    return await waits.run(kept)
+
+
+def _book(visit: Visit) -> JournalBook:
+    """Files go to the folder for the general ledger alone, where there is one."""
+    return JournalBook(visit.engine, manner_of(visit.served.configured.journals))
+
+
+def _day(visit: Visit) -> date | None:
+    text = visit.said("accounting_date")
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise ApiError(ErrorCode.VALIDATION_ERROR, "The accounting date is a day, as 2025-03-31.") from None
+
+
+def _refused(visit: Visit) -> list[tuple[int | None, str]]:
+    """A line of the form each: ``3 the fund is closed``; without a number it is about the journal as a whole."""
+    found: list[tuple[int | None, str]] = []
+    for text in visit.said("refused").splitlines()[:MOST_REFUSED]:
+        number, _, why = text.strip().partition(" ")
+        if number.isascii() and number.isdecimal() and len(number) < 10:
+            found.append((int(number), why.strip()[:LONGEST_NOTE]))
+        elif text.strip():
+            found.append((None, text.strip()[:LONGEST_NOTE]))
+    if not found:
+        raise ApiError(ErrorCode.VALIDATION_ERROR, "Say which lines were refused, and why.")
+    return found
+
+
+def _list(visit: Visit, problem: ApiError | None = None, would: list[Done] | None = None) -> Response:
+    period = visit.said("period") or visit.asked("period")
+    state = visit.asked("state")
+    found = JournalShelf(visit.engine).list(
+        period or None,
+        states=(state,) if state in set(BatchState) else (),
+        after=position_of(visit, "after"),
+        limit=A_PAGE + 1,
+        newest_first=True,
+    )
+    return page(
+        visit,
+        "journals.html",
+        problem=problem,
+        journals=found[:A_PAGE],
+        more=found[A_PAGE - 1]["id"] if len(found) > A_PAGE else None,
+        periods=[one.name for one in PeriodRepository(visit.engine).list()],
+        period=period,
+        state=state,
+        states=list(BatchState),
+        kinds=KINDS,
+        would=[one.journal for one in would] if would is not None else None,
+        lines_shown=LINES_SHOWN,
+        once=visit.said("once") or visit.served.clock().isoformat(),
+        typed={name: visit.said(name) for name in ("kind", "accounting_date", "draft")},
+    )
+
+
+def _whole(visit: Visit, number: str, problem: ApiError | None = None) -> Response:
+    with told():
+        one = JournalShelf(visit.engine).whole(number)
+    typed = {name: visit.said(name) for name in ("reference", "refused", "reason", "accounting_date")}
+    said: dict[str, Any] = {"one": one, "lines_shown": LINES_SHOWN, "formats": sorted(FORMATS), "typed": typed}
+    return page(visit, "journal.html", problem=problem, format=visit.served.configured.journals.format, **said)
