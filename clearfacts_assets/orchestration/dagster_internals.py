@@ -54,6 +54,7 @@ __all__ = [
     "capture_interrupts",
     "check_captured_interrupt",
     "events_table",
+    "postgres_url",
     "runs_table",
     "submit_run",
 ]
@@ -90,6 +91,15 @@ def events_table(instance: dg.DagsterInstance) -> SqlTable:
     log = instance.event_log_storage
     assert isinstance(log, SqlEventLogStorage)  # noqa: S101 - as above
     return SqlTable(SqlEventLogStorageTable, log.index_connection)
+
+
+def postgres_url(instance: dg.DagsterInstance) -> str | None:
+    """Where Dagster's PostgreSQL is; None where it keeps SQLite files.
+
+    A backup copies that database too. Publicly only dagster.yaml says it, in several spellings, with variables.
+    """
+    found: str | None = getattr(instance.run_storage, "postgres_url", None)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
