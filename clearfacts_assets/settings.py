@@ -21,6 +21,7 @@ from clearfacts_assets.invoice_settings import DeliverySettings, DestinationSett
 from clearfacts_assets.journal_settings import JournalSettings
 from clearfacts_assets.outgoing.network import DIRECTLY, Network, Proxy
 from clearfacts_assets.rate_options import RateOptions
+from clearfacts_assets.retention_settings import RetentionSettings
 from clearfacts_assets.setting_types import Changeable, Seconds, Section, secret_parts
 from clearfacts_assets.statement_settings import EmailSettings, StatementSettings
 
@@ -168,6 +169,7 @@ class Settings(BaseSettings):
     email: EmailSettings = EmailSettings()
     journals: JournalSettings = JournalSettings()
     customers: CustomerSettings = CustomerSettings()
+    retention: RetentionSettings = RetentionSettings()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
     log_format: Literal["text", "json"] = Field("text", description="text for people, json for machines")
 

@@ -14,7 +14,7 @@ from clearfacts_assets.cli.accounts import audit, keys, users
 from clearfacts_assets.cli.daemon import daemon
 from clearfacts_assets.cli.demo import demo
 from clearfacts_assets.cli.health import health
-from clearfacts_assets.cli.installation import backup
+from clearfacts_assets.cli.installation import backup, retention
 from clearfacts_assets.cli.invoices import deliveries, invoices, jobs
 from clearfacts_assets.cli.invoices.run import run
 from clearfacts_assets.cli.invoices.validate import validate
@@ -48,6 +48,8 @@ app.command()(simulate)
 app.add_typer(database.app, name="db")
 app.add_typer(backup.app, name="backup")
 app.command()(backup.restore)
+app.command()(retention.retention)
+app.add_typer(retention.holds, name="holds")
 app.command()(settings)
 
 

@@ -167,7 +167,8 @@ def test_an_empty_machine_becomes_the_one_that_was_lost_while_it_worked(two: Two
     books = Books(engine, tmp_path)
     (verdict,) = PeriodRepository(engine).verify()
     assert (verdict.period, verdict.problem) == ("2025-03", "")
-    assert [entry.action for entry in audit.entries(engine, limit=1).items] == ["installation.restored"]
+    (entry,) = audit.entries(engine, action="installation.restored").items
+    assert entry.details["after"]["backup"] == made.file.name
     assert audit.verify(engine).broken is None
     with pytest.raises(DBAPIError), engine.begin() as connection:
         connection.execute(text("UPDATE charges SET amount = '0'"))

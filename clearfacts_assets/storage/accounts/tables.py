@@ -36,7 +36,8 @@ class User(Base):
 
 
 class AuditLog(Base):
-    """Who changed what, when and from where. Rows are only added: triggers refuse to change or delete one."""
+    """Who changed what, when and from where. Rows are only added: triggers refuse to change one, or to
+    delete one that is behind the newest cut."""
 
     __tablename__ = "audit_logs"
     __table_args__ = (
@@ -59,6 +60,17 @@ class AuditLog(Base):
     position: Mapped[int]  # 1, 2, 3, ... without a gap
     previous_hash: Mapped[str] = mapped_column(String(64))
     hash: Mapped[str] = mapped_column(String(64))  # audit.py says over what
+
+
+class AuditCut(Base):
+    """Up to where retention cut the audit log's beginning off. Rows are only added."""
+
+    __tablename__ = "audit_cuts"
+
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # of the last entry that went
+    hash: Mapped[str] = mapped_column(String(64))  # of that entry: the chain goes on from it
+    entries: Mapped[int]  # that went with this cut
+    at: Mapped[datetime]
 
 
 class Session(Base):
