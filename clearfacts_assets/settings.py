@@ -40,6 +40,12 @@ class ScheduleSettings(Section):
     catch_up_days: int = Field(
         14, ge=1, le=366, description="days back for which a day that was missed is run by itself; older ones are told"
     )
+    parts: int = Field(
+        1,
+        ge=1,
+        le=96,
+        description="equal parts into which the nightly schedule cuts a day, a run each (docs/scaling.md)",
+    )
 
 
 class RunSettings(Section):

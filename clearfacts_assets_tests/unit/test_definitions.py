@@ -181,7 +181,7 @@ def test_one_pool_bounds_the_runs_that_deliver() -> None:
 @pytest.mark.parametrize(
     ("asset", "fields"),
     [
-        ("raw_invoices", {"invoice_ids", "force_processing"}),
+        ("raw_invoices", {"invoice_ids", "force_processing", "part"}),
         ("processed_invoices", {"force_processing"}),
         ("charges", {"append", "withdraw_more"}),
         ("retention", {"dry_run"}),
