@@ -94,6 +94,7 @@ def raw_invoices(
             window=[window.start.isoformat(), window.end.isoformat()],
             invoice_ids=config.invoice_ids,
             force_processing=config.force_processing,
+            asked_part=config.part,
             retrieval=asdict(retrieval),
             whole_day=whole and not retrieval.stopped and not config.part,
             part=config.part if whole and config.part and not retrieval.stopped else None,

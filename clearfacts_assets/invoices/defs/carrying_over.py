@@ -22,7 +22,8 @@ def take_over(recorder: JobRecorder, takeover: Takeover, needed: str) -> None:
             taken += takeover.job(job.id, job.partition_key, job.parent, now=_now(), validated=delivers)
         else:
             taken += takeover.day(job.id, job.partition_key, now=_now(), validated=delivers)
-    if delivers and not job.details.get("invoice_ids"):
+    # What is due may be what the runs of the day's other parts are about to send.
+    if delivers and not job.details.get("invoice_ids") and not job.details.get("asked_part"):
         taken += takeover.due(job.id, job.partition_key, now=_now())
     if taken or needed not in recorder.chosen_assets:
         recorder.note(carried_over=taken + job.details.get("carried_over", 0))

@@ -49,6 +49,7 @@ class JobNotes(TypedDict, total=False):
     problems: Sequence[Problem]
     # raw_invoices
     window: Sequence[str]  # from and to, UTC
+    asked_part: str  # 3/10: only this part of the day, whatever came of it; empty for all of it
     retrieval: Mapping[str, Any]  # invoices/retrieval.py: Retrieval
     whole_day: bool  # the source gave all of the day: what it did not give is withdrawn
     part: str | None  # 3/10: the source gave all of this part of the day
