@@ -133,7 +133,7 @@ class MemberWriter:
         self._stream, self.size, self.digest = stream, 0, hashlib.sha256()
         self.rows: int | None = None
 
-    def write(self, chunk: bytes | memoryview) -> None:
+    def write(self, chunk: bytes | bytearray | memoryview) -> None:
         self._stream.write(chunk)
         self.size += len(chunk)
         self.digest.update(chunk)

@@ -113,7 +113,7 @@ def _fill_table(archive: ArchiveReader, folder: str, table: str, connection: _Co
 
 def _copy(table: str, columns: Sequence[str], direction: str) -> sql.Composed:
     names = sql.SQL(", ").join(map(sql.Identifier, columns))
-    return sql.SQL("COPY {} ({}) {}").format(sql.Identifier(table), names, sql.SQL(direction))  # type: ignore[arg-type]
+    return sql.SQL("COPY {} ({}) {}").format(sql.Identifier(table), names, sql.SQL(direction))
 
 
 def _tables(connection: _Connection) -> dict[str, list[str]]:

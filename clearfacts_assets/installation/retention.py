@@ -25,7 +25,7 @@ from clearfacts_assets.storage.accounts.tables import AuditLog, Session
 from clearfacts_assets.storage.database import reading, write
 from clearfacts_assets.storage.invoices import expiry
 from clearfacts_assets.storage.invoices.tables import Job
-from clearfacts_assets.storage.operations.holds import Kept, all_held, in_force
+from clearfacts_assets.storage.accounts.holds import Kept, all_held, in_force
 
 PARTITION = "dagster/partition"
 RUNS_AT_ONCE = 200

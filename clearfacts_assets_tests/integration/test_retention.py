@@ -22,8 +22,8 @@ from clearfacts_assets.storage.accounts import audit
 from clearfacts_assets.storage.accounts.audit import Actor
 from clearfacts_assets.storage.accounts.tables import AuditLog, Session, User
 from clearfacts_assets.storage.invoices.tables import Delivery, InvoiceRow, Job
-from clearfacts_assets.storage.operations import holds
-from clearfacts_assets.storage.operations.holds import Hold, HoldProblem, Kept
+from clearfacts_assets.storage.accounts import holds
+from clearfacts_assets.storage.accounts.holds import Hold, HoldProblem, Kept
 from clearfacts_assets_tests.fixtures.command import Command
 
 NOW = datetime(2026, 11, 28, 15, 0, tzinfo=UTC)

@@ -63,8 +63,8 @@ def place(
     from clearfacts_assets.cli.accounts.users import terminal
     from clearfacts_assets.cli.startup import ready
     from clearfacts_assets.storage.database import open_engine
-    from clearfacts_assets.storage.operations.holds import Hold, HoldProblem, Kept
-    from clearfacts_assets.storage.operations.holds import place as placed
+    from clearfacts_assets.storage.accounts.holds import Hold, HoldProblem, Kept
+    from clearfacts_assets.storage.accounts.holds import place as placed
 
     if kind is not None and kind not in set(Kept):
         fail(f"there is no kind {kind!r}: {', '.join(Kept)}", code=2)
@@ -90,8 +90,8 @@ def release(
     from clearfacts_assets.cli.accounts.users import terminal
     from clearfacts_assets.cli.startup import ready
     from clearfacts_assets.storage.database import open_engine
-    from clearfacts_assets.storage.operations.holds import HoldProblem
-    from clearfacts_assets.storage.operations.holds import release as released
+    from clearfacts_assets.storage.accounts.holds import HoldProblem
+    from clearfacts_assets.storage.accounts.holds import release as released
 
     engine = open_engine(ready().business_database_url)
     try:
@@ -109,7 +109,7 @@ def list_(as_json: AsJson = False) -> None:
     """Every hold there was, in the order of placing."""
     from clearfacts_assets.cli.startup import ready
     from clearfacts_assets.storage.database import open_engine
-    from clearfacts_assets.storage.operations.holds import all_holds
+    from clearfacts_assets.storage.accounts.holds import all_holds
 
     found = all_holds(open_engine(ready().business_database_url))
     if as_json:

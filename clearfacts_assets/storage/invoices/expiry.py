@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets.storage.accounts.audit import Actor, record
 from clearfacts_assets.storage.database import reading, write
 from clearfacts_assets.storage.invoices.tables import Delivery, InvoiceRow, Job
-from clearfacts_assets.storage.operations.holds import Hold, Kept, in_force
+from clearfacts_assets.storage.accounts.holds import Hold, Kept, in_force
 
 BATCH = 500  # documents of one transaction, which the log's entry names one by one
 SETTLED = (State.DELIVERED, State.WAIVED, State.REJECTED, State.SUPERSEDED, State.WITHDRAWN)
@@ -46,8 +47,7 @@ def expire(engine: Engine, before: datetime, *, dry_run: bool, actor: Actor, now
                 batch = _batch(connection, before, last)
                 _count(told, batch, in_force(connection))
         else:
-            since = last
-            batch, done = write(engine, lambda connection, since=since: _empty(connection, before, since, actor, now))
+            batch, done = write(engine, partial(_empty, before=before, last=last, actor=actor, now=now))
             told.found, told.held = told.found + done.found, told.held + done.held
             told.bytes, told.deleted = told.bytes + done.bytes, told.deleted + done.deleted
         if len(batch) < BATCH:
