@@ -46,6 +46,7 @@ ROOMS = {
     "journal_settings": "settings",
     "setting_types": "settings",
     "invoice_settings": "settings",
+    "retention_settings": "settings",
     "statement_settings": "settings",
 }
 # Said in pyproject.toml: what is stored has to equal what this program looks up.

@@ -21,11 +21,11 @@ from clearfacts_assets.orchestration.dagster_internals import forget_run
 from clearfacts_assets.retention_settings import RetentionSettings
 from clearfacts_assets.storage.accounts import audit
 from clearfacts_assets.storage.accounts.audit import Actor
+from clearfacts_assets.storage.accounts.holds import Kept, all_held, in_force
 from clearfacts_assets.storage.accounts.tables import AuditLog, Session
 from clearfacts_assets.storage.database import reading, write
 from clearfacts_assets.storage.invoices import expiry
 from clearfacts_assets.storage.invoices.tables import Job
-from clearfacts_assets.storage.accounts.holds import Kept, all_held, in_force
 
 PARTITION = "dagster/partition"
 RUNS_AT_ONCE = 200

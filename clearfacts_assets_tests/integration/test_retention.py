@@ -18,12 +18,11 @@ from sqlalchemy.exc import DBAPIError
 from clearfacts_assets.installation.places import Places
 from clearfacts_assets.installation.retention import Expired, Retention, years_before
 from clearfacts_assets.retention_settings import RetentionSettings
-from clearfacts_assets.storage.accounts import audit
+from clearfacts_assets.storage.accounts import audit, holds
 from clearfacts_assets.storage.accounts.audit import Actor
+from clearfacts_assets.storage.accounts.holds import Hold, HoldProblem, Kept
 from clearfacts_assets.storage.accounts.tables import AuditLog, Session, User
 from clearfacts_assets.storage.invoices.tables import Delivery, InvoiceRow, Job
-from clearfacts_assets.storage.accounts import holds
-from clearfacts_assets.storage.accounts.holds import Hold, HoldProblem, Kept
 from clearfacts_assets_tests.fixtures.command import Command
 
 NOW = datetime(2026, 11, 28, 15, 0, tzinfo=UTC)

@@ -62,9 +62,9 @@ def place(
     """Let nothing of this be deleted until the hold is released."""
     from clearfacts_assets.cli.accounts.users import terminal
     from clearfacts_assets.cli.startup import ready
-    from clearfacts_assets.storage.database import open_engine
     from clearfacts_assets.storage.accounts.holds import Hold, HoldProblem, Kept
     from clearfacts_assets.storage.accounts.holds import place as placed
+    from clearfacts_assets.storage.database import open_engine
 
     if kind is not None and kind not in set(Kept):
         fail(f"there is no kind {kind!r}: {', '.join(Kept)}", code=2)
@@ -89,9 +89,9 @@ def release(
     """Let go what the hold kept."""
     from clearfacts_assets.cli.accounts.users import terminal
     from clearfacts_assets.cli.startup import ready
-    from clearfacts_assets.storage.database import open_engine
     from clearfacts_assets.storage.accounts.holds import HoldProblem
     from clearfacts_assets.storage.accounts.holds import release as released
+    from clearfacts_assets.storage.database import open_engine
 
     engine = open_engine(ready().business_database_url)
     try:
@@ -108,8 +108,8 @@ def release(
 def list_(as_json: AsJson = False) -> None:
     """Every hold there was, in the order of placing."""
     from clearfacts_assets.cli.startup import ready
-    from clearfacts_assets.storage.database import open_engine
     from clearfacts_assets.storage.accounts.holds import all_holds
+    from clearfacts_assets.storage.database import open_engine
 
     found = all_holds(open_engine(ready().business_database_url))
     if as_json:

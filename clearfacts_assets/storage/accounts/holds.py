@@ -12,8 +12,8 @@ from sqlalchemy import Connection, Engine, Table, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from clearfacts_assets.storage.accounts.audit import Actor, record
+from clearfacts_assets.storage.accounts.tables import LegalHold
 from clearfacts_assets.storage.database import reading, write
-from clearfacts_assets.storage.operations.tables import LegalHold
 
 _holds = cast(Table, LegalHold.__table__)
 

@@ -6,7 +6,7 @@ Names of columns are a contract for ``users``, ``audit_logs`` and ``configuratio
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, false, true
@@ -136,3 +136,21 @@ class ConfigurationEntry(Base):
     is_encrypted: Mapped[bool] = mapped_column(default=False, server_default=false())
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+
+
+class LegalHold(Base):
+    """What must not be deleted, however old it is, until the hold is released. Rows stay."""
+
+    __tablename__ = "legal_holds"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    name: Mapped[str] = mapped_column(String(100), unique=True)
+    kind: Mapped[str | None] = mapped_column(String(20))  # of what is kept; NULL: everything
+    party: Mapped[str | None] = mapped_column(Words)  # documents alone: part of a name or an identifier
+    since: Mapped[date | None]  # documents alone: dated from this day on
+    until: Mapped[date | None]  # ... to this day
+    reason: Mapped[str] = mapped_column(Words)
+    placed_by: Mapped[str] = mapped_column(Words)
+    placed_at: Mapped[datetime]
+    released_by: Mapped[str | None] = mapped_column(Words)
+    released_at: Mapped[datetime | None]

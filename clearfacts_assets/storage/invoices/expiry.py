@@ -18,9 +18,9 @@ from sqlalchemy import Connection, Engine, Row, Select, Table, and_, exists, fun
 from clearfacts_assets.invoices.lifecycle import State
 from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets.storage.accounts.audit import Actor, record
+from clearfacts_assets.storage.accounts.holds import Hold, Kept, in_force
 from clearfacts_assets.storage.database import reading, write
 from clearfacts_assets.storage.invoices.tables import Delivery, InvoiceRow, Job
-from clearfacts_assets.storage.accounts.holds import Hold, Kept, in_force
 
 BATCH = 500  # documents of one transaction, which the log's entry names one by one
 SETTLED = (State.DELIVERED, State.WAIVED, State.REJECTED, State.SUPERSEDED, State.WITHDRAWN)

@@ -1,9 +1,9 @@
-"""The tables that keep the system running: leases, signs of life of runs, the outbox of alerts, legal holds."""
+"""The tables that keep the system running: leases, signs of life of runs, and the outbox of alerts."""
 
 from __future__ import annotations
 
 import uuid
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Index, String
@@ -64,21 +64,3 @@ class Alert(Base):
     not_before: Mapped[datetime | None]
     created_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]
-
-
-class LegalHold(Base):
-    """What must not be deleted, however old it is, until the hold is released. Rows stay."""
-
-    __tablename__ = "legal_holds"
-
-    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
-    name: Mapped[str] = mapped_column(String(100), unique=True)
-    kind: Mapped[str | None] = mapped_column(String(20))  # of what is kept; NULL: everything
-    party: Mapped[str | None] = mapped_column(Words)  # documents alone: part of a name or an identifier
-    since: Mapped[date | None]  # documents alone: dated from this day on
-    until: Mapped[date | None]  # ... to this day
-    reason: Mapped[str] = mapped_column(Words)
-    placed_by: Mapped[str] = mapped_column(Words)
-    placed_at: Mapped[datetime]
-    released_by: Mapped[str | None] = mapped_column(Words)
-    released_at: Mapped[datetime | None]
