@@ -11,6 +11,7 @@ from clearfacts_assets.chargeback.defs import journals, statement_invoices
 from clearfacts_assets.chargeback.defs import ledger_lines as rules
 from clearfacts_assets.chargeback.defs import statements as chargeback_statements
 from clearfacts_assets.health import assets as health
+from clearfacts_assets.installation import defs as installation
 from clearfacts_assets.invoices.defs import assets, automation, checks, document_status
 from clearfacts_assets.invoices.defs.sensors import alerts, due, missed_days
 from clearfacts_assets.orchestration.executor import beating_executor
@@ -24,6 +25,7 @@ defs = dg.Definitions(
         assets.job_metrics,
         document_status.delivered_documents,
         health.service_health,
+        installation.retention,
         chargeback.charges,
         chargeback.approved_charges,
         rules.ledger_lines,
@@ -39,6 +41,7 @@ defs = dg.Definitions(
         automation.manual_trigger,
         automation.health_monitoring,
         automation.document_follow_up,
+        installation.retention_job,
         chargeback_automation.import_of_charges,
         chargeback_automation.approval_of_charges,
         rules.application_of_rules,
@@ -47,7 +50,12 @@ defs = dg.Definitions(
         journals.export_of_journals,
         statement_invoices.invoicing_of_statements,
     ],
-    schedules=[automation.nightly, automation.health_schedule, automation.follow_up_schedule],
+    schedules=[
+        automation.nightly,
+        automation.health_schedule,
+        automation.follow_up_schedule,
+        installation.retention_schedule,
+    ],
     sensors=[
         alerts.job_failed,
         alerts.job_completed,

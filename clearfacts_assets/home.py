@@ -35,6 +35,11 @@ def dagster_was_started() -> bool:
     return home.resolve() != ours.resolve() or (home / "history").is_dir()
 
 
+def dagster_home() -> Path:
+    """Dagster's folder, after :func:`prepare`."""
+    return Path(os.environ["DAGSTER_HOME"])
+
+
 def packaged(name: str) -> Path:
     """``dagster.yaml`` or ``workspace.yaml``: at the project's top level, or inside an installed package."""
     beside = PROJECT / name

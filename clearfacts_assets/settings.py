@@ -22,6 +22,7 @@ from clearfacts_assets.invoice_settings import DeliverySettings, DestinationSett
 from clearfacts_assets.journal_settings import JournalSettings
 from clearfacts_assets.outgoing.network import DIRECTLY, Network, Proxy
 from clearfacts_assets.rate_options import RateOptions
+from clearfacts_assets.retention_settings import RetentionSettings
 from clearfacts_assets.setting_types import Changeable, Seconds, Section, secret_parts
 from clearfacts_assets.statement_settings import EmailSettings, StatementSettings
 from clearfacts_assets.trace_settings import TraceSettings
@@ -41,6 +42,12 @@ class ScheduleSettings(Section):
 
     catch_up_days: int = Field(
         14, ge=1, le=366, description="days back for which a day that was missed is run by itself; older ones are told"
+    )
+    parts: int = Field(
+        1,
+        ge=1,
+        le=96,
+        description="equal parts into which the nightly schedule cuts a day, a run each (docs/scaling.md)",
     )
 
 
@@ -173,6 +180,7 @@ class Settings(BaseSettings):
     email: EmailSettings = EmailSettings()
     journals: JournalSettings = JournalSettings()
     customers: CustomerSettings = CustomerSettings()
+    retention: RetentionSettings = RetentionSettings()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
     log_format: Literal["text", "json"] = Field("text", description="text for people, json for machines")
 

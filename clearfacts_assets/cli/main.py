@@ -14,6 +14,7 @@ from clearfacts_assets.cli.accounts import audit, keys, users
 from clearfacts_assets.cli.daemon import daemon
 from clearfacts_assets.cli.demo import demo
 from clearfacts_assets.cli.health import health
+from clearfacts_assets.cli.installation import backup, retention
 from clearfacts_assets.cli.invoices import deliveries, invoices, jobs, rules
 from clearfacts_assets.cli.invoices.explain import explain
 from clearfacts_assets.cli.invoices.run import run
@@ -48,6 +49,10 @@ app.command()(serve)
 app.command()(daemon)
 app.command()(simulate)
 app.add_typer(database.app, name="db")
+app.add_typer(backup.app, name="backup")
+app.command()(backup.restore)
+app.command()(retention.retention)
+app.add_typer(retention.holds, name="holds")
 app.command()(settings)
 
 

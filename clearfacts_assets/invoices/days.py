@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from clearfacts_assets.invoices.model import Window
 
 ZONE = ZoneInfo("Europe/Brussels")
+MOST_PARTS = 96  # of a day: a quarter of an hour each
 FIRST_DAY = "2026-01-01"  # the first partition, for good: moving it would re-number them and break backfills
+
+_PART = re.compile(r"([1-9]\d?)/([1-9]\d?)", re.ASCII)
 
 
 def window_of(partition_key: str) -> Window:
@@ -18,6 +23,34 @@ def window_of(partition_key: str) -> Window:
     following = day + timedelta(days=1)
     next_midnight = datetime(following.year, following.month, following.day, tzinfo=ZONE)
     return Window(midnight.astimezone(UTC), next_midnight.astimezone(UTC))
+
+
+def part_of(window: Window, part: str) -> Window:
+    """The k-th of n equal parts of a window, ``part`` being ``k/n``: together they are the window, none overlaps.
+
+    Raises ValueError for what is no part.
+    """
+    number, count = read_part(part)
+    length = window.end - window.start
+    ends = [window.start + length * one / count for one in (number - 1, number)]
+    return Window(ends[0], ends[1])
+
+
+def read_part(part: str) -> tuple[int, int]:
+    """``3/10`` as (3, 10). Raises ValueError, which says how a part is written."""
+    match = _PART.fullmatch(part)
+    number, count = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= number <= count <= MOST_PARTS:
+        raise ValueError(f"{part!r} is no part of a day: write it as 3/10, with at most {MOST_PARTS} parts")
+    return number, count
+
+
+def are_a_whole(parts: Iterable[str]) -> bool:
+    """Whether all parts of one way to cut a day are among these."""
+    cuts: dict[int, set[int]] = {}
+    for number, count in map(read_part, parts):
+        cuts.setdefault(count, set()).add(number)
+    return any(len(numbers) == count for count, numbers in cuts.items())
 
 
 def day_of(moment: datetime) -> str:

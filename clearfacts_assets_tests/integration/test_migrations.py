@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,14 +13,19 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import Engine, create_engine, inspect
 from sqlalchemy.engine.reflection import Inspector
+from sqlalchemy.exc import DBAPIError
 
 from clearfacts_assets.invoices.lifecycle import State
 from clearfacts_assets.storage import migrate
+from clearfacts_assets.storage.accounts import audit
+from clearfacts_assets.storage.accounts.audit import Actor
+from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 from clearfacts_assets.storage.database import open_engine, reading
 from clearfacts_assets.storage.invoices.tables import Base
 from clearfacts_assets.storage.types import Json
+from clearfacts_assets_tests.fixtures.chargeback import NOW, Books, row
 
 HEAD = ScriptDirectory.from_config(migrate.configuration()).get_current_head()
 
@@ -153,3 +159,43 @@ def test_whole_days_of_before_are_whole_days_and_go_back_to_their_notes(database
         after = list(connection.scalars(sa.select(jobs.c["metadata"])))
     assert notes[0] in after
     assert sorted(map(str, after)) == sorted(map(str, [{"window": ["a", "b"], "whole_day": True}, notes[1], notes[2]]))
+
+
+def test_the_last_two_versions_go_down_and_up_again_with_what_is_in_them(engine: Engine, tmp_path: Path) -> None:
+    """What an operator does who goes back to the program of before, and forward again."""
+    url, books = engine.url.render_as_string(hide_password=False), Books(engine, tmp_path)
+    books.put(row(BilledCost="12.34"))
+    books.finalize("2025-03")
+    versions = [one.revision for one in ScriptDirectory.from_config(migrate.configuration()).walk_revisions()][:3]
+    migrate.downgrade(url, versions[2])
+    before = _everything(url)
+    assert migrate.upgrade(url) == versions[0] == HEAD
+    migrate.downgrade(url, versions[2])
+    assert _everything(url) == before
+    migrate.upgrade(url)
+    assert len(before["charges"]) == 1
+    (verdict,) = PeriodRepository(engine).verify()
+    assert verdict.problem == ""
+    assert audit.verify(engine).broken is None
+    with pytest.raises(DBAPIError), engine.begin() as connection:
+        connection.execute(sa.text("DELETE FROM charges"))
+
+
+def test_a_log_that_was_cut_does_not_go_back_to_a_program_that_cannot_verify_it(engine: Engine) -> None:
+    with engine.begin() as connection:
+        audit.record(connection, actor=Actor("x"), action="x.y", resource_type="x", resource_id=None, now=NOW)
+        assert audit.cut(connection, before=NOW + timedelta(days=1), actor=Actor("x"), now=NOW) == 1
+    engine.dispose()
+    with pytest.raises(RuntimeError, match="not downgraded"):
+        migrate.downgrade(engine.url.render_as_string(hide_password=False), "0071")
+    assert audit.verify(engine).broken is None
+
+
+def _everything(url: str) -> dict[str, list[str]]:
+    """All rows of all tables, as text."""
+    reading_it = create_engine(url)
+    with reading_it.connect() as connection:
+        tables = inspect(connection).get_table_names()
+        found = {name: sorted(map(str, connection.execute(sa.text(f'SELECT * FROM "{name}"')))) for name in tables}
+    reading_it.dispose()
+    return found

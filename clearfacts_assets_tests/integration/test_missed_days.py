@@ -45,10 +45,11 @@ def job(
     began: datetime | None = None,
     job_type: str = "scheduled",
     whole_day: bool | None = True,
+    part: str | None = None,
 ) -> UUID:
     """The row of a job, as the schedule leaves it at 02:00."""
     at = began or end_of(date.fromisoformat(partition)) + timedelta(hours=2)
-    details = {} if whole_day is None else {"whole_day": whole_day}
+    details = {"part": part} if part else {} if whole_day is None else {"whole_day": whole_day}
     job_id = uuid4()
     known = {"job_type": job_type, "partition_key": partition, "correlation_id": None, "details": details}
     pipeline.jobs.begin(job_id, now=at, **known)  # type: ignore[arg-type]
@@ -288,3 +289,16 @@ def test_the_command_lists_and_runs_them(command: Command) -> None:
     assert command.json("jobs", "missing") == {"missing": []}
     assert command.json("run", "--missing") == {"jobs": []}
     command("run", "--missing", "--date", day(0), code=2)
+
+
+def test_a_day_that_was_cut_counts_when_each_part_completed_after_it_was_over(daemon: Daemon) -> None:
+    pipeline = daemon.pipeline
+    job(pipeline, day(3))
+    for back, parts in ((2, ("1/3", "2/3", "3/3")), (1, ("1/3", "3/3")), (0, ("1/2", "2/2"))):
+        for part in parts:
+            job(pipeline, day(back), part=part)
+    job(pipeline, day(1), "failed", part="2/3")
+    job(pipeline, day(0), part="2/2", began=end_of(LAST) - timedelta(hours=2))  # an older job of the same part
+    assert [one.day for one in missing_now(pipeline.engine, NOW)] == [day(1)]
+    job(pipeline, day(1), part="2/3")
+    assert missing_now(pipeline.engine, NOW) == []

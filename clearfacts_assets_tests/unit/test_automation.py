@@ -9,8 +9,9 @@ import dagster as dg
 import pytest
 from dagster._utils.schedules import schedule_execution_time_iterator
 
+from clearfacts_assets import settings
 from clearfacts_assets.definitions import defs
-from clearfacts_assets.invoices.days import day_before, window_of
+from clearfacts_assets.invoices.days import are_a_whole, day_before, part_of, window_of
 from clearfacts_assets.invoices.defs.automation import DAYS, nightly
 
 
@@ -102,3 +103,38 @@ def test_the_schedule_runs_without_anybody_switching_it_on() -> None:
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
     assert schedule.execution_timezone == "Europe/Brussels"
     assert schedule.cron_schedule == "0 2 * * *"
+
+
+@pytest.mark.parametrize("day", ["2026-11-20", "2026-03-29", "2026-10-25"])
+@pytest.mark.parametrize("count", [1, 7, 10, 96])
+def test_the_parts_of_a_day_are_the_day_without_gap_or_overlap(day: str, count: int) -> None:
+    parts = [part_of(window_of(day), f"{number}/{count}") for number in range(1, count + 1)]
+    assert (parts[0].start, parts[-1].end) == (window_of(day).start, window_of(day).end)
+    assert all(before.end == after.start and before.start < before.end for before, after in pairwise(parts))
+
+
+@pytest.mark.parametrize("part", ["", "0/3", "4/3", "1/97", "1", "a/b", "1/-2", " 1/2", "01/2", "1/2/3", "١/٢"])
+def test_what_is_no_part_of_a_day_is_refused(part: str) -> None:
+    with pytest.raises(ValueError, match="write it as 3/10"):
+        part_of(window_of("2026-11-20"), part)
+
+
+def test_parts_are_a_whole_when_one_way_to_cut_is_complete() -> None:
+    assert are_a_whole(["1/2", "2/2"])
+    assert are_a_whole(["1/3", "1/2", "3/3", "2/3"])
+    assert not are_a_whole(["1/2", "2/3", "3/3"])
+    assert not are_a_whole([])
+
+
+def test_a_night_is_cut_into_as_many_runs_as_the_setting_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLEARFACTS_SCHEDULE__PARTS", "3")
+    settings.load.cache_clear()
+    try:
+        context = dg.build_schedule_context(scheduled_execution_time=datetime(2026, 11, 21, 1, 0, tzinfo=UTC))
+        requests = nightly(context)
+    finally:
+        settings.load.cache_clear()
+    assert isinstance(requests, list)
+    assert [one.run_key for one in requests] == [f"nightly-2026-11-20-{number}/3" for number in (1, 2, 3)]
+    assert {one.partition_key for one in requests} == {"2026-11-20"}
+    assert requests[2].run_config == {"ops": {"raw_invoices": {"config": {"part": "3/3"}}}}

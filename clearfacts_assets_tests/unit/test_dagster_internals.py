@@ -90,7 +90,7 @@ def test_each_name_is_used_and_has_a_reason() -> None:
     assert [block for block in head.strip().split("\n\n") if not block.startswith("# ")] == []
     offered = [getattr(dagster_internals, name) for name in dagster_internals.__all__]
     ours = [one for one in offered if getattr(one, "__module__", "") == dagster_internals.__name__]
-    assert len(ours) == 5
+    assert len(ours) == 7
     assert all(one.__doc__ for one in ours)
 
 
@@ -164,6 +164,22 @@ def test_the_tables_have_the_columns_that_are_counted() -> None:
         for one in (runs, events):
             with one.connect() as connection:
                 assert connection.execute(one.table.select()).all() == []
+
+
+def test_where_dagsters_postgresql_is_can_be_told() -> None:
+    from dagster_postgres.run_storage import PostgresRunStorage
+
+    assert "postgres_url" in parameters(PostgresRunStorage.__init__)
+    assert "self.postgres_url = postgres_url" in inspect.getsource(PostgresRunStorage.__init__)
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert dagster_internals.postgres_url(instance) is None
+
+
+def test_a_run_that_is_forgotten_leaves_no_file() -> None:
+    from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
+
+    assert parameters(SqliteEventLogStorage.path_for_shard) == ["self", "run_id"]
+    assert parameters(dg.DagsterInstance.delete_run) == ["self", "run_id"]
 
 
 def test_a_captured_interrupt_is_told_and_not_raised() -> None:

@@ -38,6 +38,7 @@ ASSETS = {
     "statements": (["ledger_lines"], "chargeback", ["team:research-computing"], set(), True),
     "statement_emails": (["statements"], "chargeback", ["team:research-computing"], set(), True),
     "service_health": ([], "monitoring", ["team:operations"], {"http"}, False),
+    "retention": ([], "monitoring", ["team:operations"], set(), False),
     "charges": ([], *CHARGEBACK, {"csv", "pandas"}, True),
     "approved_charges": (["charges"], *CHARGEBACK, {"pandas"}, True),
     "gl_journal": (["statements"], *CHARGEBACK, {"csv"}, True),
@@ -130,6 +131,7 @@ def test_the_jobs_are_these_and_run_in_one_process() -> None:
         "manual_trigger",
         "health_monitoring",
         "document_follow_up",
+        "retention_of_data",
         "import_of_charges",
         "approval_of_charges",
         "application_of_rules",
@@ -152,6 +154,7 @@ def test_schedules_and_sensors_run_without_anybody_switching_them_on() -> None:
         "nightly": ("0 2 * * *", "Europe/Brussels"),
         "follow_up": ("0 6 * * *", "Europe/Brussels"),
         "health": ("*/10 * * * *", "UTC"),
+        "retention": ("0 5 * * 0", "Europe/Brussels"),
     }
     assert {sensor.name for sensor in repository.sensor_defs} == {
         "job_failed",
@@ -178,9 +181,10 @@ def test_one_pool_bounds_the_runs_that_deliver() -> None:
 @pytest.mark.parametrize(
     ("asset", "fields"),
     [
-        ("raw_invoices", {"invoice_ids", "force_processing"}),
+        ("raw_invoices", {"invoice_ids", "force_processing", "part"}),
         ("processed_invoices", {"force_processing"}),
         ("charges", {"append", "withdraw_more"}),
+        ("retention", {"dry_run"}),
     ],
 )
 def test_the_launchpad_offers(asset: str, fields: set[str]) -> None:

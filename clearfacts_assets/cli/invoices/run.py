@@ -34,6 +34,9 @@ def run(
     missing: Annotated[
         bool, typer.Option("--missing", help="every day that `clearfacts jobs missing` lists, oldest first")
     ] = False,
+    part: Annotated[
+        str, typer.Option(help="3/10: the third of ten equal parts of the day; other machines take the others")
+    ] = "",
     force: Annotated[bool, typer.Option("--force", help="send again, knowingly, what was delivered before")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, one job per day")] = False,
 ) -> None:
@@ -43,13 +46,15 @@ def run(
     """
     if missing and (day or first or last or invoice_id):
         raise typer.BadParameter("--missing goes without --date, --from, --to and --invoice-id")
+    if part:
+        _check_part(part, alone=not (first or last or invoice_id or missing))
     days = days_that_are_missing() if missing else days_asked_for(day, first, last, bool(invoice_id))
     if not days:
         say("No day is missing.", console=err)
         if as_json:
             print_json({"jobs": []})
         return
-    request = {"invoice_ids": invoice_id or [], "force_processing": force}
+    request = {"invoice_ids": invoice_id or [], "force_processing": force, "part": part}
     with _pipeline() as pipeline:
         results = []
         for one in days:
@@ -177,6 +182,18 @@ def days_that_are_missing() -> list[str]:
     from clearfacts_assets.storage.invoices.days import missing_now
 
     return [one.day for one in missing_now(open_ledger(), datetime.now(UTC), FIRST_DAY)]
+
+
+def _check_part(part: str, *, alone: bool) -> None:
+    """Raises typer.BadParameter for what is no part, or no part of one day."""
+    from clearfacts_assets.invoices.days import read_part
+
+    if not alone:
+        raise typer.BadParameter("--part goes with --date alone")
+    try:
+        read_part(part)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _date(text: str) -> date:

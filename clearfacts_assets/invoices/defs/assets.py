@@ -17,7 +17,7 @@ from uuid import UUID
 import dagster as dg
 
 from clearfacts_assets.configuration import effective_settings
-from clearfacts_assets.invoices.days import home_day, window_of
+from clearfacts_assets.invoices.days import home_day, part_of, window_of
 from clearfacts_assets.invoices.defs.automation import DAYS
 from clearfacts_assets.invoices.defs.carrying_over import left_by_others, take_over
 from clearfacts_assets.invoices.defs.checks import COUNTS_ARE_CONSERVED, counts_are_conserved
@@ -25,7 +25,7 @@ from clearfacts_assets.invoices.defs.delivering import force_of, pace_from, reme
 from clearfacts_assets.invoices.defs.runs import JobRun, dead_runs, job_of
 from clearfacts_assets.invoices.defs.verdicts import Verdicts
 from clearfacts_assets.invoices.delivery import sending
-from clearfacts_assets.invoices.model import InvoiceStatus, Report, SourceDocument
+from clearfacts_assets.invoices.model import InvoiceStatus, Report, SourceDocument, Window
 from clearfacts_assets.invoices.ports import SourceError
 from clearfacts_assets.invoices.retrieval import Retrieval, Stored, retrieve_chosen, retrieve_window
 from clearfacts_assets.invoices.validation.engine import report_as_json
@@ -57,6 +57,7 @@ class RetrievalRequest(dg.Config):
 
     invoice_ids: list[str] = []
     force_processing: bool = False
+    part: str = ""
 
 
 class DeliveryRequest(dg.Config):
@@ -76,12 +77,14 @@ def raw_invoices(
     missing: materialize the partition again, nothing is sent twice.
 
     Configuration: `invoice_ids` takes just these, whatever their day; `force_processing` sends again what was
-    delivered before.
+    delivered before; `part` (`3/10`) takes the third of ten equal parts of the day, the others are other runs', at the
+    same time or not. The day counts as processed when each part was.
     """
     engine = database.engine()
     rows = InvoiceRepository(engine, destination_name())
     with job_of(context, engine) as recorder, source.open(recorder.job.correlation_id) as erp:
-        window = window_of(recorder.job.partition_key)
+        window = _window(recorder.job.partition_key, config)
+        whole = not config.invoice_ids
 
         def store(page: Sequence[SourceDocument]) -> Stored:
             return rows.store(recorder.job.id, page, now=_now(), skip_delivered=not config.force_processing)
@@ -100,11 +103,13 @@ def raw_invoices(
             window=[window.start.isoformat(), window.end.isoformat()],
             invoice_ids=config.invoice_ids,
             force_processing=config.force_processing,
+            asked_part=config.part,
             retrieval=asdict(retrieval),
-            whole_day=not (config.invoice_ids or retrieval.stopped),
+            whole_day=whole and not retrieval.stopped and not config.part,
+            part=config.part if whole and config.part and not retrieval.stopped else None,
         )
         Takeover(engine).close_left(recorder.job.id, recorder.job.partition_key, now=_now())
-        if not (config.invoice_ids or retrieval.stopped):
+        if whole and not retrieval.stopped and not config.part:
             SqlDeliveryLedger(engine).withdraw(recorder.job.id, recorder.job.partition_key)
         if retrieval.stopped:
             pages = "1 page" if retrieval.pages == 1 else f"{retrieval.pages} pages"
@@ -124,6 +129,15 @@ def raw_invoices(
                 **links(recorder.job.id),
             }
         )
+
+
+def _window(partition_key: str, config: RetrievalRequest) -> Window:
+    if not config.part:
+        return window_of(partition_key)
+    try:
+        return part_of(window_of(partition_key), config.part)
+    except ValueError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
 
 
 @dg.asset(partitions_def=DAYS, deps=[raw_invoices], group_name=GROUP, owners=OWNERS, kinds={"xml"})

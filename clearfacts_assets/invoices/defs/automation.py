@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from clearfacts_assets import settings
 from clearfacts_assets.invoices.days import FIRST_DAY, ZONE, day_before
 from clearfacts_assets.orchestration.tags import trace_tags, traced_tick
 
@@ -54,11 +55,23 @@ document_follow_up = dg.define_asset_job(
     execution_timezone=ZONE.key,
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
-def nightly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    """Every night at 02:00 in Brussels, the day before. Its run key keeps a tick evaluated twice from running twice."""
-    partition_key = day_before(context.scheduled_execution_time)
+def nightly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | list[dg.RunRequest]:
+    """Every night at 02:00 in Brussels, the day before. Its run key keeps a tick evaluated twice from running twice.
+
+    With the setting schedule.parts the day is cut into so many runs."""
+    day, parts = day_before(context.scheduled_execution_time), settings.load().schedule.parts
     with traced_tick("nightly"):
-        return dg.RunRequest(run_key=f"nightly-{partition_key}", partition_key=partition_key, tags=trace_tags())
+        if parts == 1:
+            return dg.RunRequest(run_key=f"nightly-{day}", partition_key=day, tags=trace_tags())
+        return [
+            dg.RunRequest(
+                run_key=f"nightly-{day}-{number}/{parts}",
+                partition_key=day,
+                run_config={"ops": {"raw_invoices": {"config": {"part": f"{number}/{parts}"}}}},
+                tags=trace_tags(),
+            )
+            for number in range(1, parts + 1)
+        ]
 
 
 health_schedule = dg.ScheduleDefinition(

@@ -17,14 +17,15 @@ from ipaddress import ip_address
 from typing import Any, NotRequired, TypedDict, Unpack
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, Engine, func, insert, select
+from sqlalchemy import Connection, Engine, delete, func, insert, select
 
-from clearfacts_assets.storage.accounts.tables import AuditLog
+from clearfacts_assets.storage.accounts.tables import AuditCut, AuditLog
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.paging import NEWEST_FIRST, Page, Span, page_of, page_size
 from clearfacts_assets.storage.types import bounded, storable
 from clearfacts_assets.telemetry.logging import HIDDEN, names_a_secret
 
+CUT = "audit_log.cut"
 FIRST = "0" * 64  # what the first entry has in place of a hash before it
 LONGEST_AGENT = 500  # characters kept of a user agent
 LONGEST_ACTION, LONGEST_RESOURCE = 100, 255  # characters, as the table has them; a longer text ends in a digest
@@ -188,18 +189,65 @@ def digest(values: Mapping[str, Any]) -> str:
 
 
 def verify(engine: Engine, *, contains: str | None = None) -> Verification:
-    """Walk the chain from its beginning to the first entry that does not fit. ``contains`` is a head of former days."""
+    """Walk the chain from its beginning to the first entry that does not fit. ``contains`` is a head of former days.
+
+    Where retention cut the log, the chain begins behind the cut, and an entry in it has to tell of that cut.
+    """
     with reading(engine) as connection:
-        count, previous, wanted = 0, FIRST, contains
+        cuts = connection.execute(select(AuditCut.position, AuditCut.hash).order_by(AuditCut.position)).all()
+        first, previous = (cuts[-1].position, cuts[-1].hash) if cuts else (0, FIRST)
+        wanted = None if contains in {cut.hash for cut in cuts} else contains
+        count, untold = 0, bool(cuts)
         for entry in _all(connection):
             count += 1
-            problem = _problem(entry, count, previous)
+            problem = _problem(entry, first + count, previous)
             if problem:
                 return Verification(count, previous, Broken(entry.position, problem))
             previous = entry.hash
             wanted = None if entry.hash == wanted else wanted
-        broken = Broken(count, f"no entry has the hash {wanted}: the log was cut off") if wanted else None
+            untold = untold and not _tells_of_cut(entry, cuts[-1].position, cuts[-1].hash)
+        broken = Broken(first + count, f"no entry has the hash {wanted}: the log was cut off") if wanted else None
+        if untold:
+            broken = Broken(first, f"the log begins behind entry {first}, and no entry tells that it was cut there")
         return Verification(count, previous, broken)
+
+
+def cut(connection: Connection, *, before: datetime, actor: Actor, now: datetime) -> int:
+    """Cut off the beginning of the log, up to the last entry in a row that is older. Returns how many entries went.
+
+    An entry tells of it: how many, up to which position, and that entry's hash.
+    """
+    position = end_of_what_is_older(connection, before)
+    if not position:
+        return 0
+    last = connection.execute(select(AuditLog.hash).where(AuditLog.position == position)).scalar_one()
+    going = AuditLog.__table__.c.position <= position
+    entries = connection.scalar(select(func.count()).select_from(AuditLog).where(going)) or 0
+    record(
+        connection,
+        actor=actor,
+        action=CUT,
+        resource_type="audit_log",
+        resource_id=str(position),
+        after={"through": position, "hash": last, "entries": entries, "before": before.isoformat()},
+        now=now,
+    )
+    connection.execute(insert(AuditCut).values(position=position, hash=last, entries=entries, at=now))
+    connection.execute(delete(AuditLog).where(going))
+    return entries
+
+
+def end_of_what_is_older(connection: Connection, before: datetime) -> int:
+    """The position of the last entry that may go; 0 where none may. Later entries were written later, or are kept."""
+    kept = connection.scalar(select(func.min(AuditLog.position)).where(AuditLog.created_at >= before))
+    first, last = connection.execute(select(func.min(AuditLog.position), func.max(AuditLog.position))).one()
+    end: int = (last or 0) if kept is None else kept - 1
+    return end if first is not None and end >= first else 0
+
+
+def _tells_of_cut(entry: Entry, position: int, last: str) -> bool:
+    after = entry.details.get("after") or {}
+    return entry.action == CUT and (after.get("through"), after.get("hash")) == (position, last)
 
 
 def entries(

@@ -6,7 +6,7 @@ Names of columns are a contract for ``users``, ``audit_logs`` and ``configuratio
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, false, true
@@ -36,7 +36,8 @@ class User(Base):
 
 
 class AuditLog(Base):
-    """Who changed what, when and from where. Rows are only added: triggers refuse to change or delete one."""
+    """Who changed what, when and from where. Rows are only added: triggers refuse to change one, or to
+    delete one that is behind the newest cut."""
 
     __tablename__ = "audit_logs"
     __table_args__ = (
@@ -59,6 +60,17 @@ class AuditLog(Base):
     position: Mapped[int]  # 1, 2, 3, ... without a gap
     previous_hash: Mapped[str] = mapped_column(String(64))
     hash: Mapped[str] = mapped_column(String(64))  # audit.py says over what
+
+
+class AuditCut(Base):
+    """Up to where retention cut the audit log's beginning off. Rows are only added."""
+
+    __tablename__ = "audit_cuts"
+
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # of the last entry that went
+    hash: Mapped[str] = mapped_column(String(64))  # of that entry: the chain goes on from it
+    entries: Mapped[int]  # that went with this cut
+    at: Mapped[datetime]
 
 
 class Session(Base):
@@ -124,3 +136,21 @@ class ConfigurationEntry(Base):
     is_encrypted: Mapped[bool] = mapped_column(default=False, server_default=false())
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+
+
+class LegalHold(Base):
+    """What must not be deleted, however old it is, until the hold is released. Rows stay."""
+
+    __tablename__ = "legal_holds"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    name: Mapped[str] = mapped_column(String(100), unique=True)
+    kind: Mapped[str | None] = mapped_column(String(20))  # of what is kept; NULL: everything
+    party: Mapped[str | None] = mapped_column(Words)  # documents alone: part of a name or an identifier
+    since: Mapped[date | None]  # documents alone: dated from this day on
+    until: Mapped[date | None]  # ... to this day
+    reason: Mapped[str] = mapped_column(Words)
+    placed_by: Mapped[str] = mapped_column(Words)
+    placed_at: Mapped[datetime]
+    released_by: Mapped[str | None] = mapped_column(Words)
+    released_at: Mapped[datetime | None]

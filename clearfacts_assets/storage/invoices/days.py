@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import cast
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, Table, func, select
 
-from clearfacts_assets.invoices.days import ZONE
+from clearfacts_assets.invoices.days import ZONE, are_a_whole
 from clearfacts_assets.invoices.missing_days import last_day_owed, missing_days
 from clearfacts_assets.storage.database import WRITE_PATIENCE_SECONDS, read
 from clearfacts_assets.storage.invoices.tables import Job
@@ -59,6 +60,8 @@ def missing_now(
             _jobs.c.started_at <= now,
         )
         processed = dict(connection.execute(whole.group_by(_jobs.c.partition_key)).tuples().all())
+        for day, since in _in_parts(connection, now):
+            processed[day] = max(processed[day], since) if day in processed else since
         known = [first_job.astimezone(ZONE).date().isoformat()] if first_job else []
         first = min([*known, scheduled] if scheduled else known, default=None)
         if first is not None:
@@ -68,6 +71,21 @@ def missing_now(
         return [newest.get(day, MissingDay(day)) for day in days]
 
     return read(engine, work, patience=patience)
+
+
+def _in_parts(connection: Connection, now: datetime) -> Iterator[tuple[str, datetime]]:
+    """Days of which every part was processed, and when the first of those jobs began that were the newest of a part."""
+    began = func.max(_jobs.c.started_at)
+    done = (
+        select(_jobs.c.partition_key, _jobs.c.part, began)
+        .where(_jobs.c.part.is_not(None), _jobs.c.status == "completed", _jobs.c.started_at <= now)
+        .group_by(_jobs.c.partition_key, _jobs.c.part)
+        .order_by(_jobs.c.partition_key)
+    )
+    for day, found in groupby(connection.execute(done).tuples(), key=lambda row: row[0]):
+        parts = {part: since for _, part, since in found}
+        if are_a_whole(parts):
+            yield day, min(parts.values())
 
 
 def _newest(connection: Connection, days: Sequence[str]) -> dict[str, MissingDay]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, cast
 
-BY_COLUMN = ("whole_day",)
+BY_COLUMN = ("whole_day", "part")
 
 
 class Answer(TypedDict):
@@ -49,8 +49,10 @@ class JobNotes(TypedDict, total=False):
     problems: Sequence[Problem]
     # raw_invoices
     window: Sequence[str]  # from and to, UTC
+    asked_part: str  # 3/10: only this part of the day, whatever came of it; empty for all of it
     retrieval: Mapping[str, Any]  # invoices/retrieval.py: Retrieval
     whole_day: bool  # the source gave all of the day: what it did not give is withdrawn
+    part: str | None  # 3/10: the source gave all of this part of the day
     # an asset that works on what earlier runs of the day left
     carried_over: int
     # job_metrics

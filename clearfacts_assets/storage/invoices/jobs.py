@@ -40,6 +40,7 @@ class JobRecord:
     partition_key: str | None
     correlation_id: str | None
     whole_day: bool  # the source gave all of the day
+    part: str | None = None  # ... or all of this part of it
 
     @property
     def duration_seconds(self) -> float | None:

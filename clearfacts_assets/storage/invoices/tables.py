@@ -29,6 +29,7 @@ JOB_TYPES = ("scheduled", "manual")
 JOB_STATUSES = ("pending", "running", "completed", "failed")
 DOCUMENT_STATUSES = ("found", "missing")
 _IS_CURRENT = text("is_current")
+_IN_PARTS = text("part IS NOT NULL")
 # The same for questions: SQLite takes its index for no other spelling of it, and SQLAlchemy would write "= 1" there.
 SHOWN_NOW = text("source_versions.is_current")
 
@@ -53,6 +54,7 @@ class Job(Base):
         Index(None, "created_at", "id"),  # pages of the list
         Index(None, "job_type"),
         Index(None, "partition_key"),
+        Index("ix_jobs_part", "partition_key", "part", sqlite_where=_IN_PARTS, postgresql_where=_IN_PARTS),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
@@ -70,6 +72,7 @@ class Job(Base):
     partition_key: Mapped[str | None] = mapped_column(String(10))  # the day, YYYY-MM-DD in Europe/Brussels
     correlation_id: Mapped[str | None] = mapped_column(Words)
     whole_day: Mapped[bool] = mapped_column(default=False, server_default=false())  # the source gave all of the day
+    part: Mapped[str | None] = mapped_column(String(10))  # 3/10: it gave all of this part of the day
 
 
 class InvoiceRow(Base):

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0160"
-down_revision = "0100"
+down_revision = "0111"
 
 
 def upgrade() -> None:

@@ -1,0 +1,1 @@
+"""Commands about an installation as a whole: its backups, and for how long it keeps what."""
