@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from clearfacts_assets.settings import Settings
 
 
 def serve(
@@ -19,7 +22,6 @@ def serve(
     from clearfacts_assets.api.connections import BoundedConnection
     from clearfacts_assets.cli.startup import ready
     from clearfacts_assets.desk.routes import ROUTES
-    from clearfacts_assets.home import packaged
     from clearfacts_assets.orchestration.dagster_internals import WorkspaceFileTarget, WorkspaceProcessContext
 
     configured = ready()
@@ -27,7 +29,7 @@ def serve(
         DagsterInstance.get() as instance,
         WorkspaceProcessContext(
             instance,
-            workspace_load_target=WorkspaceFileTarget(paths=[str(packaged("workspace.yaml"))]),
+            workspace_load_target=WorkspaceFileTarget(paths=[str(workspace_file(configured))]),
             version="",
             read_only=False,
         ) as workspace,
@@ -45,3 +47,10 @@ def serve(
             proxy_headers=bool(configured.serve.trusted_proxies),
             forwarded_allow_ips=configured.serve.trusted_proxies or None,
         )
+
+
+def workspace_file(configured: Settings) -> Path:
+    """Which of Dagster's workspace.yaml says where the definitions are loaded: the one that is set, else our own."""
+    from clearfacts_assets.home import packaged
+
+    return configured.serve.workspace or packaged("workspace.yaml")
