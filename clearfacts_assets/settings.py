@@ -112,6 +112,9 @@ class ServeSettings(Section):
     trusted_proxies: str = Field(
         "", description="addresses or networks, with commas, whose X-Forwarded-For and -Proto are believed"
     )
+    workspace: Path | None = Field(
+        None, description="Dagster's workspace.yaml, where a code server loads the definitions; else this process does"
+    )
 
 
 class AuthSettings(Section):

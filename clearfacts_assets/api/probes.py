@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel
 
 from clearfacts_assets.api.auth.dependencies import anybody, require
@@ -12,6 +12,7 @@ from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.openapi import errors
 from clearfacts_assets.api.services import Services, services
 from clearfacts_assets.health import readiness
+from clearfacts_assets.health.readiness import Need
 
 router = APIRouter(tags=["health"])
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -51,9 +52,12 @@ async def healthz() -> Liveness:
     responses={503: {"model": Readiness, "description": "Something that this process needs does not work."}},
     summary="Can this process do its work?",
 )
-def readyz(served: Served, response: Response) -> Readiness:
-    """Database, Dagster's code and its daemon: 200 when all work, 503 when one does not."""
-    verdicts = readiness.asked(served.engine, served.workspace)
+def readyz(served: Served, response: Response, only: Annotated[list[Need] | None, Query()] = None) -> Readiness:
+    """Database, Dagster's code and its daemon: 200 when all work, 503 when one does not.
+
+    With ``only``, once for each that counts: a load balancer asks for what requests are answered from.
+    """
+    verdicts = readiness.asked(served.engine, served.workspace, only or tuple(Need))
     ready = all(verdict.healthy for verdict in verdicts)
     response.status_code = 200 if ready else 503
     return Readiness(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import socket
 from contextlib import suppress
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clearfacts_assets.cli.console import fail
+
+if TYPE_CHECKING:  # reading the settings' classes takes time that --help need not wait for
+    from clearfacts_assets.settings import Settings
 
 
 def serve(
@@ -26,7 +30,6 @@ def serve(
     from clearfacts_assets.api.connections import BoundedConnection
     from clearfacts_assets.cli.startup import ready
     from clearfacts_assets.desk.routes import ROUTES
-    from clearfacts_assets.home import packaged
     from clearfacts_assets.orchestration.dagster_internals import WorkspaceFileTarget, WorkspaceProcessContext
 
     inherited = None if listen_fd is None else [_listening(listen_fd)]
@@ -35,7 +38,7 @@ def serve(
         DagsterInstance.get() as instance,
         WorkspaceProcessContext(
             instance,
-            workspace_load_target=WorkspaceFileTarget(paths=[str(packaged("workspace.yaml"))]),
+            workspace_load_target=WorkspaceFileTarget(paths=[str(workspace_file(configured))]),
             version="",
             read_only=False,
         ) as workspace,
@@ -66,3 +69,10 @@ def _listening(descriptor: int) -> socket.socket:
     if not listens:
         fail(f"--listen-fd {descriptor}: no socket that listens was inherited by this number", code=2)
     return inherited
+
+
+def workspace_file(configured: Settings) -> Path:
+    """Which of Dagster's workspace.yaml says where the definitions are loaded: the one that is set, else our own."""
+    from clearfacts_assets.home import packaged
+
+    return configured.serve.workspace or packaged("workspace.yaml")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
+from enum import StrEnum
 from typing import Any
 
 import dagster as dg
@@ -20,13 +22,24 @@ class NotReady(Exception):
     """Something that we need does not work."""
 
 
-def asked(engine: Engine, workspace: IWorkspaceProcessContext[Any]) -> list[Health]:
-    """One verdict each for database, dagster and daemon."""
-    return [
-        ask("database", lambda: database_answers(engine)),
-        ask("dagster", lambda: _code_is_loaded(workspace)),
-        ask("daemon", lambda: _daemon_lives(workspace.instance)),
-    ]
+class Need(StrEnum):
+    """What this process needs for all of its work, each with a name that can be asked for."""
+
+    DATABASE = "database"
+    DAGSTER = "dagster"
+    DAEMON = "daemon"
+
+
+def asked(
+    engine: Engine, workspace: IWorkspaceProcessContext[Any], only: Collection[Need] = tuple(Need)
+) -> list[Health]:
+    """One verdict for each need in ``only``, in the order of their names above."""
+    questions = {
+        Need.DATABASE: lambda: database_answers(engine),
+        Need.DAGSTER: lambda: _code_is_loaded(workspace),
+        Need.DAEMON: lambda: _daemon_lives(workspace.instance),
+    }
+    return [ask(need, questions[need]) for need in Need if need in only]
 
 
 def _code_is_loaded(workspace: IWorkspaceProcessContext[Any]) -> str:

@@ -88,6 +88,15 @@ def test_not_ready_without_a_daemon_and_why_is_told_to_those_who_may_know(quick_
     assert "heartbeat" in next(one["message"] for one in systems if one["system"] == "daemon")
 
 
+def test_ready_for_requests_without_a_daemon_where_only_the_database_is_asked_for(quick_api: RunningApi) -> None:
+    """A load balancer must not take the desk away because the daemon is being restarted."""
+    answer = quick_api.client(None).get("/readyz", params={"only": ["database", "dagster"]})
+    assert (answer.status_code, answer.json()["status"]) == (200, "ready")
+    assert [check["name"] for check in answer.json()["checks"]] == ["database", "dagster"]
+    unknown = quick_api.client(None).get("/readyz", params={"only": "weather"})
+    assert unknown.status_code == 422
+
+
 def test_a_silent_daemon_is_noticed(beating: RunningApi) -> None:
     instance = beating.instance
     for kind in instance.get_required_daemon_types():
