@@ -16,7 +16,7 @@ for arguments in json.loads(sys.argv[1]):
     print(json.dumps([arguments, sorted({name.partition(".")[0] for name in sys.modules})]), file=sys.stderr)
 """
 GROUPS = ["jobs", "invoices", "deliveries", "users", "api-keys", "keys", "audit", "db", "chargeback"]
-COMMANDS = ["demo", "run", "health", "validate", "serve", "daemon", "simulate", "settings"]
+COMMANDS = ["demo", "run", "health", "validate", "explain", "serve", "daemon", "simulate", "settings"]
 
 
 def test_help_imports_nothing_that_only_the_work_needs() -> None:
