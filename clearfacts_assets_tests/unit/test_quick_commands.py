@@ -15,7 +15,7 @@ for arguments in json.loads(sys.argv[1]):
     app([*arguments, "--help"], standalone_mode=False)
     print(json.dumps([arguments, sorted({name.partition(".")[0] for name in sys.modules})]), file=sys.stderr)
 """
-GROUPS = ["jobs", "invoices", "deliveries", "users", "api-keys", "keys", "audit", "db", "chargeback"]
+GROUPS = ["rules", "jobs", "invoices", "deliveries", "users", "api-keys", "keys", "audit", "db", "chargeback"]
 COMMANDS = ["demo", "run", "health", "validate", "explain", "serve", "daemon", "simulate", "settings"]
 
 
