@@ -15,8 +15,14 @@ for arguments in json.loads(sys.argv[1]):
     app([*arguments, "--help"], standalone_mode=False)
     print(json.dumps([arguments, sorted({name.partition(".")[0] for name in sys.modules})]), file=sys.stderr)
 """
-GROUPS = ["jobs", "invoices", "deliveries", "users", "api-keys", "keys", "audit", "db", "chargeback", "backup", "holds"]
-COMMANDS = ["demo", "run", "health", "validate", "serve", "daemon", "simulate", "settings", "restore", "retention"]
+GROUPS = [
+    *("rules", "jobs", "invoices", "deliveries", "users", "api-keys", "keys", "audit", "db", "chargeback"),
+    *("backup", "holds"),
+]
+COMMANDS = [
+    *("demo", "run", "health", "validate", "explain", "serve", "daemon", "simulate", "settings"),
+    *("restore", "retention"),
+]
 
 
 def test_help_imports_nothing_that_only_the_work_needs() -> None:
