@@ -12,9 +12,9 @@ from clearfacts_assets.chargeback.ingest.canonical import SAID_OF_REFUSALS
 from clearfacts_assets.chargeback.model import period_of
 from clearfacts_assets.storage.chargeback.charges import ChargeFilter, ChargeRepository
 from clearfacts_assets.storage.chargeback.imports import ImportRepository
-from clearfacts_assets.storage.chargeback.mending import cells_of
 from clearfacts_assets.storage.chargeback.periods import PeriodRecord, PeriodRepository
 from clearfacts_assets.storage.chargeback.reconciling import Reconciled, reconcile
+from clearfacts_assets.storage.chargeback.refused_records import cells_of
 from clearfacts_assets.storage.chargeback.registry import RegistryRepository
 from clearfacts_assets.storage.chargeback.totals import Totals
 
@@ -65,17 +65,18 @@ def _off(invoice: dict[str, Any]) -> bool:
 
 
 def refused_rows(engine: Engine, import_id: int) -> Iterator[list[Any]]:
-    """The refused rows of an import as cells, headers among them: the original columns, and four that say why. Rows
-    that do not fit their header cannot stand in such a file. Raises NoSuchImport."""
+    """The refused rows of an import that nobody has mended, as cells, headers among them: the original columns, and
+    four that say why. Rows that do not fit their header cannot stand in such a file. Raises NoSuchImport."""
     written: list[str] = []
-    for one, header, dialect in ImportRepository(engine).refusals(import_id):
-        cells = cells_of(one.record, dialect)
+    for one, header, dialect in ImportRepository(engine).refusals(import_id, mended=False):
+        cells, again = cells_of(one.record, dialect), set(SAID_OF_REFUSALS) <= set(header)
         if len(cells) != len(header):
             continue
         if list(header) != written:
-            yield [*header, *SAID_OF_REFUSALS]
+            yield [*header] if again else [*header, *SAID_OF_REFUSALS]
             written = list(header)
-        yield [*cells, one.line, one.column, one.code, one.message]
+        # One that was mended in vain still says which record it mends.
+        yield cells if again else [*cells, one.line, one.column, one.code, one.message]
 
 
 def charge_rows(engine: Engine, which: ChargeFilter, columns: Sequence[str]) -> Iterator[list[Any]]:
