@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
-from clearfacts_assets.chargeback.model import Mode
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from clearfacts_assets.chargeback.model import FileRefused, Mode
 from clearfacts_assets.chargeback.ports import Outcome
+from clearfacts_assets.storage.chargeback.imports import ImportRepository
 from clearfacts_assets.storage.chargeback.summaries import refused_rows
-from clearfacts_assets_tests.fixtures.chargeback import Books, outcome_rows, row, write
+from clearfacts_assets_tests.fixtures.chargeback import NOW, Books, outcome_rows, row, write
 
 GOOD = [row(BilledCost=f"{number}.00", ResourceId=f"r-{number}") for number in range(1, 11)]
 BAD = row(BilledCost="1,5", ListCost="1.50", ContractedCost="1.50", EffectiveCost="1.50", ResourceId="bad")
@@ -111,6 +117,130 @@ def test_a_mended_row_of_a_finalized_month_is_not_reversed(books: Books) -> None
     assert (reversal["kind"], reversal["amount"]) == ("reversal", "-1.50")
     assert outcome_rows(books.put(*GOOD, BAD, name="d.csv"))["mended"] == 1  # it is there again: so is the charge
     assert [one for one in books.charges(period="2025-04") if one["resource_id"] == "bad"] == []
+
+
+def left_to_mend(books: Books, imported: Outcome) -> list[list[Any]]:
+    assert imported.import_id is not None
+    return list(refused_rows(books.engine, imported.import_id))[1:]
+
+
+def test_mended_again_with_another_value_it_replaces_what_stood_for_the_record(books: Books) -> None:
+    first = books.put(*GOOD, BAD)
+    header, (cells,) = next(iter(refused_rows(books.engine, 1))), left_to_mend(books, first)
+    mend(books, first, "1.50")
+    assert left_to_mend(books, first) == []
+    path = write(books.folder / "again.csv", [dict(zip(header, map(str, cells), strict=True)) | {"BilledCost": "1.70"}])
+    again = books.ingest(path, mode=Mode.APPEND)
+    assert outcome_rows(again) == {"changed": 1}
+    (change,) = (one.changes["changed"] for one in again.differences)
+    assert ([str(one) for one in change.before.values()], [str(one) for one in change.after.values()]) == (
+        ["1.50"],
+        ["1.70"],
+    )
+    assert (of(books), str(books.total().billed)) == (["1.70"], "56.70")
+    books.counted()
+    assert outcome_rows(books.put(*GOOD, BAD, name="same.csv")) == {"equal": 10} | MENDED_ROW
+    assert of(books) == ["1.70"]
+    assert outcome_rows(books.ingest(path, mode=Mode.APPEND)) == {"equal": 1}  # the very same row once more
+    assert left_to_mend(books, first) == []
+
+
+def test_what_was_mended_and_taken_back_waits_again(books: Books) -> None:
+    first = books.put(*GOOD, BAD)
+    mended = mend(books, first, "1.50")
+    ImportRepository(books.engine).withdraw(mended.import_id or 0, reason="wrong", actor="pat", now=NOW)
+    assert len(left_to_mend(books, first)) == 1
+    mend(books, first, "1.50")
+    assert (of(books), left_to_mend(books, first)) == (["1.50"], [])
+
+
+def test_a_record_that_two_deliveries_hold_is_mended_once(books: Books) -> None:
+    """Exported from either, before or after the other one was mended."""
+    first = books.put(*GOOD, BAD)
+    second = books.put(row(BilledCost="0.50"), *GOOD, BAD, name="longer.csv")  # another line, the same record
+    old, new = (list(refused_rows(books.engine, one)) for one in (1, 2))
+    mend(books, second, "1.50")
+    assert (left_to_mend(books, first), left_to_mend(books, second)) == ([], [])
+    for number, (header, cells) in enumerate((old, new)):
+        said = dict(zip(header, map(str, cells), strict=True)) | {"BilledCost": f"2.{number}0"}
+        assert outcome_rows(books.ingest(write(books.folder / f"{number}.csv", [said]), mode=Mode.APPEND)) == {
+            "changed": 1
+        }
+        assert of(books) == [f"2.{number}0"]
+    books.counted()
+
+
+def test_equal_records_that_are_mended_one_by_one_are_billed_each(books: Books) -> None:
+    first = books.put(*GOOD, BAD, BAD)
+    header, *rows = refused_rows(books.engine, 1)
+    for number, cells in enumerate(rows):
+        said = dict(zip(header, map(str, cells), strict=True)) | {"BilledCost": "1.50"}
+        books.ingest(write(books.folder / f"{number}.csv", [said]), mode=Mode.APPEND)
+    assert (of(books), left_to_mend(books, first)) == (["1.50", "1.50"], [])
+    assert outcome_rows(books.put(*GOOD, BAD, BAD, name="b.csv")) == {"equal": 10, "mended": 2}
+    assert outcome_rows(books.put(*GOOD, *[BAD | {"BilledCost": "1.50"}] * 2)) == {"equal": 12}
+
+
+def test_one_record_mended_twice_in_one_file_is_refused_and_nothing_changes(books: Books) -> None:
+    header, cells = refused_rows(books.engine, books.put(*GOOD, BAD).import_id or 0)
+    said = dict(zip(header, map(str, cells), strict=True))
+    both = write(books.folder / "both.csv", [said | {"BilledCost": one} for one in ("1.50", "1.70")])
+    with pytest.raises(FileRefused) as told:
+        books.ingest(both, mode=Mode.APPEND)
+    assert (told.value.refusal.code, told.value.refusal.line) == ("mended_twice", 3)
+    assert "line 2" in told.value.refusal.message
+    assert of(books) == []
+
+
+def test_what_the_provider_has_delivered_readably_is_not_mended_any_more(books: Books) -> None:
+    first = books.put(*GOOD, BAD)
+    header, cells = refused_rows(books.engine, first.import_id or 0)
+    books.put(*GOOD, BAD | {"BilledCost": "1.60"}, name="readable.csv")
+    said = dict(zip(header, map(str, cells), strict=True)) | {"BilledCost": "1.50"}
+    with pytest.raises(FileRefused) as told:
+        books.ingest(write(books.folder / "late.csv", [said]), mode=Mode.APPEND)
+    assert (told.value.refusal.code, "import 2" in told.value.refusal.message) == ("replaced_since", True)
+    assert of(books) == ["1.60"]
+
+
+def test_what_is_finalized_is_reversed_when_it_is_mended_again(books: Books) -> None:
+    first = books.put(*GOOD, BAD)
+    header, cells = refused_rows(books.engine, first.import_id or 0)
+    mend(books, first, "1.50")
+    books.finalize("2025-03")
+    said = dict(zip(header, map(str, cells), strict=True))
+
+    def due() -> list[tuple[str, str]]:
+        return [(one["kind"], one["amount"]) for one in books.charges(period="2025-04")]
+
+    for amount, stands in (("1.70", "1.70"), ("1.80", "1.80"), ("1.50", "1.50")):
+        path = write(books.folder / f"{amount}.csv", [said | {"BilledCost": amount}])
+        books.ingest(path, mode=Mode.APPEND)
+        assert due() == [("reversal", "-1.50"), ("adjustment", stands)]
+        books.counted("2025-04")
+    books.put(*GOOD, BAD, name="again.csv")
+    assert due() == [("reversal", "-1.50"), ("adjustment", "1.50")]
+    assert left_to_mend(books, first) == []
+
+
+def test_the_database_holds_one_charge_a_record(books: Books) -> None:
+    mend(books, books.put(*GOOD, BAD), "1.50")
+    with pytest.raises(IntegrityError), books.engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO mended_records (source, record, occurrence, charge_id, refusal_id, import_id) "
+                "SELECT source, record, occurrence, 1, refusal_id, import_id FROM mended_records"
+            )
+        )
+
+
+def test_what_was_mended_in_vain_still_says_which_record_it_mends(books: Books) -> None:
+    first = books.put(*GOOD, BAD)
+    vain = mend(books, first, "1,6")
+    assert (vain.refused, of(books)) == (1, [])
+    mend(books, vain, "1.60")
+    assert of(books) == ["1.60"]
+    assert left_to_mend(books, first) == []
 
 
 def test_what_was_typed_anew_without_its_refusal_is_a_row_like_any_other(books: Books) -> None:

@@ -28,6 +28,17 @@ def test_a_month_of_jobs_from_its_price_to_what_the_sponsor_paid(command: Comman
     assert run["totals"] == wish["totals"]
     assert (run["totals"]["USD"]["due"], run["totals"]["USD"]["payers"]) == ("15.86", {"Dean": "3.97"})
     assert command.json(chargeback, "rules", "run", "-p", "2025-03")["added"] == 0
+    lines = {
+        "list": "19.827236111111",
+        "discount": "0",
+        "subsidy": "-3.97",
+        "credit": "0",
+        "rounding": "0.002763888889",
+        "due": "15.86",
+    }
+    for asked in (("periods", "show", "2025-03"), ("month", "-p", "2025-03"), ("reconcile", "-p", "2025-03")):
+        assert command.json(chargeback, *asked)["lines"] == {"USD": lines}
+    assert "By the rules, USD" in command(chargeback, "periods", "show", "2025-03").stdout
     explained = command.json(chargeback, "rules", "explain", "1")
     assert [one["step"] for one in explained["lines"]] == ["price", "subsidy", "rounding"]
     assert (explained["due"], explained["payers"]) == ("15.81", {"Dean": "3.96"})

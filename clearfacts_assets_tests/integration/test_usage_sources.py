@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from clearfacts_assets.chargeback.attribution.review import Verdict
 from clearfacts_assets.chargeback.cost_sources.usage import Usage, UsageFormat
 from clearfacts_assets.chargeback.ingest.delivery import ingest
 from clearfacts_assets.chargeback.ingest.rules import ReadingRules
@@ -17,6 +18,7 @@ from clearfacts_assets.chargeback.ports import Delivery, Outcome
 from clearfacts_assets.chargeback.rates.definitions import RuleKind
 from clearfacts_assets.chargeback.rates.model import LineKind
 from clearfacts_assets.storage.chargeback.imports import ImportRepository
+from clearfacts_assets.storage.chargeback.overriding import OverrideRepository
 from clearfacts_assets.storage.chargeback.rates.rules import RuleRepository
 from clearfacts_assets.storage.chargeback.registry import RegistryRepository
 from clearfacts_assets_tests.fixtures.chargeback import NOW
@@ -244,6 +246,27 @@ def test_the_rate_class_follows_who_pays_at_last(uses: Uses) -> None:
     uses.sacct(job(1), job(2, Account="acme"))
     uses.rules.run()
     assert (uses.rules.due(project_id="bio"), uses.rules.due(project_id="acme")) == ("4.00", "12.00")
+
+
+def test_the_rate_class_follows_whom_a_person_names_by_override_or_by_correction(uses: Uses) -> None:
+    """By an alias, too, and for an institution that is no domain."""
+    _classes(uses, {"internal": "1", "commercial": "3"})
+    uses.rules.add(RuleKind.RATE_CLASS, "Acme", institution="Acme Labs", rate_class="commercial")
+    registry = RegistryRepository(uses.engine)
+    person = {"email": "eve@gmail.example", "name": "Eve", "institution": "Acme Labs", "aliases": ["eve"]}
+    registry.put("investigators", [person], actor="pat", now=NOW)
+    laid = {"resource": "1", "pi_email": "Eve", "fund_org": "PO-1", "reason": "hers"}
+    OverrideRepository(uses.engine).add([laid], actor="pat", now=NOW)
+    uses.sacct(job(1), job(2), job(3))
+    by_resource = {one["resource_id"]: one["id"] for one in uses.rules.books.charges()}
+    uses.rules.books.decide(Verdict.CORRECT, by_resource["2"], pi_email="EVE", fund_org="PO-1")
+    uses.rules.run()
+    paid = {(one.to.pi_email, one.charge_id): str(one.due) for one in uses.rules.dues()}
+    assert paid == {
+        ("eve@gmail.example", by_resource["1"]): "12.00",
+        ("eve@gmail.example", by_resource["2"]): "12.00",
+        ("ada@bio.example.edu", by_resource["3"]): "4.00",
+    }
 
 
 def test_a_class_without_a_price_is_told_and_charged_as_internal(uses: Uses) -> None:

@@ -122,7 +122,10 @@ class Institutions:
     """Where people belong, as the registry says."""
 
     def __init__(self, registry: Registry) -> None:
+        self._registry = registry
         self._of = {one.email: one.institution for one in registry.investigators if one.institution}
 
     def of(self, email: str) -> str:
-        return self._of.get(email, "")
+        """Of whoever this address or alias means: a person who corrects a charge may name either."""
+        found = self._of.get(email)
+        return self._of.get(self._registry.person(email), "") if found is None else found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
@@ -48,10 +48,9 @@ class Costing:
             charge.digest,
             charge.use,
             charge.day,
-            charge.order,
             charge.currency,
             charge.listed,
-            EXACT.subtract(charge.amount, charge.listed),
+            EXACT.subtract(charge.amount, charge.listed) or ZERO,
             ZERO,
             quantity,
             charge.unit,
@@ -178,8 +177,3 @@ def divided(amount: Decimal, fractions: Sequence[Fraction]) -> list[Decimal]:
 def _part(amount: Decimal, fraction: Fraction, places: int) -> Decimal:
     product = _EVEN.multiply(amount, Decimal(fraction.numerator))
     return _EVEN.divide(product, Decimal(fraction.denominator)).quantize(Decimal(1).scaleb(-places), context=_EVEN)
-
-
-def in_order(charges: Iterable[ChargeFacts]) -> list[ChargeFacts]:
-    """By the moment of use; see ChargeFacts."""
-    return sorted(charges, key=lambda one: one.order)

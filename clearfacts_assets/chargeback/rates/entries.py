@@ -62,7 +62,6 @@ class Entry:
     digest: bytes
     use: Use
     day: str
-    order: OrderKey
     currency: str
     listed: Decimal
     discount: Decimal = ZERO
@@ -73,7 +72,6 @@ class Entry:
     marked_up: Version | None = None
     split: Version | None = None
     note: str = ""
-    exact: Decimal = ZERO  # the cost in cents, with its fraction
     cents: int = 0
     rest: int = 0
     effects: list[Effect] = field(default_factory=list)
@@ -134,14 +132,12 @@ def round_bills(entries: Iterable[Entry], key: Callable[[Entry], Hashable]) -> N
         exact = [in_cents(one.cost, one.currency) for one in bill]
         for one, cents in zip(bill, spread(half_up(_sum(exact)), bill, exact), strict=True):
             one.cents = one.rest = cents
-        for one, amount in zip(bill, exact, strict=True):
-            one.exact = amount
 
 
 def of_bill(to: Attribution, digest: bytes, service: str, currency: str, day: str, share: int, cents: int) -> Entry:
     """An entry that belongs to a bill and to no charge, in whole cents already."""
     use = Use(service, "", "", "", "", "")
-    entry = Entry(NO_CHARGE, share, to, digest, use, day, ("9999", share, b"", 0, 0), currency, ZERO)
+    entry = Entry(NO_CHARGE, share, to, digest, use, day, currency, ZERO)
     entry.cents = entry.rest = cents
     return entry
 

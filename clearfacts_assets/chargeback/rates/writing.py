@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
+from heapq import merge
+from operator import itemgetter
 
 from clearfacts_assets.chargeback.rates.apportioning import money_of
 from clearfacts_assets.chargeback.rates.book import Version
@@ -72,9 +74,25 @@ def lines_of_whole(entry: Entry, shares: Sequence[Entry]) -> list[Line]:
     return writer.lines
 
 
-def written(entries: Sequence[Entry], split: Sequence[tuple[Entry, Sequence[Entry]]]) -> Iterator[Line]:
-    """All lines."""
-    for whole, shares in split:
-        yield from lines_of_whole(whole, shares)
-    for entry in entries:
-        yield from lines_of_entry(entry)
+class Written:
+    """All lines, by charge and share. Made when they are asked for: they take more room than what they come from."""
+
+    def __init__(
+        self, entries: Iterable[Entry], split: Sequence[tuple[Entry, Sequence[Entry]]], others: Iterable[Line]
+    ) -> None:
+        """``others`` are lines already, of other charges."""
+        self._shares = {id(whole): shares for whole, shares in split}
+        whole = (one for one, _ in split)
+        self._entries = sorted((*entries, *whole), key=lambda one: (one.charge_id, one.share))
+        self._others = sorted(others, key=_PLACE)
+
+    def __iter__(self) -> Iterator[Line]:
+        return merge(self._own(), self._others, key=_PLACE) if self._others else self._own()
+
+    def _own(self) -> Iterator[Line]:
+        for one in self._entries:
+            shares = self._shares.get(id(one))
+            yield from lines_of_whole(one, shares) if shares else lines_of_entry(one)
+
+
+_PLACE = itemgetter(0, 1, 2)

@@ -100,22 +100,26 @@ def export(
     output: Annotated[Path, typer.Option("-o", "--output", help="the file to write")],
     as_json: AsJson = False,
 ) -> None:
-    """Write the refused rows with their original header, and four columns that say why."""
+    """Write the refused rows that nobody has mended, with their original header, and four columns that say why."""
     from clearfacts_assets.chargeback.ingest.canonical import SAID_OF_REFUSALS
     from clearfacts_assets.storage.chargeback.imports import ImportRepository
     from clearfacts_assets.storage.chargeback.summaries import refused_rows
 
     engine, rows = ledger(), 0
     with told():
-        found = ImportRepository(engine).show(import_id).refused
+        repository = ImportRepository(engine)
+        found = repository.show(import_id).refused
+        mended = found - sum(1 for _ in repository.refusals(import_id, mended=False))
         with output.open("w", newline="", encoding="utf-8") as file:
             for cells in refused_rows(engine, import_id):
                 csv.writer(file).writerow(cells)
                 rows += cells[-4:] != list(SAID_OF_REFUSALS)
     if as_json:
-        print_json({"import_id": import_id, "refused": found, "written": rows, "file": str(output)})
+        print_json({"import_id": import_id, "refused": found, "mended": mended, "written": rows, "file": str(output)})
         return
     say(f"{rows} of {found} refused rows are in {output}.")
+    if mended:
+        say(f"{mended} of them were mended already: charges stand for them, and they are left out.")
     say(f"Mend it, then: clearfacts chargeback refusals retry {output} -s SOURCE")
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clearfacts_assets.cli.chargeback.periods import print_totals
+from clearfacts_assets.cli.chargeback.periods import print_lines, print_totals
 from clearfacts_assets.cli.chargeback.shared import AsJson, ForPeriod, MaybePeriod, ledger, now, told
 from clearfacts_assets.cli.console import print_json, print_table, say
 
@@ -19,6 +19,7 @@ def month(period: MaybePeriod = None, as_json: AsJson = False) -> None:
     from clearfacts_assets.storage.chargeback.issuing.way import way_to_due
     from clearfacts_assets.storage.chargeback.periods import NoSuchPeriod, PeriodRepository
     from clearfacts_assets.storage.chargeback.registry import RegistryRepository
+    from clearfacts_assets.storage.chargeback.summaries import line_totals
 
     engine = ledger()
     repository = PeriodRepository(engine)
@@ -29,7 +30,7 @@ def month(period: MaybePeriod = None, as_json: AsJson = False) -> None:
         except NoSuchPeriod:
             state, totals = "not begun", {}
         imports = ImportRepository(engine).list(period=chosen, limit=1000)
-        ways = way_to_due(engine, chosen)
+        ways, lines = way_to_due(engine, chosen), line_totals(engine, chosen)
     brought = {one.source for one in imports}
     missing = [one["name"] for one in RegistryRepository(engine).sources() if one["name"] not in brought]
     waiting = sum(one.flagged_charges for one in totals.values())
@@ -46,6 +47,7 @@ def month(period: MaybePeriod = None, as_json: AsJson = False) -> None:
                 "refused": refused,
                 "imports": len(imports),
                 "totals": told_of,
+                "lines": lines,
                 "due": [one.as_result() for one in ways],
                 "next": after,
             }
@@ -61,6 +63,7 @@ def month(period: MaybePeriod = None, as_json: AsJson = False) -> None:
     print_table(f"Month {chosen}", ("", ""), facts)
     for currency, one in totals.items():
         print_totals(currency, one)
+    print_lines(lines)
     _print_ways(ways, chosen)
     for command in after:
         say(f"Next: {command}")
@@ -101,18 +104,19 @@ def reconcile(period: ForPeriod, as_json: AsJson = False) -> None:
     is left over."""
     from clearfacts_assets.money import plain
     from clearfacts_assets.storage.chargeback.issuing.way import way_to_due
-    from clearfacts_assets.storage.chargeback.summaries import reconciliation
+    from clearfacts_assets.storage.chargeback.summaries import line_totals, reconciliation
 
     with told():
         engine = ledger()
         found, notes, balanced = reconciliation(engine, period)
-        ways = way_to_due(engine, period)
+        ways, lines = way_to_due(engine, period), line_totals(engine, period)
         balanced = balanced and not any(one.unexplained for one in ways)
     if as_json:
         print_json(
             {
                 "period": period,
                 "sources": [one.as_result() for one in found],
+                "lines": lines,
                 "due": [one.as_result() for one in ways],
                 "findings": notes,
                 "balanced": balanced,
@@ -134,6 +138,7 @@ def reconcile(period: ForPeriod, as_json: AsJson = False) -> None:
         )
         if one.refused_rows:
             say(f"{one.refused_rows} rows were refused; their amounts are in neither sum.")
+    print_lines({} if as_json else lines)
     _print_ways(() if as_json else ways, period)
     for currency, flags in () if as_json else notes.items():
         say(f"Flags, {currency}: " + ", ".join(f"{code} {count}" for code, count in flags.items()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,7 +43,7 @@ def list_(as_json: AsJson = False) -> None:
 def show(period: Name, as_json: AsJson = False) -> None:
     """One period: its totals, a currency at a time, and what was done to it."""
     from clearfacts_assets.storage.chargeback.periods import PeriodRepository
-    from clearfacts_assets.storage.chargeback.summaries import period_summary
+    from clearfacts_assets.storage.chargeback.summaries import line_totals, period_summary
 
     engine = ledger()
     with told():
@@ -60,6 +60,7 @@ def show(period: Name, as_json: AsJson = False) -> None:
     )
     for currency, one in totals.items():
         print_totals(currency, one)
+    print_lines(line_totals(engine, period))
     print_table(
         "What was done",
         ("at", "what", "by", "why"),
@@ -90,6 +91,13 @@ def print_totals(currency: str, one: Totals) -> None:
     )
     if one.flags:
         print_table("Flags", ("flag", "charges"), sorted(one.flags.items()), right=("charges",))
+
+
+def print_lines(lines: Mapping[str, Mapping[str, str]]) -> None:
+    """What rules made of the charges, from list price to what is due, a currency at a time."""
+    for currency, one in lines.items():
+        rows = list(one.items())
+        print_table(f"By the rules, {currency}", ("", currency), rows, right=(currency,), wide=True)
 
 
 @app.command("open")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -14,10 +14,10 @@ from clearfacts_assets.chargeback.ingest.rows import STAGED
 from clearfacts_assets.chargeback.lifecycle import Action, State, require
 from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Difference, Mode
 from clearfacts_assets.chargeback.ports import Delivery, Outcome
-from clearfacts_assets.money import EXACT, plain
+from clearfacts_assets.money import EXACT
 from clearfacts_assets.storage.accounts.audit import Actor, record
 from clearfacts_assets.storage.chargeback.carrying import carry_decisions
-from clearfacts_assets.storage.chargeback.difference import Scope, Sums, beyond, compare, number_occurrences
+from clearfacts_assets.storage.chargeback.difference import Scope, Sums, as_result, beyond, compare, number_occurrences
 from clearfacts_assets.storage.chargeback.ledger import (
     add_totals,
     begin_period,
@@ -27,7 +27,8 @@ from clearfacts_assets.storage.chargeback.ledger import (
     only_writer,
     put_together,
 )
-from clearfacts_assets.storage.chargeback.mending import remember_mended
+from clearfacts_assets.storage.chargeback.mended_rows import bind_mended
+from clearfacts_assets.storage.chargeback.mending import REPLACED, remember_mended, require_replaceable
 from clearfacts_assets.storage.chargeback.registry import begin_source
 from clearfacts_assets.storage.chargeback.staging import Staging
 from clearfacts_assets.storage.chargeback.statements import sql
@@ -37,6 +38,7 @@ from clearfacts_assets.storage.database import commit_to_disk, now_writing
 from clearfacts_assets.storage.exact import negative_of
 
 _COPIED = [name for name in STAGED if name not in ("period", "row", "line")]
+_NOT_FROZEN = "period IN (SELECT name FROM billing_periods WHERE state <> 'finalized')"
 _COSTS = ("billed", "effective", "contracted", "list", "listed", "amount")
 
 
@@ -82,6 +84,7 @@ class _Application:
         self.connection = staging.connection
         self.import_id = 0
         self.before = 0  # the highest id of a charge before this import
+        self.mends = False  # whether some of its rows mend refused records
 
     def run(self) -> tuple[int, list[Difference]]:
         connection, delivery = self.connection, self.delivery
@@ -91,9 +94,10 @@ class _Application:
         self.before = connection.execute(sql("SELECT COALESCE(max(id), 0) FROM charges")).scalar_one()
         differences: list[Difference] = []
         self._record(scopes)
+        self.mends = bind_mended(connection, self.staging.files, delivery.source, self.import_id)
         stops: list[str] = []
         for scope in scopes:
-            difference = compare(connection, scope, self._said(scope.period))
+            difference = compare(connection, scope, self._said(scope.period), mends=self.mends)
             differences.append(difference)
             stops.append(beyond(difference, delivery.threshold))
             self._post(scope)
@@ -104,7 +108,8 @@ class _Application:
             raise NotApplied(
                 differences, f"{found}: a snapshot is all of its month. Repeat with --yes, or with --append"
             )
-        remember_mended(connection, self.staging.files, delivery.source, self.import_id, self.before)
+        if self.mends:
+            remember_mended(connection, delivery.source, self.import_id, self.before)
         self._describe(differences)
         return self.import_id, differences
 
@@ -203,11 +208,16 @@ class _Application:
         if scope.mode is Mode.SNAPSHOT:
             self._withdraw(scope)
             if scope.late:
-                self._reverse(scope)
+                self._reverse(scope, "SELECT id FROM present WHERE matched = 0 AND frozen = 1")
+        if self.mends:
+            require_replaceable(self.connection, scope.period, late=scope.late)
+            self._withdraw_where(f"id IN ({REPLACED}) AND withdrawn_by IS NULL AND {_NOT_FROZEN}", period=scope.period)
+            if scope.late:
+                self._reverse(scope, REPLACED)
         self._insert(scope)
-        if scope.mode is Mode.SNAPSHOT:
+        if scope.mode is Mode.SNAPSHOT or self.mends:
             carry_decisions(self.connection, scope, self.delivery.at)
-        if all(file.totals.whole for file in self.staging.files) and not compared and not restated:
+        if all(file.totals.whole for file in self.staging.files) and not (compared or restated or self.mends):
             self._count_as_read(scope)
         else:
             self._count_as_posted(scope)
@@ -239,18 +249,18 @@ class _Application:
         if scope.late:
             # What was reversed, and is there again.
             self._withdraw_where(
-                "kind = 'reversal' AND withdrawn_by IS NULL AND corrects IN (SELECT id FROM present WHERE matched > 0) "
-                "AND period IN (SELECT name FROM billing_periods WHERE state <> 'finalized')"
+                f"kind = 'reversal' AND withdrawn_by IS NULL AND {_NOT_FROZEN} "  # noqa: S608
+                "AND corrects IN (SELECT id FROM present WHERE matched > 0)"
             )
 
-    def _withdraw_where(self, where: str) -> None:
-        count_out(self.connection, where)
+    def _withdraw_where(self, where: str, **values: object) -> None:
+        count_out(self.connection, where, **values)
         self.connection.execute(
             sql(f"UPDATE charges SET withdrawn_by = :import WHERE {where}"),  # noqa: S608
-            {"import": self.import_id},
+            {"import": self.import_id, **values},
         )
 
-    def _reverse(self, scope: Scope) -> None:
+    def _reverse(self, scope: Scope, which: str) -> None:
         """What was finalized and is gone: the same with the opposite sign, in the next open period."""
         kept = [name for name in _COPIED if name not in _COSTS]
         negated = ", ".join(f'{negative_of(self.connection, f"""c."{name}" """)}' for name in _COSTS)
@@ -261,7 +271,7 @@ class _Application:
                 f"INSERT INTO charges (period, origin_period, kind, source, import_id, import_file, row, line, "  # noqa: S608
                 f"occurrence, corrects, {named}) SELECT :posted, :period, 'reversal', c.source, :import, "
                 f"c.import_file, c.row, c.line, c.occurrence, c.id, {copied}, {negated} "
-                "FROM charges c JOIN present p ON p.id = c.id WHERE p.matched = 0 AND p.frozen = 1 AND NOT EXISTS "
+                f"FROM charges c WHERE c.id IN ({which}) AND c.withdrawn_by IS NULL AND NOT EXISTS "
                 "(SELECT 1 FROM charges r WHERE r.corrects = c.id AND r.kind = 'reversal' AND r.withdrawn_by IS NULL)"
             ),
             {**scope.values, "import": self.import_id},
@@ -299,16 +309,3 @@ class _Application:
             now=self.delivery.at,
             after={"source": self.delivery.source, "mode": self.delivery.mode, "rows": rows},
         )
-
-
-def as_result(difference: Difference) -> dict[str, Any]:
-    """A difference as JSON shows it."""
-    changes = {
-        kind: {name: value if isinstance(value, int) else _texts(value) for name, value in asdict(change).items()}
-        for kind, change in difference.changes.items()
-    }
-    return {"posted": difference.posted, **changes}
-
-
-def _texts(amounts: dict[str, Decimal]) -> dict[str, str]:
-    return {currency: plain(amount) for currency, amount in amounts.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, LargeBinary, String
+from sqlalchemy import BigInteger, ForeignKey, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from clearfacts_assets.storage.base import Base
@@ -12,15 +12,18 @@ from clearfacts_assets.storage.chargeback.tables import Identifier
 from clearfacts_assets.storage.types import Words
 
 
-class MendedCharge(Base):
-    """A charge that a person made of a refused record."""
+class MendedRecord(Base):
+    """The one charge that a person made of a refused record. The key says what the record is known by in every delivery
+    of its source, so that no second charge can stand for it."""
 
-    __tablename__ = "mended_charges"
+    __tablename__ = "mended_records"
 
-    charge_id: Mapped[int] = mapped_column(Identifier, primary_key=True, autoincrement=False)
-    record: Mapped[bytes] = mapped_column(LargeBinary(16))  # digest of the refused record as it is kept
+    source: Mapped[str] = mapped_column(String(60), primary_key=True)
+    record: Mapped[bytes] = mapped_column(LargeBinary(16), primary_key=True)  # digest of the record as it is kept
+    occurrence: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    charge_id: Mapped[int] = mapped_column(Identifier, unique=True)
     refusal_id: Mapped[int] = mapped_column(ForeignKey("cost_refusals.id"))
-    import_id: Mapped[int] = mapped_column(ForeignKey("cost_imports.id"))
+    import_id: Mapped[int] = mapped_column(ForeignKey("cost_imports.id"))  # that brought the mended row
 
 
 class ResourceOverride(Base):

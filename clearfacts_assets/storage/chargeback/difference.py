@@ -9,7 +9,7 @@ they are about, so that people read
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -17,8 +17,8 @@ from sqlalchemy import Connection
 
 from clearfacts_assets.chargeback.lifecycle import State
 from clearfacts_assets.chargeback.model import CHANGES, Change, Difference, Kind, Mode
-from clearfacts_assets.money import EXACT
-from clearfacts_assets.storage.chargeback.mending import MENDED, match_mended
+from clearfacts_assets.money import EXACT, plain
+from clearfacts_assets.storage.chargeback.mending import MENDED, match_mended, pair_mended
 from clearfacts_assets.storage.chargeback.statements import sql
 from clearfacts_assets.storage.exact import sum_of
 
@@ -64,19 +64,22 @@ def number_occurrences(connection: Connection) -> None:
 Sums = Mapping[str, tuple[int, Decimal]]  # by currency: rows, and what they add up to
 
 
-def compare(connection: Connection, scope: Scope, staged: Sums) -> Difference:
+def compare(connection: Connection, scope: Scope, staged: Sums, *, mends: bool) -> Difference:
     """Fills ``present`` and ``pairs``, and ``staged.charge_id`` for the rows that are there already. ``staged`` is what
-    the delivery's rows of the period add up to."""
+    the delivery's rows of the period add up to; ``mends``: some of them mend refused records."""
     connection.execute(sql("DELETE FROM present"))
     connection.execute(sql("DELETE FROM pairs"))
     _gather(connection, scope)
-    if connection.execute(sql("SELECT 1 FROM present LIMIT 1")).first() is None:
+    if not mends and connection.execute(sql("SELECT 1 FROM present LIMIT 1")).first() is None:
         changes = {kind: Change() for kind in CHANGES} | {"new": Change(_rows(staged), {}, _money(staged))}
         return Difference(scope.period, scope.posted, changes)
     _match(connection, scope)
     if scope.mode is Mode.SNAPSHOT:
-        match_mended(connection)
+        match_mended(connection, scope.source)
         _pair(connection, scope)
+    elif mends:
+        pair_mended(connection, scope.period)
+    _tell_same_money(connection)
     return Difference(scope.period, scope.posted, _changes(connection, scope))
 
 
@@ -145,6 +148,9 @@ def _pair(connection: Connection, scope: Scope) -> None:
         ),
         scope.values,
     )
+
+
+def _tell_same_money(connection: Connection) -> None:
     found = connection.execute(
         sql(
             "SELECT p.seq, s.amount, c.amount, s.billed, c.billed, s.listed, c.listed, s.currency, c.currency "
@@ -186,9 +192,9 @@ def _changes(connection: Connection, scope: Scope) -> Mapping[str, Change]:
     if scope.mode is Mode.SNAPSHOT:
         left = f"p.matched = 0 AND p.id NOT IN ({paired.format(column='old_id')})"
         of_present = "charges c JOIN present p ON p.id = c.id"
-        mended = "p.id IN (SELECT charge_id FROM mended_charges)"
+        mended = "p.id IN (SELECT charge_id FROM mended_records)"
         gone = sums(f"{of_present} AND {left} AND NOT {mended}")
-        if connection.execute(sql("SELECT 1 FROM mended_charges LIMIT 1")).first():
+        if connection.execute(sql("SELECT 1 FROM mended_records LIMIT 1")).first():
             unmended = sums(f"{of_present} AND {left} AND {mended}")
             stands = sums(f"{of_present} AND p.matched = {MENDED}")
     changes["withdrawn"] = Change(_rows(gone), _money(gone), {})
@@ -221,3 +227,16 @@ def beyond(difference: Difference, percent: Decimal) -> str:
         if EXACT.multiply(abs(amount), Decimal(100)) > EXACT.multiply(percent, standing):
             return f"{amount} of {standing} {currency} of {difference.period} would be withdrawn"
     return ""
+
+
+def as_result(difference: Difference) -> dict[str, Any]:
+    """A difference as JSON shows it."""
+    changes = {
+        kind: {name: value if isinstance(value, int) else _texts(value) for name, value in asdict(change).items()}
+        for kind, change in difference.changes.items()
+    }
+    return {"posted": difference.posted, **changes}
+
+
+def _texts(amounts: dict[str, Decimal]) -> dict[str, str]:
+    return {currency: plain(amount) for currency, amount in amounts.items()}

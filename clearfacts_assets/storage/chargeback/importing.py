@@ -17,8 +17,8 @@ from clearfacts_assets.chargeback.model import Mode, period_of
 from clearfacts_assets.chargeback.ports import Delivery, Outcome
 from clearfacts_assets.rate_options import UsageOptions
 from clearfacts_assets.storage.accounts.audit import Actor
-from clearfacts_assets.storage.chargeback.applying import as_result as difference_as_result
 from clearfacts_assets.storage.chargeback.comparing import flag_anomalies
+from clearfacts_assets.storage.chargeback.difference import as_result as difference_as_result
 from clearfacts_assets.storage.chargeback.imports import ImportRepository
 from clearfacts_assets.storage.chargeback.rates.usage import usage_of
 from clearfacts_assets.storage.chargeback.registry import RegistryRepository

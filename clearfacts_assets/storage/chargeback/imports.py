@@ -16,6 +16,7 @@ from clearfacts_assets.chargeback.ports import Delivery, Outcome
 from clearfacts_assets.storage.accounts.audit import Actor, named, record
 from clearfacts_assets.storage.chargeback.applying import Identity, apply
 from clearfacts_assets.storage.chargeback.ledger import count_out, only_writer, put_together
+from clearfacts_assets.storage.chargeback.refused_records import Numbering, standing
 from clearfacts_assets.storage.chargeback.staging import Staging, unpacked
 from clearfacts_assets.storage.chargeback.statements import sql
 from clearfacts_assets.storage.chargeback.tables import CostImport, CostImportFile, CostRefusal, RowChunk
@@ -128,10 +129,12 @@ class ImportRepository:
             ).mappings()
             return _record(row, tuple(dict(one) for one in files))
 
-    def refusals(self, import_id: int) -> Iterator[tuple[Refusal, Sequence[str], str]]:
-        """Each with the header of its file and the file's dialect. Raises NoSuchImport."""
+    def refusals(self, import_id: int, *, mended: bool = True) -> Iterator[tuple[Refusal, Sequence[str], str]]:
+        """Each with the header of its file and the file's dialect; without ``mended`` only those for which no charge
+        stands. Raises NoSuchImport."""
         with reading(self._engine) as connection:
-            _import(connection, import_id)
+            source = _import(connection, import_id)["source"]
+            stands, numbering = {} if mended else standing(connection, source), Numbering()
             query = (
                 select(CostRefusal.__table__, CostImportFile.name, CostImportFile.header, CostImportFile.dialect)
                 .join(CostImportFile, CostImportFile.id == CostRefusal.import_file)
@@ -139,6 +142,8 @@ class ImportRepository:
                 .order_by(CostRefusal.id)
             )
             for row in connection.execute(query).mappings():
+                if stands and numbering.next(row["record"]) in stands:
+                    continue
                 said = (row["line"], 0, row["column"], row["value"], row["code"], row["message"], row["record"])
                 yield Refusal(row["name"], *said), row["header"], row["dialect"]
 

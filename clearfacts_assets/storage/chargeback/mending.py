@@ -1,48 +1,36 @@
 """Rows that nobody could read, and that a person mended: they stand as long as a delivery still holds the same
 unreadable record.
 
-A mended file has the original columns and those that say what was wrong: by these a row finds the refusal that it
-mends, and the digest of the refused record is kept with the charge that it became. A later snapshot that holds that
-record again, character for character, leaves the charge as it is. Another record in its place asks again: the charge is
-withdrawn, and the difference says so.
+At most one charge stands for a record: mended again with the same value nothing changes, with another one the older
+charge is withdrawn, or reversed where its period is finalized. A later snapshot that holds the record again, character
+for character, leaves the charge as it is. Another record in its place asks again: the charge is withdrawn, and the
+difference says so.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from sqlalchemy import Connection
 
-from clearfacts_assets.chargeback.cost_sources.records import DELIMITER_OF
-from clearfacts_assets.chargeback.ingest.canonical import SAID_OF_REFUSALS, digest
 from clearfacts_assets.chargeback.ingest.rows import LONGEST_KEPT_RECORD
-from clearfacts_assets.storage.chargeback.by_hand import MendedCharge
-from clearfacts_assets.storage.chargeback.staging import StagedFile, unpacked
+from clearfacts_assets.chargeback.lifecycle import Action, State, require
+from clearfacts_assets.storage.chargeback.by_hand import MendedRecord
+from clearfacts_assets.storage.chargeback.refused_records import digest_of_record
 from clearfacts_assets.storage.chargeback.statements import sql
 from clearfacts_assets.storage.database import insert_into
 
 MENDED = 2  # in place of 1 in ``present.matched``: not in the delivery itself, and as good as
-_Key = tuple[str, str, str, str]  # line, column, code and reason of a refusal
 
 
-def cells_of(record: str, dialect: str) -> list[str]:
-    """The cells of an original record."""
-    delimiter = DELIMITER_OF.get(dialect.split()[1] if " " in dialect else "", ",")
-    rows = list(csv.reader(io.StringIO(record), delimiter=delimiter))
-    return rows[0] if rows else []
-
-
-def match_mended(connection: Connection) -> None:
+def match_mended(connection: Connection, source: str) -> None:
     """Of the charges that the delivery lacks, those stand whose unreadable record it still holds, each record once."""
     found = connection.execute(
         sql(
-            "SELECT p.id, m.record FROM present p JOIN mended_charges m ON m.charge_id = p.id WHERE p.matched = 0 "
-            "ORDER BY p.id"
-        )
+            "SELECT p.id, m.record FROM present p JOIN mended_records m ON m.charge_id = p.id AND m.source = :source "
+            "WHERE p.matched = 0 ORDER BY m.occurrence, p.id"
+        ),
+        {"source": source},
     ).all()
     if not found:
         return
@@ -56,86 +44,64 @@ def match_mended(connection: Connection) -> None:
         connection.execute(sql("UPDATE present SET matched = :mended WHERE id = :id"), stand)
 
 
-def _digest(record: str) -> bytes:
-    """Of the record without its line's end, which an editor or the end of a file changes."""
-    return digest(record.rstrip("\r\n"))
-
-
 def _held(connection: Connection, wanted: set[bytes]) -> Counter[bytes]:
     """How often the delivery holds each of these records. One that was too long to be kept whole is never the same."""
     records = connection.execute(sql("SELECT record FROM staged_refusals WHERE record <> ''")).scalars()
-    digests = (_digest(one) for one in records if len(one) < LONGEST_KEPT_RECORD)
+    digests = (digest_of_record(one) for one in records if len(one) < LONGEST_KEPT_RECORD)
     return Counter(one for one in digests if one in wanted)
 
 
-def remember_mended(
-    connection: Connection, files: Iterable[StagedFile], source: str, import_id: int, before: int
-) -> None:
-    """After the charges of the delivery were inserted: which of them mend which refused record. ``before`` is the
-    highest id of a charge before this import."""
-    said = {
-        (file.number, row): reason
-        for file in files
-        if set(SAID_OF_REFUSALS) <= set(file.opened.written)
-        for row, reason in _reasons(connection, file).items()
-    }
-    if not said:
-        return
-    refused = _refusals(connection, {key for key, _ in said.values()}, source, import_id)
-    values = []
-    for row in connection.execute(_POSTED, {"import": import_id, "before": before}):
-        key, cells = said.get((row.file, row.row), (None, []))
-        candidates = refused.get(key, ()) if key else ()
-        if candidates and row.charge is not None:
-            chosen = max(candidates, key=lambda one: (_alike(cells, one), one.id))
-            told = {"record": _digest(chosen.record), "refusal_id": chosen.id, "import_id": import_id}
-            values.append({"charge_id": row.charge, **told})
-    if values:
-        statement = insert_into(connection, MendedCharge.__table__).values(values)
-        newest = {name: statement.excluded[name] for name in ("record", "refusal_id", "import_id")}
-        connection.execute(statement.on_conflict_do_update(index_elements=["charge_id"], set_=newest))
+def pair_mended(connection: Connection, period: str) -> None:
+    """A row that mends a record anew is what became of the charge that stood for it: fills ``pairs``."""
+    connection.execute(
+        sql(
+            "INSERT INTO pairs (seq, old_id, same_money) SELECT m.seq, m.charge_id, 0 FROM mends m "
+            "JOIN staged s ON s.seq = m.seq WHERE s.period = :period AND s.charge_id IS NULL "
+            "AND m.charge_id IS NOT NULL"
+        ),
+        {"period": period},
+    )
 
 
-_POSTED = sql(
-    "SELECT s.file, s.row, COALESCE(s.charge_id, c.id) AS charge FROM staged s "
-    "JOIN staged_files f ON f.number = s.file LEFT JOIN charges c "
-    "ON c.id > :before AND c.import_id = :import AND c.import_file = f.id AND c.row = s.row"
+# The charges that stood for records which rows of this period mend anew.
+REPLACED = (
+    "SELECT m.charge_id FROM mends m JOIN staged s ON s.seq = m.seq "
+    "WHERE s.period = :period AND s.charge_id IS NULL AND m.charge_id IS NOT NULL"
 )
 
 
-def _reasons(connection: Connection, file: StagedFile) -> Mapping[int, tuple[_Key, list[str]]]:
-    """Row -> what it says of the refusal that it mends, and its cells."""
-    header, found = file.opened.written, dict[int, tuple[_Key, list[str]]]()
-    places = [header.index(name) for name in SAID_OF_REFUSALS]
-    chunks = connection.execute(
-        sql("SELECT first_row, data FROM staged_chunks WHERE file = :file ORDER BY first_row"), {"file": file.number}
-    )
-    for first, data in chunks.all():
-        for row, record in enumerate(unpacked(bytes(data)), start=first):
-            cells = cells_of(record, file.opened.dialect)
-            if len(cells) == len(header) and cells[places[0]]:
-                line, column, code, reason = (cells[place] for place in places)
-                found[row] = (line, column, code, reason), cells
-    return found
-
-
-def _refusals(connection: Connection, wanted: set[_Key], source: str, import_id: int) -> Mapping[_Key, Sequence[Any]]:
-    found: dict[_Key, list[Any]] = {}
-    rows = connection.execute(
+def require_replaceable(connection: Connection, period: str, *, late: bool) -> None:
+    """What is finalized is reversed with the period's other late rows. Raises NotAllowed where what stands for a record
+    is in a period that allows no import."""
+    found = connection.execute(
         sql(
-            'SELECT r.id, r.line, r."column", r.code, r.message, r.record, f.dialect FROM cost_refusals r '
-            "JOIN cost_import_files f ON f.id = r.import_file JOIN cost_imports i ON i.id = f.import_id "
-            "WHERE i.source = :source AND i.id < :import AND i.withdrawn_at IS NULL AND r.record <> ''"
+            "SELECT DISTINCT c.period, c.origin_period, p.state FROM charges c "  # noqa: S608
+            f"JOIN billing_periods p ON p.name = c.period WHERE c.withdrawn_by IS NULL AND c.id IN ({REPLACED})"
         ),
-        {"source": source, "import": import_id},
-    )
-    for row in rows:
-        key = (str(row.line), row[2], row.code, row.message)
-        if key in wanted and len(row.record) < LONGEST_KEPT_RECORD:
-            found.setdefault(key, []).append(row)
-    return found
+        {"period": period},
+    ).all()
+    for row in found:
+        if not (late and row.origin_period == period and row.state == State.FINALIZED):
+            require(row.period, State(row.state), Action.IMPORT)
 
 
-def _alike(cells: list[str], refused: Any) -> int:
-    """How many cells of the mended row are as they were in the refused record."""
-    return sum(one == other for one, other in zip(cells, cells_of(refused.record, refused.dialect), strict=False))
+def remember_mended(connection: Connection, source: str, import_id: int, before: int) -> None:
+    """After the charges of the delivery were inserted: which of them stands for which refused record. ``before`` is the
+    highest id of a charge before this import."""
+    values = [
+        {"source": source, "import_id": import_id, **row._mapping}
+        for row in connection.execute(_POSTED, {"import": import_id, "before": before})
+    ]
+    if values:
+        statement = insert_into(connection, MendedRecord.__table__).values(values)
+        newest = {name: statement.excluded[name] for name in ("charge_id", "refusal_id", "import_id")}
+        keys = ["source", "record", "occurrence"]
+        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=newest))
+
+
+_POSTED = sql(
+    "SELECT m.record, m.occurrence, m.refusal_id, COALESCE(s.charge_id, c.id) AS charge_id FROM mends m "
+    "JOIN staged s ON s.seq = m.seq JOIN staged_files f ON f.number = s.file LEFT JOIN charges c "
+    "ON c.id > :before AND c.import_id = :import AND c.import_file = f.id AND c.row = s.row AND c.kind <> 'reversal' "
+    "WHERE COALESCE(s.charge_id, c.id) IS NOT NULL"
+)

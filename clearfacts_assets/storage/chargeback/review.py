@@ -16,6 +16,7 @@ from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Attribution, 
 from clearfacts_assets.storage.accounts.audit import Actor, named, record
 from clearfacts_assets.storage.chargeback.charges import ChargeFilter, NoSuchCharge
 from clearfacts_assets.storage.chargeback.ledger import count_in, count_out, only_writer, put_together, state_of
+from clearfacts_assets.storage.chargeback.registry import load_registry
 from clearfacts_assets.storage.chargeback.statements import sql
 from clearfacts_assets.storage.chargeback.tables import AttributionSet, Charge, ChargeDecision
 from clearfacts_assets.storage.chargeback.wishes import Wish, keep, kept
@@ -121,10 +122,13 @@ def _before_the_last(connection: Connection, charge: int) -> tuple[Status, bytes
 
 
 def _corrected(connection: Connection, digest: bytes, fields: Mapping[str, str]) -> bytes:
-    """The attribution with other fields, by a person."""
+    """The attribution with other fields, by a person; an alias is whom it means."""
     wanted = [AttributionSet.__table__.c[name] for name in ATTRIBUTION_FIELDS]
     row = connection.execute(select(*wanted).where(AttributionSet.digest == digest)).one()
-    corrected = replace(Attribution(*row), **{name: value.strip() for name, value in fields.items()}, origin="person")
+    said = {name: value.strip() for name, value in fields.items()}
+    if said.get("pi_email"):
+        said["pi_email"] = load_registry(connection).person(said["pi_email"])
+    corrected = replace(Attribution(*row), **said, origin="person")
     keep_attribution(connection, corrected)
     return attribution_digest(corrected)
 

@@ -155,5 +155,7 @@ def _tables(dialect: str) -> list[str]:
         f"CREATE TEMPORARY TABLE present (id {number} PRIMARY KEY, fingerprint {blob}, occurrence {number}, "
         f"read_attribution {blob}, frozen {number}, matched {number} DEFAULT 0)",
         "CREATE TEMPORARY TABLE staged_accounts (period text, account text)",
+        f"CREATE TEMPORARY TABLE mends (seq {number} PRIMARY KEY, record {blob}, occurrence {number}, "
+        f"refusal_id {number}, charge_id {number})",
         f"CREATE TEMPORARY TABLE pairs (seq {number} PRIMARY KEY, old_id {number}, same_money {number})",
     ]

@@ -10,15 +10,18 @@ from sqlalchemy import Engine
 
 from clearfacts_assets.chargeback.ingest.canonical import SAID_OF_REFUSALS
 from clearfacts_assets.chargeback.model import period_of
+from clearfacts_assets.chargeback.rates.model import LineKind
 from clearfacts_assets.storage.chargeback.charges import ChargeFilter, ChargeRepository
 from clearfacts_assets.storage.chargeback.imports import ImportRepository
-from clearfacts_assets.storage.chargeback.mending import cells_of
 from clearfacts_assets.storage.chargeback.periods import PeriodRecord, PeriodRepository
+from clearfacts_assets.storage.chargeback.rates.lines import LedgerLines
 from clearfacts_assets.storage.chargeback.reconciling import Reconciled, reconcile
+from clearfacts_assets.storage.chargeback.refused_records import cells_of
 from clearfacts_assets.storage.chargeback.registry import RegistryRepository
 from clearfacts_assets.storage.chargeback.totals import Totals
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_ALWAYS = frozenset({LineKind.LIST, LineKind.DISCOUNT, LineKind.SUBSIDY, LineKind.CREDIT})
 _NUMBERS = frozenset(
     ["billed", "effective", "contracted", "list", "listed", "amount", "quantity", "id", "line", "corrects"]
 )
@@ -33,13 +36,28 @@ def period_as_result(record: PeriodRecord) -> dict[str, Any]:
 def period_summary(engine: Engine, period: str, payers: Sequence[str] | None = None) -> dict[str, Any]:
     """A period with its totals a currency at a time; where there is one currency, they stand at the top too.
 
-    With ``payers`` only what these investigators are charged counts. Raises NoSuchPeriod, BadPeriod.
+    With ``payers`` only what these investigators are charged counts, and what rules made of it is not told. Raises
+    NoSuchPeriod, BadPeriod.
     """
     repository = PeriodRepository(engine)
     record, totals = repository.get(period), repository.totals(period, payers=payers)
     told = {currency: one.as_result() for currency, one in totals.items()}
     top = next(iter(told.values())) | {"currency": next(iter(told))} if len(told) == 1 else {}
-    return period_as_result(record) | {"basis": bases_of(engine, totals.values()), "totals": told} | top
+    said = {"basis": bases_of(engine, totals.values()), "totals": told}
+    lines = {} if payers is not None else {"lines": line_totals(engine, period)}
+    return period_as_result(record) | said | lines | top
+
+
+def line_totals(engine: Engine, period: str) -> dict[str, dict[str, str]]:
+    """By currency what the ledger lines of a period come to, as exact texts, from list price to what is due; negative
+    is what others pay. Empty where rules were never applied. The run that wrote the lines kept it: no line is read."""
+    run = LedgerLines(engine).last_run(period)
+    kinds = [*(kind.value for kind in LineKind), "due"]
+    totals = {} if run is None else {currency: one for currency, one in run["totals"].items() if currency != "findings"}
+    return {
+        currency: {kind: one.get(kind, "0") for kind in kinds if kind in one or kind in _ALWAYS}
+        for currency, one in totals.items()
+    }
 
 
 def bases_of(engine: Engine, totals: Iterable[Totals]) -> dict[str, str]:
@@ -65,17 +83,18 @@ def _off(invoice: dict[str, Any]) -> bool:
 
 
 def refused_rows(engine: Engine, import_id: int) -> Iterator[list[Any]]:
-    """The refused rows of an import as cells, headers among them: the original columns, and four that say why. Rows
-    that do not fit their header cannot stand in such a file. Raises NoSuchImport."""
+    """The refused rows of an import that nobody has mended, as cells, headers among them: the original columns, and
+    four that say why. Rows that do not fit their header cannot stand in such a file. Raises NoSuchImport."""
     written: list[str] = []
-    for one, header, dialect in ImportRepository(engine).refusals(import_id):
-        cells = cells_of(one.record, dialect)
+    for one, header, dialect in ImportRepository(engine).refusals(import_id, mended=False):
+        cells, again = cells_of(one.record, dialect), set(SAID_OF_REFUSALS) <= set(header)
         if len(cells) != len(header):
             continue
         if list(header) != written:
-            yield [*header, *SAID_OF_REFUSALS]
+            yield [*header] if again else [*header, *SAID_OF_REFUSALS]
             written = list(header)
-        yield [*cells, one.line, one.column, one.code, one.message]
+        # One that was mended in vain still says which record it mends.
+        yield cells if again else [*cells, one.line, one.column, one.code, one.message]
 
 
 def charge_rows(engine: Engine, which: ChargeFilter, columns: Sequence[str]) -> Iterator[list[Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Attribution
 from clearfacts_assets.chargeback.rates.apportioning import in_cents
-from clearfacts_assets.chargeback.rates.book import Institutions, RuleBook
+from clearfacts_assets.chargeback.rates.book import Institutions
 from clearfacts_assets.chargeback.rates.carrying import Carried
 from clearfacts_assets.chargeback.rates.computing import Inputs
 from clearfacts_assets.chargeback.rates.covering import bearer
@@ -28,6 +28,7 @@ from clearfacts_assets.storage.chargeback.registry import load_registry
 from clearfacts_assets.storage.chargeback.statements import sql
 from clearfacts_assets.storage.exact import sum_of
 
+_BATCH = 5000  # charges held at once
 _DUE = "status IN ('clear', 'approved') AND withdrawn_by IS NULL"
 # Of other periods, what counts while one is computed: the months before it, and what is sealed.
 _SETTLED = (
@@ -41,12 +42,14 @@ class InputReader:
 
     def __init__(self, connection: Connection, period: str, book: RuleBook | None = None) -> None:
         self._connection, self._period = connection, period
-        self._payers: dict[bytes, Attribution] = {}
+        self.payers: dict[bytes, Attribution] = {}  # all that it came across
+        self._hashed = hashlib.sha256()
         self._institutions = Institutions(load_registry(connection))
         self._book = load_book(connection) if book is None else book
 
     def read(self) -> Inputs:
-        charges = list(self._charges())
+        """The charges come from the database as they are taken."""
+        charges = self._charges()
         corrected, back = self._corrected()
         return Inputs(
             self._period,
@@ -58,13 +61,21 @@ class InputReader:
             corrected,
         )
 
+    def digest(self, inputs: Inputs) -> str:
+        """Of all that a period's lines follow from, once its charges were taken: two equal ones give equal lines."""
+        hashed = self._hashed.copy()
+        hashed.update(f"{inputs.period}\n{inputs.book.digest}\n".encode())
+        others = [*(repr(one) for one in inputs.uses), *(f"{one.digest.hex()} {one.amount}" for one in inputs.carried)]
+        hashed.update("\n".join(sorted(others)).encode("utf-8", "surrogatepass"))
+        return hashed.hexdigest()
+
     def _payer(self, digest: bytes) -> Attribution:
-        found = self._payers.get(digest)
+        found = self.payers.get(digest)
         if found is None:
             named = ", ".join(ATTRIBUTION_FIELDS)
             query = sql(f"SELECT {named} FROM cost_attributions WHERE digest = :digest")  # noqa: S608
             row = self._connection.execute(query, {"digest": digest}).one()
-            found = self._payers[digest] = Attribution(**dict(zip(ATTRIBUTION_FIELDS, row, strict=True)))
+            found = self.payers[digest] = Attribution(**dict(zip(ATTRIBUTION_FIELDS, row, strict=True)))
         return found
 
     def _charges(self) -> Iterator[ChargeFacts]:
@@ -74,7 +85,7 @@ class InputReader:
             f"WHERE period = :period AND {_DUE} ORDER BY id"
         )
         payer, institution = self._payer, self._institutions.of
-        for row in self._connection.execute(query, {"period": self._period}):
+        for row in self._connection.execute(query.execution_options(yield_per=_BATCH), {"period": self._period}):
             (id_, kind, corrects, digest, service, source, resource, category, flags, start, currency, *rest) = row
             listed, amount, quantity, unit, issuer, number, fingerprint, occurrence = rest
             digest = bytes(digest)
@@ -82,7 +93,10 @@ class InputReader:
             use = Use(service, source, resource, category, flags, institution(to.pi_email))
             order = (start, number, bytes(fingerprint), occurrence, id_)
             day = start[:10] or f"{self._period}-01"
-            facts = (id_, kind, corrects, to, digest, use, day, currency, Decimal(listed), Decimal(amount))
+            of_list, of_charge = Decimal(listed), Decimal(amount)
+            said = f"{id_}|{digest.hex()}|{use.institution}|{plain(of_list)}|{plain(of_charge)}\n"
+            self._hashed.update(said.encode("utf-8", "surrogatepass"))
+            facts = (id_, kind, corrects, to, digest, use, day, currency, of_list, of_charge)
             yield ChargeFacts(*facts, quantity, unit, issuer, order)
 
     def _uses(self) -> Iterator[CreditUse]:
@@ -145,14 +159,3 @@ class InputReader:
                 version = credits[line.rule_version]
                 back.append(self._use(version, self._period, self._payer(line.attribution), EXACT.minus(line.amount)))
         return dict(found), back
-
-
-def digest_of(inputs: Inputs, charges: Sequence[ChargeFacts], book: RuleBook) -> str:
-    """Of all that a period's lines follow from: two equal ones give equal lines."""
-    hashed = hashlib.sha256(f"{inputs.period}\n{book.digest}\n".encode())
-    for one in charges:
-        said = f"{one.id}|{one.digest.hex()}|{one.use.institution}|{plain(one.listed)}|{plain(one.amount)}\n"
-        hashed.update(said.encode("utf-8", "surrogatepass"))
-    others = [*(repr(one) for one in inputs.uses), *(f"{one.digest.hex()} {one.amount}" for one in inputs.carried)]
-    hashed.update("\n".join(sorted(others)).encode("utf-8", "surrogatepass"))
-    return hashed.hexdigest()

@@ -19,19 +19,19 @@ from clearfacts_assets.chargeback.ingest.payers import attribution_digest
 from clearfacts_assets.chargeback.lifecycle import State
 from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Attribution, ChargebackError, period_of
 from clearfacts_assets.chargeback.rates.apportioning import money_of
-from clearfacts_assets.chargeback.rates.computing import Computed, compute
-from clearfacts_assets.chargeback.rates.model import Line, LineKind, Step, in_places
+from clearfacts_assets.chargeback.rates.computing import compute
+from clearfacts_assets.chargeback.rates.model import Line, in_places
+from clearfacts_assets.chargeback.rates.pools import PoolTotal
 from clearfacts_assets.money import EXACT, plain
 from clearfacts_assets.storage.accounts.audit import Actor, record
 from clearfacts_assets.storage.chargeback.ledger import only_writer, state_of
-from clearfacts_assets.storage.chargeback.rates.inputs import InputReader, digest_of
+from clearfacts_assets.storage.chargeback.rates.differing import BATCH, WORDS, Differing, Row
+from clearfacts_assets.storage.chargeback.rates.inputs import InputReader
 from clearfacts_assets.storage.chargeback.rates.lines import LINE, last_run
 from clearfacts_assets.storage.chargeback.rates.tables import LedgerLine, LedgerRun
 from clearfacts_assets.storage.chargeback.statements import sql
 from clearfacts_assets.storage.database import commit_to_disk
 
-_Key = tuple[Any, ...]
-_BATCH = 5000
 _CACHE_KIB = 48 * 1024
 
 
@@ -95,7 +95,8 @@ def run_in(connection: Connection, period: str, *, actor: str, now: datetime) ->
 
 
 def _run(connection: Connection, period: str, actor: str, now: datetime) -> RunResult:
-    inputs = InputReader(connection, period).read()
+    reader = InputReader(connection, period)
+    inputs = reader.read()
     new: dict[bytes, Attribution] = {}
 
     def digest(to: Attribution) -> bytes:
@@ -103,29 +104,31 @@ def _run(connection: Connection, period: str, actor: str, now: datetime) -> RunR
         new[found] = to
         return found
 
-    with _without_collector():
+    with _without_collector(), Differing(connection, period) as differing:
         computed = compute(inputs, digest)
-    added, gone = _difference(connection, period, computed.lines)
-    payers = {one.digest: one.to for one in inputs.charges} | {one.digest: one.to for one in inputs.carried} | new
-    totals = totals_of(computed, payers)
-    findings = [one.as_result() for one in computed.findings]
-    if not added and not gone:
-        return RunResult(period, None, computed.charges, 0, 0, totals, findings)
-    values = {
-        "period": period,
-        "actor": actor,
-        "at": now,
-        "version": program_version("clearfacts-assets"),
-        "inputs": digest_of(inputs, inputs.charges, inputs.book),
-        "charges": computed.charges,
-        "added": len(added),
-        "withdrawn": len(gone),
-        "totals": totals | {"findings": findings},
-    }
-    run_id: int = connection.execute(insert(LedgerRun).values(values).returning(LedgerRun.id)).scalar_one()
-    _keep(connection, new)
-    _withdraw(connection, gone, run_id)
-    _insert(connection, period, run_id, added)
+        groups: _Groups = defaultdict(Decimal)
+        differing.compare(_counted(computed.lines, groups))
+        totals = totals_of(groups, computed.pools, reader.payers | new)
+        findings, charges = [one.as_result() for one in computed.findings], computed.charges
+        del computed  # what lines are made of, before they are written
+        added, gone = differing.added, differing.gone
+        if not added and not gone:
+            return RunResult(period, None, charges, 0, 0, totals, findings)
+        values = {
+            "period": period,
+            "actor": actor,
+            "at": now,
+            "version": program_version("clearfacts-assets"),
+            "inputs": reader.digest(inputs),
+            "charges": charges,
+            "added": added,
+            "withdrawn": len(gone),
+            "totals": totals | {"findings": findings},
+        }
+        run_id: int = connection.execute(insert(LedgerRun).values(values).returning(LedgerRun.id)).scalar_one()
+        _keep(connection, new)
+        _withdraw(connection, gone, run_id)
+        _insert(connection, period, run_id, differing.rows())
     told = {name: values[name] for name in ("charges", "added", "withdrawn", "inputs")}
     record(
         connection,
@@ -136,7 +139,7 @@ def _run(connection: Connection, period: str, actor: str, now: datetime) -> RunR
         now=now,
         after={"run": run_id, **told},
     )
-    return RunResult(period, run_id, computed.charges, len(added), len(gone), totals, findings)
+    return RunResult(period, run_id, charges, added, len(gone), totals, findings)
 
 
 @contextmanager
@@ -150,36 +153,6 @@ def _without_collector() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def _difference(connection: Connection, period: str, lines: Sequence[Line]) -> tuple[list[_Key], list[int]]:
-    """What is to be written, as the table has it, and the ids of what no longer holds."""
-    wanted = {_key(one) for one in lines}
-    gone: list[int] = []
-    query = sql(
-        f"SELECT id, {', '.join(LINE)} FROM ledger_lines WHERE period = :period AND withdrawn_run IS NULL"  # noqa: S608
-    ).execution_options(yield_per=_BATCH)
-    for row in connection.execute(query, {"period": period}):
-        id_, charge, share, position, step, kind, rule, payer, attribution, currency, amount, note = row
-        said = (charge, share, position, step, kind, rule, payer, bytes(attribution), currency, _text(amount), note)
-        if said in wanted:
-            wanted.remove(said)
-        else:
-            gone.append(id_)
-    return sorted(wanted), gone
-
-
-def _key(line: Line) -> _Key:
-    charge, share, position, step, kind, rule, payer, attribution, currency, amount, note = line
-    said = (charge, share, position, _WORDS[step], _WORDS[kind])
-    return (*said, rule, payer, attribution, currency, plain(amount), note)
-
-
-_WORDS: Mapping[str, str] = {one: one.value for one in (*Step, *LineKind)}
-
-
-def _text(amount: Decimal | str) -> str:
-    return amount if isinstance(amount, str) else plain(amount)
 
 
 def _keep(connection: Connection, attributions: dict[bytes, Attribution]) -> None:
@@ -198,15 +171,15 @@ def _keep(connection: Connection, attributions: dict[bytes, Attribution]) -> Non
 
 
 def _withdraw(connection: Connection, gone: Sequence[int], run_id: int) -> None:
-    for start in range(0, len(gone), _BATCH):
-        ids = ", ".join(map(str, gone[start : start + _BATCH]))
+    for start in range(0, len(gone), BATCH):
+        ids = ", ".join(map(str, gone[start : start + BATCH]))
         connection.execute(
             sql(f"UPDATE ledger_lines SET withdrawn_run = :id WHERE id IN ({ids})"),  # noqa: S608
             {"id": run_id},
         )
 
 
-def _insert(connection: Connection, period: str, run_id: int, rows: Iterable[_Key]) -> None:
+def _insert(connection: Connection, period: str, run_id: int, rows: Iterable[Row]) -> None:
     """The quickest way into either database."""
     columns = ("period", "run_id", *LINE)
     named = ", ".join(columns)
@@ -224,23 +197,32 @@ def _insert(connection: Connection, period: str, run_id: int, rows: Iterable[_Ke
     cursor.close()
 
 
-def totals_of(computed: Computed, attributions: Mapping[bytes, Attribution]) -> dict[str, Any]:
-    """What the lines add up to, a currency at a time, as exact texts: by kind, by who else pays, by pool, by fund."""
-    groups: dict[tuple[str, str, str, bytes], Decimal] = defaultdict(Decimal)
-    for line in computed.lines:
+_Groups = dict[tuple[str, str, str, bytes], Decimal]  # currency, kind, payer, attribution
+
+
+def _counted(lines: Iterable[Line], groups: _Groups) -> Iterator[Line]:
+    """The lines as they go by, added up into the groups."""
+    for line in lines:
         key = (line.currency, line.kind, line.payer, line.attribution)
         groups[key] = EXACT.add(groups[key], line.amount)
+        yield line
+
+
+def totals_of(
+    groups: _Groups, from_pools: Sequence[PoolTotal], attributions: Mapping[bytes, Attribution]
+) -> dict[str, Any]:
+    """What the lines add up to, a currency at a time, as exact texts: by kind, by who else pays, by pool, by fund."""
     sums: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
     payers: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
     funds: dict[str, dict[bytes, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
     for (currency, kind, payer, attribution), amount in groups.items():
-        for name in (_WORDS[kind], "due"):
+        for name in (WORDS[kind], "due"):
             sums[currency][name] = EXACT.add(sums[currency][name], amount)
         funds[currency][attribution] = EXACT.add(funds[currency][attribution], amount)
         if payer:
             payers[currency][payer] = EXACT.subtract(payers[currency][payer], amount)
     pools: dict[str, list[dict[str, str]]] = defaultdict(list)
-    for pool in computed.pools:
+    for pool in from_pools:
         taken, given, left = (plain(money_of(one, pool.currency)) for one in (pool.taken, pool.given, pool.left))
         pools[pool.currency].append({"pool": pool.version.name, "taken": taken, "given": given, "left": left})
     for currency, of in sums.items():
