@@ -15,11 +15,10 @@ import typer
 
 from clearfacts_assets.cli.console import fail, instant, out, print_json, print_more, print_table, say
 from clearfacts_assets.cli.id_prefixes import one_id, short
+from clearfacts_assets.cli.invoices.one_delivery import print_delivery
 from clearfacts_assets.invoices.lifecycle import WAITS_FOR_A_PERSON, State, Verdict
 
 if TYPE_CHECKING:
-    from clearfacts_assets.invoices.delivery.status_polling import DocumentState
-    from clearfacts_assets.invoices.ledger.history import Shown
     from clearfacts_assets.invoices.ledger.model import AsSeen, DeliveryRecord
     from clearfacts_assets.storage.invoices.delivery_review import DeliveryDetail, DeliveryReview
 
@@ -100,7 +99,7 @@ def show(delivery_id: Id, as_json: AsJson = False) -> None:
             }
         )
         return
-    _print(detail)
+    print_delivery(detail)
 
 
 @app.command()
@@ -207,7 +206,7 @@ def _shown_and_asked(detail: DeliveryDetail, verdict: Verdict) -> AsSeen:
             f"{seen.state}/{seen.generation} now.",
             code=2,
         )
-    _print(detail)
+    print_delivery(detail)
     if not typer.confirm(f"Is {verdict} your decision on this?", err=True):
         fail("nothing was decided.")
     return seen
@@ -218,94 +217,6 @@ def as_result(record: DeliveryRecord) -> dict[str, Any]:
     result = asdict(record)
     key = result.pop("key")
     return {"delivery_id": result.pop("id"), **key, **result}
-
-
-def _print(detail: DeliveryDetail) -> None:
-    from clearfacts_assets.invoices.delivery.addressing import file_name
-
-    record = detail.record
-    facts = {
-        "state": f"{record.state} (when you decide: --seen {record.state}/{record.generation})",
-        "reason": record.reason or "–",
-        "document": f"{record.key.document_type} {record.key.number} of {record.key.issue_year}",
-        "supplier": record.key.supplier,
-        "receiver": record.key.receiver,
-        "revision": record.revision,
-        "generation": f"{record.generation} (higher after every resend)",
-        "tries": record.attempts,
-        "file name at Clearfacts": file_name(record),
-        "Clearfacts' id": record.document_id or "–",
-        "delivered": instant(record.delivered_at),
-        "at Clearfacts now": _what_became(detail.document),
-        "due": instant(record.not_before),
-        "day whose runs send it": record.day or "–",
-        "sha256": record.content_sha256,
-        "idempotency key": record.idempotency_key,
-    }
-    print_table(f"Delivery {record.id}", ("", ""), facts.items())
-    _print_history(detail)
-    print_table(
-        "Seen in",
-        ("job", "day", "invoice", "status"),
-        [(short(one.job_id), one.partition_key, one.invoice_id, one.status) for one in detail.seen],
-        whole=("job", "day", "status"),
-    )
-
-
-def _print_history(detail: DeliveryDetail) -> None:
-    """The invoice's versions, what the ERP shows, what was tried and what people decided."""
-    if len(detail.versions) > 1:
-        print_table(
-            "Versions of this invoice",
-            ("revision", "delivery", "state", "reason"),
-            [(one.revision, short(one.id), one.state, one.reason) for one in detail.versions],
-            right=("revision",),
-            whole=("delivery", "state"),
-        )
-    print_table(
-        "Shown by the ERP",
-        ("as", "changed", "day", "now"),
-        [(one.source_id, instant(one.source_updated_at), one.day, _shown_now(one)) for one in detail.shown],
-        whole=("changed", "day", "now"),
-    )
-    if detail.attempts:
-        print_table(
-            "Tries",
-            ("started", "outcome", "run", "reason", "answer"),
-            [
-                (
-                    instant(one.started_at),
-                    f"{one.outcome or 'none yet'}{f', then proved {one.proof}' if one.proof else ''}",
-                    short(one.run_id) if one.run_id else "",
-                    one.reason,
-                    one.response,
-                )
-                for one in detail.attempts
-            ],
-            whole=("started", "outcome", "run"),
-        )
-    if detail.decisions:
-        print_table(
-            "Decisions",
-            ("when", "what", "who", "why"),
-            [
-                (instant(one.created_at), one.action, one.details.get("actor"), one.details.get("reason"))
-                for one in detail.decisions
-            ],
-        )
-
-
-def _shown_now(shown: Shown) -> str:
-    if shown.withdrawn_at is not None:
-        return f"withdrawn, noticed {instant(shown.withdrawn_at)}"
-    return "yes" if shown.is_current else "no, something else"
-
-
-def _what_became(document: DocumentState | None) -> str:
-    if document is None:
-        return "not asked yet"
-    told = [document.in_words, *(text for text in (document.document_type, document.document_date) if text)]
-    return f"{', '.join(told)} (asked {instant(document.asked_at)})"
 
 
 def _get(review: DeliveryReview, delivery_id: UUID) -> DeliveryDetail:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Attribution
 from clearfacts_assets.chargeback.rates.apportioning import in_cents
-from clearfacts_assets.chargeback.rates.book import Institutions
+from clearfacts_assets.chargeback.rates.book import Institutions, RuleBook
 from clearfacts_assets.chargeback.rates.carrying import Carried
 from clearfacts_assets.chargeback.rates.computing import Inputs
 from clearfacts_assets.chargeback.rates.covering import bearer
