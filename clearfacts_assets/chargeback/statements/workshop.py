@@ -43,9 +43,12 @@ def make_all(orders: Iterable[Order], outfit: Outfit, workers: int) -> Iterator[
                 for order in task:
                     yield make(press, order)
             return
+        # Forks of a process that has no threads and has imported what is needed: a fork of this one might hang.
+        context = get_context("forkserver")
+        context.set_forkserver_preload([make.__module__])
         pool = ProcessPoolExecutor(
             workers,
-            mp_context=get_context("spawn"),  # a fork of a process with threads may hang
+            mp_context=context,
             initializer=_set_up,
             initargs=(outfit, folder),
             max_tasks_per_child=TASKS_OF_A_WORKER,
