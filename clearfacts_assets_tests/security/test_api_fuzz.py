@@ -17,7 +17,7 @@ from hypothesis.errors import Unsatisfiable
 from clearfacts_assets_tests.fixtures.api import RunningApi
 
 CASES_OF_AN_OPERATION = 12
-QUICK_CASES = 3  # of an operation, in `make test`
+QUICK_CASES = 5
 # JobSubmission takes a quarter of a second each time, and it is tested by itself.
 LAUNCHES = {"process_invoices"}
 ASIDE = {
