@@ -50,6 +50,7 @@ READS_OF_ALL = [
     "/desk/sources",
     "/desk/statements/generate",
     "/desk/settings",
+    "/desk/invoices/ERP-1",
     "/desk/registry",
     "/desk/deliveries/00000000-0000-0000-0000-000000000000",
     "/desk/deliveries",

@@ -77,16 +77,17 @@ def try_rule(engine: Engine, period: str, wished: Wished) -> Tried:
         book = load_book(connection)
         new = RuleBook([*book.versions, _version(connection, wished)])
         now, then = InputReader(connection, period).read(), InputReader(connection, period, new).read()
-    payers = {one.digest: one.to.pi_email for one in now.charges}
-    payers |= {one.digest: one.to.pi_email for one in now.carried}
+        # Charges are read while they are computed: the connection has to be open until the sums are made.
+        payers = {one.digest: one.to.pi_email for one in now.charges}
+        payers |= {one.digest: one.to.pi_email for one in now.carried}
 
-    def digest(to: Attribution) -> bytes:
-        found = attribution_digest(to)
-        payers[found] = to.pi_email
-        return found
+        def digest(to: Attribution) -> bytes:
+            found = attribution_digest(to)
+            payers[found] = to.pi_email
+            return found
 
-    before, after = compute(now, digest), compute(then, digest)
-    sums = _sums(before, payers), _sums(after, payers)
+        before, after = compute(now, digest), compute(then, digest)
+        sums = _sums(before, payers), _sums(after, payers)
     moved = [
         Moved(email, currency, sums[0].get((email, currency), Decimal(0)), sums[1].get((email, currency), Decimal(0)))
         for email, currency in sorted({*sums[0], *sums[1]})
