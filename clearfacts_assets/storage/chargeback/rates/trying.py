@@ -76,18 +76,18 @@ def try_rule(engine: Engine, period: str, wished: Wished) -> Tried:
             raise ChargebackError(f"{period} is finalized: no rule changes it any more")
         book = load_book(connection)
         new = RuleBook([*book.versions, _version(connection, wished)])
-        now, then = InputReader(connection, period).read(), InputReader(connection, period, new).read()
-        # Charges are read while they are computed: the connection has to be open until the sums are made.
-        payers = {one.digest: one.to.pi_email for one in now.charges}
-        payers |= {one.digest: one.to.pi_email for one in now.carried}
+        # Charges are read while they are computed: the connection has to be open until then.
+        now, then = InputReader(connection, period), InputReader(connection, period, new)
+        named: dict[bytes, Attribution] = {}
 
         def digest(to: Attribution) -> bytes:
             found = attribution_digest(to)
-            payers[found] = to.pi_email
+            named[found] = to
             return found
 
-        before, after = compute(now, digest), compute(then, digest)
-        sums = _sums(before, payers), _sums(after, payers)
+        before, after = compute(now.read(), digest), compute(then.read(), digest)
+    payers = {key: to.pi_email for key, to in (now.payers | then.payers | named).items()}
+    sums = _sums(before, payers), _sums(after, payers)
     moved = [
         Moved(email, currency, sums[0].get((email, currency), Decimal(0)), sums[1].get((email, currency), Decimal(0)))
         for email, currency in sorted({*sums[0], *sums[1]})
