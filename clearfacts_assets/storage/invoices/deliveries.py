@@ -223,9 +223,13 @@ class SqlDeliveryLedger:
         return len(found)
 
     def _begun(self, connection: Connection, run_id: UUID) -> datetime:
-        """When the run began, by its own clock, as the times at which rows were retrieved."""
+        """When the run began, by its own clock, as the times at which rows were retrieved; never later than now.
+
+        A clock that is ahead would else withdraw an invoice until its time has come, however often others see it.
+        """
         job = connection.execute(select(Job.started_at, Job.created_at).where(Job.id == run_id)).one_or_none()
-        return (job.started_at or job.created_at) if job is not None else self._now(connection)
+        now = self._now(connection)
+        return min(job.started_at or job.created_at, now) if job is not None else now
 
     def _withdraw(self, shown: Mapping[UUID, UUID], begun: datetime) -> None:
         def work(batch: Batch) -> None:
