@@ -1,7 +1,7 @@
 """The values for Dagster's Helm chart: names that it knows, what Dagster makes of them, and nothing said twice.
 
-That chart is not at hand here: these tests check what we write and what Dagster makes of it. What our own chart makes of
-the same files is in test_chart.py.
+That chart is not at hand here: these tests check what we write and what Dagster makes of it. What our own chart makes
+of the same files is in test_chart.py.
 """
 
 from __future__ import annotations
