@@ -1,4 +1,4 @@
-"""Where `clearfacts serve` has Dagster's definitions loaded: in a process of its own, or by a code server that is named."""
+"""Where `clearfacts serve` has Dagster's definitions loaded: in a process of its own, or by a code server."""
 
 from __future__ import annotations
 
