@@ -13,16 +13,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.routing import APIRoute
-from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import BaseRoute
 
 from clearfacts_assets.api.auth.access import access
 from clearfacts_assets.api.auth.dependencies import anybody_known
-from clearfacts_assets.api.auth.middleware import HEADERS, HTTPS_ONLY
+from clearfacts_assets.api.auth.middleware import is_page, to_login, with_page_headers
 from clearfacts_assets.api.auth.principal import Principal
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 
@@ -47,15 +46,11 @@ class _PageRoute(APIRoute):
             try:
                 response = await inner(request)
             except ApiError as error:
-                if error.code is not ErrorCode.UNAUTHENTICATED or "text/html" not in request.headers.get("accept", ""):
+                if error.code is not ErrorCode.UNAUTHENTICATED or not is_page(request):
                     raise
-                response = RedirectResponse(f"/login?next={quote(request.url.path, safe='/')}", 303)
+                response = to_login(request)
             secure = request.app.state.authentication.cookie.secure
-            for name, value in (HEADERS | (HTTPS_ONLY if secure else {})).items():
-                response.headers.setdefault(name, value)
-            response.headers.setdefault("Content-Security-Policy", POLICY)
-            response.headers.setdefault("Cache-Control", "no-store")
-            return response
+            return with_page_headers(response, POLICY, secure=secure)
 
         return answer
 

@@ -8,24 +8,22 @@ from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Response
-from fastapi.responses import StreamingResponse
 from starlette.responses import RedirectResponse
 
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.read_routes import waits
 from clearfacts_assets.api.v1.chargeback.callers import LONGEST_NOTE, told, wish_of
-from clearfacts_assets.api.v1.chargeback.journals import MOST_REFUSED
+from clearfacts_assets.api.v1.chargeback.journals import MOST_REFUSED, attached
 from clearfacts_assets.chargeback.journals.answers import POSTED, REFUSED, Answer
-from clearfacts_assets.chargeback.journals.formats import FORMATS, file_name, format_of
+from clearfacts_assets.chargeback.journals.formats import FORMATS
 from clearfacts_assets.chargeback.journals.life import BatchState
-from clearfacts_assets.chargeback.journals.model import NothingToPost
 from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens, position_of, reason_of
 from clearfacts_assets.storage.chargeback.journals.booking import Asked, Done, JournalBook
 from clearfacts_assets.storage.chargeback.journals.checking import check
-from clearfacts_assets.storage.chargeback.journals.manner import format_options, manner_of
+from clearfacts_assets.storage.chargeback.journals.manner import file_to_fetch, manner_of
 from clearfacts_assets.storage.chargeback.journals.shelf import JournalShelf
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 
@@ -99,18 +97,12 @@ def get_journal(number: Number, visit: Sees) -> Response:
 @router.get("/{number}/file")
 def get_file(number: Number, visit: Fetches) -> Response:
     """As the general ledger fetches it. A draft has none."""
-    said = visit.served.configured.journals
-    name = visit.asked("format") or said.format
-    if name not in FORMATS:
+    said, wanted = visit.served.configured.journals, visit.asked("format")
+    if wanted and wanted not in FORMATS:
         raise ApiError(ErrorCode.VALIDATION_ERROR, "There is no such format: choose from the list.")
     with told():
-        shelf = JournalShelf(visit.engine)
-        if shelf.get(number)["state"] == BatchState.DRAFT:
-            raise NothingToPost(f"{number} is a draft, and has no file yet")
-        journal = shelf.journal(number)
-        text = "".join(format_of(name).written(journal, format_options(said, name)))
-    headers = {"Content-Disposition": f'attachment; filename="{file_name(journal, name)}"'}
-    return StreamingResponse(iter([text.encode()]), media_type="text/csv; charset=utf-8", headers=headers)
+        name, content = file_to_fetch(JournalShelf(visit.engine), number, said, wanted)
+    return attached(name, content)
 
 
 @router.post("/{number}/export")

@@ -55,8 +55,8 @@ class AccessMiddleware:
             _refuse_hidden_changes(connection, principal)
         except ApiError as error:
             answer: Response = answer_of(error, scope["path"])
-            if error.code is ErrorCode.UNAUTHENTICATED and _is_page(connection):
-                answer = _to_login(connection)
+            if error.code is ErrorCode.UNAUTHENTICATED and is_page(connection):
+                answer = to_login(connection)
             await answer(scope, receive, self._guarded(send))
             return
         await self._app({**scope, SCOPE_KEY: principal}, receive, self._guarded(send))
@@ -120,7 +120,7 @@ def _refuse_hidden_changes(connection: HTTPConnection, principal: Principal) -> 
     method, path = connection.scope["method"], connection.scope["path"]
     if path.rstrip("/") == GRAPHQL:
         # Dagster would execute a query, and a mutation, out of the address.
-        page = method in READS and _is_page(connection) and not connection.query_params
+        page = method in READS and is_page(connection) and not connection.query_params
         if not page and method != "POST":
             raise ApiError(ErrorCode.METHOD_NOT_ALLOWED, "GraphQL is asked by POST.", headers={"Allow": "POST"})
         if method == "POST" and not _is_json(connection.headers):
@@ -133,10 +133,20 @@ def _is_json(headers: Headers) -> bool:
     return headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
 
 
-def _is_page(connection: HTTPConnection) -> bool:
+def with_page_headers(response: Response, policy: str, *, secure: bool) -> Response:
+    """The response with the headers of every page of ours, where it has no others; ``policy`` is its CSP."""
+    kept = {"Content-Security-Policy": policy, "Cache-Control": "no-store"}
+    for name, value in (HEADERS | (HTTPS_ONLY if secure else {}) | kept).items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+def is_page(connection: HTTPConnection) -> bool:
+    """Whether somebody looks at a page, and no program asks."""
     return connection.scope["method"] in READS and "text/html" in connection.headers.get("accept", "")
 
 
-def _to_login(connection: HTTPConnection) -> RedirectResponse:
+def to_login(connection: HTTPConnection) -> RedirectResponse:
+    """To the login, and from there back to what was asked for."""
     wanted = connection.url.path + (f"?{connection.url.query}" if connection.url.query else "")
     return RedirectResponse("/login" if wanted == "/" else f"/login?next={quote(wanted, safe='/')}", 303)

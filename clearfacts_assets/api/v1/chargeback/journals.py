@@ -31,13 +31,12 @@ from clearfacts_assets.api.v1.chargeback.periods import PeriodName
 from clearfacts_assets.api.v1.fields import Body
 from clearfacts_assets.api.v1.invoices.processing import IdempotencyKey
 from clearfacts_assets.chargeback.journals.answers import POSTED, REFUSED, Answer
-from clearfacts_assets.chargeback.journals.formats import FORMATS, file_name, format_of
+from clearfacts_assets.chargeback.journals.formats import FORMATS
 from clearfacts_assets.chargeback.journals.life import BatchState
-from clearfacts_assets.chargeback.journals.model import NothingToPost
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID
 from clearfacts_assets.storage.chargeback.journals.booking import Asked, Done, JournalBook
 from clearfacts_assets.storage.chargeback.journals.checking import check
-from clearfacts_assets.storage.chargeback.journals.manner import format_options, manner_of
+from clearfacts_assets.storage.chargeback.journals.manner import file_to_fetch, manner_of
 from clearfacts_assets.storage.chargeback.journals.shelf import JournalShelf
 
 router = APIRouter(prefix="/chargeback/journals", tags=["chargeback"])
@@ -287,16 +286,16 @@ def get_journal_file(
     number: JournalNumber, query: Annotated[FileQuery, Query()], _: Fetches, served: Served
 ) -> StreamingResponse:
     """As the general ledger fetches it; the state stays. A draft has none."""
-    said = served.configured.journals
-    name = query.format or said.format
     with told():
-        shelf = JournalShelf(served.engine)
-        if shelf.get(number)["state"] == BatchState.DRAFT:
-            raise NothingToPost(f"{number} is a draft, and has no file yet")
-        journal = shelf.journal(number)
-        text = "".join(format_of(name).written(journal, format_options(said, name)))
-    headers = {"Content-Disposition": f'attachment; filename="{file_name(journal, name)}"'}
-    return StreamingResponse(iter([text.encode()]), media_type="text/csv; charset=utf-8", headers=headers)
+        shelf, said = JournalShelf(served.engine), served.configured.journals
+        name, content = file_to_fetch(shelf, number, said, query.format or "")
+    return attached(name, content)
+
+
+def attached(name: str, content: bytes) -> StreamingResponse:
+    """A journal's file to be kept under its name."""
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(iter([content]), media_type="text/csv; charset=utf-8", headers=headers)
 
 
 @router.post("/{number}/export", responses=_OF_ONE, summary="Let a draft leave")

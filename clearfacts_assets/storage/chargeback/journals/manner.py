@@ -9,11 +9,13 @@ from pathlib import Path
 from clearfacts_assets.chargeback.journals.chart import Chart
 from clearfacts_assets.chargeback.journals.files import Prepared, prepare
 from clearfacts_assets.chargeback.journals.formats import FormatOptions, file_name, format_of
-from clearfacts_assets.chargeback.journals.model import Journal
+from clearfacts_assets.chargeback.journals.life import BatchState
+from clearfacts_assets.chargeback.journals.model import Journal, NothingToPost
 from clearfacts_assets.chargeback.journals.posting import Wording
 from clearfacts_assets.chargeback.model import ChargebackError
 from clearfacts_assets.journal_settings import JournalSettings
 from clearfacts_assets.storage.chargeback.journals.booking import Manner
+from clearfacts_assets.storage.chargeback.journals.shelf import JournalShelf
 
 
 @dataclass(slots=True)
@@ -52,6 +54,19 @@ def format_options(said: JournalSettings, name: str) -> FormatOptions:
     """Of this format. Raises LookupError where there is none of this name."""
     format_of(name)
     return FormatOptions(said.neutralise, said.template, said.presets.get(name, {}))
+
+
+def file_to_fetch(shelf: JournalShelf, number: str, said: JournalSettings, format: str = "") -> tuple[str, bytes]:
+    """Name and content of a journal's file, as the general ledger fetches it; the state stays.
+
+    Raises NothingToPost for a draft, which has none; NoSuchBatch; LookupError for an unknown format.
+    """
+    name = format or said.format
+    if shelf.get(number)["state"] == BatchState.DRAFT:
+        raise NothingToPost(f"{number} is a draft, and has no file yet")
+    journal = shelf.journal(number)
+    text = "".join(format_of(name).written(journal, format_options(said, name)))
+    return file_name(journal, name), text.encode()
 
 
 def manner_of(
