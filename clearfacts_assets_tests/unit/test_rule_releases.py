@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from clearfacts_assets import settings
 from clearfacts_assets.cli.invoices.rules import app
 from clearfacts_assets.cli.invoices.validate import validate
 from clearfacts_assets.invoices.model import Decision
@@ -54,14 +56,22 @@ def options(tmp_path_factory) -> RuleOptions:
     return RuleOptions(releases=read_releases(listed(tmp_path_factory.mktemp("artefacts"))))
 
 
-def test_the_page_is_followed_with_an_altered_copy_as_the_new_release(tmp_path, monkeypatch):
+@pytest.fixture
+def chosen(tmp_path, monkeypatch) -> Iterator[Path]:
+    """The folder that the setting validation.artefacts names, for the commands; other tests' settings are forgotten."""
+    monkeypatch.setenv("CLEARFACTS_VALIDATION__ARTEFACTS", str(tmp_path))
+    settings.load.cache_clear()
+    yield tmp_path
+    settings.load.cache_clear()
+
+
+def test_the_page_is_followed_with_an_altered_copy_as_the_new_release(chosen):
     """docs/rules.md, step by step: look at the file, write the list, see what is in force, try documents."""
-    (tmp_path / "new.xslt").write_bytes(new_release())
-    looked = CliRunner().invoke(app, ["look", str(tmp_path / "new.xslt")]).stdout
+    (chosen / "new.xslt").write_bytes(new_release())
+    looked = CliRunner().invoke(app, ["look", str(chosen / "new.xslt")]).stdout
     assert "979 rules of en16931, version 1.3.17" in looked
     line = looked.strip().splitlines()[-1].replace("YYYY-MM-DD", str(FIRST))
-    (tmp_path / "releases.yaml").write_text(f"releases:\n{line}\n")
-    monkeypatch.setenv("CLEARFACTS_VALIDATION__ARTEFACTS", str(tmp_path))
+    (chosen / "releases.yaml").write_text(f"releases:\n{line}\n")
     told = json.loads(CliRunner().invoke(app, ["list", "--json", "--on", str(FIRST)]).stdout)
     norm = [one for one in told["rules"] if one["layer"] == "en16931"]
     assert [(one["version"], one["state"], one["since"], one["until"]) for one in norm] == [
@@ -70,11 +80,11 @@ def test_the_page_is_followed_with_an_altered_copy_as_the_new_release(tmp_path, 
     ]
     assert norm[1]["source"].endswith("new.xslt")
     assert norm[1]["sha256"] == hashlib.sha256(new_release()).hexdigest()
-    (tmp_path / "x.xml").write_bytes(document(number="2026-1"))
+    (chosen / "x.xml").write_bytes(document(number="2026-1"))
     command = typer.Typer()
     command.command()(validate)
     seen = [
-        CliRunner().invoke(command, [str(tmp_path / "x.xml"), "--workers", "0", "--json", "--on", str(day)])
+        CliRunner().invoke(command, [str(chosen / "x.xml"), "--workers", "0", "--json", "--on", str(day)])
         for day in (BEFORE, FIRST)
     ]
     lines = [json.loads(one.stdout) for one in seen]
