@@ -16,7 +16,8 @@ from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens
 from clearfacts_assets.storage.chargeback.issuing import by_settings
-from clearfacts_assets.storage.chargeback.issuing.register import Generated
+from clearfacts_assets.storage.chargeback.issuing.generated import Generated
+from clearfacts_assets.storage.chargeback.issuing.orders import Issuance
 from clearfacts_assets.storage.chargeback.issuing.shelf import StatementShelf
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 
@@ -64,10 +65,7 @@ def _generated(visit: Visit, *, dry_run: bool) -> Generated:
             visit.served.configured.statements,
             visit.said("period"),
             StatementKind(kind),
-            actor=visit.caller.actor.name,
-            now=visit.served.clock(),
-            draft=draft,
-            dry_run=dry_run,
+            Issuance(visit.caller.actor.name, visit.served.clock(), draft, dry_run),
             least_workers=1,
         )
 

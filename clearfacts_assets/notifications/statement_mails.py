@@ -39,7 +39,14 @@ def problem_of(address: str) -> str:
 def posting_of(known: Settings) -> Posting:
     """How mails are made of statements."""
     domain = known.email.sender.rpartition("@")[2] or "localhost"
-    return Posting(domain, known.email.copies, known.statements.send_zero, bool(known.email.test_recipient))
+    return Posting(
+        domain,
+        problem_of,
+        partial(subject_of, known),
+        known.email.copies,
+        known.statements.send_zero,
+        bool(known.email.test_recipient),
+    )
 
 
 def subject_of(known: Settings, period: str, statements: Sequence[MailedStatement]) -> str:
@@ -118,8 +125,7 @@ def enqueue_and_send(
     if dry_run:
         would = box.would_send(period, posting)
         return {"would_send": {email: [one["number"] for one in those] for email, those in would.items()}}
-    subject = partial(subject_of, known)
-    wanted = box.want(period, posting, valid=problem_of, subject_of=subject, actor=actor, now=clock())
+    wanted = box.want(period, posting, actor=actor, now=clock())
     if not known.email.host:
         return {"wanted": len(wanted), "stopped": NO_HOST}
     return {"wanted": len(wanted), **send(engine, known, period, clock=clock)}
@@ -152,8 +158,7 @@ def resend(
         actor=actor,
         now=clock(),
         recipient=to,
-        valid=problem_of,
-        domain=posting_of(known).domain,
+        posting=posting_of(known),
     )
     found = send(engine, known, None, clock=clock) if known.email.host else {"stopped": NO_HOST}
     return {"id": new, "repeats": id_, **found}

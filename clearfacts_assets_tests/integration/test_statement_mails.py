@@ -28,7 +28,13 @@ from clearfacts_assets_tests.fixtures.statements import TODAY, Office
 from clearfacts_assets_tests.integration.test_statements import tags, two_projects
 
 ADDRESS = "ada@bio.example.edu"
-POSTING = Posting("example.edu")
+
+
+def subject_of(period: str, statements: Any) -> str:
+    return subject_line("Statements, {month}: {due}", period, "Example", statements)
+
+
+POSTING = Posting("example.edu", problem_of, subject_of)
 
 
 class PowerCut(Exception):
@@ -50,10 +56,7 @@ class PostOffice:
         self.box = MailBox(self.office.books.engine)
 
     def want(self, period: str = "2025-03") -> list[int]:
-        def subject_of(of: str, statements: Any) -> str:
-            return subject_line("Statements, {month}: {due}", of, "Example", statements)
-
-        return self.box.want(period, self.posting, valid=problem_of, subject_of=subject_of, actor="pat", now=self.clock)
+        return self.box.want(period, self.posting, actor="pat", now=self.clock)
 
     def letter(self, id_: int) -> Letter:
         mail = self.box.mail(id_)
@@ -227,7 +230,7 @@ def test_in_doubt_is_sent_again_only_knowingly_and_once_a_wish(post):
     post.want()
     post.server.room.fault("accept_then_drop")
     post.send()
-    said = {"actor": "rita", "now": TODAY, "recipient": None, "valid": problem_of, "domain": "example.edu"}
+    said = {"actor": "rita", "now": TODAY, "recipient": None, "posting": POSTING}
     assert [post.box.resend(1, wish="wish-1", **said) for _ in range(2)] == [2, 2]
     assert post.send().sent == 1
     first, second = post.arrived
@@ -272,7 +275,7 @@ def test_without_an_address_a_mail_is_held_and_can_be_sent_elsewhere(office, run
     post.want()
     assert post.states() == ["held"]
     assert post.send().sent == 0
-    post.box.resend(1, wish="w", actor="rita", now=TODAY, recipient=ADDRESS, valid=problem_of, domain="example.edu")
+    post.box.resend(1, wish="w", actor="rita", now=TODAY, recipient=ADDRESS, posting=POSTING)
     assert post.send().sent == 1
     assert post.server.room.taken[0].recipients == (ADDRESS,)
 

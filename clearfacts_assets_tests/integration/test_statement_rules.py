@@ -16,7 +16,7 @@ from clearfacts_assets.chargeback.lifecycle import Event
 from clearfacts_assets.chargeback.rates.definitions import RuleKind
 from clearfacts_assets.chargeback.statements.model import StatementKind
 from clearfacts_assets.storage.chargeback.budgets import spending_of_funds
-from clearfacts_assets.storage.chargeback.issuing.orders import Manner
+from clearfacts_assets.storage.chargeback.issuing.orders import Issuance, Manner
 from clearfacts_assets.storage.chargeback.issuing.summaries import SummaryIssuer
 from clearfacts_assets.storage.chargeback.issuing.way import dues_of_investigator, way_to_due
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
@@ -119,7 +119,7 @@ def test_a_sponsor_is_told_what_it_paid_and_a_pool_is_no_sponsor(office: Office,
     office.close()
     office.generate()
     found = SummaryIssuer(office.issuer, office.books.engine).month(
-        StatementKind.SPONSOR, "2025-03", actor="pat", now=TODAY
+        StatementKind.SPONSOR, "2025-03", Issuance("pat", TODAY)
     )
     assert found.new == ["P-2025-03-0001"]
     assert [(one["subject"], one["due"]) for one in office.standing(kind="sponsor")] == [("Dean", "62.25")]

@@ -15,7 +15,7 @@ from clearfacts_assets.chargeback.lifecycle import Event, NotAllowed
 from clearfacts_assets.chargeback.statements.life import StatementNotAllowed
 from clearfacts_assets.chargeback.statements.model import NoSuchStatement, StatementKind
 from clearfacts_assets.storage.chargeback.issuing.groundwork import NothingIssued
-from clearfacts_assets.storage.chargeback.issuing.orders import Manner
+from clearfacts_assets.storage.chargeback.issuing.orders import Issuance, Manner
 from clearfacts_assets.storage.chargeback.issuing.remarks import CannotRemark, Remarks
 from clearfacts_assets.storage.chargeback.issuing.summaries import SummaryIssuer
 from clearfacts_assets_tests.fixtures.chargeback import row, tags
@@ -274,10 +274,10 @@ def test_departments_and_years_repeat_what_statements_say(office):
     office.generate()
     summaries = SummaryIssuer(office.issuer, office.books.engine)
     department = StatementKind.DEPARTMENT
-    assert summaries.month(department, "2025-03", actor="pat", now=TODAY).new == ["D-2025-03-0001"]
-    assert summaries.month(department, "2025-03", actor="pat", now=TODAY).new == []
+    assert summaries.month(department, "2025-03", Issuance("pat", TODAY)).new == ["D-2025-03-0001"]
+    assert summaries.month(department, "2025-03", Issuance("pat", TODAY)).new == []
     assert office.shelf.get("D-2025-03-0001")["due"] == "15.00"
-    found = summaries.year("2025", "ada@bio.example.edu", None, actor="pat", now=TODAY)
+    found = summaries.year("2025", "ada@bio.example.edu", None, Issuance("pat", TODAY))
     assert found.new == ["Y-2025-0001", "Y-2025-0002"]
     assert office.shelf.get("Y-2025-0001")["due"] == "10.00"
-    assert summaries.month(StatementKind.SPONSOR, "2025-03", actor="pat", now=TODAY).new == []
+    assert summaries.month(StatementKind.SPONSOR, "2025-03", Issuance("pat", TODAY)).new == []

@@ -12,7 +12,7 @@ from clearfacts_assets.chargeback.statements.making import make
 from clearfacts_assets.chargeback.statements.typesetting import Press
 from clearfacts_assets.desk.routes import ROUTES
 from clearfacts_assets.invoices.lifecycle import State
-from clearfacts_assets.storage.chargeback.issuing.orders import Manner
+from clearfacts_assets.storage.chargeback.issuing.orders import Issuance, Manner
 from clearfacts_assets.storage.chargeback.issuing.register import StatementIssuer
 from clearfacts_assets.storage.chargeback.issuing.shelf import StatementFilter, StatementShelf
 from clearfacts_assets.storage.invoices.tables import Delivery
@@ -144,7 +144,7 @@ def test_an_investigator_gets_the_own_statements_alone_and_remarks_on_them(
     issuer = StatementIssuer(
         quick_api.engine, lambda orders: (make(press, one) for one in orders), Manner(ORGANISATION), {"t": press.digest}
     )
-    issuer.investigators("2025-03", actor="pat", now=TODAY)
+    issuer.investigators("2025-03", Issuance("pat", TODAY))
     standing = StatementShelf(quick_api.engine).list(StatementFilter("2025-03", states=("issued",)))
     numbers = {one["subject"]: one["number"] for one in standing}
     ada, hers = investigator(quick_api), numbers.pop("ada@bio.example.edu")

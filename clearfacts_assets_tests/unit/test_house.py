@@ -48,7 +48,6 @@ LONG_FILES = {
     "storage/chargeback/journals/booking.py": "a batch from draft to posted",
     "invoices/delivery/sending.py": "the run's state and its loop; split along claim, wire and settle",
     "invoices/ledger/history.py": "all that one invoice's versions decide together",
-    "storage/chargeback/issuing/register.py": "numbers, versions and corrections of statements",
 }
 # Beside commands: their parameters are their options, which typer reads one by one.
 MANY_PARAMETERS = {
@@ -56,11 +55,6 @@ MANY_PARAMETERS = {
     "chargeback/journals/posting.py _line": "what a line of a journal is made of",
     "storage/chargeback/invoicing/making.py _of_statement": "what an invoice of a statement is made of",
     "storage/chargeback/journals/rows.py next_header": "what a batch begins with",
-    "storage/chargeback/issuing/by_settings.py generate": "what a month of statements is asked for with",
-    "storage/chargeback/issuing/mail_rows.py enqueue": "what a mail is made of",
-    "storage/chargeback/issuing/register.py issue": "what a month of statements is issued with",
-    "storage/chargeback/issuing/register.py _set": "the same, and what it found",
-    "storage/chargeback/issuing/orders.py order": "what a statement is made of",
 }
 
 

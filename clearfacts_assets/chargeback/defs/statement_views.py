@@ -14,9 +14,9 @@ from clearfacts_assets.chargeback.statements.mail_life import MailState
 from clearfacts_assets.chargeback.statements.mailing import Letter, bodies
 from clearfacts_assets.orchestration.metadata import table
 from clearfacts_assets.storage.chargeback.issuing.due import history
+from clearfacts_assets.storage.chargeback.issuing.generated import Generated
 from clearfacts_assets.storage.chargeback.issuing.mail_rows import Posting
 from clearfacts_assets.storage.chargeback.issuing.mails import MailBox
-from clearfacts_assets.storage.chargeback.issuing.register import Generated
 from clearfacts_assets.storage.chargeback.issuing.shelf import StatementFilter, StatementShelf
 from clearfacts_assets.storage.database import reading
 

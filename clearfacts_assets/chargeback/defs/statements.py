@@ -28,6 +28,7 @@ from clearfacts_assets.notifications.statement_mails import enqueue_and_send, po
 from clearfacts_assets.orchestration.tags import TRIGGERED_BY_TAG
 from clearfacts_assets.resources import DatabaseResource
 from clearfacts_assets.storage.chargeback.issuing.by_settings import generate
+from clearfacts_assets.storage.chargeback.issuing.orders import Issuance
 
 
 @dg.asset(
@@ -47,7 +48,7 @@ def statements(context: dg.AssetExecutionContext, database: DatabaseResource) ->
     kinds = (StatementKind.INVESTIGATOR, StatementKind.SPONSOR)
     try:
         said = settings.load().statements
-        made = [generate(engine, said, month, kind, actor=actor, now=now) for kind in kinds]
+        made = [generate(engine, said, month, kind, Issuance(actor, now)) for kind in kinds]
     except ChargebackError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     metadata, checks = of_statements(engine, month)

@@ -43,14 +43,13 @@ def generate(
     """Issue the statements of a closed or finalized period. Twice issues nothing anew."""
     from clearfacts_assets.settings import load
     from clearfacts_assets.storage.chargeback.issuing import by_settings
+    from clearfacts_assets.storage.chargeback.issuing.orders import Issuance
     from clearfacts_assets.storage.chargeback.issuing.shelf import StatementShelf
 
     engine, said = ledger(), load().statements
     shelf = StatementShelf(engine)
     with told():
-        found = by_settings.generate(
-            engine, said, period, kind, actor=who(actor), now=now(), draft=draft, dry_run=dry_run
-        )
+        found = by_settings.generate(engine, said, period, kind, Issuance(who(actor), now(), draft, dry_run))
         tie_out = [one.as_result() for one in shelf.tie_out(period)]
         if output and not dry_run:
             _write_out(shelf, period, kind, output, draft=draft)
@@ -260,12 +259,13 @@ def year(
 ) -> None:
     """Issue the statement of a year, for a grant report: it repeats what the months say."""
     from clearfacts_assets.cli.chargeback.issuing import issuer
+    from clearfacts_assets.storage.chargeback.issuing.orders import Issuance
     from clearfacts_assets.storage.chargeback.issuing.summaries import SummaryIssuer
 
     engine = ledger()
     with told():
         found = SummaryIssuer(issuer(engine), engine).year(
-            of, pi.strip().lower(), project, actor=who(actor), now=now(), dry_run=dry_run
+            of, pi.strip().lower(), project, Issuance(who(actor), now(), dry_run=dry_run)
         )
     result = found.as_result() | {"tie_out": []}
     if as_json:

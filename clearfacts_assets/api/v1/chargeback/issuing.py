@@ -31,7 +31,8 @@ from clearfacts_assets.api.v1.chargeback.statements import (
 from clearfacts_assets.api.v1.fields import Body
 from clearfacts_assets.chargeback.statements.model import StatementKind
 from clearfacts_assets.storage.chargeback.issuing import by_settings
-from clearfacts_assets.storage.chargeback.issuing.register import Generated
+from clearfacts_assets.storage.chargeback.issuing.generated import Generated
+from clearfacts_assets.storage.chargeback.issuing.orders import Issuance
 from clearfacts_assets.storage.chargeback.issuing.shelf import StatementShelf
 from clearfacts_assets.storage.chargeback.issuing.summaries import SummaryIssuer
 
@@ -139,10 +140,7 @@ def generate_statements(body: Wanted, caller: Issues, served: Served) -> Success
             said,
             body.period,
             body.kind,
-            actor=caller.actor.name,
-            now=served.clock(),
-            draft=body.draft,
-            dry_run=body.dry_run,
+            Issuance(caller.actor.name, served.clock(), body.draft, body.dry_run),
             least_workers=1,
         )
         tie_out = StatementShelf(served.engine).tie_out(body.period)
@@ -160,9 +158,7 @@ def generate_year(body: YearWanted, caller: Issues, served: Served) -> Success[G
             body.year,
             body.pi_email.strip().lower(),
             body.project,
-            actor=caller.actor.name,
-            now=served.clock(),
-            dry_run=body.dry_run,
+            Issuance(caller.actor.name, served.clock(), dry_run=body.dry_run),
         )
     return Success(data=_generated(found, []))
 

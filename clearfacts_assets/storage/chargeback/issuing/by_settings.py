@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -14,8 +13,9 @@ from clearfacts_assets.chargeback.statements.making import Made, Order
 from clearfacts_assets.chargeback.statements.model import StatementKind
 from clearfacts_assets.chargeback.statements.workshop import Outfit, make_all
 from clearfacts_assets.statement_settings import StatementSettings
-from clearfacts_assets.storage.chargeback.issuing.orders import Manner
-from clearfacts_assets.storage.chargeback.issuing.register import Generated, StatementIssuer
+from clearfacts_assets.storage.chargeback.issuing.generated import Generated
+from clearfacts_assets.storage.chargeback.issuing.orders import Issuance, Manner
+from clearfacts_assets.storage.chargeback.issuing.register import StatementIssuer
 from clearfacts_assets.storage.chargeback.issuing.shelf import Recomputed, StatementFilter, StatementShelf
 from clearfacts_assets.storage.chargeback.issuing.summaries import SummaryIssuer
 
@@ -64,20 +64,17 @@ def generate(
     said: StatementSettings,
     period: str,
     kind: StatementKind,
+    issuance: Issuance,
     *,
-    actor: str,
-    now: datetime,
-    draft: bool = False,
-    dry_run: bool = False,
     least_workers: int = 0,
 ) -> Generated:
     """A month's statements of one kind; what was proposed and not objected to is issued first. Twice issues nothing
     anew. Raises NotAllowed, NothingIssued, LedgerMoves, BadPeriod."""
     issuer = issuer_of(engine, said, least_workers=least_workers)
     if kind is not StatementKind.INVESTIGATOR:
-        return SummaryIssuer(issuer, engine).month(kind, period, actor=actor, now=now, dry_run=dry_run)
-    accepted = [] if dry_run else StatementShelf(engine).accept_silent(now=now, actor=actor)
-    found = issuer.investigators(period, actor=actor, now=now, draft=draft, dry_run=dry_run)
+        return SummaryIssuer(issuer, engine).month(kind, period, issuance)
+    accepted = [] if issuance.dry_run else StatementShelf(engine).accept_silent(now=issuance.now, actor=issuance.actor)
+    found = issuer.investigators(period, issuance)
     found.accepted = list(accepted)
     return found
 

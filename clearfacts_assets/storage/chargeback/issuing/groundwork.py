@@ -12,6 +12,7 @@ from clearfacts_assets.chargeback.lifecycle import NotAllowed, State
 from clearfacts_assets.chargeback.model import ChargebackError, period_of
 from clearfacts_assets.chargeback.statements.model import StatementKind
 from clearfacts_assets.storage.chargeback.issuing import due
+from clearfacts_assets.storage.chargeback.issuing.orders import Issuance
 from clearfacts_assets.storage.chargeback.ledger import only_writer, state_of
 from clearfacts_assets.storage.chargeback.rates.running import run_in
 from clearfacts_assets.storage.database import reading
@@ -22,18 +23,16 @@ class NothingIssued(ChargebackError):
 
 
 @contextmanager
-def ledger_of(
-    engine: Engine, period: str, kind: StatementKind, *, actor: str, now: datetime, dry_run: bool
-) -> Iterator[Connection]:
+def ledger_of(engine: Engine, period: str, kind: StatementKind, issuance: Issuance) -> Iterator[Connection]:
     """One state of the ledger. In a rehearsal it has the lines that the rules would write, and none is kept."""
     of_lines = kind in (StatementKind.INVESTIGATOR, StatementKind.SPONSOR)
-    if not (dry_run and of_lines):
+    if not (issuance.dry_run and of_lines):
         with reading(engine) as connection:
             yield connection
         return
     with engine.connect() as connection, connection.begin() as transaction:
         only_writer(connection)
-        ruled(connection, period, actor, now)
+        ruled(connection, period, issuance.actor, issuance.now)
         yield connection
         transaction.rollback()
 

@@ -25,7 +25,7 @@ from clearfacts_assets.storage.chargeback.issuing.tables import (
 from clearfacts_assets.storage.chargeback.registry_tables import InvestigatorRow
 
 Valid = Callable[[str], str]  # why nothing can be sent to an address; empty where it can
-SubjectOf = Callable[[str, Sequence[MailedStatement]], str]
+SubjectOf = Callable[[str, Sequence[MailedStatement]], str]  # of a mail with these statements of a period
 
 
 class NoSuchMail(ChargebackError):
@@ -37,6 +37,8 @@ class Posting:
     """How mails are made of statements, as the settings say."""
 
     domain: str  # of message ids
+    valid: Valid
+    subject_of: SubjectOf
     copies: tuple[str, ...] = ()
     send_zero: bool = False
     test: bool = False  # test mode: mails of their own, that count for nothing
@@ -92,11 +94,10 @@ def enqueue(
     statements: Sequence[dict[str, Any]],
     period: str,
     posting: Posting,
-    valid: Valid,
-    subject_of: SubjectOf,
     actor: str,
     now: datetime,
 ) -> int:
+    """One mail with these statements, to the investigator and whoever gets copies. Returns its id."""
     ids = [one["id"] for one in statements]
     name = connection.execute(select(InvestigatorRow.name).where(InvestigatorRow.email == email)).scalar_one_or_none()
     delegates = connection.execute(
@@ -104,7 +105,7 @@ def enqueue(
         .where(InvestigatorDelegate.email == email)
         .order_by(InvestigatorDelegate.delegate)
     ).scalars()
-    copies = [one for one in dict.fromkeys([*delegates, *posting.copies]) if one != email and not valid(one)]
+    copies = [one for one in dict.fromkeys([*delegates, *posting.copies]) if one != email and not posting.valid(one)]
     said = f"{'test' if posting.test else 'statements'} {' '.join(map(str, sorted(ids)))}"
     wish = hashlib.sha256(f"{said} {now.isoformat() if posting.test else ''}".encode()).hexdigest()
     values = {
@@ -113,26 +114,25 @@ def enqueue(
         "recipient": email,
         "name": name or "",
         "copies": copies,
-        "subject": subject_of(period, [mailed(one) for one in statements]),
+        "subject": posting.subject_of(period, [mailed(one) for one in statements]),
         "test": posting.test,
         "repeats": None,
     }
-    return insert_mail(connection, values, ids, valid, posting.domain, actor, now)
+    return insert_mail(connection, values, ids, posting, actor, now)
 
 
 def insert_mail(
     connection: Connection,
     values: Mapping[str, Any],
     statements: Sequence[int],
-    valid: Valid,
-    domain: str,
+    posting: Posting,
     actor: str,
     now: datetime,
 ) -> int:
-    problem = valid(values["recipient"])
+    problem = posting.valid(values["recipient"])
     event = MailEvent.WITHHELD if problem else MailEvent.WANTED
     row = {
-        "message_id": f"<{hashlib.sha256(values['wish'].encode()).hexdigest()[:40]}@{domain}>",
+        "message_id": f"<{hashlib.sha256(values['wish'].encode()).hexdigest()[:40]}@{posting.domain}>",
         **values,
         "state": mail_life.after(0, None, event).value,
         "reason": problem or "",

@@ -16,8 +16,6 @@ from clearfacts_assets.storage.accounts.audit import Actor, record
 from clearfacts_assets.storage.chargeback.issuing.mail_rows import (
     Mail,
     Posting,
-    SubjectOf,
-    Valid,
     enqueue,
     happen,
     insert_mail,
@@ -48,18 +46,15 @@ class MailBox:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def want(
-        self, period: str, posting: Posting, *, valid: Valid, subject_of: SubjectOf, actor: str, now: datetime
-    ) -> list[int]:
+    def want(self, period: str, posting: Posting, *, actor: str, now: datetime) -> list[int]:
         """One mail an investigator with all that stands and was never in a mail. Returns the ids of the new ones.
 
-        ``valid(address)`` says why nothing can be sent there, or nothing; ``subject_of(period, statements)`` gives the
-        subject. Two at once make no two mails of one statement.
+        Two at once make no two mails of one statement.
         """
         with self._engine.begin() as connection:
             only_writer(connection)
             found = [
-                enqueue(connection, email, statements, period, posting, valid, subject_of, actor, now)
+                enqueue(connection, email, statements, period, posting, actor, now)
                 for email, statements in unsent(connection, period_of(period), posting).items()
             ]
             if found:
@@ -145,9 +140,7 @@ class MailBox:
             _audit(connection, event.value, id_, actor, now, reason)
         return state
 
-    def resend(
-        self, id_: int, *, wish: str, actor: str, now: datetime, recipient: str | None, valid: Valid, domain: str
-    ) -> int:
+    def resend(self, id_: int, *, wish: str, actor: str, now: datetime, recipient: str | None, posting: Posting) -> int:
         """Send the same statements once more, knowingly, as another mail; the same wish makes one. Returns its id."""
         with self._engine.begin() as connection:
             only_writer(connection)
@@ -161,7 +154,7 @@ class MailBox:
             values = {name: row[name] for name in ("period", "name", "copies", "subject", "test", "message_id")}
             ids = statements_of(connection, id_)
             new = insert_mail(
-                connection, values | {"recipient": to, "wish": wish, "repeats": id_}, ids, valid, domain, actor, now
+                connection, values | {"recipient": to, "wish": wish, "repeats": id_}, ids, posting, actor, now
             )
             _audit(connection, "resent", id_, actor, now, f"as mail {new}")
         return new

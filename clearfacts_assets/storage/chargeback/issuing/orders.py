@@ -26,6 +26,16 @@ from clearfacts_assets.storage.chargeback.tables import CostSourceRow
 
 
 @dataclass(frozen=True, slots=True)
+class Issuance:
+    """Who asks for statements, when, and whether they are to stand: drafts do not, a rehearsal keeps nothing."""
+
+    actor: str
+    now: datetime
+    draft: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Manner:
     """How statements are to look and to count, as the settings say."""
 
@@ -138,20 +148,23 @@ def _subject_of(connection: Connection, statement: int) -> Subject:
 
 
 def order(
-    connection: Connection, one: Wanted, number: str, version: int, manner: Manner, known: Background, now: datetime,
-    *, draft: bool = False,
-) -> Order:  # fmt: skip
+    connection: Connection,
+    one: Wanted,
+    numbered: tuple[str, int],
+    manner: Manner,
+    known: Background,
+    issuance: Issuance,
+) -> Order:
     """With its number and version, and all that is printed beside the charges."""
-    today = now.date().isoformat()
-    state = (
-        "draft" if draft else "proposed" if manner.grace and not (one.live and one.live.state == "issued") else "issued"
-    )
+    number, version = numbered
+    date = issuance.now.date()
+    today, stands = date.isoformat(), bool(one.live and one.live.state == "issued")
     identity = Identity(
         number,
-        0 if draft else version,
+        0 if issuance.draft else version,
         today,
-        (now.date() + timedelta(days=manner.dispute_days)).isoformat(),
-        state,
+        (date + timedelta(days=manner.dispute_days)).isoformat(),
+        "draft" if issuance.draft else "proposed" if manner.grace and not stands else "issued",
         _replaced(connection, one.live),
     )
     subject = one.subject

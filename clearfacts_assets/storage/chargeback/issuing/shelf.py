@@ -17,7 +17,7 @@ from clearfacts_assets.chargeback.statements.typesetting import Press
 from clearfacts_assets.money import EXACT, exact_sum, plain
 from clearfacts_assets.storage.accounts.audit import Actor, record
 from clearfacts_assets.storage.chargeback.issuing import due
-from clearfacts_assets.storage.chargeback.issuing.register import move
+from clearfacts_assets.storage.chargeback.issuing.statement_rows import move
 from clearfacts_assets.storage.chargeback.issuing.tables import (
     StatementCharge,
     StatementEventRow,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
 from decimal import Decimal
 
 from sqlalchemy import Connection, Engine, select
@@ -15,8 +14,10 @@ from clearfacts_assets.chargeback.statements.reports import DepartmentRow, Spons
 from clearfacts_assets.chargeback.statements.trends import tables
 from clearfacts_assets.money import EXACT
 from clearfacts_assets.storage.chargeback.issuing import due
-from clearfacts_assets.storage.chargeback.issuing.orders import Background, Live, Wanted, with_rows
-from clearfacts_assets.storage.chargeback.issuing.register import Generated, StatementIssuer, reserve
+from clearfacts_assets.storage.chargeback.issuing.generated import Generated
+from clearfacts_assets.storage.chargeback.issuing.orders import Background, Issuance, Live, Wanted, with_rows
+from clearfacts_assets.storage.chargeback.issuing.register import StatementIssuer
+from clearfacts_assets.storage.chargeback.issuing.statement_rows import reserve
 from clearfacts_assets.storage.chargeback.issuing.tables import StatementRow
 from clearfacts_assets.storage.chargeback.statements import sql
 from clearfacts_assets.storage.database import reading
@@ -104,13 +105,13 @@ class SummaryIssuer:
     def __init__(self, issuer: StatementIssuer, engine: Engine) -> None:
         self._issuer, self._engine = issuer, engine
 
-    def month(self, kind: StatementKind, period: str, *, actor: str, now: datetime, dry_run: bool = False) -> Generated:
+    def month(self, kind: StatementKind, period: str, issuance: Issuance) -> Generated:
         """Sponsors' statements or departments' summaries of a month."""
         read = sponsors if kind is StatementKind.SPONSOR else departments
 
         def prepare() -> None:
             if kind is StatementKind.SPONSOR:
-                self._issuer.bring_up_to_date(period_of(period), actor=actor, now=now)
+                self._issuer.bring_up_to_date(period_of(period), issuance)
             with reading(self._engine) as connection:
                 subjects = list(read(connection, period_of(period)))
             reserve(self._engine, subjects)
@@ -121,11 +122,9 @@ class SummaryIssuer:
                 if one := with_rows(subject, rows, live):
                     yield one
 
-        return self._issuer.issue(kind, period, ask, actor=actor, now=now, dry_run=dry_run, prepare=prepare)
+        return self._issuer.issue(kind, period, ask, issuance, prepare)
 
-    def year(
-        self, year: str, name: str, project: str | None, *, actor: str, now: datetime, dry_run: bool = False
-    ) -> Generated:
+    def year(self, year: str, name: str, project: str | None, issuance: Issuance) -> Generated:
         """A year's statement for each project and currency of the investigator. Raises ChargebackError."""
         if not (len(year) == 4 and year.isdecimal()):
             raise ChargebackError(f"{year!r} is no year: a year has four digits")
@@ -133,7 +132,7 @@ class SummaryIssuer:
             subjects = list(years(connection, year, name, project))
         if not subjects:
             raise ChargebackError(f"{name} has no statement in {year}: clearfacts chargeback statements list")
-        if not dry_run:
+        if not issuance.dry_run:
             reserve(self._engine, subjects)
 
         def ask(connection: Connection, known: Background, live: dict[str, Live]) -> Iterator[Wanted]:
@@ -148,7 +147,7 @@ class SummaryIssuer:
                     known.history = {**known.history, **tables(_summed(flat), months)}
                     yield replace(one, rows=rows)
 
-        return self._issuer.issue(StatementKind.YEAR, year, ask, actor=actor, now=now, dry_run=dry_run)
+        return self._issuer.issue(StatementKind.YEAR, year, ask, issuance)
 
 
 Row = tuple[str, str, str, str, str, Decimal]
