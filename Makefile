@@ -43,11 +43,11 @@ observe: setup ## the demo with Prometheus and AlertManager beside it, where the
 	@$(BIN)/python observability/observe.py $(strip $(DEMO))
 
 test: setup ## all tests, on SQLite and PostgreSQL, in the browser where a Chromium is present (ARGS="-k name")
-	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) $(ARGS)
 
 test-fast: setup ## for work in progress, below a minute: units and clients, nothing on PostgreSQL (ARGS="-k name")
 	@$(BIN)/pytest clearfacts_assets_tests/unit clearfacts_assets_tests/contract -q \
-		-n $(WORKERS) --dist loadgroup --sqlite-only $(ARGS)
+		-n $(WORKERS) --sqlite-only $(ARGS)
 
 check: lint test ## what has to pass before a commit lands: lint, types, import contracts, tests
 
@@ -58,7 +58,7 @@ lint: setup ## ruff, mypy and the import contracts
 	@$(BIN)/lint-imports
 
 faults: setup ## random bad days (SEEDS=200), people and the world (WORLDS=10000 TOWNS=100); a failing one names itself
-	@$(BIN)/pytest clearfacts_assets_tests/faults -n $(WORKERS) --dist loadgroup --seeds $(or $(SEEDS),200) --worlds $(or $(WORLDS),10000) --towns $(or $(TOWNS),100) $(ARGS)
+	@$(BIN)/pytest clearfacts_assets_tests/faults -n $(WORKERS) --seeds $(or $(SEEDS),200) --worlds $(or $(WORLDS),10000) --towns $(or $(TOWNS),100) $(ARGS)
 
 fuzz: setup ## schemathesis against the API, as each role and as a stranger, asking rightly and wrongly; prints what it came to
 	@$(BIN)/pytest clearfacts_assets_tests/security/test_api_fuzz.py -q -s --long $(ARGS)

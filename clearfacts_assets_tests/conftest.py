@@ -1,8 +1,13 @@
 """Fixtures that every test may ask for; each group stands in a file of its own."""
 
+import pytest
+
 pytest_plugins = [
     "clearfacts_assets_tests.fixtures.environment",
     "clearfacts_assets_tests.fixtures.options",
+    "clearfacts_assets_tests.fixtures.distribution",
+]
+FIXTURES = [
     "clearfacts_assets_tests.fixtures.engines",
     "clearfacts_assets_tests.fixtures.api",
     "clearfacts_assets_tests.fixtures.databases",
@@ -15,3 +20,11 @@ pytest_plugins = [
     "clearfacts_assets_tests.fixtures.statements",
     "clearfacts_assets_tests.fixtures.journals",
 ]
+pytest.register_assert_rewrite(*FIXTURES)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A process that only hands tests to others needs no fixtures, nor the seconds that their imports take."""
+    if config.getoption("dist", "no") == "no":
+        for name in FIXTURES:
+            config.pluginmanager.import_plugin(name)

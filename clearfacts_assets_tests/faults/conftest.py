@@ -6,13 +6,14 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from clearfacts_assets_tests.faults.stage import Stage
-from clearfacts_assets_tests.faults.worker import Workshop
-from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
+if TYPE_CHECKING:  # the process that only hands tests to others needs none of it
+    from clearfacts_assets_tests.faults.stage import Stage
+    from clearfacts_assets_tests.faults.worker import Workshop
+    from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 
 DEFAULT_SEEDS = 16  # of `make test`; `make faults` plays more
 PLAYED = "played"  # the property by which a test tells what it played
@@ -75,6 +76,8 @@ def _tell_of(
 
 @pytest.fixture(scope="session")
 def workshop() -> Iterator[Workshop]:
+    from clearfacts_assets_tests.faults.worker import Workshop
+
     with Workshop() as running:
         yield running
 
@@ -82,6 +85,8 @@ def workshop() -> Iterator[Workshop]:
 @pytest.fixture(scope="session")
 def fault_simulator() -> Iterator[RunningSimulator]:
     """A simulator of our own: schedules reset it all the time."""
+    from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
+
     running = RunningSimulator()
     yield running
     running.stop()
@@ -90,5 +95,7 @@ def fault_simulator() -> Iterator[RunningSimulator]:
 @pytest.fixture
 def stage(migrated_url: str, fault_simulator: RunningSimulator, workshop: Workshop) -> Iterator[Stage]:
     """An empty database, a simulator that has accepted nothing, and workers to run on them."""
+    from clearfacts_assets_tests.faults.stage import Stage
+
     with Stage(migrated_url, fault_simulator, workshop) as stage:
         yield stage

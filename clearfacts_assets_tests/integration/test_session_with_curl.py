@@ -29,7 +29,6 @@ OF_THE_SIMULATOR = {"simulator.log", "simulator.jsonl"}
 
 pytestmark = [
     pytest.mark.skipif(not all(map(shutil.which, ("curl", "jq", "sh"))), reason="curl and jq are not installed"),
-    pytest.mark.xdist_group("demo"),
     pytest.mark.waits,
     pytest.mark.timeout(900),
 ]

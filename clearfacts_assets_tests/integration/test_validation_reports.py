@@ -7,7 +7,7 @@ import io
 import json
 import re
 
-import jsonschema
+import jsonschema_rs
 import pytest
 import typer
 from lxml import html
@@ -77,7 +77,7 @@ def written(folder, kind: str, *more: str) -> str:
 
 def test_sarif_names_rule_level_file_and_line_of_each_finding(folder):
     told = json.loads(written(folder, "sarif"))
-    jsonschema.validate(told, SARIF)
+    jsonschema_rs.validate(SARIF, told)
     (run,) = told["runs"]
     rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
     assert len(set(rules)) == len(rules)
