@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, insert, or_, select, update
 
+from clearfacts_assets.backoff import Backoff
 from clearfacts_assets.chargeback.model import period_of
 from clearfacts_assets.chargeback.statements import mail_life
 from clearfacts_assets.chargeback.statements.mail_life import MailEvent, MailState
@@ -38,7 +39,7 @@ from clearfacts_assets.storage.chargeback.ledger import only_writer
 from clearfacts_assets.storage.chargeback.registry_tables import InvestigatorRow
 from clearfacts_assets.storage.database import commit_to_disk, reading
 
-FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=5), timedelta(hours=4)
+BACKOFF = Backoff(first=300.0, longest=4 * 3600.0)  # seconds until a mail that was not taken is sent again
 LEASE = timedelta(minutes=30)  # longer than handing over one mail can take
 
 
@@ -131,8 +132,7 @@ class MailBox:
             attempts = connection.execute(select(MailRow.attempts).where(MailRow.id == id_)).scalar_one()
             if event is MailEvent.NOT_TAKEN and attempts >= most:
                 event, answer = MailEvent.GIVEN_UP, f"after {attempts} tries: {answer}"
-            wait = min(FIRST_WAIT * 2 ** min(attempts - 1, 16), LONGEST_WAIT)
-            not_before = now + wait if event is MailEvent.NOT_TAKEN else None
+            not_before = now + BACKOFF.delay(attempts) if event is MailEvent.NOT_TAKEN else None
             state = happen(connection, id_, event, now, answer, code=code, not_before=not_before, lease_until=None)
             commit_to_disk(connection)
         return state
