@@ -19,6 +19,7 @@ import httpx
 from clearfacts_assets import tracing
 from clearfacts_assets.outgoing.deadlines import current_call, time_left
 from clearfacts_assets.outgoing.evidence import Secrets
+from clearfacts_assets.outgoing.http1 import Connection
 from clearfacts_assets.outgoing.network import DIRECT, Network, NetworkUnusable, Proxy
 from clearfacts_assets.outgoing.wire import BoundedBackend
 
@@ -154,34 +155,31 @@ class _Connections:
 
 
 class _Line:
-    """What one call at a time goes by: a pool of one connection for each way that was needed."""
+    """What one call at a time goes by: one connection for each way that was needed."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
-        self.pools: dict[tuple[Proxy | None, bool], httpcore.ConnectionPool] = {}
+        self.pools: dict[tuple[Proxy | None, bool], Connection | httpcore.HTTPProxy] = {}
 
-    def pool(self, proxy: Proxy | None, *, tunnel: bool) -> httpcore.ConnectionPool:
+    def pool(self, proxy: Proxy | None, *, tunnel: bool) -> Connection | httpcore.HTTPProxy:
         """``tunnel``: whether the proxy is asked to CONNECT, or else to pass the request on."""
         way = (proxy, tunnel)
         if way not in self.pools:
             self.pools[way] = self._open(*way)
         return self.pools[way]
 
-    def _open(self, proxy: Proxy | None, tunnel: bool) -> httpcore.ConnectionPool:
-        options: dict[str, Any] = {
-            "ssl_context": self._context,
-            "max_connections": 1,
-            "keepalive_expiry": IDLE_SECONDS,
-        }
+    def _open(self, proxy: Proxy | None, tunnel: bool) -> Connection | httpcore.HTTPProxy:
         if proxy is None:
-            return httpcore.ConnectionPool(**options, network_backend=BoundedBackend())
+            return Connection(BoundedBackend(), self._context, IDLE_SECONDS)
         by_tls = proxy.scheme == "https"
         return httpcore.HTTPProxy(
             proxy.address,
             proxy_auth=(proxy.user.encode(), proxy.password.encode()) if proxy.user or proxy.password else None,
             proxy_ssl_context=self._context if by_tls else None,
             network_backend=BoundedBackend(before=1 + by_tls if tunnel else 0),
-            **options,
+            ssl_context=self._context,
+            max_connections=1,
+            keepalive_expiry=IDLE_SECONDS,
         )
 
     def close(self) -> None:

@@ -38,7 +38,7 @@ def test_a_connection_that_closed_while_idle_is_replaced(destination_at: Destina
     server, destination = destination_at(once_and_keep)
     for number in range(3):
         assert isinstance(destination.send(submission(str(number))), Accepted)
-        for stream in pooled_streams(destination):  # httpx may have noticed already
+        for stream in pooled_streams(destination):  # which it may have noticed already
             select.select([stream.get_extra_info("socket")], [], [], 5)
     assert server.connections == 3
 
@@ -173,8 +173,7 @@ def test_a_call_that_ends_badly_gives_its_connection_back(
 
 def pooled_streams(destination: Destination) -> list[Any]:
     lines = destination._calls._transport._pool._all  # type: ignore[attr-defined]
-    pools = [pool for line in lines for pool in line.pools.values()]
-    return [connection._connection._network_stream for pool in pools for connection in pool.connections]
+    return [way.stream for line in lines for way in line.pools.values() if way.stream is not None]
 
 
 # --- secrets and hostile words ---------------------------------------------------------------------------------------

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from clearfacts_assets.backoff import Backoff
 from clearfacts_assets.invoices.destinations import DestinationOptions, calls
-from clearfacts_assets.invoices.destinations.calls import PAUSES, Patience
+from clearfacts_assets.invoices.destinations.calls import ASKED, PAUSES, Patience
 from clearfacts_assets.invoices.destinations.clearfacts_graphql import MOST_PAGES, ClearfactsGraphql
 from clearfacts_assets.invoices.ports import DestinationDenied, DestinationError, Unknown
 from clearfacts_assets_tests.fixtures.destinations import DestinationAt
@@ -47,7 +48,7 @@ def connect() -> Iterator[Ask]:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "PAUSES", tuple(pause / 1000 for pause in PAUSES))
+    monkeypatch.setattr(calls, "PAUSES", Backoff(first=PAUSES.first / 1000))
 
 
 def test_a_question_waits_as_long_as_it_is_asked_to(connect: Ask) -> None:
@@ -73,7 +74,7 @@ def test_a_question_is_asked_a_bounded_number_of_times(connect: Ask, script: Scr
     server, destination = connect(script)
     with pytest.raises(DestinationError):
         destination.administrations()
-    assert len(server.requests) == len(PAUSES) + 1
+    assert len(server.requests) == ASKED
 
 
 def test_a_wait_that_is_longer_than_our_patience_is_not_begun(connect: Ask) -> None:

@@ -46,8 +46,6 @@ ONE_PIECE = "storage/migrations/versions/"
 LONG_FILES = {
     "api/v1/chargeback/journals.py": "the routes of journals; what they take and show could stand apart",
     "storage/chargeback/journals/booking.py": "a batch from draft to posted",
-    "invoices/delivery/sending.py": "the run's state and its loop; split along claim, wire and settle",
-    "invoices/ledger/history.py": "all that one invoice's versions decide together",
 }
 # Beside commands: their parameters are their options, which typer reads one by one.
 MANY_PARAMETERS = {

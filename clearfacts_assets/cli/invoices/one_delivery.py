@@ -9,7 +9,7 @@ from clearfacts_assets.cli.id_prefixes import short
 
 if TYPE_CHECKING:
     from clearfacts_assets.invoices.delivery.status_polling import DocumentState
-    from clearfacts_assets.invoices.ledger.history import Shown
+    from clearfacts_assets.invoices.ledger.model import Shown
     from clearfacts_assets.storage.invoices.delivery_review import DeliveryDetail
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from clearfacts_assets.backoff import Backoff
 from clearfacts_assets.invoices.delivery.addressing import look_up_of
 from clearfacts_assets.invoices.ledger.model import DeliveryRecord, DeliveryResult, Settlement
 from clearfacts_assets.invoices.lifecycle import Event, State
@@ -39,7 +40,7 @@ class Pace:
 
     def pause_after(self, failures: int) -> float:
         """Seconds until the next try after so many failed ones before the last."""
-        return min(self.longest_pause, self.first_pause * 2.0 ** min(failures, 30))
+        return Backoff(self.first_pause, self.longest_pause).after(failures + 1)
 
 
 def judged(outcome: Outcome, delivery: DeliveryRecord, destination: Destination, pace: Pace) -> Settlement:

@@ -1,25 +1,24 @@
 """Claim -> send -> settle: hand documents over, each at most once, and say what became of every one.
 
 One thread, the caller's, does all work on the ledger: it claims as many deliveries as there are free calls, and writes
-down all answers that have come, both in one transaction. Other threads do nothing but call the destination (wire.py),
-so that no transaction ever spans a remote call. The promise and its reasons: docs/delivery.md.
+down all answers that have come, both in one transaction. Other threads do nothing but call the destination (wire.py,
+calling.py), so that no transaction ever spans a remote call. The promise and its reasons: docs/delivery.md.
 """
 
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from uuid import UUID
 
-from clearfacts_assets import tracing
-from clearfacts_assets.invoices.delivery.addressing import PURCHASE, submission_of
-from clearfacts_assets.invoices.delivery.outcomes import Pace, judged, judged_after_look_up, result_of, settle_unknown
+from clearfacts_assets.invoices.delivery.calling import Caller
+from clearfacts_assets.invoices.delivery.job import Clock, DeliveryJob, Signals
+from clearfacts_assets.invoices.delivery.outcomes import Pace, result_of, settle_unknown
 from clearfacts_assets.invoices.delivery.pacing import Pacing
-from clearfacts_assets.invoices.delivery.receivers import Admit, everything
+from clearfacts_assets.invoices.delivery.settling import for_all_rows, is_ours, result_for, settlement_of
 from clearfacts_assets.invoices.delivery.wire import Ended, Wire
 from clearfacts_assets.invoices.delivery.work_list import WorkItem, WorkList
 from clearfacts_assets.invoices.ledger.barriers import with_barrier
@@ -28,12 +27,12 @@ from clearfacts_assets.invoices.ledger.model import (
     Claim,
     DeliveryRecord,
     DeliveryResult,
-    Force,
     Settlement,
 )
-from clearfacts_assets.invoices.lifecycle import Event, State
-from clearfacts_assets.invoices.model import InvoiceStatus
-from clearfacts_assets.invoices.ports import Accepted, DeliveryLedger, Destination, Outcome, Submission, Unknown
+from clearfacts_assets.invoices.lifecycle import State
+from clearfacts_assets.invoices.ports import DeliveryLedger, Destination, Outcome
+
+__all__ = ["Clock", "DeliveryJob", "Signals", "deliver"]  # all that a run is begun with
 
 logger = logging.getLogger(__name__)
 
@@ -42,45 +41,6 @@ RESULTS_AT_ONCE = 200  # handed over together, so that the caller writes few and
 RESULTS_EVERY = 1.0  # seconds, however few there are
 REGISTERED_AT_ONCE = 100  # so that calls which end meanwhile need not wait for long
 GATHER_SECONDS = 0.05  # most that an answer waits for others, to share their transaction
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryJob:
-    """Whose documents are delivered, and how they are to be filed.
-
-    ``dead_run_ids`` are runs known to be dead; what they were sending becomes unknown. ``admit`` says what may go on of
-    each batch. ``more`` are further batches, which are taken on only while the run sends.
-    """
-
-    run_id: UUID
-    invoice_type: str = PURCHASE
-    correlation_id: str = ""
-    force: Force | None = None
-    dead_run_ids: Collection[UUID] = ()
-    admit: Admit = everything
-    more: Iterable[Sequence[Candidate]] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Signals:
-    """What a run asks and tells while it works.
-
-    ``should_stop`` ends it early: calls under way are finished and written down, the rest keeps its place. The threads
-    that call the destination ask it too. ``on_stop`` hears why a run ends before its time, whoever ended it.
-    ``reached`` hears the names of the points at which a crash would matter; faults are injected there.
-    """
-
-    should_stop: Callable[[], bool] = lambda: False
-    on_stop: Callable[[str], None] = lambda reason: None
-    reached: Callable[[str], None] = lambda point: None
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """Seconds that only grow, and waiting."""
-
-    monotonic: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
 
 
 NO_SIGNALS, THIS_CLOCK = Signals(), Clock()
@@ -104,6 +64,7 @@ def deliver(
     ledger.expire(job.dead_run_ids)
     pace = pace or Pace()
     settle_unknown(ledger, destination, pace, job.invoice_type, job.correlation_id, signals.should_stop)
+    pacing = Pacing(pace, clock.monotonic, _most_ahead(pace, destination), destination.name.capitalize())
     run = _Run(
         ledger=ledger,
         destination=destination,
@@ -111,7 +72,8 @@ def deliver(
         pace=pace,
         signals=signals,
         clock=clock,
-        pacing=Pacing(pace, clock.monotonic, _most_ahead(pace, destination), destination.name.capitalize()),
+        pacing=pacing,
+        caller=Caller(destination, job, pacing, signals, clock),
         wire=Wire(pace.concurrency),
     )
     try:
@@ -131,6 +93,7 @@ class _Run:
     signals: Signals
     clock: Clock
     pacing: Pacing
+    caller: Caller
     wire: Wire
     work_list: WorkList = field(default_factory=WorkList)
     results: list[DeliveryResult] = field(default_factory=list)
@@ -217,7 +180,7 @@ class _Run:
 
     def _exchange(self, landed: Sequence[Ended]) -> None:
         """Write down what came of the calls that ended and claim as many as are free then, in one transaction."""
-        judgements = [self._judge(*ended) for ended in landed]
+        judgements = [settlement_of(ended, self.destination, self.pace) for ended in landed]
         settlements = [settlement for settlement in judgements if settlement is not None]
         chosen = self._choose()
         if not landed and not chosen:
@@ -252,36 +215,8 @@ class _Run:
         for item in chosen:
             if item.delivery.id in claimed:
                 item.delivery = claimed[item.delivery.id]
-                self.wire.begin(item, partial(self._send, item, claimed_at))
+                self.wire.begin(item, partial(self.caller.send, item, claimed_at))
         self._look_at([item for item in chosen if item.delivery.id not in claimed])
-
-    def _submission(self, item: WorkItem) -> Submission:
-        return submission_of(item.candidate, item.delivery, self.job.invoice_type, self.job.correlation_id)
-
-    def _send(self, item: WorkItem, claimed_at: float) -> Outcome | None:
-        """Send; None if nothing was: trouble is ahead, a stop, or we slept so long that others may act now."""
-        submission = self._submission(item)
-        self.signals.reached("sending")
-        slept = self.clock.monotonic() - claimed_at > self.pace.lease / 2
-        if slept or self.pacing.faltering.is_set() or self.signals.should_stop():
-            return None
-        with tracing.span("send", {"clearfacts.delivery.id": str(item.delivery.id)}) as sent:
-            try:
-                outcome = self.destination.send(submission)
-            except Exception as error:
-                logger.exception("the destination's client failed on delivery %s", item.delivery.id)
-                outcome = Unknown(f"the client failed ({type(error).__name__}): acceptance cannot be excluded")
-            sent.note({"clearfacts.outcome": type(outcome).__name__})
-        self.pacing.notice(outcome)
-        self.signals.reached("answered")
-        return outcome
-
-    def _ask(self, item: WorkItem) -> Outcome | None:
-        try:
-            return self.destination.look_up(self._submission(item))
-        except Exception as error:
-            logger.exception("the destination's client failed on a look-up of delivery %s", item.delivery.id)
-            return Unknown(f"the look-up failed ({type(error).__name__})")
 
     def _look_at(self, items: Sequence[WorkItem]) -> None:
         """What stands in the ledger of those that could not be claimed: not due yet, or in another run's hands."""
@@ -322,43 +257,23 @@ class _Run:
         if stop:
             self._stop(stop)
 
-    def _judge(self, item: WorkItem, outcome: Outcome | None, held_back: bool) -> Settlement | None:
-        if item.asking:
-            told = Unknown("") if held_back else outcome
-            answer = told if isinstance(told, Accepted) or told is None else Unknown("")
-            return judged_after_look_up(answer, item.delivery, self.destination, self.pace)
-        if outcome is None:
-            return Settlement(item.delivery.id, item.delivery.fence, (Event.RELEASED,), "no byte has left")
-        return judged(outcome, item.delivery, self.destination, self.pace)
-
     def _go_on(self, item: WorkItem, settlement: Settlement | None) -> None:
         delivery = item.delivery
-        ours = settlement is not None and settlement.fence == delivery.fence
         if delivery.state is State.UNKNOWN and self.destination.can_look_up and not item.asking and not self.ended:
             item.asking = True
-            self.wire.begin(item, partial(self._ask, item))
+            self.wire.begin(item, partial(self.caller.ask, item))
             return
         item.asking = False
         if delivery.state in (State.WAITING, State.READY, State.SENDING):
+            ours = settlement is not None and is_ours(settlement, delivery)
             delay = settlement.delay if settlement is not None and ours else None
             self._postpone(item, POLL_SECONDS if delay is None else delay)
             return
-        row_id, response = item.candidate.row_id, settlement.response if settlement else {}
-        refusal = settlement if settlement and ours and settlement.events[0] is Event.REFUSED else None
-        if refusal is not None and delivery.state is State.DELIVERED:  # from before; what this job tried was refused
-            result = DeliveryResult(row_id, InvoiceStatus.FAILED, delivery.id, refusal.reason, response)
-        else:
-            sent = ours and delivery.state is State.DELIVERED
-            result = result_of(row_id, delivery, sent=sent, response=response)
-        self._finish(item, result)
+        self._finish(item, result_for(item, settlement))
 
     def _finish(self, item: WorkItem, result: DeliveryResult) -> None:
         self.work_list.open.pop(item.delivery.id, None)
-        self.results.append(result)
-        for row_id in item.same:
-            status = InvoiceStatus.DUPLICATE if result.status is InvoiceStatus.SENT else result.status
-            message = result.message or "the same document stands twice in this job; it was sent once"
-            self.results.append(DeliveryResult(row_id, status, result.delivery_id, message))
+        self.results.extend(for_all_rows(item, result))
 
     def _leave_the_rest(self) -> None:
         """Nothing more is claimed: what was not sent keeps its place in the ledger, with the reason in its row."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 from clearfacts_assets import tracing
@@ -44,47 +46,89 @@ class _ShortTurns:
 _short_turns = _ShortTurns()
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    item: WorkItem
+    make: Callable[[], Outcome | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """A call that raised, which is for the run's thread to raise again."""
+
+    item: WorkItem
+    error: BaseException
+
+
 class Wire:
-    """So many calls at once; what is handed over beyond them waits here, and may be held back until it begins."""
+    """So many calls at once; what is handed over beyond them waits here, and may be held back until it begins.
+
+    For one thread. Its own threads take calls from one queue and put what came of them into another, both in C: what
+    concurrent.futures does around each call costs as much as a third of the call.
+    """
 
     def __init__(self, connections: int) -> None:
-        self._threads = ThreadPoolExecutor(connections, thread_name_prefix="delivery")
-        self._under_way: dict[Future[Outcome | None], WorkItem] = {}
-        self._ended: SimpleQueue[Future[Outcome | None]] = SimpleQueue()
+        self._most = connections
+        self._threads: list[threading.Thread] = []
+        self._waiting: SimpleQueue[_Call | None] = SimpleQueue()  # None ends a thread
+        self._ended: SimpleQueue[Ended | _Failed] = SimpleQueue()
+        self._under_way = 0
         _short_turns.begin()
+        atexit.register(self._finish)  # a run that nobody ended lets its calls end
 
     def __len__(self) -> int:
         """How many calls were handed over and not collected yet."""
-        return len(self._under_way)
+        return self._under_way
 
     def begin(self, item: WorkItem, call: Callable[[], Outcome | None]) -> None:
-        future = self._threads.submit(tracing.carried(call))
-        self._under_way[future] = item
-        future.add_done_callback(self._ended.put)
+        self._under_way += 1
+        self._waiting.put(_Call(item, tracing.carried(call)))
+        if len(self._threads) < min(self._under_way, self._most):
+            thread = threading.Thread(target=self._work, name=f"delivery_{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _work(self) -> None:
+        while (call := self._waiting.get()) is not None:
+            try:
+                self._ended.put((call.item, call.make(), False))
+            except BaseException as error:  # noqa: BLE001 - whatever it is, the run must hear of it
+                self._ended.put(_Failed(call.item, error))
 
     def next(self, seconds: float) -> Ended | None:
         """A call that has ended, after so many seconds at most; None where none has, or none is under way."""
         if not self._under_way:
             return None
         try:
-            future = self._ended.get(timeout=seconds) if seconds > 0 else self._ended.get_nowait()
+            ended = self._ended.get(timeout=seconds) if seconds > 0 else self._ended.get_nowait()
         except Empty:
             return None
-        held_back = future.cancelled()
-        return self._under_way.pop(future), None if held_back else future.result(), held_back
+        self._under_way -= 1
+        if isinstance(ended, _Failed):
+            raise ended.error
+        return ended
 
     def hold_back(self) -> None:
         """End what has not begun to leave."""
-        for future in list(self._under_way):
-            future.cancel()  # has no effect on a call that a thread has begun
+        with suppress(Empty):
+            while (call := self._waiting.get_nowait()) is not None:
+                self._ended.put((call.item, None, True))
 
     def close(self) -> list[Ended]:
         """Hold back what has not begun, let the rest end, and return all of it."""
         try:
-            self._threads.shutdown(wait=True, cancel_futures=True)
+            self._finish()
         finally:
+            atexit.unregister(self._finish)
             _short_turns.end()
         ended: list[Ended] = []
         while (one := self.next(0)) is not None:
             ended.append(one)
         return ended
+
+    def _finish(self) -> None:
+        self.hold_back()
+        for _ in self._threads:
+            self._waiting.put(None)
+        for thread in self._threads:
+            thread.join()

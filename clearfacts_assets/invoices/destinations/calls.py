@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 
+from clearfacts_assets.backoff import Backoff
 from clearfacts_assets.invoices.destinations import DestinationOptions
 from clearfacts_assets.invoices.destinations.token import Token
 from clearfacts_assets.invoices.ports import (
@@ -36,7 +37,8 @@ from clearfacts_assets.outgoing.evidence import Secrets, parse_json
 from clearfacts_assets.outgoing.headers import bearer, correlation, retry_after
 
 RESPONSE_BYTES = 4 * 2**20  # most bytes of one answer, unpacked
-PAUSES = (1.0, 2.0, 4.0, 8.0)  # seconds before a question is asked again, where nobody asks for others
+PAUSES = Backoff(first=1.0)  # before a question is asked again, where nobody asks for others
+ASKED = 5  # times at most
 STOP_SECONDS = 0.2  # between two looks whether to stop while a question waits
 LOOK_UP = "look the document up in Clearfacts"
 _HEADERS = {
@@ -220,16 +222,14 @@ class Calls:
         else after PAUSES; no more where ``patience`` does not last, or that would be after ``ends``. No call outlives
         ``ends``, by the monotonic clock.
         """
-        for pause in PAUSES:
+        for failures in range(1, ASKED + 1):
             answer = self.ask(request, ends)
-            if patience is None or not _passes(answer):
+            if patience is None or failures == ASKED or not _passes(answer):
                 break
             asked = answer.wait if isinstance(answer, Answer) else None
-            until = time.monotonic() + (pause if asked is None else asked)
+            until = time.monotonic() + (PAUSES.after(failures) if asked is None else asked)
             if until >= ends or not patience.wait(until):
                 break
-        else:
-            answer = self.ask(request, ends)
         if not isinstance(answer, Answer):
             raise DestinationError(answer.reason)
         if self._denied(answer):

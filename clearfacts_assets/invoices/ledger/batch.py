@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from clearfacts_assets.invoices.ledger.history import History, Shown
+from clearfacts_assets.invoices.ledger.history import History
 from clearfacts_assets.invoices.ledger.model import (
     HELD_FOR_DECISION,
     HELD_FOR_RECEIVER,
@@ -23,6 +23,7 @@ from clearfacts_assets.invoices.ledger.model import (
     DeliveryRecord,
     Force,
     Registration,
+    Shown,
 )
 from clearfacts_assets.invoices.lifecycle import OVER, WAITS_FOR_A_PERSON, Event, State
 from clearfacts_assets.invoices.model import InvoiceKey

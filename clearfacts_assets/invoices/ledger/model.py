@@ -147,3 +147,29 @@ class Claim:
     lease: float  # seconds
     transport: str
     correlation_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at the destination; without an outcome it is under way, or its run died."""
+
+    delivery_id: UUID
+    fence: int
+    generation: int
+    outcome: Event | None = None
+    proof: Event | None = None  # ACCEPTED, where that was said after the outcome had been written
+    follows_doubt: bool = False  # an earlier one under the same idempotency key got no answer
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """That the source shows, or once showed, a version under one of its ids."""
+
+    id: UUID
+    source_id: str
+    delivery_id: UUID
+    source_updated_at: datetime | None
+    seen_at: datetime
+    day: str | None
+    is_current: bool  # it is what the source showed last under this id
+    withdrawn_at: datetime | None = None  # ... and then it did not have the id any more

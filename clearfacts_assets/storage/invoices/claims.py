@@ -9,8 +9,8 @@ from uuid import UUID
 
 from sqlalchemy import BindParameter, ColumnElement, Connection, Table, bindparam, exists, not_, or_, select, update
 
-from clearfacts_assets.invoices.ledger.history import ENDS_AN_ATTEMPT, Attempt
-from clearfacts_assets.invoices.ledger.model import Claim, DeliveryRecord, Settlement
+from clearfacts_assets.invoices.ledger.history import ENDS_AN_ATTEMPT
+from clearfacts_assets.invoices.ledger.model import Attempt, Claim, DeliveryRecord, Settlement
 from clearfacts_assets.invoices.lifecycle import Event, State, before
 from clearfacts_assets.storage.database import commit_to_disk
 from clearfacts_assets.storage.invoices.delivery_rows import attempt_row, record_of

@@ -26,9 +26,9 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 
 from clearfacts_assets.invoices.ledger.batch import Batch
-from clearfacts_assets.invoices.ledger.history import Attempt
 from clearfacts_assets.invoices.ledger.model import (
     HELD_FOR_RECEIVER,
+    Attempt,
     Barrier,
     Candidate,
     Claim,

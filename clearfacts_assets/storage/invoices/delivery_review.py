@@ -12,8 +12,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Connection, Engine, Table, select
 
 from clearfacts_assets.invoices.delivery.status_polling import DocumentState
-from clearfacts_assets.invoices.ledger.history import Shown
-from clearfacts_assets.invoices.ledger.model import AsSeen, DeliveryRecord
+from clearfacts_assets.invoices.ledger.model import AsSeen, DeliveryRecord, Shown
 from clearfacts_assets.invoices.lifecycle import State, Verdict
 from clearfacts_assets.storage.accounts.audit import Actor
 from clearfacts_assets.storage.accounts.tables import AuditLog

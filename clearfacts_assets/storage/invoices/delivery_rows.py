@@ -11,8 +11,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Connection
 
-from clearfacts_assets.invoices.ledger.history import Attempt, Shown
-from clearfacts_assets.invoices.ledger.model import DeliveryRecord
+from clearfacts_assets.invoices.ledger.model import Attempt, DeliveryRecord, Shown
 from clearfacts_assets.invoices.lifecycle import Event, State
 from clearfacts_assets.invoices.model import DocumentType, InvoiceKey
 from clearfacts_assets.storage.accounts.audit import Actor, record

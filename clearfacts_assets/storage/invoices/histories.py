@@ -26,8 +26,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from clearfacts_assets.invoices.ledger.batch import Batch
-from clearfacts_assets.invoices.ledger.history import Attempt, History, Shown
-from clearfacts_assets.invoices.ledger.model import DeliveryRecord, Settlement
+from clearfacts_assets.invoices.ledger.history import History
+from clearfacts_assets.invoices.ledger.model import Attempt, DeliveryRecord, Settlement, Shown
 from clearfacts_assets.invoices.lifecycle import Event
 from clearfacts_assets.storage.database import insert_by
 from clearfacts_assets.storage.invoices.delivery_rows import (
