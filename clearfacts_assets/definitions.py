@@ -66,6 +66,7 @@ defs = dg.Definitions(
         chargeback_automation.delivered_exports,
         chargeback_automation.ledger_changes,
         journals.journal_currencies,
+        journals.accruals_over,
     ],
     resources=resources.from_settings(),
     # "Materialize" and backfills in the UI run Dagster's own implicit job, which takes the executor from here. One

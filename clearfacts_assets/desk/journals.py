@@ -21,7 +21,8 @@ from clearfacts_assets.chargeback.journals.life import BatchState
 from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens, position_of, reason_of
-from clearfacts_assets.storage.chargeback.journals.booking import Asked, Done, JournalBook
+from clearfacts_assets.storage.chargeback.journals.batches import Asked, Done
+from clearfacts_assets.storage.chargeback.journals.booking import JournalBook
 from clearfacts_assets.storage.chargeback.journals.checking import check
 from clearfacts_assets.storage.chargeback.journals.manner import file_to_fetch, manner_of
 from clearfacts_assets.storage.chargeback.journals.shelf import JournalShelf

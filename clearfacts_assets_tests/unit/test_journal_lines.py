@@ -16,7 +16,7 @@ from clearfacts_assets.chargeback.journals.calendar import first_day_after, fisc
 from clearfacts_assets.chargeback.journals.chart import Chart, SourceAccounts
 from clearfacts_assets.chargeback.journals.formats import FORMATS
 from clearfacts_assets.chargeback.journals.life import BatchEvent, BatchNotAllowed, BatchState, after
-from clearfacts_assets.chargeback.journals.model import CannotPost, Journal, Side, from_units, in_units
+from clearfacts_assets.chargeback.journals.model import BatchKind, CannotPost, Journal, Side, from_units, in_units
 from clearfacts_assets.chargeback.journals.posting import NAMES_OF_DESCRIPTIONS, Wording, reversal_of, transfer_of
 from clearfacts_assets.journal_settings import JournalSettings
 from clearfacts_assets.money import exact_sum
@@ -72,6 +72,24 @@ def test_a_reversal_nets_to_zero(parts):
     assert back.debit == back.credit == one.debit
     assert by_fund(Journal(HEADER, [*one.lines, *back.lines])) == {}
     assert exact_sum(each.amount for each in (*one.parts, *back.parts)) == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(PARTS, st.sampled_from(["", "21000"]), st.randoms(use_true_random=False))
+def test_an_accrual_and_its_reversal_net_to_zero_a_fund_and_an_account_at_a_time(parts, account, chance):
+    """An accrual has no statements behind it, and may be credited to an account of its own."""
+    due = [replace(one, statement="", version=0) for one in parts]
+    chance.shuffle(due)
+    accrual = journal(*due, kind=BatchKind.ACCRUAL, chart=replace(CHART, credit_account=account))
+    head = replace(HEADER, number="J-2025-03-0002", kind=BatchKind.REVERSAL, accounting_date=first_day_after("2025-03"))
+    back = reversal_of(head, accrual.lines)
+    left: dict[tuple[str, str], Decimal] = {}
+    for line in (*accrual.lines, *back.lines):
+        key, sign = (line.fund_org, line.account), 1 if line.side is Side.DEBIT else -1
+        left[key] = left.get(key, Decimal(0)) + sign * line.amount
+    assert set(left.values()) <= {Decimal(0)}
+    assert accrual.debit == accrual.credit == back.debit == back.credit
+    assert charged(accrual) == exact_sum(each.amount for each in parts)
 
 
 @settings(max_examples=60, deadline=None)

@@ -34,7 +34,8 @@ from clearfacts_assets.chargeback.journals.answers import POSTED, REFUSED, Answe
 from clearfacts_assets.chargeback.journals.formats import FORMATS
 from clearfacts_assets.chargeback.journals.life import BatchState
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID
-from clearfacts_assets.storage.chargeback.journals.booking import Asked, Done, JournalBook
+from clearfacts_assets.storage.chargeback.journals.batches import Asked, Done
+from clearfacts_assets.storage.chargeback.journals.booking import JournalBook
 from clearfacts_assets.storage.chargeback.journals.checking import check
 from clearfacts_assets.storage.chargeback.journals.manner import file_to_fetch, manner_of
 from clearfacts_assets.storage.chargeback.journals.shelf import JournalShelf

@@ -6,13 +6,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, text, update
 
 from clearfacts_assets.chargeback.journals import life
-from clearfacts_assets.chargeback.journals.calendar import fiscal
 from clearfacts_assets.chargeback.journals.life import BatchEvent, BatchState
 from clearfacts_assets.chargeback.journals.model import (
     BatchKind,
@@ -54,34 +53,10 @@ class Booked:
     sign: int = 1
 
 
-def next_header(
-    connection: Connection,
-    period: str,
-    currency: str,
-    kind: BatchKind,
-    *,
-    journal_date: date,
-    accounting_date: date,
-    fiscal_year_start: int,
-    description: str,
-    reverses: str = "",
-) -> Header:
-    """With the period's next number. The caller is the only writer of the ledger, so that nobody else takes it."""
+def next_number(connection: Connection, period: str) -> str:
+    """The period's next number. The caller is the only writer of the ledger, so that nobody else takes it."""
     query = select(func.max(JournalBatch.position)).where(JournalBatch.period == period)
-    position = (connection.execute(query).scalar_one() or 0) + 1
-    year, number = fiscal(accounting_date, fiscal_year_start)
-    return Header(
-        f"J-{period}-{position:04d}",
-        kind,
-        period,
-        currency,
-        journal_date,
-        accounting_date,
-        year,
-        number,
-        description,
-        reverses,
-    )
+    return f"J-{period}-{(connection.execute(query).scalar_one() or 0) + 1:04d}"
 
 
 def add_draft(
