@@ -61,7 +61,7 @@ def test_the_next_months_export_takes_the_last_months_accrual_back(quick_bookkee
     accrued(quick_bookkeeping)
     with pytest.raises(NothingToPost, match="2025-02 has no issued statement"):
         quick_bookkeeping.export("2025-02")  # an earlier month leaves a later one's accrual alone
-    with pytest.raises(NothingToPost, match="JPY|no issued statement"):
+    with pytest.raises(NothingToPost, match="2025-04 has no issued statement"):
         quick_bookkeeping.export("2025-04", currency="JPY")
     (back,) = quick_bookkeeping.export("2025-04")
     assert (back.journal.header.reverses, quick_bookkeeping.net()) == ("J-2025-03-0001", {})
