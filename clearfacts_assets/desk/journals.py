@@ -14,7 +14,8 @@ from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.read_routes import waits
 from clearfacts_assets.api.v1.chargeback.callers import LONGEST_NOTE, told, wish_of
-from clearfacts_assets.api.v1.chargeback.journals import MOST_REFUSED, attached
+from clearfacts_assets.api.v1.chargeback.journal_fields import MOST_REFUSED
+from clearfacts_assets.api.v1.chargeback.journals import attached
 from clearfacts_assets.chargeback.journals.answers import POSTED, REFUSED, Answer
 from clearfacts_assets.chargeback.journals.formats import FORMATS
 from clearfacts_assets.chargeback.journals.life import BatchState

@@ -44,18 +44,12 @@ MOST_PARAMETERS = 7  # of a function, without self; what has more hides an objec
 ONE_PIECE = "storage/migrations/versions/"
 # Each with the reason why it is not split yet. What is shortened leaves this list: a test says so.
 LONG_FILES = {
-    "api/v1/chargeback/journals.py": "the routes of journals; what they take and show could stand apart",
-    "storage/chargeback/journals/booking.py": "a batch from draft to posted",
     "invoices/delivery/sending.py": "the run's state and its loop; split along claim, wire and settle",
     "invoices/ledger/history.py": "all that one invoice's versions decide together",
     "storage/chargeback/issuing/register.py": "numbers, versions and corrections of statements",
 }
 # Beside commands: their parameters are their options, which typer reads one by one.
 MANY_PARAMETERS = {
-    "chargeback/invoicing/model.py document_of": "what an invoice is made of",
-    "chargeback/journals/posting.py _line": "what a line of a journal is made of",
-    "storage/chargeback/invoicing/making.py _of_statement": "what an invoice of a statement is made of",
-    "storage/chargeback/journals/rows.py next_header": "what a batch begins with",
     "storage/chargeback/issuing/by_settings.py generate": "what a month of statements is asked for with",
     "storage/chargeback/issuing/mail_rows.py enqueue": "what a mail is made of",
     "storage/chargeback/issuing/register.py issue": "what a month of statements is issued with",

@@ -90,6 +90,7 @@ def manner_of(
             account_code_regex=said.account_code_regex,
             default_account=said.default_account,
             account_codes=said.account_codes,
+            category_accounts=said.category_accounts,
             credit_fund=said.credit_fund,
             credit_account=said.credit_account,
             segments=said.segments,
