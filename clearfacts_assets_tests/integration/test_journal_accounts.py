@@ -91,7 +91,7 @@ def test_a_late_correction_keeps_its_category_and_the_totals_follow(bookkeeping)
     books = bookkeeping.office.books
     books.put(*ROWS[:2])
     books.finalize("2025-03")
-    books.put(ROWS[1])
+    books.put(ROWS[1], confirmed=True)
     with bookkeeping.engine.begin() as connection:
         query = "SELECT kind, service_category FROM charges WHERE period = '2025-04'"
         assert connection.execute(text(query)).all() == [("reversal", "Compute")]
