@@ -58,8 +58,13 @@ def statements_night(engine: Engine, source: SourceSettings, now: datetime) -> d
         partition_key=day,
         run_config={
             "ops": {PIPELINE[0]: {"config": {"invoice_ids": waiting[:MOST_AT_ONCE]}}},
-            "resources": {"source": {"config": {"kind": KIND}}},
+            "resources": {"source": {"config": _taking_statements(source)}},
         },
         tags={TRIGGERED_BY_TAG: NAME, **trace_tags()},
     )
     return dg.SensorResult(run_requests=[request])
+
+
+def _taking_statements(source: SourceSettings) -> dict[str, object]:
+    """The whole configuration of the resource ``source``: what a run is given replaces all of it."""
+    return {"kind": KIND, "folder": str(source.folder), "page_size": source.page_size}

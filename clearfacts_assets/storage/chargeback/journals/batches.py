@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, select
 
+from clearfacts_assets.chargeback.collecting import few_collections
 from clearfacts_assets.chargeback.journals.calendar import fiscal, last_day
 from clearfacts_assets.chargeback.journals.chart import Chart, SourceAccounts
 from clearfacts_assets.chargeback.journals.files import Prepared
@@ -35,7 +36,7 @@ from clearfacts_assets.storage.chargeback.journals.rows import (
 )
 from clearfacts_assets.storage.chargeback.journals.standing import may_be_reversed
 from clearfacts_assets.storage.chargeback.ledger import only_writer
-from clearfacts_assets.storage.chargeback.registry import load_registry
+from clearfacts_assets.storage.chargeback.registry import load_funds
 from clearfacts_assets.storage.chargeback.tables import CostSourceRow
 from clearfacts_assets.storage.chargeback.wishes import Wish, keep, kept
 from clearfacts_assets.storage.database import commit_to_disk, reading
@@ -116,7 +117,7 @@ class Batches:
         done: list[Done] = []
         files: list[Prepared] = []
         try:
-            with _put_or_drop(files), self._engine.begin() as connection:
+            with few_collections(), _put_or_drop(files), self._engine.begin() as connection:
                 only_writer(connection)
                 if (before := kept(connection, asked.wish)) is not None:
                     raise _DoneBefore(before["journals"])
@@ -163,9 +164,10 @@ class Batches:
 
     def chart(self, connection: Connection) -> Chart:
         """The chart of accounts, with what sources and the registry's funds say."""
-        columns = (CostSourceRow.name, CostSourceRow.credit_fund_org, CostSourceRow.account_code)
-        sources = {row[0]: SourceAccounts(row[1], row[2]) for row in connection.execute(select(*columns))}
-        return replace(self._manner.chart, sources=sources, funds=tuple(load_registry(connection).funds))
+        table = CostSourceRow.__table__.c
+        query = select(table.name, table.credit_fund_org, table.account_code)
+        sources = {row[0]: SourceAccounts(row[1], row[2]) for row in connection.execute(query)}
+        return replace(self._manner.chart, sources=sources, funds=load_funds(connection))
 
     def header(
         self, connection: Connection, period: str, currency: str, kind: BatchKind, asked: Asked, reverses: str = ""

@@ -160,7 +160,12 @@ def _units(connection: Connection) -> str:
     if connection.dialect.name == "postgresql":
         return "trunc(sc.cents * 10000)"
     places = "CASE instr(sc.cents, '.') WHEN 0 THEN 0 ELSE length(sc.cents) - instr(sc.cents, '.') END"
-    return f"CAST(replace(sc.cents, '.', '') || substr('0000', 1 + {places}) AS INTEGER)"
+    digits = "replace(sc.cents, '.', '')"
+    # Nearly all currencies have two places, and those are the quickest to read.
+    return (
+        f"CASE substr(sc.cents, -3, 1) WHEN '.' THEN CAST({digits} AS INTEGER) * 100 "
+        f"ELSE CAST({digits} || substr('0000', 1 + {places}) AS INTEGER) END"
+    )
 
 
 def _listed(ids: Sequence[int]) -> str:
