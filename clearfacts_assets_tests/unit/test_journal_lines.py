@@ -25,14 +25,20 @@ from clearfacts_assets_tests.fixtures.journals import CHART, HEADER, journal, pa
 CENTS = st.integers(-(10**12), 10**12).map(lambda units: Decimal(units).scaleb(-2))
 PARTS = st.lists(
     st.builds(
-        lambda amount, statement, fund, service, source: part(
-            str(amount), statement=f"S-2025-03-{statement:04d}", fund_org=f"BIO-{fund}", service=service, source=source
+        lambda amount, statement, fund, service, source, category: part(
+            str(amount),
+            statement=f"S-2025-03-{statement:04d}",
+            fund_org=f"BIO-{fund}",
+            service=service,
+            source=source,
+            category=category,
         ),
         CENTS,
         st.integers(1, 3),
         st.integers(1, 3),
         st.sampled_from(["VM", "HPC cpu"]),
         st.sampled_from(["aws", "cluster"]),
+        st.sampled_from(["", "Compute", "Storage"]),
     ),
     max_size=25,
 )
@@ -62,6 +68,30 @@ def test_every_journal_balances_and_is_what_its_statements_say_in_any_order(part
     assert journal(*shuffled).lines == one.lines
     for first, second in zip(one.lines[::2], one.lines[1::2], strict=True):
         assert (first.pair, first.amount, first.side) == (second.pair, second.amount, second.side.other)
+
+
+@settings(max_examples=60, deadline=None)
+@given(PARTS, st.randoms(use_true_random=False))
+def test_accounts_by_category_split_what_statements_say_and_lose_nothing_in_any_order(parts, chance):
+    chart = replace(CHART, account_codes={"HPC*": "70000"}, category_accounts={"Comp*": "54200", "Storage": "54300"})
+    by_category = {"Compute": "54200", "Storage": "54300"}
+    expected: dict[str, Decimal] = {}
+    for one in parts:
+        source = CHART.sources[one.source].account_code
+        code = "70000" if one.service == "HPC cpu" else by_category.get(one.category, source)
+        expected[code] = expected.get(code, Decimal(0)) + one.amount
+    shuffled = list(parts)
+    chance.shuffle(shuffled)
+    found: dict[str, Decimal] = {}
+    made = journal(*shuffled, chart=chart)
+    for line in made.lines:
+        if line.fund_org.startswith("BIO-"):
+            sign = 1 if line.side is Side.DEBIT else -1
+            found[line.account] = found.get(line.account, Decimal(0)) + sign * line.amount
+    assert {code: amount for code, amount in found.items() if amount} == {
+        code: amount for code, amount in expected.items() if amount
+    }
+    assert (made.debit, made.lines) == (made.credit, journal(*parts, chart=chart).lines)
 
 
 @settings(max_examples=60, deadline=None)
