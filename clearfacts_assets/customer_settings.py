@@ -48,6 +48,12 @@ class CustomerSettings(Section):
         description="by institution as the registry names it, or by domain: name, vat, endpoint (scheme:number), "
         "street, city, postal_code, country, buyer_reference, vat_category, vat_percent, vat_reason",
     )
+    invoiced_from: str = Field(
+        "",
+        pattern=r"^(\d{4}-(0[1-9]|1[0-2]))?$",
+        description="first month, as 2025-03, whose statements become invoices by themselves once it is finalized; "
+        "empty: only when somebody asks",
+    )
     payment_days: int = Field(30, ge=0, le=365, description="days until an invoice is due")
     folder: Path | None = Field(
         None, description="folder of the invoices; home/statement_invoices otherwise. The source statements reads it"

@@ -13,7 +13,7 @@ from clearfacts_assets.chargeback.defs import statements as chargeback_statement
 from clearfacts_assets.health import assets as health
 from clearfacts_assets.installation import defs as installation
 from clearfacts_assets.invoices.defs import assets, automation, checks, document_status
-from clearfacts_assets.invoices.defs.sensors import alerts, due, missed_days
+from clearfacts_assets.invoices.defs.sensors import alerts, due, missed_days, waiting_statements
 from clearfacts_assets.orchestration.executor import beating_executor
 from clearfacts_assets.orchestration.monitor import lost_runs
 
@@ -62,10 +62,13 @@ defs = dg.Definitions(
         alerts.alert_dispatch,
         due.due_deliveries,
         missed_days.missed_days,
+        waiting_statements.waiting_statements,
         lost_runs,
         chargeback_automation.delivered_exports,
         chargeback_automation.ledger_changes,
         journals.journal_currencies,
+        journals.accruals_over,
+        statement_invoices.statements_finalized,
     ],
     resources=resources.from_settings(),
     # "Materialize" and backfills in the UI run Dagster's own implicit job, which takes the executor from here. One

@@ -28,6 +28,10 @@ class JournalSettings(Section):
     account_codes: dict[str, str] = Field(
         default_factory=dict, description="account codes by pattern of services: {HPC*: 54200}; the first match counts"
     )
+    category_accounts: dict[str, str] = Field(
+        default_factory=dict,
+        description="account codes by pattern of FOCUS' ServiceCategory, where no service matched: {Compute: 54200}",
+    )
     credit_fund: str = Field("", description="fund that is credited where the source has none of its own")
     credit_account: str = Field("", description="account of credits; empty: that of the debit")
     accrual_account: str = Field("", description="account of an accrual's credits; empty: as for charges")

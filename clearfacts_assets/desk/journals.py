@@ -14,14 +14,16 @@ from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.read_routes import waits
 from clearfacts_assets.api.v1.chargeback.callers import LONGEST_NOTE, told, wish_of
-from clearfacts_assets.api.v1.chargeback.journals import MOST_REFUSED, attached
+from clearfacts_assets.api.v1.chargeback.journal_fields import MOST_REFUSED
+from clearfacts_assets.api.v1.chargeback.journals import attached
 from clearfacts_assets.chargeback.journals.answers import POSTED, REFUSED, Answer
 from clearfacts_assets.chargeback.journals.formats import FORMATS
 from clearfacts_assets.chargeback.journals.life import BatchState
 from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens, position_of, reason_of
-from clearfacts_assets.storage.chargeback.journals.booking import Asked, Done, JournalBook
+from clearfacts_assets.storage.chargeback.journals.batches import Asked, Done
+from clearfacts_assets.storage.chargeback.journals.booking import JournalBook
 from clearfacts_assets.storage.chargeback.journals.checking import check
 from clearfacts_assets.storage.chargeback.journals.manner import file_to_fetch, manner_of
 from clearfacts_assets.storage.chargeback.journals.shelf import JournalShelf

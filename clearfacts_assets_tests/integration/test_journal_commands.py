@@ -174,10 +174,17 @@ def test_an_accrual_and_a_cost_transfer(command, tmp_path):
     assert (accrual["kind"], accrual["accounting_date"], accrual["debit"]) == ("accrual", "2025-03-31", "10.00")
     command(*CHARGEBACK, "periods", "close", "2025-03")
     command(*CHARGEBACK, "generate", "-p", "2025-03")
-    assert "would count twice" in command(*CHARGEBACK, "export-journal", "-p", "2025-03", code=1).stderr
-    (back,) = journals(command, "reverse", accrual["number"], "--reason", "invoiced", *out)["journals"]
-    assert back["accounting_date"] == "2025-04-01"
-    export(command, *out)
+    one_file = ("-o", str(tmp_path / "one.csv"))
+    told = command(*CHARGEBACK, "export-journal", "-p", "2025-03", *one_file, code=1).stderr
+    assert "one.csv is one file, and J-2025-03-0002, J-2025-03-0003 are several: name a folder" in told
+    (would,) = journals(command, "reverse-accruals", "--dry-run", *out)["journals"]
+    (back,) = journals(command, "reverse-accruals", *out)["journals"]
+    assert (would["number"], would["state"]) == (back["number"], "not kept")
+    assert (back["kind"], back["reverses"], back["accounting_date"]) == ("reversal", accrual["number"], "2025-04-01")
+    assert journals(command, "reverse-accruals", *out)["journals"] == []
+    assert "No accrual of a month that is over" in command(*CHARGEBACK, "journals", "reverse-accruals").stdout
+    (charges,) = export(command, *out)["journals"]
+    assert charges["accounting_date"] == "2025-04-01"  # March has its costs by the accrual
     command(*CHARGEBACK, "review", "correct", "--id", "1", "--fund-org", "BIO-000002", "-n", "moved")
     command(*CHARGEBACK, "generate", "-p", "2025-03")
     (moved,) = journals(command, "transfer", "-p", "2025-03", *out)["journals"]

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime, time, timedelta
 
+import dagster as dg
 import pytest
 from lxml import etree
 from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
+from typer.testing import CliRunner
 
 from clearfacts_assets.chargeback.attribution.review import Verdict
+from clearfacts_assets.chargeback.defs.statement_invoices import invoices_due
+from clearfacts_assets.chargeback.lifecycle import Event
 from clearfacts_assets.chargeback.rates.definitions import RuleKind
-from clearfacts_assets.cli.chargeback.invoices import _way
+from clearfacts_assets.cli.chargeback.invoices import app as commands
 from clearfacts_assets.customer_settings import CustomerSettings
+from clearfacts_assets.invoices.days import ZONE
+from clearfacts_assets.invoices.defs.automation import nightly
+from clearfacts_assets.invoices.defs.sensors.waiting_statements import statements_night
 from clearfacts_assets.settings import load
 from clearfacts_assets.simulator.trade import RECEIVERS
 from clearfacts_assets.storage.chargeback.invoicing.making import InvoiceMaker, InvoiceShelf
@@ -118,7 +125,26 @@ def test_what_is_missing_is_named_and_hinders_nobody_else(office, tmp_path):
     assert (never.documents, never.internal) == ([], 2)  # internal funds never, whatever the settings say
 
 
-def test_a_statement_is_traced_from_its_rows_to_clearfacts(quick_pipeline, press, tmp_path):
+def night_after(file):
+    """02:00 in Brussels of the night after the file came."""
+    came = datetime.fromtimestamp(file.stat().st_ctime, tz=ZONE)
+    return datetime.combine(came.date() + timedelta(days=1), time(2), tzinfo=ZONE)
+
+
+def made_by_itself(pipeline):
+    """The sensor's look, and the run that it asks for; once more it asks for none."""
+    look = invoices_due(pipeline.instance, pipeline.engine, load().customers, NOW)
+    (request,) = look.run_requests
+    made = pipeline.run_only(request.partition_key, job="invoicing_of_statements", run_config={}, tags=request.tags)
+    assert {one.check_name: one.passed for one in made.get_asset_check_evaluations()} == {
+        **{"every_document_is_accepted": True, "every_external_statement_has_its_invoice": True},
+    }
+    assert invoices_due(pipeline.instance, pipeline.engine, load().customers, NOW).run_requests == []
+
+
+def test_finalized_statements_leave_in_the_night_by_themselves_and_one_command_traces_them(
+    quick_pipeline, press, tmp_path
+):
     pipeline = quick_pipeline
     office = Office(Books(pipeline.engine, tmp_path), press)
     external_month(office)
@@ -128,20 +154,20 @@ def test_a_statement_is_traced_from_its_rows_to_clearfacts(quick_pipeline, press
         CUSTOMERS__SUPPLIER=json.dumps(SUPPLIER),
         CUSTOMERS__PARTIES=json.dumps({"Acme": PARTY}),
         CUSTOMERS__FOLDER=folder,
+        CUSTOMERS__INVOICED_FROM="2025-03",
     )
-    made = pipeline.run_only("2025-03", job="invoicing_of_statements", run_config={})
-    assert {one.check_name: one.passed for one in made.get_asset_check_evaluations()} == {
-        **{"every_document_is_accepted": True, "every_external_statement_has_its_invoice": True},
-    }
-    assert load().invoice_folder == folder
+    # Until somebody has finalized the month, nothing is made by itself.
+    assert invoices_due(pipeline.instance, pipeline.engine, load().customers, NOW).run_requests == []
+    office.books.change("2025-03", Event.FINALIZE)
+    made_by_itself(pipeline)
     (file,) = folder.rglob("*.xml")
-    name = file.relative_to(folder).as_posix()
     pipeline.configure(SOURCE__KIND="statements", SOURCE__FOLDER=folder)
-    today = datetime.now(UTC).date().isoformat()
-    run = pipeline.run(today, job="manual_trigger", config={"invoice_ids": [name]})
+    asked = nightly(dg.build_schedule_context(scheduled_execution_time=night_after(file)))
+    run = pipeline.run(asked.partition_key, tags=asked.tags, run_config=asked.run_config)
     assert ([row.status for row in run.rows.values()], run.reasons) == (["sent"], {})
     (document,) = pipeline.simulator.accepted()
-    way = _way(pipeline.engine, file.stem.removesuffix("-1"))
+    number = file.stem.removesuffix("-1")
+    way = traced(number)
     rows = sorted((one["file"], one["line"], one["cents"]) for one in way["rows"])
     assert rows == [("export.csv", 3, "7.00"), ("export.csv", 4, "2.50")]
     assert [(one["number"], one["state"], one["amount"]) for one in way["journals"]] == [
@@ -150,3 +176,40 @@ def test_a_statement_is_traced_from_its_rows_to_clearfacts(quick_pipeline, press
     (invoice,) = way["invoices"]
     assert (invoice["gross"], invoice["delivery"]["state"]) == ("11.50", "delivered")
     assert invoice["sha256"] == document["sha256"]
+
+    # What is withdrawn later is credited, and leaves beside an ERP whose nights these are.
+    office.shelf.void(number, actor="pat", reason="withdrawn", now=NOW)
+    made_by_itself(pipeline)
+    pipeline.configure(SOURCE__KIND="java_backend")
+    before = night_after(file).replace(hour=1)
+    assert statements_night(pipeline.engine, load().source, before).run_requests == []
+    look = statements_night(pipeline.engine, load().source, night_after(file))
+    (request,) = look.run_requests
+    assert request.run_config["ops"]["raw_invoices"]["config"]["invoice_ids"] == [f"2025-03/{number}-1C.xml"]
+    beside = pipeline.run(request.partition_key, tags=request.tags, run_config=request.run_config)
+    assert ([row.status for row in beside.rows.values()], beside.reasons) == (["sent"], {})
+    with pipeline.engine.connect() as connection:  # it says nothing of what the ERP has
+        whole = connection.execute(text("SELECT whole_day FROM jobs ORDER BY created_at")).scalars().all()
+    assert [bool(one) for one in whole] == [True, False]
+    assert statements_night(pipeline.engine, load().source, night_after(file)).run_requests == []
+    credit = traced(number)["invoices"][1]
+    assert (credit["kind"], credit["names"], credit["delivery"]["state"]) == (
+        *("credit_note", invoice["number"], "delivered"),
+    )
+    assert len(pipeline.simulator.accepted()) == 2
+
+
+def traced(number):
+    """What the one command says of the statement, as JSON; people see the same."""
+    told = CliRunner().invoke(commands, ["trace", number])
+    assert (told.exit_code, told.exception) == (0, None)
+    assert "export.csv" in told.stdout
+    return json.loads(CliRunner().invoke(commands, ["trace", number, "--json"]).stdout)
+
+
+def test_nothing_is_invoiced_by_itself_unless_a_first_month_is_set(quick_bookkeeping):
+    look = invoices_due(None, quick_bookkeeping.engine, CustomerSettings(), NOW)
+    assert (look.run_requests, look.skip_message) == (
+        [],
+        "customers.invoiced_from is empty: invoices are made when somebody asks",
+    )

@@ -166,6 +166,9 @@ def test_schedules_and_sensors_run_without_anybody_switching_them_on() -> None:
         "delivered_exports",
         "ledger_changes",
         "journal_currencies",
+        "accruals_over",
+        "statements_finalized",
+        "waiting_statements",
     }
     assert {one.default_status for one in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}
     assert {one.default_status for one in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}

@@ -16,7 +16,7 @@ from clearfacts_assets.chargeback.journals.calendar import first_day_after, fisc
 from clearfacts_assets.chargeback.journals.chart import Chart, SourceAccounts
 from clearfacts_assets.chargeback.journals.formats import FORMATS
 from clearfacts_assets.chargeback.journals.life import BatchEvent, BatchNotAllowed, BatchState, after
-from clearfacts_assets.chargeback.journals.model import CannotPost, Journal, Side, from_units, in_units
+from clearfacts_assets.chargeback.journals.model import BatchKind, CannotPost, Journal, Side, from_units, in_units
 from clearfacts_assets.chargeback.journals.posting import NAMES_OF_DESCRIPTIONS, Wording, reversal_of, transfer_of
 from clearfacts_assets.journal_settings import JournalSettings
 from clearfacts_assets.money import exact_sum
@@ -25,14 +25,20 @@ from clearfacts_assets_tests.fixtures.journals import CHART, HEADER, journal, pa
 CENTS = st.integers(-(10**12), 10**12).map(lambda units: Decimal(units).scaleb(-2))
 PARTS = st.lists(
     st.builds(
-        lambda amount, statement, fund, service, source: part(
-            str(amount), statement=f"S-2025-03-{statement:04d}", fund_org=f"BIO-{fund}", service=service, source=source
+        lambda amount, statement, fund, service, source, category: part(
+            str(amount),
+            statement=f"S-2025-03-{statement:04d}",
+            fund_org=f"BIO-{fund}",
+            service=service,
+            source=source,
+            category=category,
         ),
         CENTS,
         st.integers(1, 3),
         st.integers(1, 3),
         st.sampled_from(["VM", "HPC cpu"]),
         st.sampled_from(["aws", "cluster"]),
+        st.sampled_from(["", "Compute", "Storage"]),
     ),
     max_size=25,
 )
@@ -65,6 +71,30 @@ def test_every_journal_balances_and_is_what_its_statements_say_in_any_order(part
 
 
 @settings(max_examples=60, deadline=None)
+@given(PARTS, st.randoms(use_true_random=False))
+def test_accounts_by_category_split_what_statements_say_and_lose_nothing_in_any_order(parts, chance):
+    chart = replace(CHART, account_codes={"HPC*": "70000"}, category_accounts={"Comp*": "54200", "Storage": "54300"})
+    by_category = {"Compute": "54200", "Storage": "54300"}
+    expected: dict[str, Decimal] = {}
+    for one in parts:
+        source = CHART.sources[one.source].account_code
+        code = "70000" if one.service == "HPC cpu" else by_category.get(one.category, source)
+        expected[code] = expected.get(code, Decimal(0)) + one.amount
+    shuffled = list(parts)
+    chance.shuffle(shuffled)
+    found: dict[str, Decimal] = {}
+    made = journal(*shuffled, chart=chart)
+    for line in made.lines:
+        if line.fund_org.startswith("BIO-"):
+            sign = 1 if line.side is Side.DEBIT else -1
+            found[line.account] = found.get(line.account, Decimal(0)) + sign * line.amount
+    assert {code: amount for code, amount in found.items() if amount} == {
+        code: amount for code, amount in expected.items() if amount
+    }
+    assert (made.debit, made.lines) == (made.credit, journal(*parts, chart=chart).lines)
+
+
+@settings(max_examples=60, deadline=None)
 @given(PARTS)
 def test_a_reversal_nets_to_zero(parts):
     one = journal(*parts)
@@ -72,6 +102,24 @@ def test_a_reversal_nets_to_zero(parts):
     assert back.debit == back.credit == one.debit
     assert by_fund(Journal(HEADER, [*one.lines, *back.lines])) == {}
     assert exact_sum(each.amount for each in (*one.parts, *back.parts)) == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(PARTS, st.sampled_from(["", "21000"]), st.randoms(use_true_random=False))
+def test_an_accrual_and_its_reversal_net_to_zero_a_fund_and_an_account_at_a_time(parts, account, chance):
+    """An accrual has no statements behind it, and may be credited to an account of its own."""
+    due = [replace(one, statement="", version=0) for one in parts]
+    chance.shuffle(due)
+    accrual = journal(*due, kind=BatchKind.ACCRUAL, chart=replace(CHART, credit_account=account))
+    head = replace(HEADER, number="J-2025-03-0002", kind=BatchKind.REVERSAL, accounting_date=first_day_after("2025-03"))
+    back = reversal_of(head, accrual.lines)
+    left: dict[tuple[str, str], Decimal] = {}
+    for line in (*accrual.lines, *back.lines):
+        key, sign = (line.fund_org, line.account), 1 if line.side is Side.DEBIT else -1
+        left[key] = left.get(key, Decimal(0)) + sign * line.amount
+    assert set(left.values()) <= {Decimal(0)}
+    assert accrual.debit == accrual.credit == back.debit == back.credit
+    assert charged(accrual) == exact_sum(each.amount for each in parts)
 
 
 @settings(max_examples=60, deadline=None)

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from clearfacts_assets.chargeback.invoicing.deciding import due_documents
-from clearfacts_assets.chargeback.invoicing.model import CannotInvoice, DocumentKind, InvoiceLine, Party, document_of
+from clearfacts_assets.chargeback.invoicing.model import (
+    Asked,
+    CannotInvoice,
+    DocumentKind,
+    InvoiceLine,
+    Party,
+    Terms,
+    document_of,
+)
 from clearfacts_assets.chargeback.invoicing.ubl import Attachment, written
 from clearfacts_assets.invoices.validation.engine import Validator
 from clearfacts_assets.money import exact_sum
@@ -34,7 +42,8 @@ def line(amount, name="Virtual Machines", note="genome BIO-000001"):
 def document(*amounts, version=1, party=CUSTOMER, currency="EUR"):
     lines = [line(amount, f"Service {number}") for number, amount in enumerate(amounts)]
     due = date(2026, 12, 20)
-    return document_of("S-2026-10-0001", version, "2026-10", currency, lines, "Acme", party, TODAY, due)
+    asked = Asked("S-2026-10-0001", version, "2026-10", currency, tuple(lines))
+    return document_of(asked, Terms("Acme", party, TODAY, due))
 
 
 def said(content, name):

@@ -3,7 +3,7 @@
 (No postponed annotations here: Dagster reads them as they are.)
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from clearfacts_assets.chargeback.journals.model import NothingToPost
 from clearfacts_assets.chargeback.model import ChargebackError
 from clearfacts_assets.money import EXACT
 from clearfacts_assets.orchestration.metadata import table
-from clearfacts_assets.orchestration.tags import TRIGGERED_BY_TAG
+from clearfacts_assets.orchestration.tags import TRIGGERED_BY_TAG, trace_tags, traced_tick
 from clearfacts_assets.resources import DatabaseResource
-from clearfacts_assets.storage.chargeback.journals.booking import Asked, JournalBook
+from clearfacts_assets.storage.chargeback.journals.batches import Asked, Done
+from clearfacts_assets.storage.chargeback.journals.booking import JournalBook
 from clearfacts_assets.storage.chargeback.journals.checking import Checked, Verdict, check
+from clearfacts_assets.storage.chargeback.journals.ending_accruals import accruals_to_end
 from clearfacts_assets.storage.chargeback.journals.manner import manner_of
 from clearfacts_assets.storage.chargeback.journals.shelf import JournalShelf
 from clearfacts_assets.storage.chargeback.journals.statements import currencies
@@ -48,8 +50,10 @@ ALL_BOOKED = dg.AssetCheckSpec(
 
 
 class JournalChoice(dg.Config):
-    """What is done: export what is in no journal yet, in a format; and transfer what was corrected since."""
+    """What is done: take back accruals of months that are over, export what is in no journal yet, in a format; and
+    transfer what was corrected since."""
 
+    accruals: bool = True
     export: bool = True
     transfer: bool = False
     format: str = ""
@@ -70,9 +74,9 @@ def gl_journal(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """The month's issued statements as a journal for the general ledger; what is in one is never exported again.
 
-    The file goes to the folder `journals.drop`, else to `journals` in the home folder. Configuration: `export` and
-    `transfer` say what is done, `format` is another one than the settings'. Without anything to do it shows what there
-    is.
+    Accruals of this month and earlier ones are taken back first, once their month is over. Files go to the folder
+    `journals.drop`, else to `journals` in the home folder. Configuration: `accruals`, `export` and `transfer` say what
+    is done, `format` is another one than the settings'. Without anything to do it shows what there is.
     """
     keys = dg.MultiPartitionKey(_dimensions(context.partition_key)).keys_by_dimension
     month, currency = keys["month"], keys["currency"]
@@ -81,9 +85,13 @@ def gl_journal(
     try:
         manner = manner_of(known.journals, format=config.format, default=Path(known.home) / "journals")
         book, asked = JournalBook(engine, manner), _asked(context, currency)
-        for wanted, make in ((config.export, book.export), (config.transfer, book.transfer)):
-            if wanted:
-                done += _done(context, lambda make=make: make(month, asked))
+        steps: list[tuple[bool, Callable[[], list[Done]]]] = [
+            (config.accruals, lambda: book.end_accruals(asked, up_to=month)),
+            (config.export, lambda: book.export(month, asked)),
+            (config.transfer, lambda: book.transfer(month, asked)),
+        ]
+        for wanted, make in steps:
+            done += _done(context, make) if wanted else []
         verdict = check(engine, month)
     except (ChargebackError, LookupError, OSError) as error:
         raise dg.Failure(f"No journal was written. {error}", allow_retries=False) from None
@@ -104,7 +112,7 @@ def _asked(context: dg.AssetExecutionContext, currency: str) -> Asked:
     return Asked(actor, datetime.now(UTC), currency)
 
 
-def _done(context: dg.AssetExecutionContext, make: Any) -> list[str]:
+def _done(context: dg.AssetExecutionContext, make: Callable[[], list[Done]]) -> list[str]:
     try:
         return [path.name for one in make() for path in one.files]
     except NothingToPost as nothing:
@@ -167,3 +175,33 @@ def journal_currencies(context: dg.SensorEvaluationContext, database: DatabaseRe
     new = [one for one in currencies(database.engine()) if one not in known]
     add = dg.DynamicPartitionsDefinition(name=CURRENCIES).build_add_request(new)
     return dg.SensorResult(dynamic_partitions_requests=[add] if new else [])
+
+
+@dg.sensor(
+    name="accruals_over",
+    job=export_of_journals,
+    minimum_interval_seconds=3600,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def accruals_over(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SensorResult:
+    """Takes back each accrual that has left, once its month is over: dated on the first day of the next one, once."""
+    with traced_tick("accruals_over"):
+        return accruals_due(database.engine(), datetime.now(UTC))
+
+
+def accruals_due(engine: Engine, now: datetime) -> dg.SensorResult:
+    """One look: a run for each accrual that is to be taken back. A run that failed is asked for again the next day."""
+    due = accruals_to_end(engine, now.date())
+    config = {"ops": {GL_JOURNAL: {"config": {"accruals": True, "export": False, "transfer": False}}}}
+    requests = [
+        dg.RunRequest(
+            run_key=f"{one['number']}-{now:%Y-%m-%d}",
+            partition_key=dg.MultiPartitionKey({"currency": one["currency"], "month": one["period"]}),
+            run_config=config,
+            tags={TRIGGERED_BY_TAG: "accruals_over", **trace_tags()},
+        )
+        for one in due
+    ]
+    add = dg.DynamicPartitionsDefinition(name=CURRENCIES).build_add_request(sorted({one["currency"] for one in due}))
+    skip = None if due else "no accrual of a month that is over stands"
+    return dg.SensorResult(run_requests=requests, dynamic_partitions_requests=[add] if due else [], skip_reason=skip)

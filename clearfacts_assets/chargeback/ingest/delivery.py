@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
 
 from clearfacts_assets.chargeback.cells import moment_of, text_of
+from clearfacts_assets.chargeback.collecting import few_collections
 from clearfacts_assets.chargeback.cost_sources import digest_of, is_use, open_export, refused
 from clearfacts_assets.chargeback.cost_sources.usage import Usage
 from clearfacts_assets.chargeback.focus import Dataset
@@ -93,17 +93,6 @@ def ingest(
         if not rows and not unbilled and not notes:
             return ledger.stopped(staging, "there is no row in it")
         return replace(ledger.apply(staging, delivery, content, rules.digest()), notes=tuple(notes))
-
-
-@contextmanager
-def few_collections() -> Iterator[None]:
-    """Rows come and go by the million and make no cycles: looking for cycles among them is a tenth of an import."""
-    before = gc.get_threshold()
-    gc.set_threshold(max(before[0], 500_000), *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 def content_digest(digests: Sequence[str]) -> str:

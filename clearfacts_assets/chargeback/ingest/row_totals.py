@@ -16,7 +16,7 @@ from clearfacts_assets.chargeback.ingest.rows import STAGED
 from clearfacts_assets.money import EXACT, plain
 
 TIE_OUT = ("period", "account", "invoice_id", "issuer", "currency")
-GROUPED = (*TIE_OUT, "service", "attribution", "status", "flags")
+GROUPED = (*TIE_OUT, "service", "service_category", "attribution", "status", "flags")
 SUMMED = ("billed", "effective", "contracted", "list", "listed", "amount")
 MOST_GROUPS = 50_000  # that are held in memory, some 40 MB
 _GROUP = itemgetter(*map(STAGED.index, GROUPED))

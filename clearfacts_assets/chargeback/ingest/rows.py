@@ -26,6 +26,7 @@ _TAKEN = {
     "ChargePeriodStart": "charge_start",
     "ChargePeriodEnd": "charge_end",
     "ServiceName": "service",
+    "ServiceCategory": "service_category",
     "ResourceId": "resource_id",
     "ResourceName": "resource_name",
     "SkuId": "sku",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -100,36 +99,47 @@ class Document:
         )  # fmt: skip
 
 
-def document_of(
-    number: str,
-    version: int,
-    period: str,
-    currency: str,
-    lines: Sequence[InvoiceLine],
-    customer: str,
-    party: Party,
-    issued: date,
-    due_by: date,
-) -> Document:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a version of a statement asks for."""
+
+    number: str
+    version: int
+    period: str
+    currency: str
+    lines: tuple[InvoiceLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Who is asked, from when on, until when it is paid."""
+
+    customer: str  # the institution, as the registry names it
+    party: Party
+    issued: date
+    due_by: date
+
+
+def document_of(asked: Asked, terms: Terms) -> Document:
     """The document of a statement: an invoice, or where money is given back a credit note. Raises CannotInvoice."""
-    if exponent(currency) > MOST_PLACES:
-        raise CannotInvoice(f"{number}: Peppol knows no amounts of {exponent(currency)} places ({currency})")
-    total = exact_sum(one.amount for one in lines)
-    kind = DocumentKind.INVOICE if total >= 0 else DocumentKind.CREDIT_NOTE
-    if kind is DocumentKind.CREDIT_NOTE:
-        lines = [replace(one, amount=EXACT.minus(one.amount)) for one in lines]
+    if exponent(asked.currency) > MOST_PLACES:
+        raise CannotInvoice(
+            f"{asked.number}: Peppol knows no amounts of {exponent(asked.currency)} places ({asked.currency})"
+        )
+    invoiced = exact_sum(one.amount for one in asked.lines) >= 0
+    lines = asked.lines if invoiced else tuple(replace(one, amount=EXACT.minus(one.amount)) for one in asked.lines)
     return Document(
-        kind,
-        f"{number}-{version}",
-        number,
-        version,
-        period,
-        currency,
-        issued,
-        due_by if kind is DocumentKind.INVOICE else issued,
-        customer,
-        tuple(lines),
-        party.vat_category,
-        party.vat_percent,
-        party.vat_reason,
+        DocumentKind.INVOICE if invoiced else DocumentKind.CREDIT_NOTE,
+        f"{asked.number}-{asked.version}",
+        asked.number,
+        asked.version,
+        asked.period,
+        asked.currency,
+        terms.issued,
+        terms.due_by if invoiced else terms.issued,
+        terms.customer,
+        lines,
+        terms.party.vat_category,
+        terms.party.vat_percent,
+        terms.party.vat_reason,
     )

@@ -40,13 +40,15 @@ class Chart:
     """The rules of the chart, as the settings say, with the sources' and the funds' own entries.
 
     An account code is, first found wins: the charge's own (a tag, or the project in the registry), that of the first
-    pattern which the service matches, the source's, the default. A credit fund is the source's, else the default.
+    pattern which the service matches, then which its ServiceCategory matches, the source's, the default. A credit fund
+    is the source's, else the default.
     """
 
     fund_org_regex: str = r"^(?P<orgn>[^-]+)-(?P<fund>.+)$"
     account_code_regex: str = ""
     default_account: str = ""
     account_codes: Mapping[str, str] = field(default_factory=dict)  # pattern of services -> account
+    category_accounts: Mapping[str, str] = field(default_factory=dict)  # pattern of ServiceCategory -> account
     credit_fund: str = ""
     credit_account: str = ""  # empty: the account of the debit
     segments: Mapping[str, str] = field(default_factory=dict)  # of what a fund's text does not say
@@ -93,8 +95,13 @@ class Chart:
 
     def _account(self, part: Part, problems: list[str]) -> str:
         source = self.sources.get(part.source, SourceAccounts())
-        by_service = (code for pattern, code in self.account_codes.items() if fnmatchcase(part.service, pattern))
-        account = part.account_code or next(by_service, "") or source.account_code or self.default_account
+        account = (
+            part.account_code
+            or _first(self.account_codes, part.service)
+            or (_first(self.category_accounts, part.category) if part.category else "")
+            or source.account_code
+            or self.default_account
+        )
         if not account:
             of = f"{part.service or 'what is billed without a service'} of {part.source or 'no source'}"
             problems.append(f"{of} has no account code (sources set --account-code, or journals.default_account)")
@@ -130,3 +137,8 @@ class Chart:
         for one in self.funds:
             found.setdefault(normal_name(one.fund_org), []).append(one)
         return found
+
+
+def _first(codes: Mapping[str, str], name: str) -> str:
+    """The code of the first pattern that the name matches; empty where there is none."""
+    return next((code for pattern, code in codes.items() if fnmatchcase(name, pattern)), "")

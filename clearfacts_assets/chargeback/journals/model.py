@@ -55,8 +55,8 @@ class NoSuchBatch(ChargebackError):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a statement says of one fund, service and source: the sum of its printed cents. Of an accrual, where there
-    is no statement yet, ``statement`` is empty."""
+    """What a statement says of one fund, service, category and source: the sum of its printed cents. Of an accrual,
+    where there is no statement yet, ``statement`` is empty."""
 
     statement: str  # the number; with the version it names what was printed
     version: int
@@ -70,6 +70,7 @@ class Part:
     account_code: str  # as tags or the registry say it; else empty
     charges: int
     amount: Decimal
+    category: str = ""  # FOCUS' ServiceCategory; empty where it is not known
 
     def times(self, sign: int) -> Part:
         """The same part, or its exact negative."""

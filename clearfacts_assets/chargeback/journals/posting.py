@@ -30,6 +30,20 @@ class Wording:
     credit: str = "{source} {period} Research Computing Charges"
     characters: int = 0  # most of a description; 0: no bound
 
+    def of(self, template: str, part: Part, number: str) -> str:
+        """The description of a line of this part in the batch of this number."""
+        said = template.format(
+            source=part.source,
+            period=part.period,
+            fund_org=part.fund_org,
+            pi_email=part.pi_email,
+            project_id=part.project_id,
+            service=part.service,
+            statement=part.statement,
+            number=number,
+        ).strip()
+        return said[: self.characters] if self.characters else said
+
 
 @dataclass(slots=True)
 class _Pair:
@@ -40,6 +54,33 @@ class _Pair:
     part: Part  # the first one of those behind it; names for the description
     amount: Decimal
 
+    def lines(self, number: int, batch: str, wording: Wording) -> list[Line]:
+        """Both sides, as the batch's pair of this number. What is negative swaps them."""
+        ours, theirs = (Side.DEBIT, Side.CREDIT) if self.amount > 0 else (Side.CREDIT, Side.DEBIT)
+        return [
+            self._line(2 * number - 1, batch, ours, self.debit, wording.of(wording.debit, self.part, batch)),
+            self._line(2 * number, batch, theirs, self.credit, wording.of(wording.credit, self.part, batch)),
+        ]
+
+    def _line(self, number: int, batch: str, side: Side, place: Place, said: str) -> Line:
+        part = self.part
+        return Line(
+            number=number,
+            pair=(number + 1) // 2,
+            side=side,
+            amount=abs(self.amount),
+            fund_org=place.fund_org,
+            account=place.account,
+            segments=place.segments,
+            description=said,
+            reference=f"{batch}-{number:05d}",
+            statement=part.statement,
+            source=part.source,
+            pi_email=part.pi_email,
+            project_id=part.project_id,
+            instead_of=place.instead_of,
+        )
+
 
 def journal_of(header: Header, parts: Sequence[Part], chart: Chart, wording: Wording) -> Journal:
     """The journal of these parts, in whatever order they come. Raises CannotPost with all problems at once.
@@ -47,18 +88,12 @@ def journal_of(header: Header, parts: Sequence[Part], chart: Chart, wording: Wor
     What is negative swaps sides. What comes to nothing between two places has no lines.
     """
     pairs, suspended = _pairs(header, sorted(parts, key=_order), chart)
-    lines: list[Line] = []
-    for one in pairs:
-        if not one.amount:
-            continue
-        pair = len(lines) // 2 + 1
-        ours, theirs = (Side.DEBIT, Side.CREDIT) if one.amount > 0 else (Side.CREDIT, Side.DEBIT)
-        lines.append(_line(header, len(lines) + 1, pair, ours, one, one.debit, wording.debit, wording))
-        lines.append(_line(header, len(lines) + 1, pair, theirs, one, one.credit, wording.credit, wording))
+    booked = (one for one in pairs if one.amount)
+    lines = [line for number, one in enumerate(booked, start=1) for line in one.lines(number, header.number, wording)]
     return Journal(header, lines, parts, suspended)
 
 
-def _order(part: Part) -> tuple[str, int, str, str, str, str, str, Decimal]:
+def _order(part: Part) -> tuple[str, int, str, str, str, str, str, str, str, Decimal]:
     return (
         part.statement,
         part.version,
@@ -67,6 +102,8 @@ def _order(part: Part) -> tuple[str, int, str, str, str, str, str, Decimal]:
         part.fund_org,
         part.source,
         part.service,
+        part.category,
+        part.account_code,
         part.amount,
     )
 
@@ -78,7 +115,7 @@ def _pairs(header: Header, parts: Iterable[Part], chart: Chart) -> tuple[list[_P
     for part in parts:
         if not part.amount:
             continue
-        where = (part.fund_org, part.service, part.source, part.account_code)
+        where = (part.fund_org, part.service, part.category, part.source, part.account_code)
         if where not in known:
             known[where] = _places(chart, part, day, problems)
         places = known[where]
@@ -108,38 +145,6 @@ def _places(chart: Chart, part: Part, day: str, problems: list[str]) -> tuple[Pl
         return None
     credit = chart.credit(part, debit.account, problems)
     return None if credit is None else (debit, credit)
-
-
-def _line(
-    header: Header, number: int, pair: int, side: Side, one: _Pair, place: Place, template: str, wording: Wording
-) -> Line:
-    part = one.part
-    said = template.format(
-        source=part.source,
-        period=part.period,
-        fund_org=part.fund_org,
-        pi_email=part.pi_email,
-        project_id=part.project_id,
-        service=part.service,
-        statement=part.statement,
-        number=header.number,
-    ).strip()
-    return Line(
-        number=number,
-        pair=pair,
-        side=side,
-        amount=abs(one.amount),
-        fund_org=place.fund_org,
-        account=place.account,
-        segments=place.segments,
-        description=said[: wording.characters] if wording.characters else said,
-        reference=f"{header.number}-{number:05d}",
-        statement=part.statement,
-        source=part.source,
-        pi_email=part.pi_email,
-        project_id=part.project_id,
-        instead_of=place.instead_of,
-    )
 
 
 def reversal_of(header: Header, lines: Sequence[Line], parts: Sequence[Part] = ()) -> Journal:

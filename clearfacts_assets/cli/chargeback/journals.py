@@ -24,7 +24,8 @@ from clearfacts_assets.cli.chargeback.shared import (
 from clearfacts_assets.cli.console import fail, instant, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from clearfacts_assets.storage.chargeback.journals.booking import Asked, Done, JournalBook
+    from clearfacts_assets.storage.chargeback.journals.batches import Asked, Done
+    from clearfacts_assets.storage.chargeback.journals.booking import JournalBook
 
 app = typer.Typer(
     help="Journals: batches for the general ledger, balanced, numbered. What has left is never changed, only reversed."
@@ -85,9 +86,25 @@ def accrue(
     actor: By = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write what a month without statements will cost. `journals reverse` takes it back on the next month's first."""
+    """Write what a month without statements will cost. Once the month is over it is taken back by itself, on the first
+    day of the next one."""
     asked = _asked(actor, currency=currency, on=on, dry_run=dry_run)
     _make(format_, output, as_json, lambda book: book.accrue(period, asked))
+
+
+@app.command("reverse-accruals")
+def reverse_accruals(
+    format_: Format = None,
+    output: Output = None,
+    currency: Currency = None,
+    dry_run: DryRun = False,
+    actor: By = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take back the accruals of all months that are over, each on the first day of the next month. Dagster does it by
+    itself, and so does export-journal; once more makes nothing."""
+    asked = _asked(actor, currency=currency, dry_run=dry_run)
+    _make(format_, output, as_json, lambda book: book.end_accruals(asked), "No accrual of a month that is over stands.")
 
 
 @app.command()
@@ -239,7 +256,7 @@ def _asked(
     dry_run: bool = False,
     reason: str = "",
 ) -> Asked:
-    from clearfacts_assets.storage.chargeback.journals.booking import Asked
+    from clearfacts_assets.storage.chargeback.journals.batches import Asked
 
     try:
         day = date.fromisoformat(on) if on else None
@@ -249,7 +266,11 @@ def _asked(
 
 
 def _make(
-    format_: str | None, output: Path | None, as_json: bool, make: Callable[[JournalBook], Sequence[Done]]
+    format_: str | None,
+    output: Path | None,
+    as_json: bool,
+    make: Callable[[JournalBook], Sequence[Done]],
+    nothing: str = "It had not left: nothing has to be taken back.",
 ) -> None:
     from clearfacts_assets.settings import load
     from clearfacts_assets.storage.chargeback.journals.booking import JournalBook
@@ -277,7 +298,7 @@ def _make(
         for path in one.files:
             say(str(path))
     if not done:
-        say("It had not left: nothing has to be taken back.")
+        say(nothing)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ They are put there in one step, so that none is ever half written and none has t
 
 from __future__ import annotations
 
+from clearfacts_assets.invoices.ports import SourceDenied
 from clearfacts_assets.invoices.sources import SourceOptions
 from clearfacts_assets.invoices.sources.folder import Folder
 
@@ -15,6 +16,15 @@ class Statements(Folder):
 
     name = "statements"
     settle_seconds = 0.0
+
+    def waiting(self) -> list[str]:
+        """Ids of all that no run has taken yet, of whatever day, in the order of their changes. Raises SourceError."""
+        self.check()
+        unlisted: list[OSError] = []
+        files = sorted(self._files(unlisted.append))
+        if unlisted:
+            raise SourceDenied(f"{unlisted[0].filename} cannot be listed ({unlisted[0].strerror}): allow us to read it")
+        return [one for file in self._never_taken(files) for one in self._ids(file)]
 
 
 def opened(options: SourceOptions) -> Statements:

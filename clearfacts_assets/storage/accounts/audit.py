@@ -139,9 +139,9 @@ def record(
         # Held to the end of the transaction. SQLite has one writer anyway.
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
     actor = _known(actor)
-    last = connection.execute(
-        select(AuditLog.position, AuditLog.hash).order_by(AuditLog.position.desc()).limit(1)
-    ).one_or_none()
+    # By the table, not the class: a process that writes one entry need not set up every mapped class for it.
+    log = AuditLog.__table__
+    last = connection.execute(select(log.c.position, log.c.hash).order_by(log.c.position.desc()).limit(1)).one_or_none()
     told = {"actor": actor.name, "reason": change.get("reason"), "correlation_id": actor.correlation_id}
     changed = {"before": change.get("before"), "after": change.get("after")}
     details = {name: value for name, value in (told | changed).items() if value is not None}
@@ -158,7 +158,7 @@ def record(
         "created_at": now,
         "previous_hash": last.hash if last else FIRST,
     }
-    connection.execute(insert(AuditLog).values(**values, hash=digest(values)))
+    connection.execute(insert(log).values(**values, hash=digest(values)))
 
 
 def _bounded_id(resource_id: str | None) -> str | None:

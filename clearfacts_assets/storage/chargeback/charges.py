@@ -45,6 +45,7 @@ COLUMNS = [
     "charge_start",
     "charge_end",
     "service",
+    "service_category",
     "resource_id",
     "resource_name",
     "sku",

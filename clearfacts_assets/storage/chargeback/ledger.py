@@ -17,7 +17,9 @@ from clearfacts_assets.storage.chargeback.tables import ChargeTotal, Period
 from clearfacts_assets.storage.exact import sum_of
 
 _LOCK = 0xC4A_26EB  # PostgreSQL's advisory lock: one writer of the ledger
-_GROUPED = "period, source, currency, service, account, invoice_id, issuer, kind, attribution, status, flags"
+_GROUPED = (
+    "period, source, currency, service, service_category, account, invoice_id, issuer, kind, attribution, status, flags"
+)
 _SUMMED = ("billed", "effective", "contracted", "list", "listed", "amount")
 MOST_TOTALS = 3  # times as many rows as there are groups, before the totals of a period are put together anew
 

@@ -173,35 +173,41 @@ def begin_source(connection: Connection, name: str, actor: str | Actor | None, n
 def load_registry(connection: Connection) -> Registry:
     """All of it, in the caller's transaction."""
     people, projects = _aliases(connection, "investigators"), _aliases(connection, "projects")
-
-    def rows(table: Any) -> list[dict[str, Any]]:
-        return [dict(row) for row in connection.execute(select(table.__table__)).mappings()]
-
-    def only(row: Mapping[str, Any], of: Any) -> dict[str, Any]:
-        return {name: row[name] for name in of.__dataclass_fields__ if name in row}
-
     return Registry(
         tuple(
-            Investigator(**only(one, Investigator), aliases=tuple(people.get(one["email"], ())))
-            for one in rows(InvestigatorRow)
+            Investigator(**_only(one, Investigator), aliases=tuple(people.get(one["email"], ())))
+            for one in _rows(connection, InvestigatorRow)
         ),
         tuple(
-            Project(**only(one, Project), aliases=tuple(projects.get(one["project_id"], ())))
-            for one in rows(ProjectRow)
+            Project(**_only(one, Project), aliases=tuple(projects.get(one["project_id"], ())))
+            for one in _rows(connection, ProjectRow)
         ),
-        tuple(
-            Fund(
-                **only(one, Fund)
-                | {
-                    "budget": "" if one["budget"] is None else plain(one["budget"]),
-                    "may_charge": tuple(one["may_charge"]),
-                }
-            )
-            for one in rows(FundRow)
-        ),
-        tuple(NotBilled(**only(one, NotBilled)) for one in rows(BillingException)),
+        load_funds(connection),
+        tuple(NotBilled(**_only(one, NotBilled)) for one in _rows(connection, BillingException)),
         load_overrides(connection),
     )
+
+
+def load_funds(connection: Connection) -> tuple[Fund, ...]:
+    """The registry's funds alone."""
+    return tuple(
+        Fund(
+            **_only(one, Fund)
+            | {
+                "budget": "" if one["budget"] is None else plain(one["budget"]),
+                "may_charge": tuple(one["may_charge"]),
+            }
+        )
+        for one in _rows(connection, FundRow)
+    )
+
+
+def _rows(connection: Connection, table: Any) -> list[dict[str, Any]]:
+    return [dict(row) for row in connection.execute(select(table.__table__)).mappings()]
+
+
+def _only(row: Mapping[str, Any], of: Any) -> dict[str, Any]:
+    return {name: row[name] for name in of.__dataclass_fields__ if name in row}
 
 
 def _basis_may_change(connection: Connection, name: str, basis: str) -> None:

@@ -67,6 +67,7 @@ class ChargeSummary(BaseModel):
     charge_start: str
     charge_end: str
     service: str
+    service_category: str = Field(description="FOCUS' ServiceCategory; empty: not said")
     resource_id: str
     resource_name: str
     sku: str

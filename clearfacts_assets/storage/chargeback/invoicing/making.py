@@ -10,7 +10,7 @@ import hashlib
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,13 @@ from sqlalchemy import Connection, Engine, insert, select
 from clearfacts_assets.chargeback.attribution.registry import normal_name
 from clearfacts_assets.chargeback.invoicing.deciding import due_documents
 from clearfacts_assets.chargeback.invoicing.model import (
+    Asked,
     CannotInvoice,
     Document,
     DocumentKind,
     InvoiceLine,
     Party,
+    Terms,
     document_of,
 )
 from clearfacts_assets.chargeback.invoicing.ubl import Attachment, written
@@ -79,8 +81,9 @@ class InvoiceMaker:
         try:
             with self._engine.begin() as connection:
                 only_writer(connection)
+                month = _Month(connection, found, files, actor, now)
                 for number, customer, stands in self._external(connection, period, found):
-                    self._of_statement(connection, number, customer, stands, found, files, actor, now)
+                    self._of_statement(month, number, customer, stands)
                 if dry_run:
                     connection.rollback()
                 else:
@@ -116,56 +119,22 @@ class InvoiceMaker:
                 found.internal += 1
         return [(number, customers[number], stands.get(number)) for number in sorted(customers)]
 
-    def _of_statement(
-        self,
-        connection: Connection,
-        number: str,
-        customer: str,
-        stands: StatementHead | None,
-        found: Made,
-        files: list[Prepared],
-        actor: str | Actor,
-        now: datetime,
-    ) -> None:
-        sent = sent_documents(connection, number)
+    def _of_statement(self, month: _Month, number: str, customer: str, stands: StatementHead | None) -> None:
+        sent = sent_documents(month.connection, number)
+        today = month.now.date()
         try:
             party, supplier = self._party(number, customer), self._supplier()
-            wanted = self._document(connection, stands, customer, party, now.date()) if stands else None
+            terms = Terms(customer, party, today, today + timedelta(days=self._said.payment_days))
+            wanted = document_of(asked_by(month.connection, stands), terms) if stands else None
         except CannotInvoice as problem:
-            found.problems.append((number, str(problem)))
+            month.found.problems.append((number, str(problem)))
             return
-        due = due_documents([one for _, one in sent], wanted, now.date())
-        found.unchanged += not due
+        due = due_documents([one for _, one in sent], wanted, today)
+        month.found.unchanged += not due
         for document in due:
-            statement = _statement_of(sent, document, stands)
-            row = _row(connection, document, statement, supplier, party, actor, now)
-            if not found.dry_run:
-                files.append(prepare(self._folder / row["period"] / row["file_name"], [_xml(row).decode()]))
-            found.documents.append(shown(row))
-
-    def _document(
-        self, connection: Connection, stands: StatementHead, customer: str, party: Party, today: date
-    ) -> Document:
-        sums: dict[tuple[str, str], Decimal] = {}
-        for part in parts_of(connection, [stands]):
-            key = (part.service or "Services", part.fund_org)
-            sums[key] = EXACT.add(sums.get(key, Decimal(0)), part.amount)
-        lines = [
-            InvoiceLine(service, f"{stands.project} {fund}".strip(), amount)
-            for (service, fund), amount in sorted(sums.items())
-            if amount
-        ]
-        return document_of(
-            stands.number,
-            stands.version,
-            stands.period,
-            stands.currency,
-            lines,
-            customer,
-            party,
-            today,
-            today + timedelta(days=self._said.payment_days),
-        )
+            row = month.keep(document, _statement_of(sent, document, stands), supplier, party)
+            if not month.found.dry_run:
+                month.files.append(prepare(self._folder / row["period"] / row["file_name"], [_xml(row).decode()]))
 
     def _party(self, number: str, customer: str) -> Party:
         said = self._parties.get(normal_name(customer))
@@ -212,41 +181,60 @@ def _statement_of(
     return stands.id
 
 
-def _row(
-    connection: Connection,
-    document: Document,
-    statement: int,
-    supplier: Party,
-    party: Party,
-    actor: str | Actor,
-    now: datetime,
-) -> dict[str, Any]:
-    pdf = connection.execute(select(StatementFile.pdf).where(StatementFile.statement_id == statement)).scalar_one()
-    name = connection.execute(select(StatementRow.file_name).where(StatementRow.id == statement)).scalar_one()
-    content = written(document, supplier, party, Attachment(name, bytes(pdf)))
-    values = {
-        **{name: getattr(document, name) for name in _SAME},
-        "kind": document.kind.value,
-        "statement_id": statement,
-        "lines": [[one.name, one.note, plain(one.amount)] for one in document.lines],
-        **{name: getattr(document, name) for name in ("net", "vat", "gross")},
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "file_name": f"{document.number}.xml",
-        "document": zlib.compress(content, 6),
-        "created_by": named(actor).name,
-        "created_at": now,
-    }
-    connection.execute(insert(StatementInvoice).values(values))
-    record(
-        connection,
-        actor=named(actor),
-        action=f"chargeback_statement.{document.kind.value}_made",
-        resource_type="chargeback_statement",
-        resource_id=document.statement,
-        now=now,
-        after={"number": document.number, "gross": plain(document.gross), "names": document.names},
+def asked_by(connection: Connection, stands: StatementHead) -> Asked:
+    """What the version of a statement asks for: a line a service and fund."""
+    sums: dict[tuple[str, str], Decimal] = {}
+    for part in parts_of(connection, [stands]):
+        key = (part.service or "Services", part.fund_org)
+        sums[key] = EXACT.add(sums.get(key, Decimal(0)), part.amount)
+    lines = tuple(
+        InvoiceLine(service, f"{stands.project} {fund}".strip(), amount)
+        for (service, fund), amount in sorted(sums.items())
+        if amount
     )
-    return values
+    return Asked(stands.number, stands.version, stands.period, stands.currency, lines)
+
+
+@dataclass(frozen=True, slots=True)
+class _Month:
+    """A month under way: its transaction, what came of it so far, files that are not in their places yet."""
+
+    connection: Connection
+    found: Made
+    files: list[Prepared]
+    actor: str | Actor
+    now: datetime
+
+    def keep(self, document: Document, statement: int, supplier: Party, party: Party) -> dict[str, Any]:
+        """The document as a row, of the version (id) of a statement."""
+        connection = self.connection
+        pdf = connection.execute(select(StatementFile.pdf).where(StatementFile.statement_id == statement)).scalar_one()
+        name = connection.execute(select(StatementRow.file_name).where(StatementRow.id == statement)).scalar_one()
+        content = written(document, supplier, party, Attachment(name, bytes(pdf)))
+        values = {
+            **{name: getattr(document, name) for name in _SAME},
+            "kind": document.kind.value,
+            "statement_id": statement,
+            "lines": [[one.name, one.note, plain(one.amount)] for one in document.lines],
+            **{name: getattr(document, name) for name in ("net", "vat", "gross")},
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "file_name": f"{document.number}.xml",
+            "document": zlib.compress(content, 6),
+            "created_by": named(self.actor).name,
+            "created_at": self.now,
+        }
+        connection.execute(insert(StatementInvoice).values(values))
+        record(
+            connection,
+            actor=named(self.actor),
+            action=f"chargeback_statement.{document.kind.value}_made",
+            resource_type="chargeback_statement",
+            resource_id=document.statement,
+            now=self.now,
+            after={"number": document.number, "gross": plain(document.gross), "names": document.names},
+        )
+        self.found.documents.append(shown(values))
+        return values
 
 
 def sent_documents(connection: Connection, statement: str) -> list[tuple[int, Document]]:

@@ -1,123 +1,34 @@
-"""Booking: statements become batches once; what was corrected is transferred; batches are taken back; months accrue.
-
-Each is one transaction: the batch, its balance, what it books and its file, or nothing. A file is written beside its
-place before the commit and put into it afterwards, so that a file in its place always has its batch.
-"""
+"""Booking: statements become batches once; what was corrected is transferred; batches are taken back; months accrue."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import date, datetime
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import replace
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine
 
-from clearfacts_assets.chargeback.journals.calendar import first_day_after, last_day
-from clearfacts_assets.chargeback.journals.chart import Chart, SourceAccounts
-from clearfacts_assets.chargeback.journals.files import Prepared
-from clearfacts_assets.chargeback.journals.life import BatchEvent, BatchNotAllowed, BatchState
-from clearfacts_assets.chargeback.journals.model import (
-    BatchKind,
-    Header,
-    Journal,
-    NothingToPost,
-)
-from clearfacts_assets.chargeback.journals.posting import Wording, journal_of, reversal_of, transfer_of
+from clearfacts_assets.chargeback.journals.calendar import first_day_after
+from clearfacts_assets.chargeback.journals.life import BatchState
+from clearfacts_assets.chargeback.journals.model import BatchKind, NothingToPost
+from clearfacts_assets.chargeback.journals.posting import journal_of, transfer_of
 from clearfacts_assets.chargeback.model import period_of
-from clearfacts_assets.storage.accounts.audit import Actor
 from clearfacts_assets.storage.chargeback.journals.accruing import accrued_parts
-from clearfacts_assets.storage.chargeback.journals.rows import (
-    Booked,
-    add_draft,
-    batch_row,
-    book,
-    journal_of_row,
-    move,
-    next_header,
-    release,
-    take_back,
-)
+from clearfacts_assets.storage.chargeback.journals.batches import Asked, Batches, Done, Manner, Wanted
+from clearfacts_assets.storage.chargeback.journals.ending_accruals import dated_after_accrual, due_accruals
+from clearfacts_assets.storage.chargeback.journals.rows import Booked, batch_row
 from clearfacts_assets.storage.chargeback.journals.standing import (
     booked_lines,
     books_something,
-    may_be_reversed,
     moved_since,
     no_accrual_stands,
     to_book,
     why_nothing,
 )
 from clearfacts_assets.storage.chargeback.journals.statements import parts_of
-from clearfacts_assets.storage.chargeback.ledger import only_writer
-from clearfacts_assets.storage.chargeback.registry import load_registry
-from clearfacts_assets.storage.chargeback.tables import CostSourceRow
-from clearfacts_assets.storage.chargeback.wishes import Wish, keep, kept
-from clearfacts_assets.storage.database import commit_to_disk, reading
+from clearfacts_assets.storage.chargeback.journals.taking_back import taken_back
+from clearfacts_assets.storage.database import reading
 
-Prepare = Callable[[Journal], Sequence[Prepared]]  # files of a journal, written and not yet in their places
-
-
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How batches are made, as the settings say. Without ``prepare`` no file is written."""
-
-    chart: Chart
-    wording: Wording = field(default_factory=Wording)
-    fiscal_year_start: int = 1
-    dated_today: bool = False  # else on the last day of the month
-    accrual_account: str = ""
-    format: str = ""
-    prepare: Prepare | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Who asks for what when. ``draft``: nothing leaves yet. ``dry_run``: nothing is kept at all."""
-
-    actor: str | Actor
-    now: datetime
-    currency: str | None = None
-    accounting_date: date | None = None
-    draft: bool = False
-    dry_run: bool = False
-    reason: str = ""
-    wish: Wish | None = None  # the same wish makes its batches once
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """A batch that was made, and where its files are."""
-
-    journal: Journal
-    state: str
-    files: tuple[Path, ...] = ()
-
-    def as_result(self) -> dict[str, Any]:
-        return self.journal.as_result() | {"state": self.state, "files": [str(one) for one in self.files]}
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """A batch to be kept: what it says, what it books, the statements (ids) and the batch that it takes out."""
-
-    journal: Journal
-    books: Sequence[Booked] = ()
-    releases: Sequence[int] = ()
-    reverses: int | None = None
-
-
-class _Rehearsed(Exception):
-    """Ends a transaction whose work was only a rehearsal."""
-
-
-class _DoneBefore(Exception):
-    """The wish was carried out before; ``numbers`` are the batches that it made."""
-
-    def __init__(self, numbers: Sequence[str]) -> None:
-        super().__init__()
-        self.numbers = numbers
+BY_ITSELF = "an accrual is taken back in the month after"
 
 
 class JournalBook:
@@ -125,75 +36,76 @@ class JournalBook:
 
     def __init__(self, engine: Engine, manner: Manner) -> None:
         self._engine, self._manner = engine, manner
+        self._batches = Batches(engine, manner)
 
     def export(self, period: str, asked: Asked) -> list[Done]:
-        """A batch a currency of the month's issued statements that no live batch books. Raises NothingToPost."""
+        """A batch a currency of the month's issued statements that no live batch books; before them the reversals of
+        accruals of this month and earlier ones, once these are over. Raises NothingToPost where there is neither."""
         period_of(period)
 
-        def work(connection: Connection) -> Iterator[_Wanted]:
+        def work(connection: Connection) -> Iterator[Wanted]:
+            ended = 0
+            for one in self._ended(connection, asked, period):
+                yield one
+                ended += 1
             found = to_book(connection, period, asked.currency)
-            if not found:
+            if not found and not ended:
                 raise NothingToPost(why_nothing(connection, period, asked.currency))
             for currency in sorted({one.currency for one in found}):
                 no_accrual_stands(connection, period, currency)
                 those = [one for one in found if one.currency == currency]
-                header = self._header(connection, period, currency, BatchKind.CHARGES, asked)
-                journal = journal_of(header, list(parts_of(connection, those)), self._chart(connection), self._words)
-                yield _Wanted(journal, [Booked(one) for one in those])
+                dated = asked if self._manner.dated_today else dated_after_accrual(connection, period, currency, asked)
+                header = self._batches.header(connection, period, currency, BatchKind.CHARGES, dated)
+                parts = list(parts_of(connection, those))
+                journal = journal_of(header, parts, self._batches.chart(connection), self._manner.wording)
+                yield Wanted(journal, [Booked(one) for one in those])
 
-        return self._make(asked, work)
+        return self._batches.make(asked, work)
 
     def transfer(self, period: str, asked: Asked) -> list[Done]:
         """A batch a currency of the month's statements that were corrected or voided after they had been booked: what
         was booked goes out, what stands now comes in. Raises NothingToPost."""
         period_of(period)
 
-        def work(connection: Connection) -> Iterator[_Wanted]:
+        def work(connection: Connection) -> Iterator[Wanted]:
             moved = moved_since(connection, period, asked.currency)
             if not moved:
                 raise NothingToPost(f"no statement of {period} that a journal books was corrected since")
             for currency in sorted({old.currency for old, _ in moved}):
                 those = [(old, new) for old, new in moved if old.currency == currency]
-                header = self._header(connection, period, currency, BatchKind.TRANSFER, asked)
+                header = self._batches.header(connection, period, currency, BatchKind.TRANSFER, asked)
                 before = booked_lines(connection, [old.number for old, _ in those], currency)
                 now = list(parts_of(connection, [new for _, new in those if new is not None]))
                 back = [one.times(-1) for one in parts_of(connection, [old for old, _ in those])]
-                chart = self._chart(connection)
-                journal = transfer_of(header, before, now, chart, self._words, [*back, *now])
+                chart = self._batches.chart(connection)
+                journal = transfer_of(header, before, now, chart, self._manner.wording, [*back, *now])
                 booked = [Booked(old, -1) for old, _ in those] + [Booked(new) for _, new in those if new]
-                yield _Wanted(journal, booked, releases=[old.id for old, _ in those])
+                yield Wanted(journal, booked, releases=[old.id for old, _ in those])
 
-        return self._make(asked, work)
+        return self._batches.make(asked, work)
 
     def reverse(self, number: str, asked: Asked) -> list[Done]:
         """Take a batch back: a draft by itself, any other by its exact negative. Its statements are free again."""
 
-        def work(connection: Connection) -> Iterator[_Wanted]:
+        def work(connection: Connection) -> Iterator[Wanted]:
             row = batch_row(connection, number)
-            may_be_reversed(connection, row)
             accrual = row["kind"] == BatchKind.ACCRUAL
             day = asked.accounting_date or (first_day_after(row["period"]) if accrual else row["accounting_date"])
-            header = self._header(
-                connection, row["period"], row["currency"], BatchKind.REVERSAL, replace(asked, accounting_date=day),
-                reverses=number,
-            )  # fmt: skip
-            of = journal_of_row(connection, row)
-            move(connection, row, BatchEvent.REVERSED, actor=asked.actor, now=asked.now, reason=asked.reason)
-            yield _Wanted(reversal_of(header, of.lines, of.parts), reverses=row["id"])
+            yield taken_back(connection, self._batches, row, replace(asked, accounting_date=day))
 
         with reading(self._engine) as connection:
             row = batch_row(connection, number)
         if row["state"] == BatchState.DRAFT:
-            self._discard(number, asked)
+            self._batches.discard(number, asked)
             return []
-        return self._make(asked, work)
+        return self._batches.make(asked, work)
 
     def accrue(self, period: str, asked: Asked) -> list[Done]:
-        """A batch a currency of what is due in a month of which nothing is booked yet. It is reversed on the first day
-        of the next month. Raises NothingToPost."""
+        """A batch a currency of what is due in a month of which nothing is booked yet. It is taken back by
+        ``end_accruals``, or by the first export, once the month is over. Raises NothingToPost."""
         period_of(period)
 
-        def work(connection: Connection) -> Iterator[_Wanted]:
+        def work(connection: Connection) -> Iterator[Wanted]:
             parts = accrued_parts(connection, period, asked.currency)
             found = False
             for currency in sorted({one.currency for one in parts}):
@@ -201,132 +113,28 @@ class JournalBook:
                 if books_something(connection, period, currency):
                     continue
                 found = True
-                header = self._header(connection, period, currency, BatchKind.ACCRUAL, asked)
+                header = self._batches.header(connection, period, currency, BatchKind.ACCRUAL, asked)
                 chart = replace(
-                    self._chart(connection),
+                    self._batches.chart(connection),
                     credit_account=self._manner.accrual_account or self._manner.chart.credit_account,
                 )
                 those = [one for one in parts if one.currency == currency]
-                yield _Wanted(journal_of(header, those, chart, self._words))
+                yield Wanted(journal_of(header, those, chart, self._manner.wording))
             if not found:
                 raise NothingToPost(f"nothing of {period} is to be accrued: nothing is due, or statements are booked")
 
-        return self._make(asked, work)
+        return self._batches.make(asked, work)
+
+    def end_accruals(self, asked: Asked, up_to: str | None = None) -> list[Done]:
+        """Take back each accrual that has left and whose month (none later than ``up_to``) is over, on the first day of
+        the next one. Once more finds nothing, and makes nothing."""
+        return self._batches.make(asked, lambda connection: self._ended(connection, asked, up_to))
 
     def rewrite(self, number: str, asked: Asked) -> Done:
         """Write a batch's file again; a draft leaves by that."""
-        files: list[Prepared] = []
-        with _put_or_drop(files), self._engine.begin() as connection:
-            only_writer(connection)
-            row = batch_row(connection, number)
-            journal = journal_of_row(connection, row)
-            files += self._manner.prepare(journal) if self._manner.prepare else []
-            state = BatchState(row["state"])
-            if state is BatchState.DRAFT:
-                state = move(connection, row, BatchEvent.EXPORTED, actor=asked.actor, now=asked.now,
-                             **self._written(files))  # fmt: skip
-            commit_to_disk(connection)
-        return Done(journal, state.value, tuple(one.path for one in files))
+        return self._batches.rewrite(number, asked)
 
-    def _make(self, asked: Asked, work: Callable[[Connection], Iterator[_Wanted]]) -> list[Done]:
-        done: list[Done] = []
-        files: list[Prepared] = []
-        try:
-            with _put_or_drop(files), self._engine.begin() as connection:
-                only_writer(connection)
-                if (before := kept(connection, asked.wish)) is not None:
-                    raise _DoneBefore(before["journals"])
-                done.extend(self._keep(connection, wanted, asked, files) for wanted in work(connection))
-                if asked.dry_run:
-                    raise _Rehearsed
-                keep(connection, asked.wish, {"journals": [one.journal.header.number for one in done]}, asked.now)
-                commit_to_disk(connection)
-        except _Rehearsed:
-            return [Done(one.journal, "not kept") for one in done]
-        except _DoneBefore as wish:
-            with reading(self._engine) as connection:
-                rows = [batch_row(connection, number) for number in wish.numbers]
-                return [Done(journal_of_row(connection, row), row["state"]) for row in rows]
-        return done
-
-    def _keep(self, connection: Connection, wanted: _Wanted, asked: Asked, files: list[Prepared]) -> Done:
-        journal = wanted.journal
-        batch = add_draft(connection, journal, actor=asked.actor, now=asked.now, reverses=wanted.reverses)
-        if wanted.reverses is not None:
-            take_back(connection, batch, wanted.reverses)
-        release(connection, batch, wanted.releases)  # first, so that another version of a number is free to be booked
-        book(connection, batch, wanted.books)
-        if asked.draft:
-            return Done(journal, BatchState.DRAFT.value)
-        written = list(self._manner.prepare(journal)) if self._manner.prepare and not asked.dry_run else []
-        files += written
-        row = {"id": batch, "number": journal.header.number, "state": BatchState.DRAFT.value}
-        move(connection, row, BatchEvent.EXPORTED, actor=asked.actor, now=asked.now, reason=asked.reason,
-             **self._written(written))  # fmt: skip
-        return Done(journal, BatchState.EXPORTED.value, tuple(one.path for one in written))
-
-    def _written(self, files: Sequence[Prepared]) -> dict[str, str]:
-        first = files[0] if files else None
-        return {
-            "format": self._manner.format,
-            "file_name": first.path.name[:100] if first else "",
-            "file_sha256": first.sha256 if first else "",
-        }
-
-    def _discard(self, number: str, asked: Asked) -> None:
-        """A draft never left: it is reversed without a counterpart."""
-        with self._engine.begin() as connection:
-            only_writer(connection)
-            row = batch_row(connection, number)
-            if row["state"] != BatchState.DRAFT:
-                raise BatchNotAllowed(f"{number} has left meanwhile: look at it, then decide again")
-            may_be_reversed(connection, row)
-            take_back(connection, row["id"], row["id"])
-            move(connection, row, BatchEvent.REVERSED, actor=asked.actor, now=asked.now, reason=asked.reason)
-            if asked.dry_run:
-                connection.rollback()
-
-    @property
-    def _words(self) -> Wording:
-        return self._manner.wording
-
-    def _chart(self, connection: Connection) -> Chart:
-        columns = (CostSourceRow.name, CostSourceRow.credit_fund_org, CostSourceRow.account_code)
-        sources = {row[0]: SourceAccounts(row[1], row[2]) for row in connection.execute(select(*columns))}
-        return replace(self._manner.chart, sources=sources, funds=tuple(load_registry(connection).funds))
-
-    def _header(
-        self, connection: Connection, period: str, currency: str, kind: BatchKind, asked: Asked, reverses: str = ""
-    ) -> Header:
-        today = asked.now.date()
-        day = asked.accounting_date or (today if self._manner.dated_today else last_day(period))
-        titles = {
-            BatchKind.CHARGES: f"Research computing {period}",
-            BatchKind.TRANSFER: f"Cost transfer {period}",
-            BatchKind.ACCRUAL: f"Accrual {period}",
-            BatchKind.REVERSAL: f"Reversal of {reverses}",
-        }
-        return next_header(
-            connection,
-            period,
-            currency,
-            kind,
-            journal_date=today,
-            accounting_date=day,
-            fiscal_year_start=self._manner.fiscal_year_start,
-            description=titles[kind],
-            reverses=reverses,
-        )
-
-
-@contextmanager
-def _put_or_drop(files: list[Prepared]) -> Iterator[None]:
-    """Files go into their places once what is inside has been committed, and away where it has not."""
-    try:
-        yield
-    except BaseException:
-        for one in files:
-            one.drop()
-        raise
-    for one in files:
-        one.put()
+    def _ended(self, connection: Connection, asked: Asked, up_to: str | None) -> Iterator[Wanted]:
+        for row in due_accruals(connection, asked.now.date(), currency=asked.currency, up_to=up_to):
+            dated = replace(asked, accounting_date=first_day_after(row["period"]), reason=asked.reason or BY_ITSELF)
+            yield replace(taken_back(connection, self._batches, row, dated), always_leaves=True)

@@ -14,7 +14,7 @@ from clearfacts_assets.chargeback.journals.model import Journal, NothingToPost
 from clearfacts_assets.chargeback.journals.posting import Wording
 from clearfacts_assets.chargeback.model import ChargebackError
 from clearfacts_assets.journal_settings import JournalSettings
-from clearfacts_assets.storage.chargeback.journals.booking import Manner
+from clearfacts_assets.storage.chargeback.journals.batches import Manner
 from clearfacts_assets.storage.chargeback.journals.shelf import JournalShelf
 
 
@@ -35,7 +35,8 @@ class Places:
         if self.file is not None:
             if self._written:
                 raise ChargebackError(
-                    f"{self.file} is one file, and there are several currencies: name a folder, or one --currency"
+                    f"{self.file} is one file, and {', '.join((*self._written, journal.header.number))} are several: "
+                    "name a folder, or one --currency"
                 )
             paths.insert(0, self.file)
         self._written.append(journal.header.number)
@@ -89,6 +90,7 @@ def manner_of(
             account_code_regex=said.account_code_regex,
             default_account=said.default_account,
             account_codes=said.account_codes,
+            category_accounts=said.category_accounts,
             credit_fund=said.credit_fund,
             credit_account=said.credit_account,
             segments=said.segments,

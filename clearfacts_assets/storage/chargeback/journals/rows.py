@@ -6,13 +6,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, text, update
 
 from clearfacts_assets.chargeback.journals import life
-from clearfacts_assets.chargeback.journals.calendar import fiscal
 from clearfacts_assets.chargeback.journals.life import BatchEvent, BatchState
 from clearfacts_assets.chargeback.journals.model import (
     BatchKind,
@@ -44,6 +43,8 @@ _INSERT_LINES = text(
     f"INSERT INTO journal_lines ({', '.join(_LINE)}) VALUES ({', '.join(f':{one}' for one in _LINE)})"  # noqa: S608
 )
 _LINE_TEXTS = _LINE[6:]
+# Tables, not classes: a command that makes one journal need not set up every mapped class for it.
+_BATCHES, _STATEMENTS, _EVENTS = JournalBatch.__table__, JournalStatement.__table__, JournalEvent.__table__
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,34 +55,10 @@ class Booked:
     sign: int = 1
 
 
-def next_header(
-    connection: Connection,
-    period: str,
-    currency: str,
-    kind: BatchKind,
-    *,
-    journal_date: date,
-    accounting_date: date,
-    fiscal_year_start: int,
-    description: str,
-    reverses: str = "",
-) -> Header:
-    """With the period's next number. The caller is the only writer of the ledger, so that nobody else takes it."""
-    query = select(func.max(JournalBatch.position)).where(JournalBatch.period == period)
-    position = (connection.execute(query).scalar_one() or 0) + 1
-    year, number = fiscal(accounting_date, fiscal_year_start)
-    return Header(
-        f"J-{period}-{position:04d}",
-        kind,
-        period,
-        currency,
-        journal_date,
-        accounting_date,
-        year,
-        number,
-        description,
-        reverses,
-    )
+def next_number(connection: Connection, period: str) -> str:
+    """The period's next number. The caller is the only writer of the ledger, so that nobody else takes it."""
+    query = select(func.max(_BATCHES.c.position)).where(_BATCHES.c.period == period)
+    return f"J-{period}-{(connection.execute(query).scalar_one() or 0) + 1:04d}"
 
 
 def add_draft(
@@ -110,7 +87,7 @@ def add_draft(
         "created_at": now,
         **dict.fromkeys(("format", "file_name", "file_sha256", "posted_reference"), ""),
     }
-    batch: int = connection.execute(insert(JournalBatch).values(values).returning(JournalBatch.id)).scalar_one()
+    batch: int = connection.execute(insert(_BATCHES).values(values).returning(_BATCHES.c.id)).scalar_one()
     rows = _line_rows(batch, journal)
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         connection.execute(_INSERT_LINES, rows[start : start + _ROWS_AT_ONCE])
@@ -128,27 +105,28 @@ def book(connection: Connection, batch: int, statements: Sequence[Booked]) -> No
         for one in statements
     ]
     for start in range(0, len(booked), _ROWS_AT_ONCE):
-        connection.execute(insert(JournalStatement), booked[start : start + _ROWS_AT_ONCE])
+        connection.execute(insert(_STATEMENTS), booked[start : start + _ROWS_AT_ONCE])
 
 
 def release(connection: Connection, batch: int, statements: Iterable[int]) -> None:
     """Since this batch, these statements (ids) are booked no more by those that did."""
-    table = JournalStatement
-    connection.execute(
-        update(table)
-        .where(table.statement_id.in_(list(statements)), table.sign == 1, table.released_by.is_(None))
-        .values(released_by=batch)
-    )
+    wanted, table = list(statements), _STATEMENTS
+    if wanted:
+        connection.execute(
+            update(table)
+            .where(table.c.statement_id.in_(wanted), table.c.sign == 1, table.c.released_by.is_(None))
+            .values(released_by=batch)
+        )
 
 
 def take_back(connection: Connection, batch: int, reversed_: int) -> None:
     """What the reversed batch books is booked no more, since this batch; what it had taken out is booked again."""
-    table = JournalStatement
+    table = _STATEMENTS
     connection.execute(
-        update(table).where(table.batch_id == reversed_, table.released_by.is_(None)).values(released_by=batch)
+        update(table).where(table.c.batch_id == reversed_, table.c.released_by.is_(None)).values(released_by=batch)
     )
     connection.execute(
-        update(table).where(table.batch_id != reversed_, table.released_by == reversed_).values(released_by=None)
+        update(table).where(table.c.batch_id != reversed_, table.c.released_by == reversed_).values(released_by=None)
     )
 
 
@@ -217,9 +195,7 @@ def move(
 ) -> BatchState:
     """Let the event happen to the batch, audited; ``written`` are columns that come with it. Raises BatchNotAllowed."""
     following = life.after(row["number"], BatchState(row["state"]), event)
-    connection.execute(
-        update(JournalBatch).where(JournalBatch.id == row["id"]).values(state=following.value, **written)
-    )
+    connection.execute(update(_BATCHES).where(_BATCHES.c.id == row["id"]).values(state=following.value, **written))
     happened(connection, row["id"], event.value, actor, reason, now)
     record(
         connection,
@@ -239,7 +215,7 @@ def happened(
     connection: Connection, batch: int, event: str, actor: str | Actor, reason: str, now: datetime
 ) -> None:  # fmt: skip
     values = {"batch_id": batch, "event": event, "actor": named(actor).name, "reason": reason, "at": now}
-    connection.execute(insert(JournalEvent).values(values))
+    connection.execute(insert(_EVENTS).values(values))
 
 
 def batch_row(connection: Connection, number: str) -> dict[str, Any]:
@@ -254,7 +230,7 @@ def batch_row(connection: Connection, number: str) -> dict[str, Any]:
 def number_of(connection: Connection, batch: int | None) -> str:
     if batch is None:
         return ""
-    return str(connection.execute(select(JournalBatch.number).where(JournalBatch.id == batch)).scalar_one())
+    return str(connection.execute(select(_BATCHES.c.number).where(_BATCHES.c.id == batch)).scalar_one())
 
 
 def lines_of(connection: Connection, batch: int, currency: str) -> list[Line]:

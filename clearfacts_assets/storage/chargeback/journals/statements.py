@@ -79,18 +79,19 @@ def currencies(engine: Engine) -> list[str]:
 
 
 def parts_of(connection: Connection, statements: Sequence[StatementHead]) -> Iterator[Part]:
-    """What they say, by statement, fund, service and source. Raises StatementBent where a statement's cents do not add
-    up to what is due by it."""
+    """What they say, by statement, fund, service, category and source. Raises StatementBent where a statement's cents
+    do not add up to what is due by it."""
     by_id = {one.id: one for one in statements}
     ids, sources = sorted(by_id), _Sources(connection)
     for start in range(0, len(ids), AT_ONCE):
         some = ids[start : start + AT_ONCE]
         sums = dict.fromkeys(some, 0)
-        for id_, fund, service, source, account, charges, units in _rows(connection, some, by_id, sources):
+        for id_, fund, service, origin, charges, units in _rows(connection, some, by_id, sources):
             head = by_id[id_]
             sums[id_] += units
             names = (head.number, head.version, head.period, head.currency, head.subject, head.project)
-            yield Part(*names, fund, service, source, account, charges, _amount(units, head.currency))
+            source, account, category = origin
+            yield Part(*names, fund, service, source, account, charges, _amount(units, head.currency), category)
         for id_, total in sums.items():
             if total != int(by_id[id_].due.scaleb(_PLACES)):
                 one = by_id[id_]
@@ -100,28 +101,30 @@ def parts_of(connection: Connection, statements: Sequence[StatementHead]) -> Ite
                 )
 
 
-_Row = tuple[int, str, str, str, str, int, int]  # statement, fund, service, source, account code, charges, units
+_Origin = tuple[str, str, str]  # source, account code as tags or the registry say it, category of the service
+_Row = tuple[int, str, str, _Origin, int, int]  # statement, fund, service, whence, charges, units
+_NO_ORIGIN: _Origin = ("", "", "")
 
 
 class _Sources:
-    """Which services come from one source, with one account code, in a whole month: nearly all of them do, and then no
-    charge has to be looked up for that."""
+    """Which services come from one source, with one account code and one category, in a whole month: nearly all of them
+    do, and then no charge has to be looked up for that."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._months: dict[str, dict[str, tuple[str, str] | None]] = {}
+        self._months: dict[str, dict[str, _Origin | None]] = {}
 
-    def of(self, period: str, service: str) -> tuple[str, str] | None:
-        """Source and account code; None where they are several, or not known."""
+    def of(self, period: str, service: str) -> _Origin | None:
+        """Whence it comes; None where that is several, or not known."""
         known = self._months.get(period)
         if known is None:
             known = self._months[period] = {}
             query = text(
-                "SELECT DISTINCT t.service, t.source, a.account_code FROM charge_totals t "
+                "SELECT DISTINCT t.service, t.source, a.account_code, t.service_category FROM charge_totals t "
                 "JOIN cost_attributions a ON a.digest = t.attribution WHERE t.period = :period"
             )
-            for name, source, account in self._connection.execute(query, {"period": period}):
-                known[name] = None if name in known else (source, account)
+            for name, *origin in self._connection.execute(query, {"period": period}):
+                known[name] = None if name in known else (origin[0], origin[1], origin[2])
         return known.get(service)
 
 
@@ -132,17 +135,17 @@ def _rows(
     found: list[_Row] = []
     unclear: set[int] = set()
     for id_, fund, service, of_charges, charges, units in connection.execute(_by_service(connection, ids)).all():
-        known = sources.of(by_id[id_].period, service) if of_charges else ("", "")
+        known = sources.of(by_id[id_].period, service) if of_charges else _NO_ORIGIN
         if known is None:
             unclear.add(id_)
         else:
-            found.append((id_, fund, service, *known, charges, int(units)))
+            found.append((id_, fund, service, known, charges, int(units)))
     yield from (row for row in found if row[0] not in unclear)
     if unclear:
-        for id_, fund, service, source, account, charges, units in connection.execute(
+        for id_, fund, service, source, account, category, charges, units in connection.execute(
             _by_charge(connection, sorted(unclear))
         ).all():
-            yield id_, fund, service, source or "", account or "", charges, int(units)
+            yield id_, fund, service, (source or "", account or "", category or ""), charges, int(units)
 
 
 def _amount(ten_thousandths: int, currency: str) -> Decimal:
@@ -157,7 +160,12 @@ def _units(connection: Connection) -> str:
     if connection.dialect.name == "postgresql":
         return "trunc(sc.cents * 10000)"
     places = "CASE instr(sc.cents, '.') WHEN 0 THEN 0 ELSE length(sc.cents) - instr(sc.cents, '.') END"
-    return f"CAST(replace(sc.cents, '.', '') || substr('0000', 1 + {places}) AS INTEGER)"
+    digits = "replace(sc.cents, '.', '')"
+    # Nearly all currencies have two places, and those are the quickest to read.
+    return (
+        f"CASE substr(sc.cents, -3, 1) WHEN '.' THEN CAST({digits} AS INTEGER) * 100 "
+        f"ELSE CAST({digits} || substr('0000', 1 + {places}) AS INTEGER) END"
+    )
 
 
 def _listed(ids: Sequence[int]) -> str:
@@ -174,13 +182,13 @@ def _by_service(connection: Connection, ids: Sequence[int]) -> TextClause:
 
 
 def _by_charge(connection: Connection, ids: Sequence[int]) -> TextClause:
-    """The same, and by source and payer, for which each charge is looked up."""
+    """The same, and by source, category and payer, for which each charge is looked up."""
     return text(
-        "SELECT g.statement_id, g.fund, g.service, g.source, a.account_code, g.charges, g.units "  # noqa: S608
-        "FROM (SELECT sc.statement_id, sc.fund, sc.service, c.source, c.attribution, "
+        "SELECT g.statement_id, g.fund, g.service, g.source, a.account_code, g.category, g.charges, g.units "  # noqa: S608
+        "FROM (SELECT sc.statement_id, sc.fund, sc.service, c.source, c.service_category AS category, c.attribution, "
         f"count(*) AS charges, sum({_units(connection)}) AS units "
         "FROM statement_charges sc LEFT JOIN charges c ON c.id = sc.charge_id "
         f"WHERE sc.statement_id IN ({_listed(ids)}) "
-        "GROUP BY sc.statement_id, sc.fund, sc.service, c.source, c.attribution) g "
+        "GROUP BY sc.statement_id, sc.fund, sc.service, c.source, c.service_category, c.attribution) g "
         "LEFT JOIN cost_attributions a ON a.digest = g.attribution ORDER BY g.statement_id"
     )
