@@ -23,6 +23,7 @@ def serve(
     ] = None,
 ) -> None:
     """Serve Dagster's UI, the desk and the API. Runs are started by `clearfacts daemon`, beside it."""
+    inherited = None if listen_fd is None else [_listening(listen_fd)]  # before the seconds that the imports take
     import uvicorn
     from dagster import DagsterInstance
 
@@ -32,7 +33,6 @@ def serve(
     from clearfacts_assets.desk.routes import ROUTES
     from clearfacts_assets.orchestration.dagster_internals import WorkspaceFileTarget, WorkspaceProcessContext
 
-    inherited = None if listen_fd is None else [_listening(listen_fd)]
     configured = ready()
     with (
         DagsterInstance.get() as instance,
