@@ -25,8 +25,9 @@ class Request:
     def with_headers(self, headers: Mapping[str, str], timeouts: Mapping[str, float | None]) -> httpcore.Request:
         """As it is sent, with further headers."""
         pairs = [(name.encode("ascii"), value.encode("ascii")) for name, value in {**self.headers, **headers}.items()]
-        extensions = {"timeout": timeouts}
-        return httpcore.Request(self.method, self.url, headers=pairs, content=self.content, extensions=extensions)
+        request = httpcore.Request(self.method, self.url, content=self.content, extensions={"timeout": timeouts})
+        request.headers = pairs  # past its look at each of them, which are bytes
+        return request
 
 
 def make(method: str, address: str, headers: Mapping[str, str], **content: Any) -> Request:

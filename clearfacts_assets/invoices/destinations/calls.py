@@ -129,6 +129,14 @@ class Patience:
         return False
 
 
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What stands before the body of an answer."""
+
+    status_code: int
+    headers: httpx.Headers
+
+
 class Calls:
     """A pooled client for one destination, which keeps no cookies; safe for as many threads as it has connections."""
 
@@ -192,12 +200,13 @@ class Calls:
         return answer
 
     def _sent(self, request: Request, written: httpcore.Request, seconds: float) -> Answer | NotSent | Unknown:
-        body, came = bytearray(), None
+        body = bytearray()
+        came: _Head | None = None
         with bounded(seconds) as call:
             try:
                 response = self._connections.handle_request(written)
                 try:
-                    came = httpx.Response(response.status, headers=response.headers)
+                    came = _Head(response.status, httpx.Headers(response.headers))
                     stream = cast("Iterable[bytes]", response.stream)
                     unpacked(stream, came.headers.get("Content-Encoding", ""), RESPONSE_BYTES, body)
                 finally:
@@ -242,7 +251,7 @@ class Calls:
     def _failed(
         self,
         request: Request,
-        response: httpx.Response | None,
+        response: _Head | None,
         body: bytearray,
         error: Exception,
         *,
