@@ -30,11 +30,16 @@ def read_body(response: httpx.Response, limit: int, into: bytearray | None = Non
     BodyMalformed, and httpx's errors where the connection fails.
     """
     body = bytearray() if into is None else into
-    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    return unpacked(response.iter_raw(), response.headers.get("Content-Encoding", ""), limit, body)
+
+
+def unpacked(pieces: Iterable[bytes], encoding: str, limit: int, body: bytearray) -> bytearray:
+    """The same of a body that comes in pieces, and is packed as the header Content-Encoding says."""
+    encoding = encoding.strip().lower()
     if encoding in ("identity", ""):
-        return _collect(response.iter_raw(), limit, body)
+        return _collect(pieces, limit, body)
     if encoding in ("gzip", "x-gzip"):
-        return _unpack(response.iter_raw(), limit, body)
+        return _unpack(pieces, limit, body)
     raise BodyMalformed(f"packed as {encoding[:20]!r}, which was not asked for")
 
 

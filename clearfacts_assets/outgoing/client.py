@@ -11,6 +11,7 @@ import logging
 import queue
 import ssl
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from typing import Any
 
 import httpcore
@@ -29,6 +30,13 @@ IDLE_SECONDS = 4.0
 USER_AGENT = "clearfacts-assets"
 PROXY_AUTHENTICATION_REQUIRED = 407
 
+FAILURES = (  # of a call, as httpcore names them
+    httpcore.NetworkError,
+    httpcore.TimeoutException,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    httpcore.UnsupportedProtocol,
+)
 _ON_THE_WAY = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpcore.ProxyError)
 
 
@@ -39,24 +47,14 @@ def open_client(
 
     Calls leave as ``network`` says; environment variables are not read. Raises NetworkUnusable.
     """
+    context = believed(network)
     return httpx.Client(
-        transport=open_transport(connections, network),
+        transport=_BoundedTransport(Connections(connections, network, context), context),
         timeout=httpx.Timeout(deadline, connect=connect_timeout),
         headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
         follow_redirects=False,
         trust_env=False,
     )
-
-
-def open_transport(connections: int, network: Network = DIRECT) -> httpx.HTTPTransport:
-    """What such a client sends by, for who asks for nothing else of it: no redirects, cookies or hooks, no headers.
-
-    A client costs as much of the processor again as its transport. Raises NetworkUnusable.
-    """
-    # They log whole addresses and headers, and a server may quote our token in them.
-    for library in ("httpx", "httpcore"):
-        logging.getLogger(library).setLevel(logging.WARNING)
-    return _BoundedTransport(connections, network)
 
 
 def believed(network: Network) -> ssl.SSLContext:
@@ -77,34 +75,26 @@ def believed(network: Network) -> ssl.SSLContext:
 
 
 class _BoundedTransport(httpx.HTTPTransport):
-    def __init__(self, connections: int, network: Network) -> None:
-        context = believed(network)
+    def __init__(self, connections: Connections, context: ssl.SSLContext) -> None:
         super().__init__(verify=context, trust_env=False)
         # httpx has no parameter for the network backend; its pool is replaced by one that has ours.
-        self._pool = _Connections(context, connections, network)  # type: ignore[assignment]
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Until the head of the answer has come: what reads the body is the caller's."""
-        if not tracing.is_on():
-            return super().handle_request(request)
-        where = {"server.address": request.url.host, "http.request.method": request.method}
-        with tracing.span(f"{request.method} {request.url.host}", where, kind="CLIENT") as call:
-            request.headers.update(tracing.headers())
-            response = super().handle_request(request)
-            call.note({"http.response.status_code": response.status_code})
-            if response.is_error:
-                call.failed(str(response.status_code))
-            return response
+        self._pool = connections  # type: ignore[assignment]
 
 
-class _Connections:
+class Connections:
     """So many lines of one connection each, each in one thread's hands from the request to the end of its answer.
 
     httpcore's own sharing takes a connection whose answer has just come for one that the server closed, and closes it
-    under the thread that reads: an accepted call whose answer is lost.
+    under the thread that reads: an accepted call whose answer is lost. What sends whole requests asks it directly:
+    httpx's client costs as much of the processor again.
     """
 
-    def __init__(self, context: ssl.SSLContext, connections: int, network: Network) -> None:
+    def __init__(self, connections: int, network: Network = DIRECT, context: ssl.SSLContext | None = None) -> None:
+        """Raises NetworkUnusable."""
+        # They log whole addresses and headers, and a server may quote our token in them.
+        for library in ("httpx", "httpcore"):
+            logging.getLogger(library).setLevel(logging.WARNING)
+        context = context or believed(network)
         self._network, self._secrets = network, Secrets(*network.secrets)
         self._all = [_Line(context) for _ in range(connections)]
         self._free: queue.LifoQueue[_Line] = queue.LifoQueue()
@@ -112,6 +102,20 @@ class _Connections:
             self._free.put(line)
 
     def handle_request(self, request: httpcore.Request) -> httpcore.Response:
+        """Until the head of the answer has come: what reads the body is the caller's. Raises httpcore's errors."""
+        if not tracing.is_on():
+            return self._answered(request)
+        host, method = request.url.host.decode("ascii", "replace"), request.method.decode("ascii")
+        where = {"server.address": host, "http.request.method": method}
+        with tracing.span(f"{method} {host}", where, kind="CLIENT") as call:
+            request.headers += [(name.encode(), value.encode()) for name, value in tracing.headers().items()]
+            response = self._answered(request)
+            call.note({"http.response.status_code": response.status})
+            if response.status >= HTTPStatus.BAD_REQUEST:
+                call.failed(str(response.status))
+            return response
+
+    def _answered(self, request: httpcore.Request) -> httpcore.Response:
         proxy = self._network.proxy_for(bytes(request.url).decode("ascii"))
         tunnel = proxy is not None and request.url.scheme == b"https"
         allowed = request.extensions.get("timeout", {}).get("pool")
@@ -147,7 +151,7 @@ class _Connections:
         for line in self._all:
             line.close()
 
-    def __enter__(self) -> _Connections:
+    def __enter__(self) -> Connections:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -6,7 +6,7 @@ import html
 import json
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 import httpx
@@ -17,6 +17,16 @@ _ITEMS = 50  # items of one list or object that are kept
 _LEAST_TAIL = 4  # characters of a secret, cut off at the end of a text, that count as the secret
 _HIDDEN = "***"
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # PostgreSQL takes neither NUL nor half a surrogate pair
+
+
+class Head(Protocol):
+    """What stands before the body of an answer; an httpx.Response has it."""
+
+    @property
+    def status_code(self) -> int: ...
+
+    @property
+    def headers(self) -> httpx.Headers: ...
 
 
 class Secrets:
@@ -60,7 +70,7 @@ class Secrets:
             return [self.keep(item, depth - 1) for item in value[:_ITEMS]] if depth else []
         return value if value is None or isinstance(value, bool | int) else self.excerpt(str(value), 100)
 
-    def evidence(self, response: httpx.Response, body: bytes | bytearray) -> dict[str, Any]:
+    def evidence(self, response: Head, body: bytes | bytearray) -> dict[str, Any]:
         """What is kept of an answer: status, the headers that help a support desk, and the body or its beginning."""
         names = ("Content-Type", "Retry-After", "X-Request-Id", "X-Correlation-Id", "Location")
         came = {name.lower() for name, _ in response.headers.raw}

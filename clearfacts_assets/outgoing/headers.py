@@ -7,6 +7,8 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
+from clearfacts_assets.outgoing.evidence import Head
+
 _CORRELATION_CHARACTERS = 128
 _SECONDS_DIGITS = 9  # of a Retry-After; more of them are "for ever", which the cap makes an end of
 
@@ -39,7 +41,7 @@ def correlation(correlation_id: str) -> dict[str, str]:
     return {"X-Correlation-ID": kept} if kept else {}
 
 
-def retry_after(response: httpx.Response, now: datetime, longest: float) -> float | None:
+def retry_after(response: Head, now: datetime, longest: float) -> float | None:
     """Seconds to wait as the other side asks (RFC 9110, 10.2.3: seconds or a date), between 0 and ``longest``.
 
     None where it does not ask, or asks something that nobody understands.

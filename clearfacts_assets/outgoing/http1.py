@@ -53,7 +53,9 @@ class Connection:
         except BaseException:
             self.close()
             raise
-        return httpcore.Response(answer.status, headers=answer.headers, content=answer)
+        response = httpcore.Response(answer.status, content=answer)
+        response.headers = answer.headers  # past its look at each of them: llhttp has had one
+        return response
 
     def _ready(self, url: httpcore.URL, timeouts: Mapping[str, float | None]) -> httpcore.NetworkStream:
         """The open connection, if it can be trusted to be open still; else another one."""

@@ -144,7 +144,7 @@ def test_no_thread_closes_the_connection_on_which_another_has_its_answer(
 
 def test_a_call_that_finds_no_free_connection_in_its_time_has_not_left(destination_at: DestinationAt) -> None:
     server, destination = destination_at(answering(200, ACCEPTED), connections=1, deadline=1)
-    free = destination._calls._transport._pool._free  # type: ignore[attr-defined]
+    free = destination._calls._connections._free
     taken = free.get()
     outcome = destination.send(submission("1"))
     assert isinstance(outcome, NotSent)
@@ -172,7 +172,7 @@ def test_a_call_that_ends_badly_gives_its_connection_back(
 
 
 def pooled_streams(destination: Destination) -> list[Any]:
-    lines = destination._calls._transport._pool._all  # type: ignore[attr-defined]
+    lines = destination._calls._connections._all
     return [way.stream for line in lines for way in line.pools.values() if way.stream is not None]
 
 

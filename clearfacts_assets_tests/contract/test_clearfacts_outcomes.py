@@ -11,7 +11,7 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpcore
 import pytest
 
 from clearfacts_assets.invoices.destinations import calls, clearfacts_graphql, clearfacts_rest
@@ -67,7 +67,7 @@ def test_waiting_for_a_free_connection_beyond_the_deadline_is_not_sent(destinati
         line.until_gone()
 
     server, destination = destination_at(half, deadline=0.3, connections=1)
-    with closing(destination._calls._transport.handle_request(httpx.Request("GET", server.url))), took_at_most(10):
+    with closing(destination._calls._connections.handle_request(httpcore.Request("GET", server.url))), took_at_most(10):
         outcome = destination.send(submission())
     assert isinstance(outcome, NotSent)
     assert "PoolTimeout" in outcome.reason

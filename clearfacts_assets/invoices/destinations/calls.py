@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
+import httpcore
 import httpx
 
 from clearfacts_assets.backoff import Backoff
@@ -30,11 +30,12 @@ from clearfacts_assets.invoices.ports import (
     Unknown,
 )
 from clearfacts_assets.outcome_kinds import OutcomeKind
-from clearfacts_assets.outgoing.body import BodyMalformed, BodyTooLarge, read_body
-from clearfacts_assets.outgoing.client import USER_AGENT, open_transport
+from clearfacts_assets.outgoing.body import BodyMalformed, BodyTooLarge, unpacked
+from clearfacts_assets.outgoing.client import FAILURES, USER_AGENT, Connections
 from clearfacts_assets.outgoing.deadlines import bounded
 from clearfacts_assets.outgoing.evidence import Secrets, parse_json
 from clearfacts_assets.outgoing.headers import bearer, correlation, retry_after
+from clearfacts_assets.outgoing.requests import Request, make
 
 RESPONSE_BYTES = 4 * 2**20  # most bytes of one answer, unpacked
 PAUSES = Backoff(first=1.0)  # before a question is asked again, where nobody asks for others
@@ -128,6 +129,14 @@ class Patience:
         return False
 
 
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What stands before the body of an answer."""
+
+    status_code: int
+    headers: httpx.Headers
+
+
 class Calls:
     """A pooled client for one destination, which keeps no cookies; safe for as many threads as it has connections."""
 
@@ -144,8 +153,8 @@ class Calls:
         """
         self._token, self._denied = Token(options.token, options.renew, options.network.secrets), denied
         self._deadline, self._longest_wait, self._now = options.deadline, options.longest_wait, now
-        self._transport = open_transport(options.connections, options.network)
-        self._timeout = {"timeout": httpx.Timeout(options.deadline, connect=options.connect_timeout).as_dict()}
+        self._connections = Connections(options.connections, options.network)
+        self._timeouts = httpx.Timeout(options.deadline, connect=options.connect_timeout).as_dict()
         self._headers = _HEADERS | correlation(options.correlation_id)
 
     @property
@@ -153,14 +162,11 @@ class Calls:
         """Every token that calls have carried so far, and what a proxy is told."""
         return self._token.secrets
 
-    def request(self, method: str, address: str, **content: Any) -> httpx.Request:
-        """A request with its whole body made, so that nothing of ours can fail between its bytes."""
-        headers = self._headers | content.pop("headers", {})
-        request = httpx.Request(method, _url(address), headers=headers, extensions=self._timeout, **content)
-        request.read()
-        return request
+    def request(self, method: str, address: str, **content: Any) -> Request:
+        """A request, its body as httpx takes it."""
+        return make(method, address, self._headers | content.pop("headers", {}), **content)
 
-    def ask(self, request: httpx.Request, ends: float = float("inf")) -> Answer | NotSent | Unknown:
+    def ask(self, request: Request, ends: float = float("inf")) -> Answer | NotSent | Unknown:
         """Send once. NotSent where provably nothing left, Unknown where something did and no whole answer came.
 
         Where the answer refuses our token, nothing was accepted: it is sent once more if there is another token, and
@@ -169,7 +175,7 @@ class Calls:
         now = time.monotonic()
         ends = min(ends, now + self._deadline)
         if now >= ends:
-            return NotSent(f"{_place(request)}: the time for it was used up, nothing left")
+            return NotSent(f"{request.place}: the time for it was used up, nothing left")
         refused = self._token.value
         answer = self._once(request, refused, ends - now)
         if not isinstance(answer, Answer) or not self._denied(answer):
@@ -181,41 +187,43 @@ class Calls:
         left = ends - time.monotonic()
         return answer if fresh is None or left <= 0 else self._once(request, fresh, left)
 
-    def hand_over(self, request: httpx.Request) -> Answer | NotSent | Unknown:
+    def hand_over(self, request: Request) -> Answer | NotSent | Unknown:
         """The same for what carries a document: who reads that nobody knows, is told where to look."""
         answer = self.ask(request)
         return replace(answer, reason=f"{answer.reason}: {LOOK_UP}") if isinstance(answer, Unknown) else answer
 
-    def _once(self, request: httpx.Request, token: str, seconds: float) -> Answer | NotSent | Unknown:
-        request.headers.update(bearer(token))
+    def _once(self, request: Request, token: str, seconds: float) -> Answer | NotSent | Unknown:
         begun = time.monotonic()
-        answer = self._sent(request, seconds)
+        answer = self._sent(request, request.with_headers(bearer(token), self._timeouts), seconds)
         if isinstance(answer, Answer) and not self._denied(answer):
             self._token.worked(token, begun)
         return answer
 
-    def _sent(self, request: httpx.Request, seconds: float) -> Answer | NotSent | Unknown:
-        body, response = bytearray(), None
+    def _sent(self, request: Request, written: httpcore.Request, seconds: float) -> Answer | NotSent | Unknown:
+        body = bytearray()
+        came: _Head | None = None
         with bounded(seconds) as call:
             try:
-                response = self._transport.handle_request(request)
+                response = self._connections.handle_request(written)
                 try:
-                    read_body(response, RESPONSE_BYTES, body)
+                    came = _Head(response.status, httpx.Headers(response.headers))
+                    stream = cast("Iterable[bytes]", response.stream)
+                    unpacked(stream, came.headers.get("Content-Encoding", ""), RESPONSE_BYTES, body)
                 finally:
                     response.close()
-            except (httpx.RequestError, BodyMalformed, BodyTooLarge) as error:
-                return self._failed(request, response, body, error, handed_over=call.handed_over)
+            except (*FAILURES, BodyMalformed, BodyTooLarge) as error:
+                return self._failed(request, came, body, error, handed_over=call.handed_over)
             if not call.handed_over:  # an answer to something else, left over on a connection that was closing
-                return NotSent(f"{_place(request)}: the connection closed before the request left")
+                return NotSent(f"{request.place}: the connection closed before the request left")
         return Answer(
-            address=_place(request),
-            status=response.status_code,
+            address=request.place,
+            status=came.status_code,
             json=parse_json(body),
-            evidence=self.secrets.evidence(response, body),
-            wait=retry_after(response, self._now(), self._longest_wait),
+            evidence=self.secrets.evidence(came, body),
+            wait=retry_after(came, self._now(), self._longest_wait),
         )
 
-    def answered(self, request: httpx.Request, patience: Patience | None = None, ends: float = float("inf")) -> Answer:
+    def answered(self, request: Request, patience: Patience | None = None, ends: float = float("inf")) -> Answer:
         """Send what is only a question. Raises DestinationError where there is no answer, or our token is refused.
 
         A question may be repeated: after a 429, a 5xx or no answer it is asked again, as late as Retry-After asks,
@@ -238,12 +246,12 @@ class Calls:
         return answer
 
     def close(self) -> None:
-        self._transport.close()
+        self._connections.close()
 
     def _failed(
         self,
-        request: httpx.Request,
-        response: httpx.Response | None,
+        request: Request,
+        response: _Head | None,
         body: bytearray,
         error: Exception,
         *,
@@ -251,15 +259,10 @@ class Calls:
     ) -> NotSent | Unknown:
         what = f"{type(error).__name__}: {self.secrets.excerpt(str(error), 200)}"
         if not handed_over:
-            return NotSent(f"{_place(request)}: no connection, nothing left ({what})")
+            return NotSent(f"{request.place}: no connection, nothing left ({what})")
         came = self.secrets.evidence(response, body) if response is not None else {}
-        reason = f"{_place(request)}: the request left, but no whole answer came ({what}; {self._deadline:g} s at most)"
+        reason = f"{request.place}: the request left, but no whole answer came ({what}; {self._deadline:g} s at most)"
         return Unknown(reason, came | {"error": what})
-
-
-@lru_cache(maxsize=16)
-def _url(address: str) -> httpx.URL:
-    return httpx.URL(address)
 
 
 def document_uuid(value: Any) -> str | None:
@@ -270,8 +273,3 @@ def document_uuid(value: Any) -> str | None:
 def _passes(answer: Answer | NotSent | Unknown) -> bool:
     """Whether the same question may be answered later."""
     return not isinstance(answer, Answer) or answer.status == 429 or answer.status >= 500
-
-
-def _place(request: httpx.Request) -> str:
-    address = request.url.copy_with(query=None) if request.url.query else request.url
-    return f"{request.method} {address}"
