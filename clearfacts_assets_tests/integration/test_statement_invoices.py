@@ -209,7 +209,7 @@ def traced(number):
 
 def test_nothing_is_invoiced_by_itself_unless_a_first_month_is_set(quick_bookkeeping):
     look = invoices_due(None, quick_bookkeeping.engine, CustomerSettings(), NOW)
-    assert (look.run_requests, look.skip_message) == (
+    assert (look.run_requests, look.skip_reason.skip_message) == (
         [],
         "customers.invoiced_from is empty: invoices are made when somebody asks",
     )
