@@ -188,6 +188,8 @@ def test_finalized_statements_leave_in_the_night_by_themselves_and_one_command_t
     pipeline.configure(SOURCE__KIND="java_backend")
     before = night_after(file).replace(hour=1)
     assert night(pipeline, before).run_requests == []
+    absent = load().source.model_copy(update={"folder": tmp_path / "absent"})
+    assert statements_night(pipeline.engine, absent, tmp_path / "absent", night_after(file)).run_requests == []
     elsewhere = statements_night(pipeline.engine, load().source, tmp_path, night_after(file))
     assert elsewhere.run_requests == []  # a folder that is not that of the statements is nobody's order to send
     look = night(pipeline, night_after(file))

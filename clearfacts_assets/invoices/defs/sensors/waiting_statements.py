@@ -51,6 +51,8 @@ def statements_night(engine: Engine, source: SourceSettings, made_in: Path, now:
         return dg.SensorResult(skip_reason=f"source.folder is not {made_in}, where invoices of statements are made")
     if now.astimezone(ZONE).hour < NIGHTLY_HOUR:
         return dg.SensorResult(skip_reason=f"the night begins at {NIGHTLY_HOUR:02d}:00")
+    if not source.folder.exists():
+        return dg.SensorResult(skip_reason=f"no invoice of a statement was ever made: {source.folder} is not there")
     try:
         waiting = opened(SourceOptions(place=str(source.folder), memory=TakenFiles(engine))).waiting()
     except SourceError as error:
