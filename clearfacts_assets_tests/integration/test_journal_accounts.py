@@ -5,13 +5,15 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
 from clearfacts_assets.chargeback.journals.chart import Chart
 from clearfacts_assets.chargeback.journals.model import CannotPost
+from clearfacts_assets.storage import migrate
 from clearfacts_assets.storage.chargeback.journals.checking import check
-from clearfacts_assets_tests.fixtures.chargeback import row
+from clearfacts_assets_tests.fixtures.chargeback import outcome_rows, row
 from clearfacts_assets_tests.fixtures.journals import sides
 
 CODES = {"Compute": "54200", "Stor*": "54300"}
@@ -102,3 +104,21 @@ def test_a_late_correction_keeps_its_category_and_the_totals_follow(bookkeeping)
         bookkeeping.engine.begin() as connection,
     ):
         connection.execute(text("UPDATE charges SET service_category = 'x' WHERE period = '2025-04'"))
+
+
+def test_what_was_imported_before_charges_kept_categories_is_of_an_unknown_one(bookkeeping):
+    """An upgrade in the middle of a month: what is there already goes by service and source, what comes by category."""
+    engine = bookkeeping.engine
+    url = engine.url.render_as_string(hide_password=False)
+    bookkeeping.office.books.put(ROWS[0])
+    before = ScriptDirectory.from_config(migrate.configuration()).get_revision("0170").down_revision
+    engine.dispose()
+    migrate.downgrade(url, before)
+    migrate.upgrade(url)
+    outcome = bookkeeping.office.books.put(ROWS[0], row(BilledCost="3.00", ResourceId="z", ServiceCategory="Compute"))
+    assert outcome_rows(outcome) == {"equal": 1, "new": 1}  # nothing is imported anew for its category's sake
+    bookkeeping.office.close()
+    bookkeeping.office.generate()
+    bookkeeping.chart = Chart(credit_fund="IT-CLOUD", default_account="54000", category_accounts=CODES)
+    assert debits(bookkeeping.export()[0]) == {"54000": Decimal("1.01"), "54200": Decimal("3.00")}
+    assert check(engine, "2025-03").done

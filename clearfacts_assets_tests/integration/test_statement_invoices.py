@@ -131,6 +131,11 @@ def night_after(file):
     return datetime.combine(came.date() + timedelta(days=1), time(2), tzinfo=ZONE)
 
 
+def night(pipeline, moment):
+    known = load()
+    return statements_night(pipeline.engine, known.source, known.invoice_folder, moment)
+
+
 def made_by_itself(pipeline):
     """The sensor's look, and the run that it asks for; once more it asks for none."""
     look = invoices_due(pipeline.instance, pipeline.engine, load().customers, NOW)
@@ -182,8 +187,12 @@ def test_finalized_statements_leave_in_the_night_by_themselves_and_one_command_t
     made_by_itself(pipeline)
     pipeline.configure(SOURCE__KIND="java_backend")
     before = night_after(file).replace(hour=1)
-    assert statements_night(pipeline.engine, load().source, before).run_requests == []
-    look = statements_night(pipeline.engine, load().source, night_after(file))
+    assert night(pipeline, before).run_requests == []
+    absent = load().source.model_copy(update={"folder": tmp_path / "absent"})
+    assert statements_night(pipeline.engine, absent, tmp_path / "absent", night_after(file)).run_requests == []
+    elsewhere = statements_night(pipeline.engine, load().source, tmp_path, night_after(file))
+    assert elsewhere.run_requests == []  # a folder that is not that of the statements is nobody's order to send
+    look = night(pipeline, night_after(file))
     (request,) = look.run_requests
     assert request.run_config["ops"]["raw_invoices"]["config"]["invoice_ids"] == [f"2025-03/{number}-1C.xml"]
     beside = pipeline.run(request.partition_key, tags=request.tags, run_config=request.run_config)
@@ -191,7 +200,7 @@ def test_finalized_statements_leave_in_the_night_by_themselves_and_one_command_t
     with pipeline.engine.connect() as connection:  # it says nothing of what the ERP has
         whole = connection.execute(text("SELECT whole_day FROM jobs ORDER BY created_at")).scalars().all()
     assert [bool(one) for one in whole] == [True, False]
-    assert statements_night(pipeline.engine, load().source, night_after(file)).run_requests == []
+    assert night(pipeline, night_after(file)).run_requests == []
     credit = traced(number)["invoices"][1]
     assert (credit["kind"], credit["names"], credit["delivery"]["state"]) == (
         *("credit_note", invoice["number"], "delivered"),
@@ -209,7 +218,7 @@ def traced(number):
 
 def test_nothing_is_invoiced_by_itself_unless_a_first_month_is_set(quick_bookkeeping):
     look = invoices_due(None, quick_bookkeeping.engine, CustomerSettings(), NOW)
-    assert (look.run_requests, look.skip_message) == (
+    assert (look.run_requests, look.skip_reason.skip_message) == (
         [],
         "customers.invoiced_from is empty: invoices are made when somebody asks",
     )

@@ -293,3 +293,8 @@ def _may(state: BatchState, event: BatchEvent) -> bool:
     except BatchNotAllowed:
         return False
     return True
+
+
+def test_parts_that_differ_in_their_account_code_alone_have_the_same_lines_in_any_order():
+    one, other = part("2.00", account_code="2"), part("2.00", account_code="1")
+    assert journal(one, other).lines == journal(other, one).lines

@@ -14,10 +14,10 @@ from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
-from typing import Any, NotRequired, TypedDict, Unpack
+from typing import Any, NotRequired, TypedDict, Unpack, cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select
+from sqlalchemy import Connection, Engine, Table, delete, func, insert, select
 
 from clearfacts_assets.storage.accounts.tables import AuditCut, AuditLog
 from clearfacts_assets.storage.database import reading
@@ -140,7 +140,7 @@ def record(
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
     actor = _known(actor)
     # By the table, not the class: a process that writes one entry need not set up every mapped class for it.
-    log = AuditLog.__table__
+    log = cast(Table, AuditLog.__table__)
     last = connection.execute(select(log.c.position, log.c.hash).order_by(log.c.position.desc()).limit(1)).one_or_none()
     told = {"actor": actor.name, "reason": change.get("reason"), "correlation_id": actor.correlation_id}
     changed = {"before": change.get("before"), "after": change.get("after")}

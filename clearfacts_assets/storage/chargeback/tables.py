@@ -248,7 +248,7 @@ class Charge(Base):
     charge_start: Mapped[str] = mapped_column(String(20))
     charge_end: Mapped[str] = mapped_column(String(20))
     service: Mapped[str] = mapped_column(Text)
-    service_category: Mapped[str] = mapped_column(Text, server_default="")  # empty: not said, or imported before 0170
+    service_category: Mapped[str] = mapped_column(Text, server_default=text("''"))  # empty: not said
     resource_id: Mapped[str] = mapped_column(Text)
     resource_name: Mapped[str] = mapped_column(Text)
     sku: Mapped[str] = mapped_column(Text)
@@ -296,7 +296,7 @@ class ChargeTotal(Base):
     source: Mapped[str] = mapped_column(String(60))
     currency: Mapped[str] = mapped_column(Text)
     service: Mapped[str] = mapped_column(Text)
-    service_category: Mapped[str] = mapped_column(Text, server_default="")
+    service_category: Mapped[str] = mapped_column(Text, server_default=text("''"))
     account: Mapped[str] = mapped_column(Text)
     invoice_id: Mapped[str] = mapped_column(Text)
     issuer: Mapped[str] = mapped_column(Text)

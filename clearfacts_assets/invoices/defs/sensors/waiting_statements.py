@@ -7,6 +7,7 @@ beside the kinds folder and inbox they are taken with the rest where ``customers
 """
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import dagster as dg
 from sqlalchemy import Engine
@@ -37,15 +38,21 @@ def waiting_statements(context: dg.SensorEvaluationContext, database: DatabaseRe
     """Each night from 02:00 on, in Brussels, one run with the statements' invoices that no run has taken; where the
     nights are the Java backend's, and source.folder names the folder of these invoices."""
     with traced_tick(NAME):
-        return statements_night(database.engine(), settings.load().source, datetime.now(UTC))
+        known = settings.load()
+        return statements_night(database.engine(), known.source, known.invoice_folder, datetime.now(UTC))
 
 
-def statements_night(engine: Engine, source: SourceSettings, now: datetime) -> dg.SensorResult:
-    """One look: the night's run, once."""
+def statements_night(engine: Engine, source: SourceSettings, made_in: Path, now: datetime) -> dg.SensorResult:
+    """One look: the night's run, once. ``made_in`` is where chargeback puts its invoices: what else ``source.folder``
+    may name, left from before, is nobody's order to send."""
     if place_of(source.kind).setting == "folder" or source.folder is None:
         return dg.SensorResult(skip_reason=f"the source {source.kind} has no statements beside it")
+    if source.folder.resolve() != made_in.resolve():
+        return dg.SensorResult(skip_reason=f"source.folder is not {made_in}, where invoices of statements are made")
     if now.astimezone(ZONE).hour < NIGHTLY_HOUR:
         return dg.SensorResult(skip_reason=f"the night begins at {NIGHTLY_HOUR:02d}:00")
+    if not source.folder.exists():
+        return dg.SensorResult(skip_reason=f"no invoice of a statement was ever made: {source.folder} is not there")
     try:
         waiting = opened(SourceOptions(place=str(source.folder), memory=TakenFiles(engine))).waiting()
     except SourceError as error:

@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy import Connection, Table, func, insert, select, text, update
 
 from clearfacts_assets.chargeback.journals import life
 from clearfacts_assets.chargeback.journals.life import BatchEvent, BatchState
@@ -44,7 +44,8 @@ _INSERT_LINES = text(
 )
 _LINE_TEXTS = _LINE[6:]
 # Tables, not classes: a command that makes one journal need not set up every mapped class for it.
-_BATCHES, _STATEMENTS, _EVENTS = JournalBatch.__table__, JournalStatement.__table__, JournalEvent.__table__
+_BATCHES = cast(Table, JournalBatch.__table__)
+_STATEMENTS, _EVENTS = cast(Table, JournalStatement.__table__), cast(Table, JournalEvent.__table__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ NEVER = "what a charge says never changes"
 
 def upgrade() -> None:
     for table in TABLES:
-        op.add_column(table, sa.Column("service_category", sa.Text(), nullable=False, server_default=""))
+        op.add_column(table, sa.Column("service_category", sa.Text(), nullable=False, server_default=sa.text("''")))
     if op.get_bind().dialect.name == "postgresql":
         op.execute(
             f"""
