@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from clearfacts_assets.invoices.delivery.addressing import look_up_of
+from clearfacts_assets.invoices.destinations import title_of
 from clearfacts_assets.invoices.ledger.model import DeliveryRecord, DeliveryResult, Settlement
 from clearfacts_assets.invoices.lifecycle import Event, State
 from clearfacts_assets.invoices.model import InvoiceStatus
@@ -60,7 +61,7 @@ def judged(outcome: Outcome, delivery: DeliveryRecord, destination: Destination,
     if destination.honours_idempotency_key:
         delay = pace.pause_after(delivery.attempts)
         return _again(delivery, (Event.LOST, Event.REPEATABLE), outcome.reason, outcome.response, delay, pace)
-    reason = f"it may have been accepted, and Clearfacts cannot be asked: {outcome.reason}"
+    reason = f"it may have been accepted, and {title_of(destination.name)} cannot be asked: {outcome.reason}"
     return _settlement(delivery, Event.LOST, Event.GIVEN_UP, reason=reason, response=outcome.response)
 
 
@@ -88,7 +89,8 @@ def judged_after_look_up(
         return _settlement(delivery, event, reason=reason, delay=delay)
     if destination.can_look_up:
         return None
-    reason = f"it may have been accepted, and Clearfacts cannot be asked: {delivery.reason or 'no answer'}"
+    why = delivery.reason or "no answer"
+    reason = f"it may have been accepted, and {title_of(destination.name)} cannot be asked: {why}"
     return _settlement(delivery, Event.GIVEN_UP, reason=reason)
 
 
