@@ -30,7 +30,7 @@ def print_delivery(detail: DeliveryDetail) -> None:
         "generation": f"{record.generation} (higher after every resend)",
         "tries": record.attempts,
         f"file name at {whom}": file_name(record),
-        f"{whom}'s id": record.document_id or "–",
+        f"id at {whom}": record.document_id or "–",
         "delivered": instant(record.delivered_at),
         f"at {whom} now": _what_became(detail.document),
         "due": instant(record.not_before),
