@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from clearfacts_assets.xpath_compiler import runtime
 from clearfacts_assets.xpath_compiler.asserts import Rule, read_rules
 from clearfacts_assets.xpath_compiler.elements import Element, ElementIndex
-from clearfacts_assets.xpath_compiler.translation import Translation
+from clearfacts_assets.xpath_compiler.translation import ROOT, Translation
 from clearfacts_assets.xpath_compiler.xpath import (
     Binary,
     Call,
@@ -22,6 +23,7 @@ from clearfacts_assets.xpath_compiler.xpath import (
     parse,
 )
 
+_SHARED = re.compile(r"\bshared_\d+\b")
 _DIGITS = 60  # a result that needs more is not proved
 
 
@@ -57,7 +59,7 @@ class Prover:
         self._absent = _Absent()
         self._everywhere: set[str] = set()  # attribute names that no element may have
         self.asserts = sum(len(rule.asserts) for rule in rules)
-        self._checks = self._compiled([source for rule in rules if (source := self._rule(rule))])
+        self._holds = self._compiled([source for rule in rules if (source := self._rule(rule))])
 
     def proves(self, index: ElementIndex) -> bool:
         """True where every assert surely holds; False where one may fail, or cannot be told."""
@@ -67,27 +69,27 @@ class Prover:
             context.prec = _DIGITS
             context.traps[decimal.Inexact] = True
             try:
-                return all(check(index) for check in self._checks)
+                return self._holds(index)
             except (runtime.Unproved, decimal.DecimalException):
                 return False
 
     # -- one rule ---------------------------------------------------------------------------------------------------
 
     def _rule(self, rule: Rule) -> str:
-        """The body of a function that looks at every element of the rule's context; empty where nothing is left."""
+        """Lines of a function that look at every element of the rule's context; empty where nothing is left."""
         at_root = {part.strip() for part in rule.context.split("|")} == self._roots
         tests = []
-        self._translation.root = "x" if at_root else ""
+        self._translation.root = ROOT if at_root else ""
         for each in rule.asserts:
             node = parse(each.test)
             if not (at_root and self._is_absence(node)):
-                tests.append(self._translation.truth(node, "x", {}))
+                tests.append(self._translation.truth(node, ROOT if at_root else "x", {}))
         tests = [test for test in dict.fromkeys(tests) if test != "True"]
         if not tests:
             return ""
-        written = "\n".join(f"        if not {test}: return False" for test in tests)
         if at_root:
-            return f"    for x in [index.root]:\n{written}\n"
+            return "".join(f"    if not {test}: return False\n" for test in tests)
+        written = "\n".join(f"        if not {test}: return False" for test in tests)
         return "".join(
             f"    for x in {candidates}:\n{written}\n" for candidates in self._candidates(parse(rule.context))
         )
@@ -118,8 +120,8 @@ class Prover:
         grouping = self._translation.grouping(predicates[0]) if predicates else None
         if grouping:
             name = self._translation.tag(grouping[0])
-            return f"grouped(index, {tag}, {name}).get({grouping[1]!r}, NONE)", predicates[1:]
-        return f"index.all({tag})", predicates
+            return f"{self._translation.groups(tag, name)}.get({grouping[1]!r}, NONE)", predicates[1:]
+        return f"of_tag({tag}, NONE)", predicates
 
     def _above(self, element: str, steps: list[Step], *, anchored: bool) -> list[str]:
         conditions = []
@@ -163,17 +165,29 @@ class Prover:
 
     # -- the program ------------------------------------------------------------------------------------------------
 
-    def _compiled(self, bodies: list[str]) -> list[Callable[[ElementIndex], bool]]:
+    def _compiled(self, bodies: list[str]) -> Callable[[ElementIndex], bool]:
+        """All of it as one function: what rules share is a variable, and no rule costs a call."""
         names: dict[str, Any] = {name: value for name, value in vars(runtime).items() if not name.startswith("__")}
         names |= {name: tag for tag, name in self._translation.tags.items()}
-        source = [
-            f"def {name}(index):\n    made = index.made.get({name!r})\n    if made is None:\n"
-            f"        made = index.made[{name!r}] = {code}\n    return made\n"
-            for code, name in self._translation.shared.items()
-        ]
-        source += [f"def check_{number}(index):\n{body}    return True\n" for number, body in enumerate(bodies)]
-        exec(compile("\n".join(source), "<rules of the artefact>", "exec"), names)  # noqa: S102 - written just above
-        return [names[f"check_{number}"] for number in range(len(bodies))]
+        shared = {name: code for code, name in self._translation.shared.items()}
+        lines = [f"    {ROOT} = index.root\n    of_tag = index.by_tag.get\n"]
+        for body in bodies:
+            lines += _set_before(body, shared)
+            lines.append(body)
+        source = f"def holds(index):\n{''.join(lines)}    return True\n"
+        exec(compile(source, "<rules of the artefact>", "exec"), names)  # noqa: S102 - written just above
+        holds: Callable[[ElementIndex], bool] = names["holds"]
+        return holds
+
+
+def _set_before(code: str, unset: dict[str, str]) -> list[str]:
+    """Lines that set the shared variables that this code needs and nobody has set; they are taken out of ``unset``."""
+    lines = []
+    for name in dict.fromkeys(_SHARED.findall(code)):
+        if name in unset:
+            value = unset.pop(name)
+            lines += [*_set_before(value, unset), f"    {name} = {value}\n"]
+    return lines
 
 
 def _alternatives(step: Step) -> list[str]:

@@ -13,15 +13,13 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from lxml import etree
-
 from clearfacts_assets.invoices.model import Decision, Finding, Invoice, Report, Severity
 from clearfacts_assets.invoices.ports import ParsedDocument, RuleSet
-from clearfacts_assets.invoices.validation.elements import element_at, let_go_of_element_index, location_of
+from clearfacts_assets.invoices.validation.elements import element_at, let_go_of_element_index, location_of, root_of
 from clearfacts_assets.invoices.validation.head import read_invoice
 from clearfacts_assets.invoices.validation.hints import HINTS
 from clearfacts_assets.invoices.validation.policy import DOCUMENT_LAYER, Course, Policy
-from clearfacts_assets.invoices.validation.profiles import Profile, profile_of
+from clearfacts_assets.invoices.validation.profiles import Profile, profile_of_document
 from clearfacts_assets.invoices.validation.rules import MOST_OF_A_RULE, Release, RuleOptions, build
 from clearfacts_assets.invoices.validation.ubl import (
     CUSTOMIZATION_ID,
@@ -108,10 +106,10 @@ class Inspector:
             let_go_of_element_index(document)
 
     def _inspect(self, document: ParsedDocument, digest: str, started: float) -> Report:
-        profile = profile_of(document.root)
+        profile = profile_of_document(document)
         course = self.plan.course(profile)
         findings, versions = self._run(document, course)
-        invoice, missing = self._head(document.root)
+        invoice, missing = self._head(document)
         if self.plan.layers is None:
             findings = [*_of_profile(profile, document), *findings]
         findings = self.plan.policy.weighed(findings)
@@ -142,10 +140,10 @@ class Inspector:
                 break
         return findings, tuple(versions)
 
-    def _head(self, root: etree._Element) -> tuple[Invoice | None, Finding | None]:
+    def _head(self, document: ParsedDocument) -> tuple[Invoice | None, Finding | None]:
         """The invoice, and what keeps it from being one; fragments are welcome where layers are asked for by name."""
         try:
-            return read_invoice(root), None
+            return read_invoice(root_of(document)), None
         except Unreadable as unreadable:
             return None, _finding(unreadable) if self.plan.layers is None else None
 

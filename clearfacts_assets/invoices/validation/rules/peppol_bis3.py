@@ -23,7 +23,12 @@ from mockeinvoice.rules.peppol import SCHEMES
 from clearfacts_assets.invoices.model import Finding, Severity
 from clearfacts_assets.invoices.ports import ParsedDocument, RuleSet
 from clearfacts_assets.invoices.validation.elements import Element, ElementIndex, element_index_of, location_of
-from clearfacts_assets.invoices.validation.profiles import SELF_BILLING, SELF_BILLING_PROCESS, Profile, profile_of
+from clearfacts_assets.invoices.validation.profiles import (
+    SELF_BILLING,
+    SELF_BILLING_PROCESS,
+    Profile,
+    profile_of_document,
+)
 from clearfacts_assets.invoices.validation.rules import Release, RuleOptions
 from clearfacts_assets.invoices.validation.ubl import CAC, CBC, CREDIT_NOTE
 
@@ -79,7 +84,7 @@ class PeppolBis3:
 
     def check(self, document: ParsedDocument) -> list[Finding]:
         index = element_index_of(document)
-        self_billing = profile_of(document.root) is Profile.SELF_BILLING
+        self_billing = profile_of_document(document) is Profile.SELF_BILLING
         signs = _signs(index)
         asked = [*self._always, *(rule for gate, rule in self._gated if not gate.isdisjoint(signs))]
         asked.sort(key=lambda rule: self._order[rule.id])
@@ -185,11 +190,12 @@ def _plainly_right(line: Element) -> bool:
     return abs(float(net) - float(quantity) * float(price)) < _SURELY_WITHIN
 
 
-def _repeats(party: Element) -> bool:
-    """Whether something stands twice of which national rules take one: they then cannot tell the country."""
-    return any(
-        len(same) > 1 or any(map(_repeats, same)) for tag, same in party.by.items() if tag in _READ_BY_NATIONAL_RULES
-    )
+def _repeats(element: Element) -> bool:
+    """Whether something that national rules read stands twice beside itself below."""
+    for tag, same in element.by.items():
+        if tag in _READ_BY_NATIONAL_RULES and (len(same) > 1 or (same[0].by and _repeats(same[0]))):
+            return True
+    return False
 
 
 def _ask(rule: Any, index: ElementIndex) -> Iterable[Finding]:
