@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from lxml import etree
 
 _NONE: Sequence[Element] = ()
-_NOTHING: Mapping[str, list[Element]] = {}
+_NOTHING: Mapping[str, Sequence[Element]] = {}
 _NO_ATTRIBUTES: Mapping[str, str] = {}
 MOST_TO_WALK = 32  # siblings; among more of them each element keeps lxml's own
 MOST_SHARED = 1000  # different values, and different attributes, that elements have in common
@@ -40,7 +40,7 @@ class Element:
         self._value: str | None = None  # noted when it is read, if nothing but text is inside
         self.attributes: Mapping[str, str] = _NO_ATTRIBUTES
         self.children: Sequence[Element] = _NONE
-        self.by: Mapping[str, list[Element]] = _NOTHING
+        self.by: Mapping[str, Sequence[Element]] = _NOTHING
         self._all: list[Element] | None = None
 
     @property
@@ -137,7 +137,7 @@ class ElementIndex:
 
     def _read_children(self, source: etree._Element, element: Element) -> None:
         children: list[Element] = []
-        by: dict[str, list[Element]] = {}
+        by: dict[str, Sequence[Element]] = {}
         keep, of_tag, make = len(source) > MOST_TO_WALK, self.by_tag, self.element
         for inner in source:
             tag = inner.tag
@@ -153,9 +153,11 @@ class ElementIndex:
             children.append(child)
             same = by.get(tag)
             if same is None:
-                by[tag] = [child]
-            else:
+                by[tag] = (child,) if self._is_long else [child]
+            elif isinstance(same, list):
                 same.append(child)
+            else:  # a list takes twice the memory, and few are twice there
+                by[tag] = [*same, child]
             self._read_inside(inner, child)
         if children:
             element.children, element.by = tuple(children) if self._is_long else children, by

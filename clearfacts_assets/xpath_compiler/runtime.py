@@ -73,7 +73,7 @@ def preceding(element: Element, tag: str, index: ElementIndex) -> list[Element]:
 def all_attributes(index: ElementIndex, name: str) -> list[str]:
     if name not in index.attribute_names:
         return []
-    return [value for same in index.by_tag.values() for value in attributes(same, name)]
+    return [one.attributes[name] for same in index.by_tag.values() for one in same if name in one.attributes]
 
 
 def grouped(index: ElementIndex, tag: str, name: str) -> dict[str, list[Element]]:

@@ -68,7 +68,7 @@ def let_go_of_element_index(document: ParsedDocument) -> None:
     index: ElementIndex | None = document.shared.pop(_KEY, None)
     if index is not None:
         index.let_go()
-    if len(document.content) > LONG:
+    if document.size > LONG:
         forget()
 
 

@@ -14,7 +14,6 @@ from functools import lru_cache
 from typing import Any
 
 from lxml import etree
-from saxonche import PySaxonApiError, PySaxonProcessor
 
 from clearfacts_assets.invoices.model import Finding, Severity
 from clearfacts_assets.invoices.ports import ParsedDocument
@@ -39,6 +38,8 @@ class _Processors(threading.local):
     """One Saxon a thread."""
 
     def __init__(self) -> None:
+        from saxonche import PySaxonProcessor  # 8 MiB, which most workers never need
+
         self.processor = PySaxonProcessor(license=False)
         self.processor.set_configuration_property(_NO_DOCTYPE, "true")
         self.processor.set_configuration_property(_PROTOCOLS, "none")
@@ -75,10 +76,12 @@ class Stylesheet:
 
     def failed(self, document: ParsedDocument) -> list[Failed]:
         """Every failed assert, in the artefact's order. Raises CannotRun."""
+        from saxonche import PySaxonApiError
+
         node = document.shared.get(_NODE)
         try:
             if node is None:
-                if len(document.content) > LARGE:
+                if document.size > LARGE:
                     let_go_of_element_index(document)  # Saxon's own tree takes its place; who needs it makes it anew
                 node = document.shared[_NODE] = _processor().parse_xml(xml_text=text_for_saxon(document))
             svrl = self._executable.transform_to_string(xdm_node=node)
