@@ -24,16 +24,16 @@ from clearfacts_assets.xpath_compiler.xpath import (
 )
 
 _SHARED = re.compile(r"\bshared_\d+\b")
-_DIGITS = 60  # a result that needs more is not proved
+DIGITS = 60  # a result that needs more is not proved
 
 
 @dataclass(slots=True)
-class _Absent:
+class Absent:
     """Names that must not stand under an element, as a tree of paths: one walk answers for hundreds of asserts."""
 
     elements: set[str] = field(default_factory=set)
     attributes: set[str] = field(default_factory=set)
-    below: dict[str, _Absent] = field(default_factory=dict)
+    below: dict[str, Absent] = field(default_factory=dict)
 
     def holds(self, element: Element) -> bool:
         by = element.by
@@ -56,7 +56,7 @@ class Prover:
         self._roots = frozenset(f"/{root}" for root in roots)
         rules, prefixes = read_rules(xslt)
         self._translation = Translation(prefixes)
-        self._absent = _Absent()
+        self._absent = Absent()
         self._everywhere: set[str] = set()  # attribute names that no element may have
         self.asserts = sum(len(rule.asserts) for rule in rules)
         self._holds = self._compiled([source for rule in rules if (source := self._rule(rule))])
@@ -66,18 +66,22 @@ class Prover:
         if not self._everywhere.isdisjoint(index.attribute_names) or not self._absent.holds(index.root):
             return False
         with decimal.localcontext() as context:
-            context.prec = _DIGITS
+            context.prec = DIGITS
             context.traps[decimal.Inexact] = True
             try:
                 return self._holds(index)
             except (runtime.Unproved, decimal.DecimalException):
                 return False
 
+    def is_root(self, rule: Rule) -> bool:
+        """Whether a rule is about the root of every document, whichever it is."""
+        return {part.strip() for part in rule.context.split("|")} == self._roots
+
     # -- one rule ---------------------------------------------------------------------------------------------------
 
     def _rule(self, rule: Rule) -> str:
         """Lines of a function that look at every element of the rule's context; empty where nothing is left."""
-        at_root = {part.strip() for part in rule.context.split("|")} == self._roots
+        at_root = self.is_root(rule)
         tests = []
         self._translation.root = ROOT if at_root else ""
         for each in rule.asserts:
@@ -150,7 +154,7 @@ class Prover:
             return False
         places = [self._absent]
         for step in names[:-1]:
-            places = [place.below.setdefault(self._clark(name), _Absent()) for place in places for name in step]
+            places = [place.below.setdefault(self._clark(name), Absent()) for place in places for name in step]
         for place in places:
             for name in names[-1]:
                 if name.startswith("@"):
@@ -167,26 +171,30 @@ class Prover:
 
     def _compiled(self, bodies: list[str]) -> Callable[[ElementIndex], bool]:
         """All of it as one function: what rules share is a variable, and no rule costs a call."""
-        names: dict[str, Any] = {name: value for name, value in vars(runtime).items() if not name.startswith("__")}
-        names |= {name: tag for tag, name in self._translation.tags.items()}
+        names = self._names()
         shared = {name: code for code, name in self._translation.shared.items()}
         lines = [f"    {ROOT} = index.root\n    of_tag = index.by_tag.get\n"]
         for body in bodies:
-            lines += _set_before(body, shared)
+            lines += set_before(body, shared)
             lines.append(body)
         source = f"def holds(index):\n{''.join(lines)}    return True\n"
         exec(compile(source, "<rules of the artefact>", "exec"), names)  # noqa: S102 - written just above
         holds: Callable[[ElementIndex], bool] = names["holds"]
         return holds
 
+    def _names(self) -> dict[str, Any]:
+        """What the written code finds there: the functions of ``runtime``, and the tags."""
+        names = {name: value for name, value in vars(runtime).items() if not name.startswith("__")}
+        return names | {name: tag for tag, name in self._translation.tags.items()}
 
-def _set_before(code: str, unset: dict[str, str]) -> list[str]:
+
+def set_before(code: str, unset: dict[str, str]) -> list[str]:
     """Lines that set the shared variables that this code needs and nobody has set; they are taken out of ``unset``."""
     lines = []
     for name in dict.fromkeys(_SHARED.findall(code)):
         if name in unset:
             value = unset.pop(name)
-            lines += [*_set_before(value, unset), f"    {name} = {value}\n"]
+            lines += [*set_before(value, unset), f"    {name} = {value}\n"]
     return lines
 
 

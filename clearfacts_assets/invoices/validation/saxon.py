@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -160,12 +161,24 @@ def findings(stylesheet: Stylesheet, document: ParsedDocument, layer: str, *, mo
     except CannotRun as error:
         message = f"the official rules cannot be computed on this document: {error}"
         return [Finding("XSLT-ERROR", layer, Severity.ERROR, message)]
-    found = []
-    seen: Counter[str] = Counter()
     elements = _Elements(document.root)
+    seen: Counter[str] = Counter()
+    placed: list[tuple[Failed, etree._Element | None]] = []
     for each in failed:
         seen[each.rule] += 1
-        element = elements.at(each.location) if seen[each.rule] <= most_of_a_rule else None
+        placed.append((each, elements.at(each.location) if seen[each.rule] <= most_of_a_rule else None))
+    return as_findings(placed, layer, most_of_a_rule=most_of_a_rule)
+
+
+def as_findings(
+    placed: Sequence[tuple[Failed, etree._Element | None]], layer: str, *, most_of_a_rule: int
+) -> list[Finding]:
+    """The same of asserts whose elements are known; of a rule, beyond what a report holds, without saying where."""
+    found = []
+    seen: Counter[str] = Counter()
+    for each, known in placed:
+        seen[each.rule] += 1
+        element = known if seen[each.rule] <= most_of_a_rule else None
         found.append(
             Finding(
                 rule=each.rule,
