@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 from clearfacts_assets.invoices.delivery.addressing import look_up_of
-from clearfacts_assets.invoices.destinations import title_of
 from clearfacts_assets.invoices.ledger.model import DeliveryRecord, DeliveryResult, Settlement
 from clearfacts_assets.invoices.lifecycle import Event, State
 from clearfacts_assets.invoices.model import InvoiceStatus
@@ -61,7 +60,7 @@ def judged(outcome: Outcome, delivery: DeliveryRecord, destination: Destination,
     if destination.honours_idempotency_key:
         delay = pace.pause_after(delivery.attempts)
         return _again(delivery, (Event.LOST, Event.REPEATABLE), outcome.reason, outcome.response, delay, pace)
-    reason = f"it may have been accepted, and {title_of(destination.name)} cannot be asked: {outcome.reason}"
+    reason = f"it may have been accepted, and {destination.name.capitalize()} cannot be asked: {outcome.reason}"
     return _settlement(delivery, Event.LOST, Event.GIVEN_UP, reason=reason, response=outcome.response)
 
 
@@ -90,7 +89,7 @@ def judged_after_look_up(
     if destination.can_look_up:
         return None
     why = delivery.reason or "no answer"
-    reason = f"it may have been accepted, and {title_of(destination.name)} cannot be asked: {why}"
+    reason = f"it may have been accepted, and {destination.name.capitalize()} cannot be asked: {why}"
     return _settlement(delivery, Event.GIVEN_UP, reason=reason)
 
 
