@@ -97,7 +97,9 @@ def _part(
 ) -> tuple[etree._Element, list[tuple[int, etree._Element]]]:
     """A document of these children alone; and for each of its elements, in order, what it is in the whole document
     and below which child of the root, -1 for the root."""
-    part = etree.Element(root.tag, dict(root.attrib), root.nsmap)
+    part = etree.Element(root.tag, nsmap=root.nsmap)  # type: ignore[arg-type]
+    for name, value in root.items():
+        part.set(name, value)
     part.text = root.text
     elements = [(-1, root)]
     for place in kept:
