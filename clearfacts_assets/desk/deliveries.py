@@ -1,4 +1,4 @@
-"""``/desk/deliveries``: invoices on their way to Clearfacts that wait for a person, decided with the evidence seen."""
+"""``/desk/deliveries``: invoices on their way that wait for a person, decided with the evidence seen."""
 
 from __future__ import annotations
 

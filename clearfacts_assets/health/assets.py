@@ -10,7 +10,7 @@ from clearfacts_assets import settings
 from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.health.alerts import tell_at_once_of_database, tell_of_health, tell_of_recovery
 from clearfacts_assets.health.probes import Health, ask
-from clearfacts_assets.health.systems import SYSTEMS, questions, ways
+from clearfacts_assets.health.systems import ASKED, asked_as, questions, ways
 from clearfacts_assets.orchestration.metadata import table
 from clearfacts_assets.orchestration.tags import correlation_of
 from clearfacts_assets.resources import ClearfactsResource, DatabaseResource, SlackResource, SourceResource
@@ -22,7 +22,7 @@ DATABASE, TOLD = "database", "people_know_since"
     group_name="monitoring",
     owners=["team:operations"],
     kinds={"http"},
-    check_specs=[dg.AssetCheckSpec(f"{system}_answers", asset="service_health") for system in SYSTEMS],
+    check_specs=[dg.AssetCheckSpec(f"{asked}_answers", asset="service_health") for asked in ASKED],
 )
 def service_health(
     context: dg.AssetExecutionContext,
@@ -31,7 +31,7 @@ def service_health(
     slack: SlackResource,
     database: DatabaseResource,
 ) -> Iterator[dg.MaterializeResult[None]]:
-    """Whether the ERP, Clearfacts, Slack and the database answer, and whether last night's run is done by 03:00.
+    """Whether the ERP, the destination, Slack and the database answer, and whether last night's run is done by 03:00.
 
     One check for each; a system that goes down or comes back is told on Slack once.
     """
@@ -82,7 +82,7 @@ def _told_of_database(instance: dg.DagsterInstance) -> str | None:
 
 def _as_check(verdict: Health) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
-        check_name=f"{verdict.system}_answers",
+        check_name=f"{asked_as(verdict.system)}_answers",
         passed=verdict.healthy,
         metadata={"message": verdict.message, "seconds": verdict.latency, "way": verdict.way},
     )

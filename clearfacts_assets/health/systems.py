@@ -15,13 +15,13 @@ from clearfacts_assets.invoices.destinations import CLEARFACTS, destination_of
 from clearfacts_assets.invoices.sources import place_of
 from clearfacts_assets.notifications.slack import Slack
 from clearfacts_assets.outgoing.network import NetworkUnusable
-from clearfacts_assets.resources import ClearfactsResource, SlackResource, SourceResource
+from clearfacts_assets.resources import ClearfactsResource, SlackResource, SourceResource, destination_name
 from clearfacts_assets.settings import Settings
 from clearfacts_assets.storage.database import in_words, reading
 from clearfacts_assets.storage.invoices.days import missing_now
 
-SYSTEMS = ("java_backend", "clearfacts", "slack", "database", "nightly_run")
-OUTSIDE = SYSTEMS[:3]  # those that belong to others
+DESTINATION = "destination"
+ASKED = ("java_backend", DESTINATION, "slack", "database", "nightly_run")
 
 
 class DatabaseAway(Exception):
@@ -32,16 +32,26 @@ class NotAsked(Exception):
     """Nothing is known of this system, because of another one that is down."""
 
 
+def shown(asked: str) -> str:
+    """One of ASKED as people know it: the destination by its name, ``clearfacts`` or ``peppol``."""
+    return destination_name() if asked == DESTINATION else asked
+
+
+def asked_as(system: str) -> str:
+    """The other way round."""
+    return DESTINATION if system == destination_name() else system
+
+
 def questions(
     engine: Engine, source: SourceResource, clearfacts: ClearfactsResource, slack: SlackResource, correlation_id: str
 ) -> dict[str, Callable[[], str]]:
-    """For each of SYSTEMS, the call that returns good news in words or raises the bad news.
+    """For each of ASKED, as people know it, the call that returns good news in words or raises the bad news.
 
-    Calls to the ERP and to Clearfacts carry the correlation id.
+    Calls to the ERP and to the destination carry the correlation id.
     """
     return {
         "java_backend": lambda: _apart(lambda: _source(source, correlation_id)),
-        "clearfacts": lambda: _apart(lambda: _clearfacts(clearfacts, correlation_id)),
+        destination_name(): lambda: _apart(lambda: _destination(clearfacts, correlation_id)),
         "slack": lambda: _apart(lambda: _slack(slack)),
         "database": lambda: database_answers(engine),
         "nightly_run": lambda: _apart(lambda: _nightly_run(engine)),
@@ -49,17 +59,17 @@ def questions(
 
 
 def ways(configured: Settings) -> dict[str, str]:
-    """By which way each of OUTSIDE is called: ``direct``, ``through proxy http://proxy:3128``, or why by none."""
+    """By which way each system of others is called: ``direct``, ``through proxy http://proxy:3128``, or why by none."""
     try:
         network = configured.way_out
     except NetworkUnusable as error:
-        return dict.fromkeys(OUTSIDE, str(error))
-    source, clearfacts = configured.source, configured.destination
-    elsewhere = destination_of(clearfacts.transport) != CLEARFACTS
-    upload, login = network.way_to(str(clearfacts.base_url)), network.way_to(str(clearfacts.login_url))
+        return dict.fromkeys(("java_backend", destination_name(), "slack"), str(error))
+    source, destination = configured.source, configured.destination
+    name = destination_of(destination.transport)
+    upload, login = network.way_to(str(destination.base_url)), network.way_to(str(destination.login_url))
     return {
         "java_backend": network.way_to(str(source.base_url)) if place_of(source.kind).setting == "base_url" else "",
-        "clearfacts": "" if elsewhere else upload if upload == login else f"{upload}; login {login}",
+        name: "" if name != CLEARFACTS else upload if upload == login else f"{upload}; login {login}",
         "slack": network.way_to(str(configured.slack.base_url)),
     }
 
@@ -87,7 +97,7 @@ def _source(source: SourceResource, correlation_id: str) -> str:
         return erp.check()
 
 
-def _clearfacts(clearfacts: ClearfactsResource, correlation_id: str) -> str:
+def _destination(clearfacts: ClearfactsResource, correlation_id: str) -> str:
     with clearfacts.open(correlation_id) as destination:
         return destination.check()
 

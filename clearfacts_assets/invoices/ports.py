@@ -80,10 +80,10 @@ class InvoiceSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ParsedDocument:
-    """A document that has passed safe parsing: what every rule set is given."""
+    """A document that has passed safe parsing: what every rule set is given. Its bytes are not needed any more."""
 
     root: etree._Element
-    content: bytes
+    size: int  # bytes
     shared: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)  # read by one layer, used by others
 
 

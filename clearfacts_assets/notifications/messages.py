@@ -92,10 +92,11 @@ class DeliveriesWaiting:
     """Deliveries that go no further until a person decides."""
 
     parked: int  # may have been accepted, or its tries are used up
-    held: int  # changed content under a known number, or a receiver that Clearfacts does not know
+    held: int  # changed content under a known number, or a receiver that the destination does not know
     oldest: datetime
     url: str = ""
     reasons: Mapping[str, int] | None = None  # why, and how many for each reason
+    whom: str = "Clearfacts"  # the destination, for people
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +168,9 @@ def deliveries_waiting(fact: DeliveriesWaiting) -> Message:
     title = f"{total} {'delivery waits' if total == 1 else 'deliveries wait'} for a person"
     told = []
     if fact.parked:
-        told.append(f"{fact.parked} parked: Clearfacts may have them, or their tries are used up. Look them up there.")
+        told.append(f"{fact.parked} parked: {fact.whom} may have them, or their tries are used up. Look them up there.")
     if fact.held:
-        told.append(f"{fact.held} held: their number is known with other content, or Clearfacts lacks their receiver.")
+        told.append(f"{fact.held} held: their number is known with other content, or {fact.whom} lacks their receiver.")
     told.append(
         "See `clearfacts deliveries list --state parked --state held`; decide with `clearfacts deliveries resolve`."
     )

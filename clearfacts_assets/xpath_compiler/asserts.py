@@ -28,6 +28,7 @@ class Rule:
 
     context: str  # an XSLT pattern
     asserts: tuple[Assert, ...]
+    mode: str  # the same for all rules of a pattern; patterns run one after the other
 
 
 def read_rules(xslt: bytes) -> tuple[list[Rule], dict[str, str]]:
@@ -61,7 +62,7 @@ def _rule(template: etree._Element, mode: str) -> Rule:
         if part.tag != f"{_XSL}choose":
             raise NotUnderstood(f"{part.tag} in a rule")
         asserts.append(_assert(part))
-    return Rule(template.get("match") or "", tuple(asserts))
+    return Rule(template.get("match") or "", tuple(asserts), mode)
 
 
 def _assert(choose: etree._Element) -> Assert:

@@ -13,11 +13,16 @@ The kinds of value, which decide how two of them are compared:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from clearfacts_assets.xpath_compiler.xpath import NotUnderstood
 
+# What is often written, and has a shorter form.
+_CHILDREN = re.compile(r"([\w.]+)\.by\.get\((T\d+), NONE\)")
+_OF_TAG = re.compile(r"of_tag\((T\d+), NONE\)")
+_OWN = re.compile(r"attributes\(\[([\w.]+)\], ('[^']*')\)")
 _SEQUENCES = ("elements", "raw", "texts", "numbers")
 
 
@@ -33,12 +38,25 @@ def listed(code: Code) -> str:
     return f"[{code.python}]" if code.kind == "element" else code.python
 
 
+def is_there(python: str) -> str:
+    """Whether there is any of these: no list that is kept by a tag is empty."""
+    if found := _CHILDREN.fullmatch(python):
+        return f"({found[2]} in {found[1]}.by)"
+    if found := _OF_TAG.fullmatch(python):
+        return f"({found[1]} in index.by_tag)"
+    if found := _OWN.fullmatch(python):
+        return f"({found[2]} in {found[1]}.attributes)"
+    return f"bool({python})"
+
+
 def as_text(code: Code) -> str:
     """As a string argument: of nothing, the empty string."""
     if code.kind == "text":
         return code.python
     if code.kind == "element":
         return f"{code.python}.value"
+    if found := _OWN.fullmatch(code.python):
+        return f"{found[1]}.attributes.get({found[2]}, '')"
     if code.kind in ("elements", "raw"):
         return f"{'one' if code.kind == 'elements' else 'one_text'}({code.python})"
     raise NotUnderstood(f"{code.kind} as text")
@@ -54,7 +72,7 @@ def as_number(code: Code) -> str:
 
 def _exists(code: Code) -> Code:
     if code.kind in _SEQUENCES or code.kind == "truths":
-        return Code("truth", f"bool({code.python})")
+        return Code("truth", is_there(code.python))
     raise NotUnderstood(f"exists of {code.kind}")
 
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from lxml import etree
 
 _NONE: Sequence[Element] = ()
-_NOTHING: Mapping[str, list[Element]] = {}
+_NOTHING: Mapping[str, Sequence[Element]] = {}
 _NO_ATTRIBUTES: Mapping[str, str] = {}
 MOST_TO_WALK = 32  # siblings; among more of them each element keeps lxml's own
 MOST_SHARED = 1000  # different values, and different attributes, that elements have in common
@@ -40,7 +40,7 @@ class Element:
         self._value: str | None = None  # noted when it is read, if nothing but text is inside
         self.attributes: Mapping[str, str] = _NO_ATTRIBUTES
         self.children: Sequence[Element] = _NONE
-        self.by: Mapping[str, list[Element]] = _NOTHING
+        self.by: Mapping[str, Sequence[Element]] = _NOTHING
         self._all: list[Element] | None = None
 
     @property
@@ -93,34 +93,33 @@ class ElementIndex:
         collecting = gc.isenabled()
         gc.disable()  # many objects and no garbage: looking for it would take longer than the reading
         try:
-            self.root = self._read(source, source.tag, None, source)
+            self.root = self._read(source)
         finally:
             if collecting:
                 gc.enable()
         self.top = self.element(source, "", None)  # what stands above the root: XPath's document node
         self.top.children, self.top.by = [self.root], {self.root.tag: [self.root]}
 
-    def _read(self, source: etree._Element, tag: str, parent: Element | None, kept: etree._Element | None) -> Element:
-        same = self.by_tag.get(tag)
-        if same is None:
-            element = self.element(kept, tag, parent)
-            self.by_tag[tag] = [element]
-        else:
-            element = self.element(kept, same[0].tag, parent)  # lxml makes a new text of each tag
-            same.append(element)
+    def _read(self, source: etree._Element) -> Element:
+        """The element of the document's root, with all below it."""
+        element = self.element(source, source.tag, None)
+        self.by_tag[element.tag] = [element]
+        self._read_inside(source, element)
+        return element
+
+    def _read_inside(self, source: etree._Element, element: Element) -> None:
+        """What the element says of itself, and all below it."""
         attributes: list[tuple[str, str]] = source.items()  # type: ignore[assignment]
         if attributes:
             self._note(element, attributes)
         if len(source):
             self._read_children(source, element)
-        if not element.children:
-            value = value_of(source)
-            if self._is_long:
-                value = self._values.get(value) or self._first(value)
-            element._value = value
-            if not value or value.isspace():
-                self.has_empty = True
-        return element
+            if element.children:
+                return
+        value = value_of(source)
+        element._value = self._shared(value) if self._is_long else value
+        if not value or value.isspace():
+            self.has_empty = True
 
     def _note(self, element: Element, attributes: Sequence[tuple[str, str]]) -> None:
         if not self._is_long:
@@ -138,26 +137,35 @@ class ElementIndex:
 
     def _read_children(self, source: etree._Element, element: Element) -> None:
         children: list[Element] = []
-        by: dict[str, list[Element]] = {}
-        keep = len(source) > MOST_TO_WALK
+        by: dict[str, Sequence[Element]] = {}
+        keep, of_tag, make = len(source) > MOST_TO_WALK, self.by_tag, self.element
         for inner in source:
             tag = inner.tag
-            if not isinstance(tag, str):  # a comment or a processing instruction
-                continue  # type: ignore[unreachable]
-            child = self._read(inner, tag, element, inner if keep else None)
-            children.append(child)
-            same = by.get(child.tag)
-            if same is None:
-                by[child.tag] = [child]
+            everywhere = of_tag.get(tag)
+            if everywhere is None:
+                if not isinstance(tag, str):  # a comment or a processing instruction
+                    continue  # type: ignore[unreachable]
+                everywhere = of_tag[tag] = []
             else:
+                tag = everywhere[0].tag  # lxml makes a new text of each tag
+            child = make(inner if keep else None, tag, element)
+            everywhere.append(child)
+            children.append(child)
+            same = by.get(tag)
+            if same is None:
+                by[tag] = (child,) if self._is_long else [child]
+            elif isinstance(same, list):
                 same.append(child)
+            else:  # a list takes twice the memory, and few are twice there
+                by[tag] = [*same, child]
+            self._read_inside(inner, child)
         if children:
             element.children, element.by = tuple(children) if self._is_long else children, by
 
-    def _first(self, value: str) -> str:
-        if len(self._values) < MOST_SHARED:
-            self._values[value] = value
-        return value
+    def _shared(self, value: str) -> str:
+        """One text for all elements that say the same, as far as they are few."""
+        found = self._values.setdefault(value, value) if len(self._values) < MOST_SHARED else self._values.get(value)
+        return value if found is None else found
 
     def all(self, tag: str) -> Sequence[Element]:
         return self.by_tag.get(tag, _NONE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from clearfacts_assets.xpath_compiler import runtime
 from clearfacts_assets.xpath_compiler.asserts import Rule, read_rules
 from clearfacts_assets.xpath_compiler.elements import Element, ElementIndex
-from clearfacts_assets.xpath_compiler.translation import Translation
+from clearfacts_assets.xpath_compiler.translation import ROOT, Translation
 from clearfacts_assets.xpath_compiler.xpath import (
     Binary,
     Call,
@@ -22,16 +23,17 @@ from clearfacts_assets.xpath_compiler.xpath import (
     parse,
 )
 
-_DIGITS = 60  # a result that needs more is not proved
+_SHARED = re.compile(r"\bshared_\d+\b")
+DIGITS = 60  # a result that needs more is not proved
 
 
 @dataclass(slots=True)
-class _Absent:
+class Absent:
     """Names that must not stand under an element, as a tree of paths: one walk answers for hundreds of asserts."""
 
     elements: set[str] = field(default_factory=set)
     attributes: set[str] = field(default_factory=set)
-    below: dict[str, _Absent] = field(default_factory=dict)
+    below: dict[str, Absent] = field(default_factory=dict)
 
     def holds(self, element: Element) -> bool:
         by = element.by
@@ -54,40 +56,44 @@ class Prover:
         self._roots = frozenset(f"/{root}" for root in roots)
         rules, prefixes = read_rules(xslt)
         self._translation = Translation(prefixes)
-        self._absent = _Absent()
+        self._absent = Absent()
         self._everywhere: set[str] = set()  # attribute names that no element may have
         self.asserts = sum(len(rule.asserts) for rule in rules)
-        self._checks = self._compiled([source for rule in rules if (source := self._rule(rule))])
+        self._holds = self._compiled([source for rule in rules if (source := self._rule(rule))])
 
     def proves(self, index: ElementIndex) -> bool:
         """True where every assert surely holds; False where one may fail, or cannot be told."""
         if not self._everywhere.isdisjoint(index.attribute_names) or not self._absent.holds(index.root):
             return False
         with decimal.localcontext() as context:
-            context.prec = _DIGITS
+            context.prec = DIGITS
             context.traps[decimal.Inexact] = True
             try:
-                return all(check(index) for check in self._checks)
+                return self._holds(index)
             except (runtime.Unproved, decimal.DecimalException):
                 return False
+
+    def is_root(self, rule: Rule) -> bool:
+        """Whether a rule is about the root of every document, whichever it is."""
+        return {part.strip() for part in rule.context.split("|")} == self._roots
 
     # -- one rule ---------------------------------------------------------------------------------------------------
 
     def _rule(self, rule: Rule) -> str:
-        """The body of a function that looks at every element of the rule's context; empty where nothing is left."""
-        at_root = {part.strip() for part in rule.context.split("|")} == self._roots
+        """Lines of a function that look at every element of the rule's context; empty where nothing is left."""
+        at_root = self.is_root(rule)
         tests = []
-        self._translation.root = "x" if at_root else ""
+        self._translation.root = ROOT if at_root else ""
         for each in rule.asserts:
             node = parse(each.test)
             if not (at_root and self._is_absence(node)):
-                tests.append(self._translation.truth(node, "x", {}))
+                tests.append(self._translation.truth(node, ROOT if at_root else "x", {}))
         tests = [test for test in dict.fromkeys(tests) if test != "True"]
         if not tests:
             return ""
-        written = "\n".join(f"        if not {test}: return False" for test in tests)
         if at_root:
-            return f"    for x in [index.root]:\n{written}\n"
+            return "".join(f"    if not {test}: return False\n" for test in tests)
+        written = "\n".join(f"        if not {test}: return False" for test in tests)
         return "".join(
             f"    for x in {candidates}:\n{written}\n" for candidates in self._candidates(parse(rule.context))
         )
@@ -118,8 +124,8 @@ class Prover:
         grouping = self._translation.grouping(predicates[0]) if predicates else None
         if grouping:
             name = self._translation.tag(grouping[0])
-            return f"grouped(index, {tag}, {name}).get({grouping[1]!r}, NONE)", predicates[1:]
-        return f"index.all({tag})", predicates
+            return f"{self._translation.groups(tag, name)}.get({grouping[1]!r}, NONE)", predicates[1:]
+        return f"of_tag({tag}, NONE)", predicates
 
     def _above(self, element: str, steps: list[Step], *, anchored: bool) -> list[str]:
         conditions = []
@@ -148,7 +154,7 @@ class Prover:
             return False
         places = [self._absent]
         for step in names[:-1]:
-            places = [place.below.setdefault(self._clark(name), _Absent()) for place in places for name in step]
+            places = [place.below.setdefault(self._clark(name), Absent()) for place in places for name in step]
         for place in places:
             for name in names[-1]:
                 if name.startswith("@"):
@@ -163,17 +169,33 @@ class Prover:
 
     # -- the program ------------------------------------------------------------------------------------------------
 
-    def _compiled(self, bodies: list[str]) -> list[Callable[[ElementIndex], bool]]:
-        names: dict[str, Any] = {name: value for name, value in vars(runtime).items() if not name.startswith("__")}
-        names |= {name: tag for tag, name in self._translation.tags.items()}
-        source = [
-            f"def {name}(index):\n    made = index.made.get({name!r})\n    if made is None:\n"
-            f"        made = index.made[{name!r}] = {code}\n    return made\n"
-            for code, name in self._translation.shared.items()
-        ]
-        source += [f"def check_{number}(index):\n{body}    return True\n" for number, body in enumerate(bodies)]
-        exec(compile("\n".join(source), "<rules of the artefact>", "exec"), names)  # noqa: S102 - written just above
-        return [names[f"check_{number}"] for number in range(len(bodies))]
+    def _compiled(self, bodies: list[str]) -> Callable[[ElementIndex], bool]:
+        """All of it as one function: what rules share is a variable, and no rule costs a call."""
+        names = self._names()
+        shared = {name: code for code, name in self._translation.shared.items()}
+        lines = [f"    {ROOT} = index.root\n    of_tag = index.by_tag.get\n"]
+        for body in bodies:
+            lines += set_before(body, shared)
+            lines.append(body)
+        source = f"def holds(index):\n{''.join(lines)}    return True\n"
+        exec(compile(source, "<rules of the artefact>", "exec"), names)  # noqa: S102 - written just above
+        holds: Callable[[ElementIndex], bool] = names["holds"]
+        return holds
+
+    def _names(self) -> dict[str, Any]:
+        """What the written code finds there: the functions of ``runtime``, and the tags."""
+        names = {name: value for name, value in vars(runtime).items() if not name.startswith("__")}
+        return names | {name: tag for tag, name in self._translation.tags.items()}
+
+
+def set_before(code: str, unset: dict[str, str]) -> list[str]:
+    """Lines that set the shared variables that this code needs and nobody has set; they are taken out of ``unset``."""
+    lines = []
+    for name in dict.fromkeys(_SHARED.findall(code)):
+        if name in unset:
+            value = unset.pop(name)
+            lines += [*set_before(value, unset), f"    {name} = {value}\n"]
+    return lines
 
 
 def _alternatives(step: Step) -> list[str]:

@@ -21,12 +21,19 @@ Value = TypeVar("Value", Decimal, date)
 NONE: Sequence[Element] = ()
 LONGEST_NUMBER = 16  # characters; below that no sum or product of CEN's rules meets Saxon's limits on decimals
 MOST_PRECEDING = 50  # elements that are compared with all before them
+KEPT = 512  # values of which the result is remembered: codes, countries and amounts come again and again
 _NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 _BLANKS = re.compile(r"[ \t\r\n]+")
 _BINARY_TO_THE_CENT = 10**9  # beyond it, a binary number may be off by more than a hair
 _HAIR = Decimal("0.000001")
 _HALF = Decimal("0.5")
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
+
+
+def forget() -> None:
+    """Let go of remembered values: those of a long document are many, and may be long."""
+    for remembers in (normalize, upper, number):
+        remembers.cache_clear()
 
 
 class Unproved(Exception):
@@ -66,7 +73,7 @@ def preceding(element: Element, tag: str, index: ElementIndex) -> list[Element]:
 def all_attributes(index: ElementIndex, name: str) -> list[str]:
     if name not in index.attribute_names:
         return []
-    return [value for same in index.by_tag.values() for value in attributes(same, name)]
+    return [one.attributes[name] for same in index.by_tag.values() for one in same if name in one.attributes]
 
 
 def grouped(index: ElementIndex, tag: str, name: str) -> dict[str, list[Element]]:
@@ -102,12 +109,14 @@ def values(elements: Iterable[Element]) -> list[str]:
     return [element.value for element in elements]
 
 
+@lru_cache(maxsize=KEPT)
 def normalize(text: str) -> str:
     if text.isascii():  # XML allows no other blank in ASCII than XPath's four
         return " ".join(text.split())
     return _BLANKS.sub(" ", text).strip(" ")
 
 
+@lru_cache(maxsize=KEPT)
 def upper(text: str) -> str:
     if not text.isascii():
         raise Unproved
@@ -123,7 +132,7 @@ def before(text: str, mark: str) -> str:
     return head if found else ""
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=KEPT)
 def number(text: str) -> Decimal:
     if len(text) > LONGEST_NUMBER or not _NUMBER.fullmatch(text):
         raise Unproved

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from clearfacts_assets.xpath_compiler.calls import CALLS, Code, as_number, listed
+from clearfacts_assets.xpath_compiler.calls import CALLS, Code, as_number, is_there, listed
 from clearfacts_assets.xpath_compiler.comparisons import compared
 from clearfacts_assets.xpath_compiler.xpath import (
     Binary,
@@ -19,6 +19,7 @@ from clearfacts_assets.xpath_compiler.xpath import (
     Variable,
 )
 
+ROOT = "root"  # the variable that holds the document's root
 _MANY = {"text": "texts", "number": "numbers", "truth": "truths"}
 _ARITHMETIC = {"+": "plus", "-": "minus", "*": "times", "div": "divided"}
 
@@ -47,9 +48,8 @@ class Translation:
         return f"x{self._variables}"
 
     def _once(self, code: str) -> str:
-        """The same for the whole document: computed when first asked for."""
-        name = self.shared.setdefault(code, f"shared_{len(self.shared)}")
-        return f"{name}(index)"
+        """The same for the whole document: a variable, set before the first rule that asks for it."""
+        return self.shared.setdefault(code, f"shared_{len(self.shared)}")
 
     # -- expressions ------------------------------------------------------------------------------------------------
 
@@ -57,7 +57,7 @@ class Translation:
         """The effective boolean value."""
         code = self.code(node, context, bound)
         if code.kind in ("truth", "elements", "raw", "text"):
-            return code.python if code.kind == "truth" else f"bool({code.python})"
+            return code.python if code.kind == "truth" else is_there(code.python)
         if code.kind == "truths":
             return f"only_truth({code.python})"
         if code.kind == "element":
@@ -113,14 +113,14 @@ class Translation:
         if not (path.start or from_root) or _mentions_variables(path):
             return self._steps(path, context, bound)
         outer, self._variables = self._variables, 0  # the same path gets the same source, and is found again
-        code = self._start(path.start, path.steps[0], "index.root", {})
+        code = self._start(path.start, path.steps[0], ROOT, {})
         for step in path.steps[1:]:
             code = self._step(self._remembered(code), step, {})
         self._variables = outer
         return self._remembered(code)
 
     def _remembered(self, code: Code) -> Code:
-        worth = code.kind != "element" and ("(" in code.python.replace("index.all(", "").replace(".get(", ""))
+        worth = code.kind != "element" and ("(" in code.python.replace("of_tag(", "").replace(".get(", ""))
         return Code(code.kind, self._once(code.python)) if worth and not code.python.startswith("shared_") else code
 
     def _steps(self, path: Path, context: str, bound: dict[str, Code]) -> Code:
@@ -146,7 +146,7 @@ class Translation:
             raise NotUnderstood(f"//{step.axis}")
         if step.predicates and (grouped := self._grouped(step)):
             return self._filtered(grouped, step.predicates[1:], bound)
-        return self._filtered(Code("elements", f"index.all({self.tag(step.name)})"), step.predicates, bound)
+        return self._filtered(Code("elements", f"of_tag({self.tag(step.name)}, NONE)"), step.predicates, bound)
 
     def _either(self, node: Node | None, bound: dict[str, Code]) -> Code:
         if isinstance(node, Binary) and node.operator == "|":
@@ -174,7 +174,11 @@ class Translation:
         if found is None:
             return None
         tag, name = self.tag(step.name), self.tag(found[0])
-        return Code("elements", f"grouped(index, {tag}, {name}).get({found[1]!r}, NONE)")
+        return Code("elements", f"{self.groups(tag, name)}.get({found[1]!r}, NONE)")
+
+    def groups(self, tag: str, name: str) -> str:
+        """The elements of a tag by the value of one child."""
+        return self._once(f"grouped(index, {tag}, {name})")
 
     def _step(self, code: Code, step: Step, bound: dict[str, Code]) -> Code:
         if code.kind not in ("element", "elements"):
@@ -195,7 +199,9 @@ class Translation:
         return Code("raw", f"attributes({listed(code)}, {name!r})")
 
     def _parent(self, code: Code, name: str) -> Code:
-        return Code("elements", f"parents({listed(code)}, index)")
+        if code.kind == "element":
+            return Code("elements", f"[{code.python}.parent or index.top]")
+        return Code("elements", f"parents({code.python}, index)")
 
     def _itself(self, code: Code, name: str) -> Code:
         if name == "*":

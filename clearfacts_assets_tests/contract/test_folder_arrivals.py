@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,12 +25,21 @@ class Remembered:
 
     def __init__(self, since: datetime | None = None, taken: Sequence[SourceDocument] = ()) -> None:
         self._since, self._taken = since, {(one.invoice_id, one.updated_at) for one in taken}
+        self.marks: set[str] = set()
 
     def since(self) -> datetime | None:
         return self._since
 
     def taken(self, versions: Sequence[Version]) -> set[Version]:
         return self._taken.intersection(versions)
+
+    settled = taken
+
+    def finished(self, marks: Collection[str]) -> set[str]:
+        return self.marks.intersection(marks)
+
+    def finish(self, marks: Collection[str]) -> None:
+        self.marks.update(marks)
 
 
 @pytest.fixture

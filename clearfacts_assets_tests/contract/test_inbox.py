@@ -15,6 +15,7 @@ from uuid import uuid4
 import facturx
 import pytest
 from pypdf import PdfWriter
+from sqlalchemy import Engine, update
 
 from clearfacts_assets.invoices.model import SourceDocument, Window
 from clearfacts_assets.invoices.ports import InvoiceNotFound
@@ -23,6 +24,8 @@ from clearfacts_assets.invoices.sources.inbox import Inbox
 from clearfacts_assets.storage.database import open_engine
 from clearfacts_assets.storage.invoices.invoices import InvoiceRepository
 from clearfacts_assets.storage.invoices.jobs import JobRepository
+from clearfacts_assets.storage.invoices.tables import InvoiceRow
+from clearfacts_assets.storage.invoices.taken_files import TakenFiles
 from clearfacts_assets_tests.contract.test_folder_arrivals import Remembered
 from clearfacts_assets_tests.fixtures.ubl_documents import document
 
@@ -311,6 +314,47 @@ def test_an_old_archive_comes_again_until_all_in_it_was_taken(folder: Path, take
     later = Window(today().end, today().end + timedelta(days=1))
     pages = list(Inbox(folder, memory=memory).pages(later))
     assert [one for page in pages for one in page] == (first if comes_again else [])
+
+
+class Noted(Inbox):
+    """Notes the names of the files that it opens."""
+
+    def __init__(self, folder: Path, memory: TakenFiles) -> None:
+        super().__init__(folder, memory=memory)
+        self.opened: list[str] = []
+
+    def _content(self, path: Path, most: int, setting: str) -> tuple[bytes, str]:
+        self.opened.append(path.name)
+        return super()._content(path, most, setting)
+
+
+def test_what_is_finished_is_opened_once_more_and_then_only_if_something_else_is_in_its_place(
+    folder: Path, engine: Engine
+) -> None:
+    now, run = datetime.now(UTC), uuid4()
+    begun = now - timedelta(days=9)
+    JobRepository(engine).begin(run, job_type="manual", partition_key=None, correlation_id=None, details={}, now=begun)
+    rows = InvoiceRepository(engine)
+    first, second = archive(("F-1.xml", UBL), ("n.txt", b"")), archive(("F-2.xml", UBL), ("n.txt", b""))
+    drop(folder / "waits.zip", first)
+    drop(folder / "done.zip", first)
+    retrieve_window(Inbox(folder), today(), lambda page: rows.store(run, page, now=now), lambda _: None)
+
+    def night() -> tuple[list[str], set[str]]:
+        """What a later night opens, and what it takes."""
+        source = Noted(folder, TakenFiles(engine))
+        pages = list(source.pages(Window(today().end, today().end + timedelta(days=1))))
+        return sorted(source.opened), {one.invoice_id for page in pages for one in page}
+
+    with engine.begin() as connection:
+        connection.execute(update(InvoiceRow).where(InvoiceRow.invoice_id == "done.zip/F-1.xml").values(status="sent"))
+    waiting = {"waits.zip/F-1.xml", "waits.zip/n.txt"}  # its document waits for a run
+    assert night() == (["done.zip", "waits.zip", "waits.zip"], waiting)
+    assert night() == night() == (["waits.zip", "waits.zip"], waiting)
+    assert len(first) == len(second)
+    drop(folder / "done.zip", second)
+    os.utime(folder / "done.zip", ns=(0, (folder / "waits.zip").stat().st_mtime_ns))
+    assert night()[1] == waiting | {"done.zip/F-2.xml", "done.zip/n.txt"}
 
 
 def test_a_refusal_is_a_failed_row_of_the_day_with_its_reason(

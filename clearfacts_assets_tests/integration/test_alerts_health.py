@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from clearfacts_assets import resources
+from clearfacts_assets.health import reports
 from clearfacts_assets.invoices.days import day_before
 from clearfacts_assets.invoices.defs.sensors import alerts
 from clearfacts_assets.storage.invoices.days import missing_now
 from clearfacts_assets_tests.fixtures.databases import PostgresServer
 from clearfacts_assets_tests.fixtures.pipeline import Pipeline
 
-SYSTEMS = ("java_backend", "clearfacts", "slack", "database", "nightly_run")
+ASKED = ("java_backend", "destination", "slack", "database", "nightly_run")  # the names of the checks
 
 
 def look(pipeline: Pipeline) -> dict[str, bool]:
@@ -38,26 +40,47 @@ def pipeline_answers(result: object) -> bool:
 @pytest.mark.parametrize("transport", ["graphql", "rest"])
 def test_when_all_is_well_nobody_is_told(quick_pipeline: Pipeline, transport: str) -> None:
     quick_pipeline.configure(DESTINATION__TRANSPORT=transport)
-    assert look(quick_pipeline) == dict.fromkeys(SYSTEMS, True)
+    assert look(quick_pipeline) == dict.fromkeys(ASKED, True)
     assert quick_pipeline.told() == []
 
 
-@pytest.mark.parametrize(("system", "target"), [("java_backend", "erp"), ("clearfacts", "clearfacts")])
+@pytest.mark.parametrize(
+    ("check", "system", "target"),
+    [("java_backend", "java_backend", "erp"), ("destination", "clearfacts", "clearfacts")],
+)
 def test_a_system_that_goes_down_and_comes_back_is_told_once_each(
-    quick_pipeline: Pipeline, system: str, target: str
+    quick_pipeline: Pipeline, check: str, system: str, target: str
 ) -> None:
     quick_pipeline.simulator.fault(target, "status", status=401)
     for _ in range(3):
-        assert look(quick_pipeline) == {**dict.fromkeys(SYSTEMS, True), system: False}
+        assert look(quick_pipeline) == {**dict.fromkeys(ASKED, True), check: False}
     quick_pipeline.simulator.clear_faults()
     for _ in range(2):
-        assert look(quick_pipeline) == dict.fromkeys(SYSTEMS, True)
+        assert look(quick_pipeline) == dict.fromkeys(ASKED, True)
     down, up = quick_pipeline.told()
     assert down.startswith(f"{system} is down")
     assert up.startswith(f"{system} answers again")
     quick_pipeline.simulator.fault(target, "down")
     look(quick_pipeline)
     assert len(quick_pipeline.told()) == 3
+
+
+def test_a_destination_is_called_by_its_name_everywhere(quick_pipeline: Pipeline, tmp_path: Path) -> None:
+    quick_pipeline.configure(DESTINATION__TRANSPORT="peppol_folder", DESTINATION__FOLDER=tmp_path / "outbound")
+    result = quick_pipeline.health()
+    alerts.tend(quick_pipeline.instance, quick_pipeline.engine, resources.slack())
+    (event,) = result.asset_materializations_for_node("service_health")
+    records = event.metadata["systems"].records
+    assert [record.data["system"] for record in records] == ["java_backend", "peppol", *ASKED[2:]]
+    (text,) = quick_pipeline.told()
+    assert text.startswith("peppol is down")
+    assert "check destination.folder" in text
+    checks = [one.metadata["message"].value for one in result.get_asset_check_evaluations()]
+    shown = [one.system for one in reports.newest(quick_pipeline.instance)]
+    assert "Clearfacts" not in repr([text, checks, event.metadata, shown])
+    (tmp_path / "outbound").mkdir()
+    assert look(quick_pipeline) == dict.fromkeys(ASKED, True)
+    assert quick_pipeline.told()[-1].startswith("peppol answers again")
 
 
 def test_slack_s_own_outage_is_told_when_it_is_back(quick_pipeline: Pipeline) -> None:
@@ -97,7 +120,9 @@ def test_numbers_that_plot(quick_pipeline: Pipeline) -> None:
     (event,) = quick_pipeline.health().asset_materializations_for_node("service_health")
     assert event.metadata["healthy"].value == 4
     assert event.metadata["down"].value == 1
-    assert all(isinstance(event.metadata[f"{system}_seconds"].value, float) for system in SYSTEMS)
+    assert all(
+        isinstance(event.metadata[f"{system}_seconds"].value, float) for system in ("clearfacts", "slack", "database")
+    )
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)

@@ -41,6 +41,8 @@ def test_what_is_dropped_is_handed_over_once_and_each_refusal_is_told(quick_pipe
     assert "check destination.folder" in away.reasons["november.zip/F-1.xml"]
     assert ".docx is not taken" in away.reasons["november.zip/notes.docx"]
 
+    assert "Clearfacts" not in repr((away.message, away.reasons, away.rows))
+
     outbound.mkdir()
     with quick_pipeline.engine.begin() as connection:
         connection.execute(update(Delivery).values(not_before=None))  # as if the pause were over

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import dagster as dg
 import pytest
-from sqlalchemy import Engine, insert, select, text
+from sqlalchemy import Engine, event, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from clearfacts_assets.installation.places import Places
 from clearfacts_assets.installation.retention import Expired, Retention, years_before
+from clearfacts_assets.invoices.model import SourceDocument
 from clearfacts_assets.retention_settings import RetentionSettings
 from clearfacts_assets.storage.accounts import audit, holds
 from clearfacts_assets.storage.accounts.audit import Actor
 from clearfacts_assets.storage.accounts.holds import Hold, HoldProblem, Kept
 from clearfacts_assets.storage.accounts.tables import AuditLog, Session, User
+from clearfacts_assets.storage.database import open_engine, reading
+from clearfacts_assets.storage.invoices.expiry import expire
+from clearfacts_assets.storage.invoices.invoices import InvoiceRepository
 from clearfacts_assets.storage.invoices.tables import Delivery, InvoiceRow, Job
 from clearfacts_assets_tests.fixtures.command import Command
 
@@ -143,6 +149,65 @@ def test_documents_go_when_they_are_old_settled_and_needed_by_nothing_newer(atti
         row = connection.execute(select(InvoiceRow).where(InvoiceRow.id == attic.ids["old"])).mappings().one()
         assert (row["status"], row["report"], row["content_sha256"][:3]) == ("sent", None, "old")
     assert attic.apply()[Kept.DOCUMENTS].found == 0
+
+
+def test_a_document_stays_for_an_old_row_of_the_same_content_that_still_waits(attic: Attic) -> None:
+    """The document stands with the first row of its content; the others find it by its hash."""
+    waiting = {
+        "pending": {"status": "pending", "state": None},
+        "held": {"state": "held"},
+        "doubtful": {"in_doubt": True},
+        "under way": {"job": "running"},
+        "dated later": {"dated": date(2016, 1, 1)},
+        "settled too": {},
+    }
+    for number, (name, said) in enumerate(waiting.items()):
+        attic.put(f"first of {name}", digest=f"{number}" * 64)
+        attic.put(name, digest=f"{number}" * 64, content=None, **said)
+    assert attic.apply()[Kept.DOCUMENTS].deleted == 1
+    assert attic.kept() == {f"first of {name}" for name in waiting} - {"first of settled too"}
+
+
+@pytest.mark.parametrize("first", ["a run stores", "retention empties"])
+def test_of_a_run_that_finds_a_document_and_a_retention_that_deletes_it_one_waits(attic: Attic, first: str) -> None:
+    content, job = "<Invoice>met again</Invoice>", uuid4()
+    attic.put("old", content=content, digest=sha256(content.encode()).hexdigest())
+    with attic.engine.begin() as connection:
+        still = {"id": job, "job_type": "manual", "status": "running", "details": {}}
+        connection.execute(insert(Job).values(**still, created_at=NOW, updated_at=NOW))
+    other = open_engine(attic.engine.url.render_as_string(hide_password=False))
+
+    def store(engine: Engine) -> None:
+        document = SourceDocument("again", NOW, content.encode())
+        InvoiceRepository(engine).store(job, [document], now=NOW)
+
+    def empty(engine: Engine) -> None:
+        expire(engine, years_before(NOW, 10), dry_run=False, actor=ACTOR, now=NOW)
+
+    ways, marks = (store, empty), ("INSERT INTO invoices", "UPDATE invoices SET ubl_data")
+    begins, follows = ways if first == "a run stores" else ways[::-1]
+    later = threading.Thread(target=follows, args=(other,))
+
+    def in_the_middle(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        """What the other one does now, it does on what it sees now; unless it waits for us."""
+        if statement.startswith(marks[ways.index(begins)]) and not later.ident:
+            later.start()
+            while later.is_alive() and not _somebody_waits(attic.engine):
+                later.join(0.02)
+
+    event.listen(attic.engine, "before_cursor_execute", in_the_middle)
+    begins(attic.engine)
+    event.remove(attic.engine, "before_cursor_execute", in_the_middle)
+    later.join(120)
+    other.dispose()
+    assert attic.kept() == {"old" if first == "a run stores" else "again"}
+
+
+def _somebody_waits(engine: Engine) -> bool:
+    if engine.name == "sqlite":  # one writer: the other one waits for the file
+        return True
+    with reading(engine) as connection:
+        return bool(connection.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")))
 
 
 def test_a_hold_keeps_documents_of_a_party_until_it_is_released(attic: Attic) -> None:

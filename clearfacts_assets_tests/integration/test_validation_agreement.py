@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -16,12 +17,13 @@ from lxml import etree
 from saxonche import PySaxonApiError, PySaxonProcessor
 
 from clearfacts_assets.invoices.model import Decision
+from clearfacts_assets.invoices.validation import parts
 from clearfacts_assets.invoices.validation.custom_rules import CustomRuleSet
 from clearfacts_assets.invoices.validation.elements import ElementIndex
 from clearfacts_assets.invoices.validation.inspection import Inspector, Plan
 from clearfacts_assets.invoices.validation.releases import recognise
 from clearfacts_assets.invoices.validation.rules import CustomRules, RuleOptions, build
-from clearfacts_assets.invoices.validation.rules.en16931 import ROOTS
+from clearfacts_assets.invoices.validation.rules.en16931 import ROOTS, En16931
 from clearfacts_assets.invoices.validation.rules.ubl_xsd import artefacts
 from clearfacts_assets.invoices.validation.ubl import parse
 from clearfacts_assets.xpath_compiler.prover import Prover
@@ -126,6 +128,19 @@ def test_every_mutant_gets_the_official_findings(official, inspector):
         seen["raises"] += expected == ERROR
     assert min(seen["broken"], seen["sound"], seen["raises"]) > MUTANTS / 50  # or the mutants prove nothing
     print(f"\nEN 16931: {MUTANTS} mutants, {dict(seen)}: identical")  # noqa: T201
+
+
+def test_a_long_document_shown_to_saxon_in_parts_gets_the_findings_of_the_whole(monkeypatch):
+    """Each with its place, its words and its order; here every document is long, and three lines are a part."""
+    monkeypatch.setattr(parts, "AT_ONCE", 3)
+    whole, in_parts = En16931(in_parts=sys.maxsize), En16931(in_parts=0)
+    bases = [document(lines=9), document(lines=9, credit_note=True), *originals()]
+    wrong = document(lines=9).replace(b'unitCode="C62"', b'unitCode="QQQ"')
+    assert len(in_parts.check(parse(wrong))) == 9
+    for number, content in enumerate([wrong, *mutants(SEED + 7, MUTANTS // 4, bases)]):
+        assert in_parts.check(parse(content)) == whole.check(parse(content)), f"mutant {number} of seed {SEED + 7}"
+    assert in_parts.parted > MUTANTS / 40
+    print(f"\n{in_parts.parted} documents in parts: identical")  # noqa: T201
 
 
 def test_what_is_proved_is_never_wrong_and_most_sound_documents_are_proved(official):

@@ -179,7 +179,7 @@ def test_rules_that_open_documents_open_nothing(listener, secret):
             f"<a><xsl:value-of select=\"unparsed-text('{target}')\"/></a></xsl:template></xsl:stylesheet>".encode()
         )
         with pytest.raises(CannotRun) as refused:
-            sheet.failed(ParsedDocument(parse(document()).root, b""))
+            sheet.failed(ParsedDocument(parse(document()).root, 0))
         assert SECRET not in str(refused.value)
     assert listener.connections == 0
 

@@ -51,7 +51,7 @@ CHECKS = {
     ("job_metrics", "counts_are_conserved"),
     ("delivered_documents", "every_delivered_document_is_known"),
     ("delivered_documents", "every_question_was_answered"),
-    *(("service_health", f"{name}_answers") for name in ("java_backend", "clearfacts", "slack", "database")),
+    *(("service_health", f"{name}_answers") for name in ("java_backend", "destination", "slack", "database")),
     ("service_health", "nightly_run_answers"),
     ("charges", "every_row_is_a_charge_or_refused"),
     ("charges", "every_charge_has_a_payer"),

@@ -90,7 +90,7 @@ def trace(
         (each["number"], each["kind"], each["gross"], each["delivery"]["state"], each["delivery"]["document_id"])
         for each in way["invoices"]
     ]
-    print_table("Invoices", ("number", "kind", "gross", "delivery", "at Clearfacts"), invoices, right=("gross",))
+    print_table("Invoices", ("number", "kind", "gross", "delivery", "id there"), invoices, right=("gross",))
 
 
 def _way(engine: Engine, number: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from clearfacts_assets.invoices.ledger.model import AsSeen, DeliveryRecord
     from clearfacts_assets.storage.invoices.delivery_review import DeliveryDetail, DeliveryReview
 
-app = typer.Typer(help="Deliveries: each invoice's way to Clearfacts, and what waits for a person.")
+app = typer.Typer(help="Deliveries: each invoice's way to its destination, and what waits for a person.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 Id = Annotated[str, typer.Argument(help="the delivery's id, or its first 8 characters")]
@@ -119,7 +119,7 @@ def resolve(
 ) -> None:
     """Decide about a delivery that waits for a person.
 
-    delivered: Clearfacts has it. resend: send it, with the next run of its day. send_again: send once more what is
+    delivered: the destination has it. resend: send it, with the next run of its day. send_again: send once more what is
     delivered. waive: it is not sent. Exit code 1 where it is not as you saw it any more, or cannot be decided so.
     """
     from clearfacts_assets.invoices.lifecycle import ForbiddenTransition, Outdated

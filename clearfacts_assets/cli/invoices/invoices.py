@@ -76,7 +76,7 @@ def _print(record: InvoiceRecord, report: dict[str, Any]) -> None:
         ("changed in the ERP", instant(record.source_updated_at)),
         ("validation", record.decision),
         ("delivery", record.delivery_state),
-        ("Clearfacts", record.clearfacts_response),
+        ("answer", record.clearfacts_response),
         ("processed", instant(record.processed_at)),
         ("SHA-256", record.content_sha256),
         ("job", record.job_id),

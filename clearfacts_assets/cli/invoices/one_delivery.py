@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 def print_delivery(detail: DeliveryDetail) -> None:
     """All that is known of it, as tables."""
     from clearfacts_assets.invoices.delivery.addressing import file_name
+    from clearfacts_assets.invoices.destinations import title_of
 
     record = detail.record
+    whom = title_of(record.key.destination)
     facts = {
         "state": f"{record.state} (when you decide: --seen {record.state}/{record.generation})",
         "reason": record.reason or "–",
@@ -27,10 +29,10 @@ def print_delivery(detail: DeliveryDetail) -> None:
         "revision": record.revision,
         "generation": f"{record.generation} (higher after every resend)",
         "tries": record.attempts,
-        "file name at Clearfacts": file_name(record),
-        "Clearfacts' id": record.document_id or "–",
+        f"file name at {whom}": file_name(record),
+        f"id at {whom}": record.document_id or "–",
         "delivered": instant(record.delivered_at),
-        "at Clearfacts now": _what_became(detail.document),
+        f"at {whom} now": _what_became(detail.document),
         "due": instant(record.not_before),
         "day whose runs send it": record.day or "–",
         "sha256": record.content_sha256,

@@ -73,7 +73,7 @@ def raw_invoices(
     """Every invoice that the ERP created or changed on the day (Brussels time, half-open window in UTC).
 
     Takes them page by page and stores each page at once. A record that cannot be used fails alone. When the ERP stops
-    answering after some pages, what came goes on to Clearfacts, and the run ends as failed and says which page is
+    answering after some pages, what came goes on to the destination, and the run ends as failed and says which page is
     missing: materialize the partition again, nothing is sent twice.
 
     Configuration: `invoice_ids` takes just these, whatever their day; `force_processing` sends again what was
@@ -187,11 +187,11 @@ def processed_invoices(
     clearfacts: ClearfactsResource,
     database: DatabaseResource,
 ) -> Iterator[dg.MaterializeResult[None]]:
-    """The accepted invoices, each delivered to Clearfacts once.
+    """The accepted invoices, each delivered once, to Clearfacts or the folder of a Peppol access point.
 
     An invoice that was delivered before is a duplicate and is not sent. One whose number is known with other content,
-    whose receiver has no administration at Clearfacts, or of which nobody can tell whether Clearfacts has it, waits for
-    a person: `clearfacts deliveries list`. No step here is retried blindly: materialize the partition again, and what
+    whose receiver has no administration at Clearfacts, or of which nobody can tell whether it arrived, waits for a
+    person: `clearfacts deliveries list`. No step here is retried blindly: materialize the partition again, and what
     is left is sent. `force_processing` sends again, knowingly, what was delivered before.
     """
     engine = database.engine()
@@ -261,7 +261,7 @@ def job_metrics(context: dg.AssetExecutionContext, database: DatabaseResource) -
     """What the day came to: counts, amounts and times, which plot over the partitions.
 
     total = processed + failed + duplicates + pending. When something went wrong on the way that did not stop the run
-    (a page that the ERP did not give, a token that Clearfacts refused), the run ends here as failed, and says so.
+    (a page that the ERP did not give, a token that was refused), the run ends here as failed, and says so.
     Materialized alone, it measures the day's newest job anew.
     """
     engine = database.engine()

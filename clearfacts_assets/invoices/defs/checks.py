@@ -65,9 +65,9 @@ def counts_are_conserved(jobs: JobRepository, job_id: UUID) -> dg.AssetCheckResu
 def no_delivery_is_unknown(database: DatabaseResource) -> dg.AssetCheckResult:
     """No delivery waits for a person. Red above the setting delivery.parked_threshold, else a warning.
 
-    Parked: Clearfacts may have the invoice, or its tries are used up. Held: its number is known with other content,
-    or Clearfacts does not know its receiver. Look each one up at Clearfacts, then say what shall become of it. Left
-    behind: it may be sent, but the sensor due_deliveries starts no run for its day any more; materialize that day.
+    Parked: the destination may have the invoice, or its tries are used up. Held: its number is known with other
+    content, or the destination does not know its receiver. Look each one up there, then say what shall become of it.
+    Left behind: it may be sent, but the sensor due_deliveries starts no run for its day any more; materialize that day.
     """
     engine = database.engine()
     waiting, left = waiting_for_a_person(engine), days_left(engine)

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Engine, select
 
+from clearfacts_assets.invoices.destinations import destination_of, title_of
 from clearfacts_assets.invoices.lifecycle import WAITS_FOR_A_PERSON
 from clearfacts_assets.notifications import messages
 from clearfacts_assets.notifications.at_once import tell_at_once
@@ -90,7 +91,12 @@ def tell_of_waiting(engine: Engine, configured: Settings, *, now: datetime) -> b
         return False
     message = messages.deliveries_waiting(
         messages.DeliveriesWaiting(
-            waiting.parked, waiting.held, waiting.since, f"{configured.public_address}{WAITING_PAGE}", waiting.reasons
+            waiting.parked,
+            waiting.held,
+            waiting.since,
+            f"{configured.public_address}{WAITING_PAGE}",
+            waiting.reasons,
+            title_of(destination_of(configured.destination.transport)),
         )
     )
     matter = Matter(WAITING, at=waiting.newest, members=members)

@@ -61,7 +61,7 @@ def judged(outcome: Outcome, delivery: DeliveryRecord, destination: Destination,
     if destination.honours_idempotency_key:
         delay = pace.pause_after(delivery.attempts)
         return _again(delivery, (Event.LOST, Event.REPEATABLE), outcome.reason, outcome.response, delay, pace)
-    reason = f"it may have been accepted, and Clearfacts cannot be asked: {outcome.reason}"
+    reason = f"it may have been accepted, and {destination.name.capitalize()} cannot be asked: {outcome.reason}"
     return _settlement(delivery, Event.LOST, Event.GIVEN_UP, reason=reason, response=outcome.response)
 
 
@@ -89,7 +89,8 @@ def judged_after_look_up(
         return _settlement(delivery, event, reason=reason, delay=delay)
     if destination.can_look_up:
         return None
-    reason = f"it may have been accepted, and Clearfacts cannot be asked: {delivery.reason or 'no answer'}"
+    why = delivery.reason or "no answer"
+    reason = f"it may have been accepted, and {destination.name.capitalize()} cannot be asked: {why}"
     return _settlement(delivery, Event.GIVEN_UP, reason=reason)
 
 

@@ -67,6 +67,11 @@ def destination_of(transport: str) -> str:
     return OTHERS.get(transport, CLEARFACTS)
 
 
+def title_of(destination: str) -> str:
+    """A destination as messages to people name it."""
+    return destination.capitalize()
+
+
 def open_destination(transport: str, options: DestinationOptions) -> Destination:
     """A client, to be closed. Raises LookupError for an unknown transport, ValueError for what cannot be used."""
     if transport not in TRANSPORTS:

@@ -30,5 +30,5 @@ def _number(candidate: Candidate, longest: int) -> Barrier | None:
     number = candidate.invoice.number
     if len(number) <= longest:
         return None
-    told = f"its number has {len(number):,} characters, and Clearfacts takes {longest}: {number[:SHOWN]}..."
+    told = f"its number has {len(number):,} characters, and the destination takes {longest}: {number[:SHOWN]}..."
     return Barrier(HELD_FOR_NUMBER, told)

@@ -199,6 +199,6 @@ def _reused(candidate: Candidate, other: History) -> Barrier:
     return Barrier(
         HELD_FOR_SOURCE_ID,
         f"the ERP's {candidate.invoice_id} was invoice {other.key.number} of {other.key.issue_year} before, "
-        f"which is {newest.state}: if that one was renumbered, waive this one and correct it at Clearfacts; if this "
-        "is another invoice, resend it",
+        f"which is {newest.state}: if that one was renumbered, waive this one and correct it where it was sent; if "
+        "this is another invoice, resend it",
     )

@@ -38,7 +38,7 @@ from clearfacts_assets.invoices.lifecycle import (
 
 IN_DOUBT = "an earlier call got no answer that settles it, and may have been accepted all the same"
 ENDED_WITHOUT_ANSWER = "the run that was sending it ended without an answer"
-CAME_LATE = "Clearfacts had accepted it: the answer came when nobody waited for it any more"
+CAME_LATE = "it had been accepted: the answer came when nobody waited for it any more"
 ENDS_AN_ATTEMPT = frozenset({Event.ACCEPTED, Event.REFUSED, Event.NOT_SENT, Event.DENIED, Event.RELEASED, Event.LOST})
 _CAME_TO_NOTHING = frozenset({Event.NOT_SENT, Event.DENIED, Event.RELEASED, Event.NOT_FOUND, Event.GIVEN_UP})
 CHARGED = frozenset({Event.NOT_SENT, Event.LOST})

@@ -6,7 +6,7 @@ A line in SOURCES registers it. A source gives every document an id that is fit 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
@@ -30,6 +30,18 @@ class Memory(Protocol):
 
     def taken(self, versions: Sequence[Version]) -> set[Version]:
         """Those of the versions that it has taken, and that no run has to take again."""
+        ...
+
+    def settled(self, versions: Sequence[Version]) -> set[Version]:
+        """Those of them that wait for nothing any more: neither for a run, nor for a time, nor for a person."""
+        ...
+
+    def finished(self, marks: Collection[str]) -> set[str]:
+        """Those of the marks that :meth:`finish` was told."""
+        ...
+
+    def finish(self, marks: Collection[str]) -> None:
+        """Keep the marks of files that nobody has to open again."""
         ...
 
 

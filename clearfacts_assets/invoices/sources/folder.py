@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
@@ -34,6 +34,15 @@ class _Blank:
     def taken(self, versions: Sequence[Version]) -> set[Version]:
         return set()
 
+    def settled(self, versions: Sequence[Version]) -> set[Version]:
+        return set()
+
+    def finished(self, marks: Collection[str]) -> set[str]:
+        return set()
+
+    def finish(self, marks: Collection[str]) -> None:
+        """It keeps nothing."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class File:
@@ -41,6 +50,7 @@ class File:
     path: Path
     time: datetime  # of its content
     arrival: datetime  # when it was put here, or its name or rights were changed
+    size: int = 0
     folders: tuple[datetime, ...] = ()  # when that, or a change of what is in it, happened to the folders that hold it
 
 
@@ -137,7 +147,7 @@ class Folder:
         except OSError:
             return None
         time, arrival = _moment(status.st_mtime_ns), _moment(max(status.st_ctime_ns, own.st_ctime_ns))
-        return File(max(time, arrival), path, time, arrival, folders)
+        return File(max(time, arrival), path, time, arrival, status.st_size, folders)
 
     def _looks_at(self, folder: str, name: str) -> bool:
         return name.lower().endswith(SUFFIX)
@@ -153,13 +163,8 @@ class Folder:
     def _never_taken(self, files: Sequence[File]) -> list[File]:
         """Those of which something was not taken, as it is by either of its times."""
         ids = {file: self._ids(file) for file in files}
-        versions = {(one, moment) for file in files for one in ids[file] for moment in (file.changed, file.time)}
-        taken = self._memory.taken(sorted(versions)) if files else set()
-        return [
-            file
-            for file in files
-            if not all((one, file.changed) in taken or (one, file.time) in taken for one in ids[file])
-        ]
+        taken = self._memory.taken(versions_of(ids)) if files else set()
+        return [file for file in files if not whole(file, ids, taken)]
 
     def _id_of(self, file: File) -> tuple[str, bool]:
         return id_of_path(file.path.relative_to(self._root).as_posix())
@@ -198,6 +203,16 @@ class Folder:
         if timedelta(0) <= self._now() - _moment(after.st_mtime_ns) < timedelta(seconds=self.settle_seconds):
             return b"", f"the file changed less than {self.settle_seconds:g} s ago: run again when it is complete"
         return content, ""
+
+
+def versions_of(ids: Mapping[File, Sequence[str]]) -> list[Version]:
+    """All by which something of the files may have been taken."""
+    return sorted({(one, moment) for file, own in ids.items() for one in own for moment in (file.changed, file.time)})
+
+
+def whole(file: File, ids: Mapping[File, Sequence[str]], among: Collection[Version]) -> bool:
+    """Whether all that the file holds is among these, as it is by either of its times."""
+    return all((one, file.changed) in among or (one, file.time) in among for one in ids[file])
 
 
 def _arrivals(folder: str) -> tuple[datetime, ...]:

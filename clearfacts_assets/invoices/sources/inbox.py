@@ -7,13 +7,15 @@ path of its file and its way inside: ``2026/november.zip/F-17.xml``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
 from clearfacts_assets.invoices.model import SourceDocument
 from clearfacts_assets.invoices.ports import InvoiceNotFound
 from clearfacts_assets.invoices.sources import ID_CHARACTERS, SourceOptions
-from clearfacts_assets.invoices.sources.folder import SUFFIX, File, Folder, id_of_path
+from clearfacts_assets.invoices.sources.folder import SUFFIX, File, Folder, id_of_path, versions_of, whole
 from clearfacts_assets.invoices.sources.unpacking import Bounds, Found, unpacked
 
 MAIL, ARCHIVE, PDF = ".eml", ".zip", ".pdf"
@@ -22,7 +24,7 @@ _MAILDIR = ("new", "cur")
 
 
 class Inbox(Folder):
-    """An InvoiceSource. What was never taken is opened each night: move what is done to a hidden folder."""
+    """An InvoiceSource. What is finished is known by its name, size and times, and not opened again."""
 
     name = "inbox"
 
@@ -68,6 +70,23 @@ class Inbox(Folder):
 
     def _ids(self, file: File) -> list[str]:
         return [document.invoice_id for document in self._documents(file)]
+
+    def _never_taken(self, files: Sequence[File]) -> list[File]:
+        """As in any folder; but to know what is inside, a file has to be opened: once, after all of it was settled."""
+        marks = {file: self._mark(file) for file in files}
+        finished = self._memory.finished(marks.values()) if files else set()
+        ids = {file: self._ids(file) for file in files if marks[file] not in finished}
+        if not ids:
+            return []
+        versions = versions_of(ids)
+        taken, settled = self._memory.taken(versions), self._memory.settled(versions)
+        self._memory.finish([marks[file] for file in ids if whole(file, ids, settled)])
+        return [file for file in ids if not whole(file, ids, taken)]
+
+    def _mark(self, file: File) -> str:
+        """Another one for whatever else is put in the file's place: nobody but the system sets the time of arrival."""
+        told = (file.path.relative_to(self._root).as_posix(), file.size, file.time, file.arrival)
+        return sha256(os.fsencode(repr(told))).hexdigest()
 
 
 def _is_maildir(folder: Path) -> bool:

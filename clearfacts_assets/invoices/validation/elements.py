@@ -12,11 +12,13 @@ from clearfacts_assets.invoices.ports import ParsedDocument
 from clearfacts_assets.invoices.validation.ubl import CREDIT_NOTE, INVOICE, PREFIXES
 from clearfacts_assets.xpath_compiler import elements as plain
 from clearfacts_assets.xpath_compiler.elements import Element as Element
+from clearfacts_assets.xpath_compiler.runtime import forget
 
 _SHORT = {
     namespace: "" if namespace in (INVOICE, CREDIT_NOTE) else f"{prefix}:" for prefix, namespace in PREFIXES.items()
 }
 _KEY = "element index"
+LONG = 2**16  # bytes of a document whose values are not remembered for the next one
 
 
 class _Walkable(Element):
@@ -55,11 +57,19 @@ def element_index_of(document: ParsedDocument) -> ElementIndex:
     return index
 
 
+def root_of(document: ParsedDocument) -> Element | etree._Element:
+    """The root as the index has it, which is quicker to ask; lxml's own where no index was made."""
+    index: ElementIndex | None = document.shared.get(_KEY)
+    return document.root if index is None else index.root
+
+
 def let_go_of_element_index(document: ParsedDocument) -> None:
     """For who has finished with the document: nothing made from its elements may be used any more."""
     index: ElementIndex | None = document.shared.pop(_KEY, None)
     if index is not None:
         index.let_go()
+    if document.size > LONG:
+        forget()
 
 
 _STEP = re.compile(r"/(?:(\w+):)?(\w[\w.-]*)(?:\[(\d+)\])?")

@@ -83,6 +83,7 @@ class Validator:
                     break
                 waiting.append((key, len(content), self._workers.submit(content)))
                 ahead += len(content)
+                del content  # its worker has it, or will soon
                 while waiting and (len(waiting) > AHEAD * self._count or ahead > AHEAD_BYTES or waiting[0][2].done()):
                     oldest, size, future = waiting.popleft()
                     ahead -= size

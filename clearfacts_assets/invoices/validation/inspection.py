@@ -13,15 +13,13 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from lxml import etree
-
 from clearfacts_assets.invoices.model import Decision, Finding, Invoice, Report, Severity
 from clearfacts_assets.invoices.ports import ParsedDocument, RuleSet
-from clearfacts_assets.invoices.validation.elements import element_at, let_go_of_element_index, location_of
+from clearfacts_assets.invoices.validation.elements import element_at, let_go_of_element_index, location_of, root_of
 from clearfacts_assets.invoices.validation.head import read_invoice
 from clearfacts_assets.invoices.validation.hints import HINTS
 from clearfacts_assets.invoices.validation.policy import DOCUMENT_LAYER, Course, Policy
-from clearfacts_assets.invoices.validation.profiles import Profile, profile_of
+from clearfacts_assets.invoices.validation.profiles import Profile, profile_of_document
 from clearfacts_assets.invoices.validation.rules import MOST_OF_A_RULE, Release, RuleOptions, build
 from clearfacts_assets.invoices.validation.ubl import (
     CUSTOMIZATION_ID,
@@ -38,6 +36,7 @@ _PROFILE_WORDS = {
     "PROFILE-UNKNOWN": "only the structure of UBL was looked at, for the document names no known specification",
     "PROFILE-E-FFF": "this is an old e-FFF document, from before Peppol; neither its rules nor the norm's were asked",
 }
+_FAULT = (DOCUMENT_LAYER, Severity.ERROR)
 STRUCTURE = "ubl_xsd"  # where it finds errors, no later layer runs: their words would mislead
 
 
@@ -83,15 +82,16 @@ class Inspector:
     def inspect(self, content: bytes) -> Report:
         """All that the plan's layers have to say of a document. Never raises for what the document is."""
         started = self._clock()
-        digest = hashlib.sha256(content).hexdigest()
+        digest, size = hashlib.sha256(content).hexdigest(), len(content)
         try:
             document = parse(content, limits=self.plan.limits)
+            del content  # of a long document as much again as the index of its elements
             refuse_depth(document.root, self.plan.limits)
             refuse_endless_work(document)
         except Unreadable as unreadable:
             return Report(
                 sha256=digest,
-                size=len(content),
+                size=size,
                 profile=Profile.UNKNOWN.value,
                 invoice=None,
                 decision=Decision.REJECT,
@@ -103,15 +103,17 @@ class Inspector:
             return self._inspect(document, digest, started)
         except Exception as error:  # noqa: BLE001 - a mistake of ours holds up one document, not the day
             message = f"the rules could not be applied to this document ({type(error).__name__}: {error})"
-            return failed(content, "DOC-FAULT", message, self._clock() - started)
+            return _failed(
+                lambda: document, digest, size, Finding("DOC-FAULT", *_FAULT, message), self._clock() - started
+            )
         finally:
             let_go_of_element_index(document)
 
     def _inspect(self, document: ParsedDocument, digest: str, started: float) -> Report:
-        profile = profile_of(document.root)
+        profile = profile_of_document(document)
         course = self.plan.course(profile)
         findings, versions = self._run(document, course)
-        invoice, missing = self._head(document.root)
+        invoice, missing = self._head(document)
         if self.plan.layers is None:
             findings = [*_of_profile(profile, document), *findings]
         findings = self.plan.policy.weighed(findings)
@@ -121,7 +123,7 @@ class Inspector:
             decision = Decision.REJECT
         return Report(
             sha256=digest,
-            size=len(document.content),
+            size=document.size,
             profile=profile.value,
             invoice=invoice,
             decision=decision,
@@ -142,10 +144,10 @@ class Inspector:
                 break
         return findings, tuple(versions)
 
-    def _head(self, root: etree._Element) -> tuple[Invoice | None, Finding | None]:
+    def _head(self, document: ParsedDocument) -> tuple[Invoice | None, Finding | None]:
         """The invoice, and what keeps it from being one; fragments are welcome where layers are asked for by name."""
         try:
-            return read_invoice(root), None
+            return read_invoice(root_of(document)), None
         except Unreadable as unreadable:
             return None, _finding(unreadable) if self.plan.layers is None else None
 
@@ -218,15 +220,20 @@ def _bounded(found: list[Finding]) -> list[Finding]:
 
 def failed(content: bytes, rule: str, message: str, duration: float) -> Report:
     """The report of a document that could not be inspected: a person decides, if at least its head can be read."""
-    findings = [Finding(rule, DOCUMENT_LAYER, Severity.ERROR, message)]
+    digest = hashlib.sha256(content).hexdigest()
+    return _failed(lambda: parse(content), digest, len(content), Finding(rule, *_FAULT, message), duration)
+
+
+def _failed(parsed: Callable[[], ParsedDocument], digest: str, size: int, finding: Finding, duration: float) -> Report:
+    findings = [finding]
     try:
-        invoice, decision = read_invoice(parse(content).root), Decision.HOLD
+        invoice, decision = read_invoice(parsed().root), Decision.HOLD
     except Unreadable as unreadable:
         invoice, decision = None, Decision.REJECT
         findings.append(_finding(unreadable))
     return Report(
-        sha256=hashlib.sha256(content).hexdigest(),
-        size=len(content),
+        sha256=digest,
+        size=size,
         profile=Profile.UNKNOWN.value,
         invoice=invoice,
         decision=decision,

@@ -6,12 +6,16 @@ from enum import StrEnum
 
 from lxml import etree
 
+from clearfacts_assets.invoices.ports import ParsedDocument
 from clearfacts_assets.invoices.validation.ubl import CUSTOMIZATION_ID, PROFILE_ID, said
 
 NORM = "urn:cen.eu:en16931:2017"
 BIS3 = f"{NORM}#compliant#urn:fdc:peppol.eu:2017:poacc:billing:3.0"
 SELF_BILLING = f"{NORM}#compliant#urn:fdc:peppol.eu:2017:poacc:selfbilling:3.0"
 SELF_BILLING_PROCESS = "urn:fdc:peppol.eu:2017:poacc:selfbilling:01:1.0"
+
+
+_KEY = "profile"
 
 
 class Profile(StrEnum):
@@ -23,6 +27,14 @@ class Profile(StrEnum):
     UBL_BE = "ubl_be"
     E_FFF = "e_fff"
     UNKNOWN = "unknown"
+
+
+def profile_of_document(document: ParsedDocument) -> Profile:
+    """The same, read once a document."""
+    profile: Profile | None = document.shared.get(_KEY)
+    if profile is None:
+        profile = document.shared[_KEY] = profile_of(document.root)
+    return profile
 
 
 def profile_of(root: etree._Element) -> Profile:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from lxml import etree
-from saxonche import PySaxonApiError, PySaxonProcessor
 
 from clearfacts_assets.invoices.model import Finding, Severity
 from clearfacts_assets.invoices.ports import ParsedDocument
@@ -39,6 +39,8 @@ class _Processors(threading.local):
     """One Saxon a thread."""
 
     def __init__(self) -> None:
+        from saxonche import PySaxonProcessor  # 8 MiB, which most workers never need
+
         self.processor = PySaxonProcessor(license=False)
         self.processor.set_configuration_property(_NO_DOCTYPE, "true")
         self.processor.set_configuration_property(_PROTOCOLS, "none")
@@ -75,10 +77,12 @@ class Stylesheet:
 
     def failed(self, document: ParsedDocument) -> list[Failed]:
         """Every failed assert, in the artefact's order. Raises CannotRun."""
+        from saxonche import PySaxonApiError
+
         node = document.shared.get(_NODE)
         try:
             if node is None:
-                if len(document.content) > LARGE:
+                if document.size > LARGE:
                     let_go_of_element_index(document)  # Saxon's own tree takes its place; who needs it makes it anew
                 node = document.shared[_NODE] = _processor().parse_xml(xml_text=text_for_saxon(document))
             svrl = self._executable.transform_to_string(xdm_node=node)
@@ -157,12 +161,24 @@ def findings(stylesheet: Stylesheet, document: ParsedDocument, layer: str, *, mo
     except CannotRun as error:
         message = f"the official rules cannot be computed on this document: {error}"
         return [Finding("XSLT-ERROR", layer, Severity.ERROR, message)]
-    found = []
-    seen: Counter[str] = Counter()
     elements = _Elements(document.root)
+    seen: Counter[str] = Counter()
+    placed: list[tuple[Failed, etree._Element | None]] = []
     for each in failed:
         seen[each.rule] += 1
-        element = elements.at(each.location) if seen[each.rule] <= most_of_a_rule else None
+        placed.append((each, elements.at(each.location) if seen[each.rule] <= most_of_a_rule else None))
+    return as_findings(placed, layer, most_of_a_rule=most_of_a_rule)
+
+
+def as_findings(
+    placed: Sequence[tuple[Failed, etree._Element | None]], layer: str, *, most_of_a_rule: int
+) -> list[Finding]:
+    """The same of asserts whose elements are known; of a rule, beyond what a report holds, without saying where."""
+    found = []
+    seen: Counter[str] = Counter()
+    for each, known in placed:
+        seen[each.rule] += 1
+        element = known if seen[each.rule] <= most_of_a_rule else None
         found.append(
             Finding(
                 rule=each.rule,

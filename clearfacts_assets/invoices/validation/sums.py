@@ -10,11 +10,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Context, Decimal, localcontext
+from functools import lru_cache
 
 from clearfacts_assets.invoices.validation.elements import Element, ElementIndex
 from clearfacts_assets.invoices.validation.ubl import CAC, CBC
 
 _PRECISION = 60
+SHORT = 40  # characters of an amount that is remembered: it comes again in the same document
+CBC_TAG = f"{{{CBC}}}"
 _WIDE = Context(prec=_PRECISION)
 _AMOUNT = re.compile(r"\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+))\s*", re.ASCII)
 _NOTHING = Decimal(0)
@@ -75,8 +78,22 @@ def only(element: Element, tag: str) -> Element | None:
 
 def amount_of(element: Element, name: str) -> Decimal | None:
     """The one amount of that name; None where there is none, several, or something that is not a number."""
-    found = only(element, f"{{{CBC}}}{name}")
-    written = _AMOUNT.fullmatch(found.value) if found is not None else None
+    found = only(element, CBC_TAG + name)
+    return read_amount(found.value) if found is not None else None
+
+
+def read_amount(text: str) -> Decimal | None:
+    """None where it is not a number."""
+    return _short_amount(text) if len(text) <= SHORT else _amount(text)
+
+
+@lru_cache(maxsize=1000)
+def _short_amount(text: str) -> Decimal | None:
+    return _amount(text)
+
+
+def _amount(text: str) -> Decimal | None:
+    written = _AMOUNT.fullmatch(text)
     return Decimal(written.group(1)) if written else None
 
 

@@ -131,7 +131,7 @@ def parse(content: bytes, *, limits: Limits = DEFAULT_LIMITS) -> ParsedDocument:
     # No element has less than four bytes.
     if len(content) > 4 * limits.elements and _more_elements(limits.elements)(root):
         raise Unreadable("DOC-ELEMENTS", f"the document has more than {limits.elements:,} elements{_FIXED}")
-    return ParsedDocument(root, content)
+    return ParsedDocument(root, len(content))
 
 
 def _refuse_doctype(content: bytes) -> None:
@@ -158,9 +158,9 @@ def refuse_depth(root: etree._Element, limits: Limits = DEFAULT_LIMITS) -> None:
 def refuse_endless_work(document: ParsedDocument) -> None:
     """Raises Unreadable (DOC-ATTRIBUTES, DOC-NUMBER) for what rules would work on for minutes."""
     # An attribute has at least five bytes.
-    if len(document.content) > 5 * MOST_ATTRIBUTES and _more_attributes(MOST_ATTRIBUTES)(document.root):
+    if document.size > 5 * MOST_ATTRIBUTES and _more_attributes(MOST_ATTRIBUTES)(document.root):
         raise Unreadable("DOC-ATTRIBUTES", f"an element has more than {MOST_ATTRIBUTES:,} attributes{_FIXED}")
-    if len(document.content) <= LONGEST_NUMBER:
+    if document.size <= LONGEST_NUMBER:
         return
     elements: list[Any] = _long_values(LONGEST_NUMBER)(document.root)  # type: ignore[assignment]
     for element in elements:

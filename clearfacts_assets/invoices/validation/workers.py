@@ -216,7 +216,11 @@ class Workers:
     def _answered(worker: _Worker, jobs: list[_Job]) -> bool:
         """Send the documents, settle their futures. False where the worker was lost on the way."""
         try:
-            worker.line.send([job.content for job in jobs])
+            if len(jobs) == 1 and len(jobs[0].content) >= BATCH_BYTES:
+                worker.line.send(None)
+                worker.line.send_bytes(jobs[0].content)  # as it is: a message of objects would be two copies of it
+            else:
+                worker.line.send([job.content for job in jobs])
             reports: list[Report] = worker.line.recv()
         except (EOFError, OSError):
             return False
@@ -254,12 +258,12 @@ def _main() -> None:
     os.dup2(silent, 2)  # Saxon writes its errors there; we report them as findings
     for number in count(1):
         try:
-            contents = line.recv()
+            contents = line.recv() or [line.recv_bytes()]
             gc.disable()  # a large document makes a million objects, and none is garbage before its end
             reports = []
-            for content in contents:
+            while contents:
                 signal.setitimer(signal.ITIMER_REAL, document_seconds)
-                reports.append(inspector.inspect(content))
+                reports.append(inspector.inspect(contents.pop(0)))
                 signal.setitimer(signal.ITIMER_REAL, 0)
             line.send(reports)
         except (EOFError, OSError):

@@ -13,13 +13,29 @@ from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, Row, Select, Table, and_, exists, func, not_, null, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    FromClause,
+    Row,
+    Select,
+    Table,
+    and_,
+    func,
+    not_,
+    null,
+    or_,
+    select,
+    update,
+)
 
 from clearfacts_assets.invoices.lifecycle import State
 from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets.storage.accounts.audit import Actor, record
 from clearfacts_assets.storage.accounts.holds import Hold, Kept, in_force
 from clearfacts_assets.storage.database import reading, write
+from clearfacts_assets.storage.invoices.kept_documents import emptying
 from clearfacts_assets.storage.invoices.tables import Delivery, InvoiceRow, Job
 
 BATCH = 500  # documents of one transaction, which the log's entry names one by one
@@ -60,25 +76,36 @@ def _batch(connection: Connection, before: datetime, last: UUID) -> Sequence[Row
 
 
 def _candidates(before: datetime) -> Select[Any]:
-    """Rows with a document that nobody needs: old, of a job that is over, settled, and of which no newer row has the
+    """Rows with a document that nobody needs: old, of a job that is over, settled, and so is every other row of the
     content, for a document is kept once and found by its hash."""
-    newer = _rows.alias("newer")
-    needed = exists().where(newer.c.content_sha256 == _rows.c.content_sha256, newer.c.created_at >= before)
-    settled = and_(_deliveries.c.state.in_(SETTLED), not_(_deliveries.c.in_doubt))
+    others, other_jobs, other_deliveries = _rows.alias(), _jobs.alias(), _deliveries.alias()
+    needed = (
+        select(others.c.id)
+        .join(other_jobs, other_jobs.c.id == others.c.job_id)
+        .outerjoin(other_deliveries, other_deliveries.c.id == others.c.delivery_id)
+        .where(others.c.content_sha256 == _rows.c.content_sha256)
+        .where(not_(_is_over(others, other_jobs, other_deliveries, before)))
+        .correlate(_rows)
+        .exists()
+    )
     names = ("id", "invoice_id", "number", "issue_date", "supplier", "customer", "parties", "content_sha256")
     return (
         select(*(_rows.c[name] for name in names), func.length(_rows.c.ubl_data).label("size"))
         .join(_jobs, _jobs.c.id == _rows.c.job_id)
         .outerjoin(_deliveries, _deliveries.c.id == _rows.c.delivery_id)
-        .where(
-            _rows.c.ubl_data.is_not(None),
-            _rows.c.created_at < before,
-            or_(_rows.c.issue_date.is_(None), _rows.c.issue_date < before.date()),
-            _rows.c.status != InvoiceStatus.PENDING,
-            _jobs.c.status.in_(_OVER),
-            or_(_rows.c.delivery_id.is_(None), settled),
-            not_(needed),
-        )
+        .where(_rows.c.ubl_data.is_not(None), _is_over(_rows, _jobs, _deliveries, before), not_(needed))
+    )
+
+
+def _is_over(rows: FromClause, jobs: FromClause, deliveries: FromClause, before: datetime) -> ColumnElement[bool]:
+    """Whether a row is old, and neither its job nor a person nor the destination will ask for its document."""
+    settled = and_(deliveries.c.state.in_(SETTLED), not_(deliveries.c.in_doubt))
+    return and_(
+        rows.c.created_at < before,
+        or_(rows.c.issue_date.is_(None), rows.c.issue_date < before.date()),
+        rows.c.status != InvoiceStatus.PENDING,
+        jobs.c.status.in_(_OVER),
+        or_(rows.c.delivery_id.is_(None), settled),
     )
 
 
@@ -98,6 +125,7 @@ def _words(row: Row[Any]) -> list[str | None]:
 def _empty(
     connection: Connection, before: datetime, last: UUID, actor: Actor, now: datetime
 ) -> tuple[Sequence[Row[Any]], Documents]:
+    emptying(connection)
     told, holds = Documents(), in_force(connection)
     batch = _batch(connection, before, last)
     going = _count(told, batch, holds)

@@ -40,6 +40,7 @@ from clearfacts_assets.storage.invoices.invoice_rows import (
 )
 from clearfacts_assets.storage.invoices.invoice_views import CONTENT_OF, InvoiceViews
 from clearfacts_assets.storage.invoices.jobs import FINISHED
+from clearfacts_assets.storage.invoices.kept_documents import relying
 from clearfacts_assets.storage.invoices.refused_rows import write_rows
 from clearfacts_assets.storage.invoices.settled_rows import (
     SETTLES_EARLIER_ROWS,
@@ -92,6 +93,7 @@ class InvoiceRepository(InvoiceViews):
         incoming = [(invoice_id, one, text, text.sha256) for invoice_id, one, text in texts]
 
         def work(connection: Connection) -> Stored:
+            relying(connection)
             settled = self._settled(connection, set(newest)) if skip_delivered else {}
             known = _content_of(connection, job_id, list(newest))
             kept = set(connection.scalars(_KEPT, {"digests": [sha256 for *_, sha256 in incoming]}))

@@ -199,6 +199,15 @@ class DeliveryAttempt(Base):
     proved_at: Mapped[datetime | None]
 
 
+class FinishedFile(Base):
+    """A file of the source's folder of which nothing will be taken any more, by its name, size and times."""
+
+    __tablename__ = "finished_files"
+
+    mark: Mapped[str] = mapped_column(String(64), primary_key=True)  # SHA-256 of all these
+    finished_at: Mapped[datetime]
+
+
 class SourceVersion(Base):
     """Which versions the source has shown under each of its ids, and which one it shows now."""
 

@@ -30,6 +30,7 @@ from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets.storage.database import insert_into, read, reading, write
 from clearfacts_assets.storage.invoices.invoice_rows import copy_of, row_of_version
 from clearfacts_assets.storage.invoices.jobs import FINISHED, whole_day_came_again
+from clearfacts_assets.storage.invoices.kept_documents import relying
 from clearfacts_assets.storage.invoices.tables import SHOWN_NOW, Delivery, InvoiceRow, Job, SourceVersion
 
 ROWS_AT_ONCE = 200
@@ -163,6 +164,7 @@ class Takeover:
         ids = {row_id: uuid4() for row_id in row_ids}  # the same ones where it is done again
 
         def work(connection: Connection) -> list[UUID]:
+            relying(connection)
             rows = connection.execute(select(_rows).where(_rows.c.id.in_(row_ids))).mappings().all()
             copies = [copy_of(dict(row), job_id, now, validated=True) | {"id": ids[row["id"]]} for row in rows]
             connection.execute(insert_into(connection, _rows).on_conflict_do_nothing(), copies)
@@ -174,6 +176,7 @@ class Takeover:
 
     def _copy(self, job_id: UUID, row_ids: Sequence[UUID], now: datetime, *, validated: bool) -> None:
         def work(connection: Connection) -> None:
+            relying(connection)
             rows = connection.execute(select(_rows).where(_rows.c.id.in_(row_ids))).mappings()
             copies = [copy_of(dict(row), job_id, now, validated=validated) for row in rows]
             if copies:

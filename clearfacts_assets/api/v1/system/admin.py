@@ -28,7 +28,7 @@ router = APIRouter(prefix="/admin", tags=["admin"])
 Served = Annotated[Services, Depends(services)]
 AccessControl = Annotated[Access, Depends(access)]
 WAY = "`direct`, or `through proxy http://proxy:3128`; null where nothing is called"
-System = Literal["java_backend", "clearfacts", "slack", "database"]
+System = Literal["java_backend", "clearfacts", "peppol", "slack", "database"]
 
 
 class SystemHealth(BaseModel):
@@ -142,7 +142,7 @@ def try_connection(
         known["slack"],  # type: ignore[arg-type]
         correlation_id(),
     )
-    verdict = ask(test.system, asked[test.system], ways(settings.load()).get(test.system, ""))
+    verdict = ask(test.system, asked.get(test.system, _elsewhere), ways(settings.load()).get(test.system, ""))
     return Success(
         data=ConnectionResult(
             system=test.system,
@@ -152,6 +152,10 @@ def try_connection(
             way=verdict.way or None,
         )
     )
+
+
+def _elsewhere() -> str:
+    raise LookupError(f"invoices do not go there: ask for {resources.destination_name()}")
 
 
 def _reports(served: Services) -> list[reports.Report]:

@@ -13,9 +13,11 @@ from functools import cached_property
 from clearfacts_assets.invoices.model import Finding
 from clearfacts_assets.invoices.ports import ParsedDocument
 from clearfacts_assets.invoices.validation.elements import element_index_of
+from clearfacts_assets.invoices.validation.parts import LINES, findings_by_parts
 from clearfacts_assets.invoices.validation.rules import MOST_OF_A_RULE, Release, RuleOptions
 from clearfacts_assets.invoices.validation.rules.ubl_xsd import artefacts
-from clearfacts_assets.invoices.validation.saxon import Stylesheet, findings
+from clearfacts_assets.invoices.validation.saxon import LARGE, Stylesheet, findings
+from clearfacts_assets.xpath_compiler.doubts import Doubts
 from clearfacts_assets.xpath_compiler.prover import Prover
 from clearfacts_assets.xpath_compiler.xpath import NotUnderstood
 
@@ -26,26 +28,43 @@ _log = logging.getLogger(__name__)
 
 
 class En16931:
-    """CEN's rules. Belongs to the thread that made it, as Saxon does. ``proved`` counts what Saxon was spared."""
+    """CEN's rules. Belongs to the thread that made it, as Saxon does.
+
+    ``proved`` counts what Saxon was spared, ``parted`` what it was shown in parts.
+    """
 
     layer = LAYER
 
-    def __init__(self, *, proofs: bool = True, artefact: bytes | None = None, version: str = "") -> None:
+    def __init__(
+        self, *, proofs: bool = True, artefact: bytes | None = None, version: str = "", in_parts: int = LARGE
+    ) -> None:
+        """A document of more than so many bytes is shown to Saxon ``in_parts`` where these are enough."""
         self._artefact = artefact or (artefacts() / "EN16931-UBL-validation.xslt").read_bytes()
         self.version = version or version_of(self._artefact)
-        self.proved = 0
+        self.proved = self.parted = 0
+        self._in_parts = in_parts
         self._prover = self._made_prover() if proofs else None
 
     def check(self, document: ParsedDocument) -> list[Finding]:
         if self._prover is not None and self._prover.proves(element_index_of(document)):
             self.proved += 1
             return []
+        if self._prover is not None and document.size > self._in_parts:
+            found = findings_by_parts(self._doubts, lambda: self._stylesheet, document, LAYER, most=MOST_OF_A_RULE)
+            if found is not None:
+                self.parted += 1
+                return found
         return findings(self._stylesheet, document, LAYER, most_of_a_rule=MOST_OF_A_RULE)
 
     @cached_property
     def _stylesheet(self) -> Stylesheet:
         """Built for the first document that is not proved: it takes half a second and 200 MB."""
         return Stylesheet(self._artefact)
+
+    @cached_property
+    def _doubts(self) -> Doubts:
+        """Built for the first long document that is not proved: it takes a second."""
+        return Doubts(self._artefact, ROOTS, LINES)
 
     def _made_prover(self) -> Prover | None:
         try:

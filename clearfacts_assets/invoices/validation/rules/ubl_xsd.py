@@ -73,7 +73,7 @@ class UblXsd:
         if schema.validate(document.root):
             return []
         errors = [self._finding(error) for error in list(schema.error_log)[:MOST_FINDINGS]]  # type: ignore[call-overload]
-        if len(document.content) <= self._explained_bytes:
+        if document.size <= self._explained_bytes:
             return self._explained(document, document_type) or errors
         return errors
 
