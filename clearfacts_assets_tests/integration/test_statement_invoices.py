@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from lxml import etree
@@ -14,8 +14,11 @@ from clearfacts_assets.chargeback.attribution.review import Verdict
 from clearfacts_assets.chargeback.rates.definitions import RuleKind
 from clearfacts_assets.cli.chargeback.invoices import _way
 from clearfacts_assets.customer_settings import CustomerSettings
+from clearfacts_assets.invoices.model import Window
+from clearfacts_assets.invoices.sources.statements import Statements
 from clearfacts_assets.settings import load
 from clearfacts_assets.simulator.trade import RECEIVERS
+from clearfacts_assets.storage.chargeback.invoicing.laying_out import lay_out
 from clearfacts_assets.storage.chargeback.invoicing.making import InvoiceMaker, InvoiceShelf
 from clearfacts_assets.storage.chargeback.registry import RegistryRepository
 from clearfacts_assets_tests.fixtures.chargeback import ADA, NOW, Books, row
@@ -85,6 +88,19 @@ def test_only_external_customers_get_invoices_each_version_once(office, tmp_path
         connection.execute(text("UPDATE statement_invoices SET gross = '1'"))
 
 
+def test_a_document_is_the_same_file_of_the_same_time_on_each_machine(office, tmp_path):
+    external_month(office)
+    one, other = tmp_path / "one", tmp_path / "other"
+    maker(office, one).make("2025-03", actor="pat", now=NOW)
+    assert (lay_out(office.books.engine, other), lay_out(office.books.engine, other)) == (1, 0)
+    (first,), (second,) = one.rglob("*.xml"), other.rglob("*.xml")
+    assert (first.relative_to(one), first.read_bytes()) == (second.relative_to(other), second.read_bytes())
+    day = Window(NOW - timedelta(minutes=1), NOW + timedelta(minutes=1))
+    given = [list(Statements(folder).pages(day)) for folder in (one, other)]
+    assert given[0] == given[1]
+    assert [[document.updated_at for document in page] for page in given[0]] == [[NOW]]
+
+
 def test_a_correction_is_a_credit_note_that_names_the_invoice_and_a_new_invoice(office, tmp_path):
     external_month(office)
     maker(office, tmp_path).make("2025-03", actor="pat", now=NOW)
@@ -136,7 +152,8 @@ def test_a_statement_is_traced_from_its_rows_to_clearfacts(quick_pipeline, press
     assert load().invoice_folder == folder
     (file,) = folder.rglob("*.xml")
     name = file.relative_to(folder).as_posix()
-    pipeline.configure(SOURCE__KIND="statements", SOURCE__FOLDER=folder)
+    elsewhere = tmp_path / "of_another_machine"
+    pipeline.configure(SOURCE__KIND="statements", SOURCE__FOLDER=elsewhere)
     today = datetime.now(UTC).date().isoformat()
     run = pipeline.run(today, job="manual_trigger", config={"invoice_ids": [name]})
     assert ([row.status for row in run.rows.values()], run.reasons) == (["sent"], {})

@@ -1,13 +1,18 @@
 """Invoices that chargeback makes of statements: a folder of whole files, a month's in a subfolder each.
 
-They are put there in one step, so that none is ever half written and none has to settle; what else a folder does
-(which day a file belongs to, what came late) is the same.
+They are put there in one step, so that none is ever half written and none has to settle. Any machine may have written
+a file, also long after its document was made: its time is the document's on all of them, and when it came says nothing.
+What else a folder does (which day a file belongs to, what came late) is the same.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
 from clearfacts_assets.invoices.sources import SourceOptions
-from clearfacts_assets.invoices.sources.folder import Folder
+from clearfacts_assets.invoices.sources.folder import File, Folder
 
 
 class Statements(Folder):
@@ -15,6 +20,10 @@ class Statements(Folder):
 
     name = "statements"
     settle_seconds = 0.0
+
+    def _file(self, path: Path, folders: tuple[datetime, ...] = ()) -> File | None:
+        found = super()._file(path)
+        return found and replace(found, changed=found.time, arrival=found.time)
 
 
 def opened(options: SourceOptions) -> Statements:
