@@ -14,4 +14,5 @@ pytest_plugins = [
     "clearfacts_assets_tests.fixtures.rates",
     "clearfacts_assets_tests.fixtures.statements",
     "clearfacts_assets_tests.fixtures.journals",
+    "clearfacts_assets_tests.fixtures.valkey",
 ]
