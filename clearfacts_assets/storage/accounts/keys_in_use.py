@@ -78,9 +78,9 @@ def _differs(ring: Keyring, known: str) -> None:
     what = "logins at one of them are refused by the other" if ring.purpose == "signing" else "secrets cannot be read"
     if not ring.from_setting:
         raise KeyringError(
-            f"the other machines of this database use the {ring.purpose} key {known}, which is not in this machine's "
-            f"home ({ring.file}): {what}. Set {variable} to the same value on all of them (`clearfacts keys generate` "
-            "prints one), or copy that file from the machine that has it"
+            f"this database's {ring.purpose} key is {known}, made by another machine or by this one before it lost its "
+            f"home, and it is not in {ring.file}: {what}. Set {variable} to the same value on all of them (`clearfacts "
+            "keys generate` prints one), or copy that file from the machine that has it"
         )
     logger.warning(
         "%s does not hold the %s key %s, which was in use before: %s until all machines have the same value",
