@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import count
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -24,11 +21,8 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
 from sqlalchemy import Engine, make_url
 
-from clearfacts_assets.home import packaged
-from clearfacts_assets.invoices.days import ZONE
 from clearfacts_assets.invoices.lifecycle import State
 from clearfacts_assets.storage.accounts.keyring import generate
 from clearfacts_assets.storage.accounts.users import UserRepository
@@ -36,7 +30,6 @@ from clearfacts_assets.storage.database import open_engine
 from clearfacts_assets.storage.invoices.delivery_review import DeliveryReview
 from clearfacts_assets.storage.invoices.jobs import JobRepository
 from clearfacts_assets_tests.fixtures.callers import PASSWORD, TEST, password_hash
-from clearfacts_assets_tests.fixtures.command import COMMAND
 from clearfacts_assets_tests.fixtures.databases import PostgresServer
 from clearfacts_assets_tests.fixtures.forked import start_forked
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
@@ -213,56 +206,14 @@ def test_a_night_is_delivered_once_by_two_machines_of_which_one_dies(site: Site,
     assert sum(one["total_invoices"] for one in told) == PER_DAY
 
 
-class Daemon:
-    """Dagster's daemon with the code server and the runs that it starts, on a machine with a name of its own."""
-
-    def __init__(self, machine: Machine, name: str) -> None:
-        apart = ["unshare", "--uts", "sh", "-c", f'hostname {name} && exec "$@"', "sh"] if os.geteuid() == 0 else []
-        self.log = machine.folder / "daemon.log"
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [*apart, *COMMAND, "daemon"], env=machine.environment, stdout=log, stderr=log, start_new_session=True
-            )
-
-    def kill(self) -> None:
-        """All of it at once, as a machine that loses its power."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(SECONDS)
-
-
 @pytest.mark.long
-def test_two_daemons_at_once_of_which_one_dies_bring_the_days_that_are_missing_once(
-    site: Site, simulator: RunningSimulator
-) -> None:
-    """What a rolling update does for seconds, for minutes: both look, both start runs, on one PostgreSQL.
-
-    A day that died with its machine is run again an hour later; a person does not wait for that here.
-    """
-    simulator.clear_faults()
-    days = [(datetime.now(ZONE).date() - timedelta(days=back)).isoformat() for back in (3, 2, 1)]
-    for machine in site.machines:
-        yaml_file = machine.folder / "dagster_home" / "dagster.yaml"
-        ours = yaml.safe_load(packaged("dagster.yaml").read_text("utf-8"))
-        yaml_file.write_text(json.dumps(ours | json.loads(yaml_file.read_text())))
-        machine.environment["CLEARFACTS_RUNS__SILENCE"] = "10"
-    json.loads(site.machines[0].start("run", "--date", days[0], "--json").ended())
-    one, two = (Daemon(machine, f"machine-{number}") for number, machine in enumerate(site.machines))
-    jobs = JobRepository(site.engine)
-
-    def seen(*status: str) -> set[str]:
-        assert two.process.poll() is None, two.log.read_text()[-3000:]
-        return {str(job.partition_key) for job in jobs.list(limit=100).items if job.status in status}
-
-    try:
-        until(lambda: len(seen("running", "completed", "failed")) > 1)
-        one.kill()
-        until(lambda: seen("completed", "failed") == set(days) and not jobs.unfinished())
-    finally:
-        one.kill()
-        two.kill()
-    again = json.loads(site.machines[1].start("run", "--from", days[0], "--to", days[-1], "--json").ended())["jobs"]
-    assert [job["status"] for job in again] == ["completed"] * len(days)
+def test_one_night_that_two_daemons_start_at_once_is_delivered_once(site: Site, simulator: RunningSimulator) -> None:
+    """What would be left of a race of theirs: two runs of one whole day, on two machines."""
+    both = [machine.start("run", "--date", DAY, "--json") for machine in site.machines]
+    told = [json.loads(one.ended())["jobs"][0] for one in both]
+    assert [job["status"] for job in told] == ["completed"] * 2
+    assert sum(job["results"]["processed"] for job in told) == PER_DAY
+    assert sum(job["results"]["processed"] + job["results"]["duplicates"] for job in told) == 2 * PER_DAY
     accepted = Counter(document["sha256"] for document in simulator.accepted())
-    assert (len(accepted), set(accepted.values())) == (len(days) * PER_DAY, {1})
+    assert (len(accepted), set(accepted.values())) == (PER_DAY, {1})
     assert {one.state for one in DeliveryReview(site.engine).list(limit=1000).items} == {State.DELIVERED}
