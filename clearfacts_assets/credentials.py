@@ -21,6 +21,7 @@ from clearfacts_assets.invoices.ports import DestinationError
 from clearfacts_assets.storage.accounts.audit import Actor
 from clearfacts_assets.storage.accounts.configuration import NewValue
 from clearfacts_assets.storage.accounts.keyring import KeyringError, cipher
+from clearfacts_assets.storage.accounts.keys_in_use import agree
 from clearfacts_assets.storage.operations.leases import leased
 
 logger = logging.getLogger(__name__)
@@ -65,7 +66,9 @@ class Renewal:
         return _token(configured)
 
     def _buy(self, configured: DestinationSettings) -> str:
-        cipher(configuration.encryption_keys(settings.load()))  # nothing is spent that could not be kept
+        ring = configuration.encryption_keys(settings.load())
+        agree(self._engine, ring, datetime.now(UTC))
+        cipher(ring)  # nothing is spent that could not be kept, or that others could not read
         tokens = refreshed(
             Client(self._login_url, configured.client_id, configured.client_secret.get_secret_value()),
             configured.refresh_token.get_secret_value(),

@@ -33,6 +33,7 @@ from clearfacts_assets.invoices.ports import DeliveryLedger, Destination, Invoic
 from clearfacts_assets.invoices.sources import SourceOptions, open_source, place_of
 from clearfacts_assets.invoices.validation.engine import Validator
 from clearfacts_assets.notifications.slack import open_client
+from clearfacts_assets.storage.chargeback.invoicing.laying_out import lay_out
 from clearfacts_assets.storage.database import open_engine
 from clearfacts_assets.storage.invoices.taken_files import TakenFiles
 
@@ -74,6 +75,8 @@ class SourceResource(dg.ConfigurableResource[None]):
             network=configured.way_out,
             memory=TakenFiles(_engine(configured.business_database_url)),
         )
+        if self.kind == "statements":  # another machine may have made them
+            lay_out(_engine(configured.business_database_url), Path(asked))
         return open_source(self.kind, options)
 
 

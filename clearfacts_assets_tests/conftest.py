@@ -19,6 +19,7 @@ FIXTURES = [
     "clearfacts_assets_tests.fixtures.rates",
     "clearfacts_assets_tests.fixtures.statements",
     "clearfacts_assets_tests.fixtures.journals",
+    "clearfacts_assets_tests.fixtures.valkey",
 ]
 pytest.register_assert_rewrite(*FIXTURES)
 

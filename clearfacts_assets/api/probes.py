@@ -12,7 +12,8 @@ from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.openapi import errors
 from clearfacts_assets.api.services import Services, services
 from clearfacts_assets.health import readiness
-from clearfacts_assets.health.readiness import Need
+from clearfacts_assets.health.probes import Health
+from clearfacts_assets.health.readiness import WHAT_TO_DO, Need
 
 router = APIRouter(tags=["health"])
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -31,6 +32,7 @@ class Check(BaseModel):
 
     name: str
     ready: bool
+    what_to_do: str | None = None  # where it is not ready; why in particular is told to admins only
 
 
 class Readiness(BaseModel):
@@ -62,8 +64,14 @@ def readyz(served: Served, response: Response, only: Annotated[list[Need] | None
     response.status_code = 200 if ready else 503
     return Readiness(
         status="ready" if ready else "not_ready",
-        checks=[Check(name=verdict.system, ready=verdict.healthy) for verdict in verdicts],
+        checks=[_check(verdict) for verdict in verdicts],
     )
+
+
+def _check(verdict: Health) -> Check:
+    if verdict.healthy:
+        return Check(name=verdict.system, ready=True)
+    return Check(name=verdict.system, ready=False, what_to_do=WHAT_TO_DO[Need(verdict.system)])
 
 
 class PrometheusText(Response):

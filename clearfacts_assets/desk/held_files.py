@@ -1,44 +1,35 @@
-"""Files that were uploaded and looked at, and wait for a person to say yes: a folder each, named by a secret.
-
-They lie on this machine's disk. Beside several servers a yes may reach another one: it says that the files are gone,
-and they are uploaded again. What nobody asks for is removed after a day, with what broken uploads left.
-"""
+"""Files that wait for a person to say yes, as pages work with them: what is gone is told to the person."""
 
 from __future__ import annotations
 
-import re
-import secrets
-import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from clearfacts_assets.api.errors import ApiError, ErrorCode
+from clearfacts_assets.desk.visits import Visit
+from clearfacts_assets.storage.operations import held_files
+from clearfacts_assets.storage.operations.held_files import FilesGone
 
-_TOKEN = re.compile(r"[0-9a-f]{32}")
-_OWNER = ".owner"
 GONE = "The uploaded files are not there any more: choose them again."
 
 
-def hold(folder: Path, files: list[Path], owner: str) -> str:
-    """Move the files out of the upload; they are found again by what this returns, and by their owner."""
-    token = secrets.token_hex(16)
-    place = folder / f"held-{token}"
-    place.mkdir(mode=0o700, parents=True)
-    (place / _OWNER).write_text(owner, "utf-8")
-    for number, file in enumerate(files):
-        (place / f"{number:03}").mkdir()
-        shutil.move(file, place / f"{number:03}" / file.name)
-    return token
+def hold(visit: Visit, files: list[Path]) -> str:
+    """Keep them for this visitor; they are found again by what this returns."""
+    return held_files.hold(visit.engine, files, visit.caller.name, visit.served.clock())
 
 
-def held(folder: Path, token: str, owner: str) -> list[Path]:
-    """The files in their order. Raises ApiError CONFLICT where they are gone, or somebody else's."""
-    place = folder / f"held-{token}"
-    if not _TOKEN.fullmatch(token) or not place.is_dir() or (place / _OWNER).read_text("utf-8") != owner:
-        raise ApiError(ErrorCode.CONFLICT, GONE)
-    return [next(one.iterdir()) for one in sorted(place.iterdir()) if one.is_dir()]
+@contextmanager
+def held(visit: Visit, token: str) -> Iterator[list[Path]]:
+    """The files in their order, for as long as the block lasts. Raises ApiError CONFLICT: gone, or somebody else's."""
+    with ExitStack() as stack:
+        try:
+            files = stack.enter_context(held_files.held(visit.engine, token, visit.caller.name))
+        except FilesGone:
+            raise ApiError(ErrorCode.CONFLICT, GONE) from None
+        yield files
 
 
-def release(folder: Path, token: str) -> None:
+def release(visit: Visit, token: str) -> None:
     """They are imported, or were not wanted."""
-    if _TOKEN.fullmatch(token):
-        shutil.rmtree(folder / f"held-{token}", ignore_errors=True)
+    held_files.release(visit.engine, token, visit.caller.name)

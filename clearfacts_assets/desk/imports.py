@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import io
+import tempfile
 from functools import partial
 from pathlib import Path as FilePath
 from typing import Annotated, Any
@@ -65,15 +66,15 @@ async def upload(visit: Uploads) -> Response:
 @router.post("/apply")
 def apply_import(visit: Brings) -> Response:
     """The same files once more, this time for good."""
-    token, owner = visit.said("files"), visit.caller.name
+    token = visit.said("files")
     try:
-        files = held(_folder(visit), token, owner)
-        outcome, source = _import(visit, files, visit.said, dry_run=False, confirmed=visit.said("yes") == "yes")
+        with held(visit, token) as files:
+            outcome, source = _import(visit, files, visit.said, dry_run=False, confirmed=visit.said("yes") == "yes")
     except ApiError as problem:
         return _list(visit, problem)
     if not outcome.applied:
         return _difference(visit, outcome, source, token, files, visit.said)
-    release(_folder(visit), token)
+    release(visit, token)
     done = "unchanged" if outcome.unchanged else "imported"
     return RedirectResponse(address(f"/desk/imports/{outcome.import_id}", done=done), 303)
 
@@ -101,12 +102,11 @@ def mend(import_id: ImportId, visit: Brings) -> Response:
         text = visit.said("rows")
         if not text:
             raise ApiError(ErrorCode.VALIDATION_ERROR, "There is no row in it.")
-        folder = _folder(visit) / f"mend-{visit.caller.name.replace('/', '_')}"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = folder / f"mended-{import_id}.csv"
-        file.write_text(text.replace("\r\n", "\n") + "\n", "utf-8", newline="\n")
         fields = {"source": one.source, "period": one.period or "", "mode": Mode.APPEND.value}
-        return _looked_at(visit, Upload([file], fields))
+        with tempfile.TemporaryDirectory(prefix="clearfacts-mended-") as folder:
+            file = FilePath(folder) / f"mended-{import_id}.csv"
+            file.write_text(text.replace("\r\n", "\n") + "\n", "utf-8", newline="\n")
+            return _looked_at(visit, Upload([file], fields))
     except ApiError as problem:
         return _whole(visit, import_id, problem)
 
@@ -137,9 +137,8 @@ def _looked_at(visit: Visit, came: Upload) -> Response:
     if not came.files or not any(one.stat().st_size for one in came.files):
         raise ApiError(ErrorCode.VALIDATION_ERROR, "Choose at least one file that is not empty.")
     outcome, source = _import(visit, came.files, visit.said, dry_run=True)
-    token = hold(_folder(visit), came.files, visit.caller.name)
-    kept = held(_folder(visit), token, visit.caller.name)
-    return _difference(visit, outcome, source, token, kept, visit.said, looked_at=True)
+    token = hold(visit, came.files)
+    return _difference(visit, outcome, source, token, came.files, visit.said, looked_at=True)
 
 
 def _import(
@@ -182,7 +181,7 @@ def _difference(
     # A dry run always says that it was one; what a command would repeat with --yes is a box to tick here.
     result["why"] = "" if looked_at else outcome.why.partition(". Repeat with")[0]
     if not result["difference"]:
-        release(_folder(visit), token)
+        release(visit, token)
     return page(
         visit,
         "difference.html",

@@ -30,6 +30,15 @@ class Need(StrEnum):
     DAEMON = "daemon"
 
 
+# What to do where it is lacking, said to anybody who asks: it names no system and no address.
+WHAT_TO_DO = {
+    Need.DATABASE: "the database does not answer or has no tables: clearfacts db upgrade",
+    Need.DAGSTER: "Dagster's code could not be loaded: its UI says why",
+    Need.DAEMON: f"no sign of life for {HEARTBEAT_SECONDS:.0f} s: start clearfacts daemon, one for all replicas. "
+    "Requests are answered without it: a load balancer asks /readyz?only=database",
+}
+
+
 def asked(
     engine: Engine, workspace: IWorkspaceProcessContext[Any], only: Collection[Need] = tuple(Need)
 ) -> list[Health]:

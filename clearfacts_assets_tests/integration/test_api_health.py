@@ -88,6 +88,13 @@ def test_not_ready_without_a_daemon_and_why_is_told_to_those_who_may_know(quick_
     assert "heartbeat" in next(one["message"] for one in systems if one["system"] == "daemon")
 
 
+def test_a_replica_without_a_daemon_says_what_to_start_and_is_ready_for_requests(quick_api: RunningApi) -> None:
+    checks = {check["name"]: check for check in quick_api.client(None).get("/readyz").json()["checks"]}
+    assert checks["database"] == {"name": "database", "ready": True, "what_to_do": None}
+    assert "start clearfacts daemon, one for all replicas" in checks["daemon"]["what_to_do"]
+    assert quick_api.client(None).get("/readyz?only=database&only=dagster").json()["status"] == "ready"
+
+
 def test_ready_for_requests_without_a_daemon_where_only_the_database_is_asked_for(quick_api: RunningApi) -> None:
     """A load balancer must not take the desk away because the daemon is being restarted."""
     answer = quick_api.client(None).get("/readyz", params={"only": ["database", "dagster"]})

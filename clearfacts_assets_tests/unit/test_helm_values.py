@@ -144,17 +144,9 @@ def test_queue_monitoring_and_retention_load_in_dagster(tmp_path: Path) -> None:
     from dagster import DagsterInstance
 
     values = values_of("production")
-    queue = values["dagsterDaemon"]["runCoordinator"]["config"]["queuedRunCoordinator"]
+    queue = values["dagsterDaemon"]["runCoordinator"]["config"]["customRunCoordinator"]
     written = {
-        "run_coordinator": {
-            "module": "dagster.core.run_coordinator",
-            "class": values["dagsterDaemon"]["runCoordinator"]["type"],
-            "config": {
-                "max_concurrent_runs": queue["maxConcurrentRuns"],
-                "tag_concurrency_limits": queue["tagConcurrencyLimits"],
-                "dequeue_interval_seconds": queue["dequeueIntervalSeconds"],
-            },
-        },
+        "run_coordinator": queue,
         "run_monitoring": snake(values["dagsterDaemon"]["runMonitoring"]),
         "retention": {kind: snake(values["retention"][kind]) for kind in ("schedule", "sensor")},
         "telemetry": values["telemetry"],

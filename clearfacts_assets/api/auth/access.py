@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from fastapi import Request
 from sqlalchemy import Engine
@@ -12,6 +12,7 @@ from clearfacts_assets import configuration
 from clearfacts_assets.api.auth.authentication import Authentication, Cookie
 from clearfacts_assets.api.auth.logins import Logins
 from clearfacts_assets.settings import Settings
+from clearfacts_assets.storage.accounts.keys_in_use import agree_at_start
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +26,12 @@ class Access:
 
     @classmethod
     def over(cls, engine: Engine, configured: Settings) -> Access:
-        """Raises KeyringError for keys that are too weak to start with."""
+        """Raises KeyringError for keys that are too weak to start with, and for those of this machine alone where
+        others share the database."""
         signing = configuration.signing_keys(configured)
-        signing.all()
-        configuration.encryption_keys(configured).all()
+        for ring in (signing, configuration.encryption_keys(configured)):
+            agree_at_start(engine, ring, datetime.now(UTC))
+            ring.all()
         address = configured.serve.public_url
         origin = None
         if address is not None:

@@ -155,12 +155,16 @@ def list_api_keys(
 def _rotated(engine: Engine, purpose: Purpose, ring: Keyring, overlap: timedelta, now: datetime) -> Key:
     """The new key. Its entry is in the audit log before it is in the ring, so that no key is ever used without one."""
     from clearfacts_assets.storage.accounts.keyring import generate
+    from clearfacts_assets.storage.accounts.keys_in_use import agree
 
     ring.refuse_given()
+    agree(engine, ring, now)
     fresh = generate(now)
     _record(engine, "key.rotated", purpose, fresh, now)
     try:
-        return ring.rotate(now=now, overlap=overlap, fresh=fresh)
+        key = ring.rotate(now=now, overlap=overlap, fresh=fresh)
+        agree(engine, ring, now)
+        return key
     except Exception:
         _record(engine, "key.not_rotated", purpose, fresh, now)
         raise

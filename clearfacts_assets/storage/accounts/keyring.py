@@ -53,7 +53,7 @@ class Keyring:
 
     def __init__(self, purpose: str, *, setting: str, file: Path) -> None:
         """``setting`` wins where it is not empty. Raises KeyringError for keys that are too weak."""
-        self._purpose, self._file = purpose, file
+        self.purpose, self.file = purpose, file
         self._given = parse(setting, purpose) if setting.strip() else ()
         self._read: tuple[int, Sequence[Key]] = (0, ())
         self._lock = threading.Lock()
@@ -62,16 +62,21 @@ class Keyring:
     def from_setting(self) -> bool:
         return bool(self._given)
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is a key; else the first one is made when it is asked for."""
+        return bool(self._given) or self.file.exists()
+
     def all(self) -> Sequence[Key]:
         """All keys, the newest first. Embedded, the first one is made when there is none."""
         if self._given:
             return self._given
         try:
-            changed = self._file.stat().st_mtime_ns
+            changed = self.file.stat().st_mtime_ns
         except FileNotFoundError:
             return self._make_first()
         if changed != self._read[0]:
-            self._read = (changed, _load(self._file))
+            self._read = (changed, _load(self.file))
         return self._read[1]
 
     @property
@@ -93,27 +98,27 @@ class Keyring:
         replaced_at = [fresh.made_at, *(key.made_at for key in kept)]
         oldest = datetime.min.replace(tzinfo=UTC) if overlap == timedelta.max else now - overlap
         good = [key for key, then in zip(kept, replaced_at, strict=False) if then is None or then > oldest]
-        _save(self._file, [fresh, *good])
+        _save(self.file, [fresh, *good])
         return fresh
 
     def refuse_given(self) -> None:
         """Raises KeyringError for keys of a setting, which cannot be rotated here."""
         if self._given:
             raise KeyringError(
-                f"the {self._purpose} keys come from a setting: put a new one (`clearfacts keys generate`) before them"
+                f"the {self.purpose} keys come from a setting: put a new one (`clearfacts keys generate`) before them"
             )
 
     def keep_newest(self) -> None:
         """Drop all other keys: nothing depends on them any more."""
-        _save(self._file, [self.newest])
+        _save(self.file, [self.newest])
 
     def _make_first(self) -> Sequence[Key]:
         with self._lock:
-            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             fresh = generate(datetime.now(UTC))
             with suppress(FileExistsError):  # another process was first: its keys are the ones
-                _save(self._file, [fresh], only_new=True)
-            return _load(self._file)
+                _save(self.file, [fresh], only_new=True)
+            return _load(self.file)
 
 
 def cipher(keyring: Keyring) -> MultiFernet:

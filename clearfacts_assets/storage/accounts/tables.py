@@ -154,3 +154,14 @@ class LegalHold(Base):
     placed_at: Mapped[datetime]
     released_by: Mapped[str | None] = mapped_column(Words)
     released_at: Mapped[datetime | None]
+
+
+class KeyInUse(Base):
+    """With which key all processes of this database sign or encrypt: its fingerprint, never the key."""
+
+    __tablename__ = "keys_in_use"
+
+    purpose: Mapped[str] = mapped_column(String(20), primary_key=True)  # signing, encryption
+    name: Mapped[str] = mapped_column(String(64))
+    fingerprint: Mapped[str] = mapped_column(String(64))  # SHA-256
+    since: Mapped[datetime]

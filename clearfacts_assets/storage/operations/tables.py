@@ -1,4 +1,4 @@
-"""The tables that keep the system running: leases, signs of life of runs, and the outbox of alerts."""
+"""The tables that keep the system running: leases, signs of life of runs, the outbox of alerts, files that wait."""
 
 from __future__ import annotations
 
@@ -36,6 +36,21 @@ class RunHeartbeat(Base):
     began_at: Mapped[datetime]
     beat_at: Mapped[datetime]
     lost_at: Mapped[datetime | None]  # when the run was taken for dead
+
+
+class HeldPiece(Base):
+    """A piece of a file that was uploaded and waits for a person to say yes, compressed; gone after a day."""
+
+    __tablename__ = "held_files"
+    __table_args__ = (Index(None, "held_at"),)
+
+    token: Mapped[str] = mapped_column(String(32), primary_key=True)  # of all files of one upload
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # of the file among them, from 0
+    piece: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # of the file, from 0
+    owner: Mapped[str] = mapped_column(Words)
+    name: Mapped[str] = mapped_column(String(255))
+    content: Mapped[bytes]  # zlib
+    held_at: Mapped[datetime]
 
 
 class Alert(Base):

@@ -1,7 +1,7 @@
 """Making invoices: of each external customer's statements, once for each version; what no longer stands is taken back.
 
 A document is kept whole with its row. Its file is written beside its place before the commit and put into it
-afterwards; one that is missing is written again from what was kept.
+afterwards; one that is missing is written again from what was kept (laying_out.py).
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from clearfacts_assets.chargeback.rates.book import Institutions
 from clearfacts_assets.customer_settings import CustomerSettings, PartySettings
 from clearfacts_assets.money import EXACT, plain
 from clearfacts_assets.storage.accounts.audit import Actor, named, record
+from clearfacts_assets.storage.chargeback.invoicing.laying_out import lay_out, stamp
 from clearfacts_assets.storage.chargeback.invoicing.tables import StatementInvoice
 from clearfacts_assets.storage.chargeback.issuing.tables import StatementFile, StatementRow
 from clearfacts_assets.storage.chargeback.journals.statements import StatementHead, heads, parts_of
@@ -95,8 +96,9 @@ class InvoiceMaker:
             _drop(files)
         else:
             for one in files:
+                stamp(one.temporary, now)
                 one.put()
-            self._mend(period)
+            lay_out(self._engine, self._folder, period)
         return found
 
     def _external(
@@ -144,18 +146,6 @@ class InvoiceMaker:
 
     def _supplier(self) -> Party:
         return _complete(self._said.supplier or PartySettings(), "customers.supplier")
-
-    def _mend(self, period: str) -> None:
-        """Files that are not in their places although their documents are kept: a crash came between."""
-        with reading(self._engine) as connection:
-            table = StatementInvoice.__table__
-            query = select(table.c.id, table.c.file_name).where(table.c.period == period).order_by(table.c.id)
-            missing = [
-                one.id for one in connection.execute(query) if not (self._folder / period / one.file_name).exists()
-            ]
-            for id_ in missing:
-                row = connection.execute(select(table).where(table.c.id == id_)).mappings().one()
-                prepare(self._folder / period / row["file_name"], [_xml(row).decode()]).put()
 
 
 def _drop(files: Sequence[Prepared]) -> None:
