@@ -79,10 +79,12 @@ def way_to_due(engine: Engine, period: str) -> list[WayToDue]:
     with reading(engine) as connection:
         ruled = bool(with_lines(connection, period_of(period), period))
         found = {one.currency: one for one in _ways(connection, period, ruled)}
-    for tie in StatementShelf(engine).tie_out(period):
-        one = found.setdefault(tie.currency, WayToDue(tie.currency, _basis(ruled)))
-        one.issued, one.statements, one.rounding = tie.statements, tie.printed, tie.rounding
-        one.on_no_statement = EXACT.subtract(one.due, tie.exact)
+    statements = StatementShelf(engine).standing(period)
+    for currency in {*found, *statements}:
+        one, said = found.setdefault(currency, WayToDue(currency, _basis(ruled))), statements.get(currency, ())
+        exact = exact_sum(amount for _, amount in said)
+        one.issued, one.statements = len(said), exact_sum(printed for printed, _ in said)
+        one.rounding, one.on_no_statement = EXACT.subtract(one.statements, exact), EXACT.subtract(one.due, exact)
     return [one for _, one in sorted(found.items())]
 
 
