@@ -12,7 +12,7 @@ from clearfacts_assets.chargeback.cost_sources import open_export
 from clearfacts_assets.chargeback.focus import NAMES, Dataset, dataset_of, version_of
 from clearfacts_assets.chargeback.ingest.canonical import Canonical
 from clearfacts_assets.chargeback.model import FileRefused, Refusal
-from clearfacts_assets.chargeback.ports import SMALL_BYTES, Limits
+from clearfacts_assets.chargeback.ports import SMALL_BYTES, ByColumn, Limits
 from clearfacts_assets_tests.fixtures.chargeback import SAMPLES, row, write
 
 HEADER = "BillingPeriodStart,BilledCost,Tags\n"
@@ -160,7 +160,7 @@ def test_a_billing_period_with_slashes_is_clear_only_on_the_first_of_a_month() -
 
 def test_rows_that_say_the_same_have_one_fingerprint(tmp_path: Path) -> None:
     def fingerprint(said: dict[str, str]) -> bytes:
-        return Canonical(list(said), []).read([list(said.values())]).fingerprints[0]
+        return Canonical(list(said), []).read(ByColumn.of([list(said.values())])).fingerprints[0]
 
     usual = row(Tags='{"a": "1", "b": "2"}')
     same = [

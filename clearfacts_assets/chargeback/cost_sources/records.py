@@ -8,12 +8,11 @@ from collections import deque
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
-from operator import itemgetter
 from pathlib import Path
 
 from clearfacts_assets.chargeback.cost_sources.opening import Survey, head_of
 from clearfacts_assets.chargeback.model import Refusal
-from clearfacts_assets.chargeback.ports import ROWS_OF_A_BATCH, Batch, Limits
+from clearfacts_assets.chargeback.ports import ROWS_OF_A_BATCH, Batch, ByColumn, Limits
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 DELIMITER_OF = {name: sign for sign, name in DELIMITERS.items()}
@@ -150,23 +149,29 @@ class Records:
     def _fill_at_once(self, batch: Batch) -> bool:
         """Whether the next lines are one sound record each, as nearly all are; only then are they taken."""
         texts = self._lines.ahead(ROWS_OF_A_BATCH)
-        try:
-            rows = list(csv.reader(texts, delimiter=self._delimiter, strict=True))
-        except csv.Error:
+        rows = self._at_once(texts)
+        if rows is None:
             return False
-        # Every record has at least one line of its own: as many records as lines, and none has two.
-        if not rows or len(rows) != len(texts) or set(map(len, rows)) != {self._width} or self._width == 1:
-            return False
-        if self._header[0] in {cell.strip().lower() for cell in set(map(itemgetter(0), rows))}:
+        if self._header[0] in {cell.strip().lower() for cell in set(rows.columns[0])}:
             return False
         first = self._lines.number
         batch.rows, batch.texts, batch.lines = rows, texts, list(range(first, first + len(texts)))
         self._lines.take(len(texts))
         return True
 
+    def _at_once(self, texts: list[str]) -> ByColumn | None:
+        """A row for each text; None where they are not as many sound records."""
+        try:
+            rows = list(csv.reader(texts, delimiter=self._delimiter, strict=True))
+        except csv.Error:
+            return None
+        # Every record has at least one line of its own: as many records as lines, and none has two.
+        if not rows or len(rows) != len(texts) or set(map(len, rows)) != {self._width} or self._width == 1:
+            return None
+        return ByColumn.of(rows)
+
     def _fill_one_by_one(self, batch: Batch) -> bool:
         lines, reader, width = self._lines, self._reader, self._width
-        add_row, add_line, add_text = batch.rows.append, batch.lines.append, batch.texts.append
         while len(batch.rows) < ROWS_OF_A_BATCH and len(batch.refusals) < ROWS_OF_A_BATCH:
             try:
                 row = next(reader)
@@ -180,9 +185,7 @@ class Records:
                     self._refuse(batch, "repeated_header", "the header again: files were put one behind the other")
                     continue
                 taken = lines.taken
-                add_row(row)
-                add_line(lines.number)
-                add_text(taken[0] if len(taken) == 1 else "".join(taken))
+                batch.add(row, lines.number, taken[0] if len(taken) == 1 else "".join(taken))
                 lines.next_record()
             elif any(cell.strip() for cell in row):
                 self._refuse(batch, "wrong_cell_count", f"{len(row)} cells where the header has {width}")

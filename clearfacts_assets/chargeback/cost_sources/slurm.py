@@ -88,9 +88,7 @@ class SlurmExport:
             else:
                 if row is not None:
                     number += 1
-                    batch.rows.append(row)
-                    batch.lines.append(line_number)
-                    batch.texts.append(text)
+                    batch.add(row, line_number, text)
             if len(batch.rows) >= ROWS_OF_A_BATCH or len(batch.refusals) >= ROWS_OF_A_BATCH:
                 yield batch
                 batch = Batch(number + 1)

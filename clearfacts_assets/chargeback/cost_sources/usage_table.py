@@ -115,9 +115,7 @@ class TableExport:
                 value = row[self.opened.written.index(error.column)] if error.column in self.opened.written else ""
                 taken.refusals.append(refusal(self.opened.name, line, 0, text, error, value))
                 continue
-            taken.rows.append(used)
-            taken.lines.append(line)
-            taken.texts.append(text)
+            taken.add(used, line, text)
         return taken
 
 

@@ -17,6 +17,7 @@ from itertools import repeat
 from clearfacts_assets.chargeback.attribution.tags import read_tags
 from clearfacts_assets.chargeback.cells import BadCell, moment_of, period_start_of, text_of
 from clearfacts_assets.chargeback.focus import MOMENTS, NUMBERS, TAGS
+from clearfacts_assets.chargeback.ports import ByColumn
 from clearfacts_assets.money import BadAmount, are_plain, is_plain, parse_amount
 
 DIGEST = 16  # bytes
@@ -137,11 +138,11 @@ class Canonical:
         self._wanted = wanted
         self._missing = [name for name in wanted if name not in columns]
 
-    def read(self, rows: Sequence[Sequence[str]]) -> Table:
+    def read(self, rows: ByColumn) -> Table:
         """Raises BadCell for the first cell of the first bad column; the other rows have to be read without it."""
         hashed = _Hashed(len(rows), self._besides)
         values: dict[str, list[str]] = {name: [""] * len(rows) for name in self._missing}
-        cells = list(zip(*rows, strict=True))
+        cells = rows.columns
         for index, column in zip(self._order, self._columns, strict=True):
             of_rows, same = self._of_column(column, cells[index])
             if column.name in self._wanted:
@@ -149,7 +150,7 @@ class Canonical:
             hashed.add(column, of_rows, same=same)
         return Table(hashed.digests(), values)
 
-    def _of_column(self, column: Column, cells: tuple[str, ...]) -> tuple[list[str], bool]:
+    def _of_column(self, column: Column, cells: Sequence[str]) -> tuple[list[str], bool]:
         """The normal forms, and whether it is one and the same in all rows."""
         first = cells[0]
         # Most columns that are not the same all over are told by their second cell.

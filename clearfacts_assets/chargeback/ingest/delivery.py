@@ -39,6 +39,8 @@ class Staging(Protocol):
 
     def add(self, file: Any, batch: Batch, taken: Taken) -> None: ...
 
+    def end(self, file: Any) -> None: ...
+
 
 class Ledger(Protocol):
     """What an import needs of the ledger."""
@@ -86,6 +88,7 @@ def ingest(
                 staging.add(file, batch, taken)
                 if progress is not None:
                     progress(path.name, file.rows)
+            staging.end(file)
             file.tie_out = file.totals.tie_out()
             rows, unbilled = rows + file.rows, unbilled + file.refused
         if delivery.strict and unbilled:
@@ -107,6 +110,7 @@ def _keep(staging: Staging, file: StagedFile, opened: Opened, batches: Any) -> i
         records += len(batch.rows)
         totals.add(opened, batch)
         staging.add(file, batch, Taken(refusals=list(batch.refusals)))
+    staging.end(file)
     file.tie_out = totals.result()
     return records
 

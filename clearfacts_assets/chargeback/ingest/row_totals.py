@@ -9,19 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from operator import itemgetter
 from typing import Any
 
 from clearfacts_assets.chargeback.ingest.rows import STAGED
+from clearfacts_assets.chargeback.ports import ByColumn
 from clearfacts_assets.money import EXACT, plain
 
 TIE_OUT = ("period", "account", "invoice_id", "issuer", "currency")
 GROUPED = (*TIE_OUT, "service", "service_category", "attribution", "status", "flags")
 SUMMED = ("billed", "effective", "contracted", "list", "listed", "amount")
 MOST_GROUPS = 50_000  # that are held in memory, some 40 MB
-_GROUP = itemgetter(*map(STAGED.index, GROUPED))
-_AMOUNTS = itemgetter(*map(STAGED.index, SUMMED))
-_NOTHING = (0, *[Decimal(0)] * len(SUMMED))
+_GROUP = tuple(map(STAGED.index, GROUPED))
+_AMOUNTS = tuple(map(STAGED.index, SUMMED))
 
 Group = tuple[Any, ...]  # in the order of GROUPED
 Sums = tuple[Any, ...]  # how many rows, and in the order of SUMMED what they add up to
@@ -32,30 +31,30 @@ class RowTotals:
 
     def __init__(self, most: int = MOST_GROUPS) -> None:
         self._most = most
-        self._groups: dict[Group, Sums] = {}
+        # By which of a batch's costs are one and the same: nobody adds a number twice.
+        self._shapes: dict[tuple[int, ...], dict[Group, Sums]] = {}
         self._folded: dict[Group, Sums] = {}
         self.whole = True  # whether no group was given up
 
-    def add(self, rows: Sequence[Sequence[Any]]) -> None:
+    def add(self, rows: ByColumn) -> None:
         """Rows as STAGED has them."""
-        groups, add, number = self._groups, EXACT.add, Decimal
-        for row in rows:
-            key = _GROUP(row)
-            count, billed, effective, contracted, listing, listed, amount = groups.get(key, _NOTHING)
-            said = _AMOUNTS(row)
-            groups[key] = (
-                count + 1,
-                add(billed, number(said[0] or 0)),
-                add(effective, number(said[1] or 0)),
-                add(contracted, number(said[2] or 0)),
-                add(listing, number(said[3] or 0)),
-                add(listed, number(said[4] or 0)),
-                add(amount, number(said[5] or 0)),
-            )
-        if len(groups) > self._most:
+        numbers: list[Sequence[str | None]] = []
+        shape = []
+        for place in _AMOUNTS:
+            said = rows.columns[place]
+            if said not in numbers:
+                numbers.append(said)
+            shape.append(numbers.index(said))
+        groups, add = self._shapes.setdefault(tuple(shape), {}), EXACT.add
+        keys = zip(*(rows.columns[place] for place in _GROUP), strict=True)
+        amounts = zip(*(map(Decimal, [one or "0" for one in said]) for said in numbers), strict=True)
+        for key, row in zip(keys, amounts, strict=True):
+            before = groups.get(key)
+            groups[key] = (1, *row) if before is None else (before[0] + 1, *map(add, before[1:], row))
+        if sum(map(len, self._shapes.values())) > self._most:
             self.whole = False
             self._folded = self._tied_out()
-            groups.clear()
+            self._shapes.clear()
 
     def by_currency(self, period: str) -> dict[str, tuple[int, Decimal]]:
         """Rows and amounts of a period."""
@@ -68,7 +67,17 @@ class RowTotals:
 
     def groups(self, period: str) -> Iterator[tuple[Group, Sums]]:
         """Each group of the period with what it adds up to. Only while ``whole``."""
-        return ((group, sums) for group, sums in self._groups.items() if group[0] == period)
+        found: dict[Group, Sums] = {}
+        for group, sums in self._counted():
+            if group[0] == period:
+                _add(found, group, sums)
+        return iter(found.items())
+
+    def _counted(self) -> Iterator[tuple[Group, Sums]]:
+        """Groups with rows and sums in the order of SUMMED; some of them more than once."""
+        for shape, groups in self._shapes.items():
+            for group, sums in groups.items():
+                yield group, (sums[0], *(sums[place + 1] for place in shape))
 
     def tie_out(self) -> list[dict[str, Any]]:
         """What was invoiced (BilledCost as text) by each key of TIE_OUT, in their order."""
@@ -79,8 +88,11 @@ class RowTotals:
 
     def _tied_out(self) -> dict[Group, Sums]:
         found = dict(self._folded)
-        for group, sums in self._groups.items():
-            key = group[: len(TIE_OUT)]
-            before = found.get(key, _NOTHING)
-            found[key] = (before[0] + sums[0], *map(EXACT.add, before[1:], sums[1:]))
+        for group, sums in self._counted():
+            _add(found, group[: len(TIE_OUT)], sums)
         return found
+
+
+def _add(to: dict[Group, Sums], key: Group, sums: Sums) -> None:
+    before = to.get(key)
+    to[key] = sums if before is None else (before[0] + sums[0], *map(EXACT.add, before[1:], sums[1:]))

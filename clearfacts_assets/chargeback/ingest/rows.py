@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
 from typing import Any
 
 from clearfacts_assets.chargeback.cells import BadCell, text_of
@@ -13,7 +12,7 @@ from clearfacts_assets.chargeback.ingest.canonical import NO_MOMENT, Canonical, 
 from clearfacts_assets.chargeback.ingest.payers import Payer, Payers, Seen, standing
 from clearfacts_assets.chargeback.ingest.rules import ReadingRules
 from clearfacts_assets.chargeback.model import Basis, Flag, Refusal, Status
-from clearfacts_assets.chargeback.ports import Batch, Opened
+from clearfacts_assets.chargeback.ports import Batch, ByColumn, Opened
 from clearfacts_assets.money import NO_CURRENCY, BadAmount, parse_amount
 
 COSTS = ("BilledCost", "EffectiveCost", "ContractedCost", "ListCost")
@@ -55,7 +54,7 @@ LONGEST_KEPT_RECORD = 2**16
 class Taken:
     """What became of a batch."""
 
-    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    rows: ByColumn | None = None  # as STAGED has them; None for no row
     refusals: list[Refusal] = field(default_factory=list)
     seen: Seen = field(default_factory=Seen)
     corrections: bool = False  # whether a row may correct an earlier charge
@@ -91,33 +90,36 @@ class RowReader:
         numbers = range(batch.first_row, batch.first_row + len(batch.rows))
         if batch.rows:
             try:
-                taken.rows = list(self._staged(batch.rows, numbers, batch.lines))
+                taken.rows = ByColumn(self._staged(ByColumn.of(batch.rows), numbers, batch.lines))
             except BadCell:
                 self._one_by_one(batch, taken)
-        taken.corrections = any(row[_CLASS] for row in taken.rows) if "ChargeClass" in self._place else False
+        taken.corrections = taken.rows is not None and any(taken.rows.columns[_CLASS])
         return taken
 
     def _one_by_one(self, batch: Batch, taken: Taken) -> None:
         """The batch again, with those of its rows refused that cannot be taken."""
+        rows: list[tuple[Any, ...]] = []
         for index, row in enumerate(batch.rows):
             number, line = (batch.first_row + index,), (batch.lines[index],)
             try:
                 try:
-                    taken.rows += self._staged([row], number, line)
+                    found = self._staged(ByColumn.of([row]), number, line)
                 except BadCell:
-                    taken.rows += self._staged([self._with_currency(row)], number, line)
+                    found = self._staged(ByColumn.of([self._with_currency(row)]), number, line)
             except BadCell as error:
                 taken.refusals.append(self._refusal(row, number[0], line[0], batch.texts[index], error))
+            else:
+                rows += ByColumn(found)
+        if rows:
+            taken.rows = ByColumn.of(rows)
 
-    def _staged(
-        self, rows: Sequence[Sequence[str]], numbers: Sequence[int], lines: Sequence[int]
-    ) -> Iterator[tuple[Any, ...]]:
-        """Raises BadCell where one of them cannot be taken."""
+    def _staged(self, rows: ByColumn, numbers: Sequence[int], lines: Sequence[int]) -> list[Sequence[Any]]:
+        """The columns of STAGED. Raises BadCell where one of the rows cannot be taken."""
         table = self._canonical.read(rows)
         costs = [table.values[name] for name in COSTS]
         undated = self._undated(table)
         optional = [[one or None for one in cost] for cost in costs[1:]]
-        return zip(
+        return [
             numbers,
             lines,
             table.fingerprints,
@@ -125,12 +127,9 @@ class RowReader:
             costs[0],
             *optional,
             *self._judged(rows, table, costs, undated),
-            strict=True,
-        )
+        ]
 
-    def _judged(
-        self, rows: Sequence[Sequence[str]], table: Table, costs: list[list[str]], undated: frozenset[int]
-    ) -> list[list[Any]]:
+    def _judged(self, rows: ByColumn, table: Table, costs: list[list[str]], undated: frozenset[int]) -> list[list[Any]]:
         """Columns: period, currency, list price, amount, and the last six of STAGED. Raises BadCell."""
         values, payers = table.values, self._of_rows(rows, table.values)
         periods, currencies = [one[:7] for one in values["BillingPeriodStart"]], values["BillingCurrency"]
@@ -175,16 +174,18 @@ class RowReader:
                 table.values[name] = ["" if one[:1] == NO_MOMENT else one for one in values]
         return frozenset(found)
 
-    def _of_rows(self, rows: Sequence[Sequence[str]], values: dict[str, list[str]]) -> list[Payer]:
+    def _of_rows(self, rows: ByColumn, values: dict[str, list[str]]) -> list[Payer]:
         tags, allocated = self._place.get("Tags"), self._place.get("AllocatedTags")
         nothing = [""] * len(rows)
         days = (one[:10] for one in values["ChargePeriodStart"]) if self._payers.dated else nothing
         split = (
             nothing
             if allocated is None
-            else (row[allocated] if by else "" for row, by in zip(rows, values["AllocatedMethodId"], strict=True))
+            else (
+                one if by else "" for one, by in zip(rows.columns[allocated], values["AllocatedMethodId"], strict=True)
+            )
         )
-        tagged = nothing if tags is None else map(itemgetter(tags), rows)
+        tagged = nothing if tags is None else rows.columns[tags]
         return list(map(self._payers.__getitem__, zip(tagged, split, days, strict=True)))
 
     def _special(

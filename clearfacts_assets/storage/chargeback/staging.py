@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 from clearfacts_assets.chargeback.ingest.row_totals import RowTotals
 from clearfacts_assets.chargeback.ingest.rows import STAGED, Taken
 from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Refusal
-from clearfacts_assets.chargeback.ports import Batch, Opened
+from clearfacts_assets.chargeback.ports import Batch, ByColumn, Opened
 from clearfacts_assets.storage.types import storable
 
 CACHE_KIB = {"main": 64 * 1024, "temp": 16 * 1024}
@@ -25,6 +25,8 @@ QUICKEST = 1  # ISA-L's level: a seventh of the size, in a quarter of the time t
 _AMOUNTS = frozenset(["billed", "effective", "contracted", "list", "listed", "amount"])
 _DIGESTS = frozenset(["fingerprint", "tag_set", "read_attribution", "attribution"])
 _NUMBERS = frozenset({"row", "line"})
+_OFTEN_ALIKE = _AMOUNTS | _DIGESTS
+ROWS_OF_A_CHUNK = 2000  # original records that are compressed together
 
 
 @dataclass(slots=True)
@@ -37,6 +39,7 @@ class StagedFile:
     refused: int = 0
     tie_out: list[dict[str, Any]] = field(default_factory=list)
     totals: RowTotals = field(default_factory=RowTotals)
+    chunk: Chunk = field(default_factory=lambda: Chunk(1))  # of original records, under way
 
 
 class Staging:
@@ -66,13 +69,15 @@ class Staging:
     def add(self, file: StagedFile, batch: Batch, taken: Taken) -> None:
         """What became of a batch, and its original records."""
         number = file.number
-        file.rows += len(taken.rows)
         file.refused += len(taken.refusals)
         self.corrections |= taken.corrections
-        file.totals.add(taken.rows)
-        self._insert("staged", STAGED, taken.rows, file=number)
-        if batch.rows:
-            self._insert("staged_chunks", _CHUNK, [(number, batch.first_row, len(batch.rows), packed(batch.texts))])
+        if taken.rows is not None:
+            file.rows += len(taken.rows)
+            file.totals.add(taken.rows)
+            self._insert_rows(taken.rows, number)
+        file.chunk.add(batch.texts)
+        if len(file.chunk) >= ROWS_OF_A_CHUNK:
+            self.end(file)
         self._insert("staged_tags", ("digest", "tags"), taken.seen.tag_sets.items())
         attributions = [(key, *one.fields()) for key, one in taken.seen.attributions.items()]
         self._insert("staged_attributions", ("digest", *ATTRIBUTION_FIELDS), attributions)
@@ -82,10 +87,37 @@ class Staging:
         if self._copying:
             self.connection.commit()
 
+    def end(self, file: StagedFile) -> None:
+        """Keep the original records of the chunk that is under way."""
+        chunk = file.chunk
+        if len(chunk):
+            self._insert("staged_chunks", _CHUNK, [(file.number, chunk.first_row, len(chunk), chunk.packed())])
+            file.chunk = Chunk(chunk.first_row + len(chunk))
+
+    def _insert_rows(self, rows: ByColumn, file: int) -> None:
+        """Rows for ``staged``. SQLite is given once what all of them say, or what two columns say alike: to hand over a
+        value costs as much there as to store it."""
+        columns: list[Sequence[Any]] = [*rows.columns, [file] * len(rows)]
+        named = (*STAGED, "file")
+        if self._copying:
+            self._insert("staged", named, zip(*columns, strict=True))
+            return
+        given: list[Sequence[Any]] = []
+        marks = []
+        for name, column in zip(named, columns, strict=True):
+            # Each row has a number of its own; with nothing else to give there would be no row.
+            if name != "row" and (first := column[0]) == column[-1] and column.count(first) == len(column):
+                marks.append(_literal(first))
+                continue
+            if name not in _OFTEN_ALIKE or column not in given:
+                given.append(column)
+            marks.append(f"?{given.index(column) + 1 if name in _OFTEN_ALIKE else len(given)}")
+        self._insert("staged", named, zip(*given, strict=True), marks=", ".join(marks))
+
     def _insert(
-        self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, file: int | None = None
+        self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, marks: str | None = None
     ) -> None:
-        """Rows of one file need not say so each."""
+        """``marks`` says what stands in the columns where that is not a row's values in their order."""
         rows = rows if isinstance(rows, list) else list(rows)
         if not rows:
             return
@@ -94,14 +126,11 @@ class Staging:
         named = ", ".join(f'"{name}"' for name in columns)
         with_cursor = raw.cursor()
         if self._copying:
-            numbered = named if file is None else f"{named}, file"
-            with with_cursor.copy(f"COPY {table} ({numbered}) FROM STDIN") as copy:
+            with with_cursor.copy(f"COPY {table} ({named}) FROM STDIN") as copy:
                 for row in rows:
-                    copy.write_row(row if file is None else (*row, file))
+                    copy.write_row(row)
         else:
-            marks = ", ".join("?" * len(columns))
-            if file is not None:
-                named, marks = f"{named}, file", f"{marks}, {file}"
+            marks = marks or ", ".join("?" * len(columns))
             with_cursor.executemany(f"INSERT INTO {table} ({named}) VALUES ({marks})", rows)  # noqa: S608
         with_cursor.close()
 
@@ -111,20 +140,49 @@ _CHUNK = ("file", "first_row", "rows", "data")
 _REFUSAL = ("file", "line", "column", "value", "code", "message", "record")
 
 
-def packed(texts: Sequence[str]) -> bytes:
-    """Original records, compressed: their lengths as JSON on a line, then one behind the other."""
-    lengths = json.dumps([len(one) for one in texts], separators=(",", ":"))
-    return isal_zlib.compress(f"{lengths}\n{''.join(texts)}".encode("utf-8", "surrogatepass"), QUICKEST)
+class Chunk:
+    """Original records, compressed as they come: their lengths as JSON, and behind them one after the other."""
+
+    def __init__(self, first_row: int) -> None:
+        self.first_row = first_row
+        self._lengths: list[int] = []
+        self._stream, self._data = isal_zlib.compressobj(QUICKEST), list[bytes]()
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def add(self, texts: Sequence[str]) -> None:
+        self._lengths += map(len, texts)
+        self._data.append(self._stream.compress("".join(texts).encode("utf-8", "surrogatepass")))
+
+    def packed(self) -> bytes:
+        """All of them. No more can be added."""
+        lengths = f"{json.dumps(self._lengths, separators=(',', ':'))}\n"
+        return b"".join([isal_zlib.compress(lengths.encode(), QUICKEST), *self._data, self._stream.flush()])
 
 
 def unpacked(data: bytes) -> list[str]:
-    """The records again."""
-    lengths, _, texts = isal_zlib.decompress(data).decode("utf-8", "surrogatepass").partition("\n")
+    """The records again; also of chunks in which lengths and records were compressed as one."""
+    text = b""
+    while data:
+        stream = isal_zlib.decompressobj()
+        text += stream.decompress(data)
+        data = stream.unused_data
+    lengths, _, texts = text.decode("utf-8", "surrogatepass").partition("\n")
     records, at = [], 0
     for length in json.loads(lengths):
         records.append(texts[at : at + length])
         at += length
     return records
+
+
+def _literal(value: str | bytes | int | None) -> str:
+    """The value as SQLite's SQL writes it."""
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    if isinstance(value, bytes):
+        return f"X'{value.hex()}'"
+    return "NULL" if value is None else str(value)
 
 
 def _refused(one: Refusal) -> tuple[Any, ...]:

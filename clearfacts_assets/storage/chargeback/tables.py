@@ -130,7 +130,7 @@ class CostImportFile(Base):
 
 
 class RowChunk(Base):
-    """The original records of a file, compressed, up to 2,000 a chunk."""
+    """The original records of a file, compressed, some 2,000 a chunk."""
 
     __tablename__ = "cost_row_chunks"
 

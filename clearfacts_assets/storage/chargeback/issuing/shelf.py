@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -203,16 +203,24 @@ class StatementShelf:
             problem = "other templates or fonts than then" if then != now else "the bytes differ"
         return Recomputed(row["number"], row["version"], row["pdf_sha256"], found, problem)
 
+    def standing(self, period: str) -> Mapping[str, Sequence[tuple[Decimal, Decimal]]]:
+        """Investigators' statements that stand, by currency: what each prints, and the exact amount behind it."""
+        columns = (StatementRow.currency, StatementRow.due, StatementRow.exact)
+        query = select(*columns).where(
+            StatementRow.period == period,
+            StatementRow.kind == "investigator",
+            StatementRow.state.in_([one.value for one in SHOWN]),
+        )
+        found: dict[str, list[tuple[Decimal, Decimal]]] = {}
+        with reading(self._engine) as connection:
+            for currency, printed, exact in connection.execute(query):
+                found.setdefault(currency, []).append((printed, exact))
+        return found
+
     def tie_out(self, period: str) -> Sequence[TieOut]:
         """Investigators' statements that stand against what is due in the ledger."""
+        statements = self.standing(period)
         with reading(self._engine) as connection:
-            columns = (StatementRow.currency, StatementRow.due, StatementRow.exact)
-            query = select(*columns).where(
-                StatementRow.period == period,
-                StatementRow.kind == "investigator",
-                StatementRow.state.in_([one.value for one in SHOWN]),
-            )
-            rows = connection.execute(query).all()
             ledger: dict[str, list[Decimal]] = {}
             for _, _, currency, month, _, amount in due.history(connection, period, [period]):
                 if month == period:
@@ -220,12 +228,13 @@ class StatementShelf:
         return [
             TieOut(
                 currency,
-                sum(row.currency == currency for row in rows),
-                exact_sum(row.due for row in rows if row.currency == currency),
-                exact_sum(row.exact for row in rows if row.currency == currency),
+                len(said),
+                exact_sum(printed for printed, _ in said),
+                exact_sum(exact for _, exact in said),
                 exact_sum(ledger.get(currency, ())),
             )
-            for currency in sorted({*ledger, *(row.currency for row in rows)})
+            for currency in sorted({*ledger, *statements})
+            for said in [statements.get(currency, ())]
         ]
 
     def charges(self, number: str, version: int | None = None) -> Sequence[dict[str, Any]]:

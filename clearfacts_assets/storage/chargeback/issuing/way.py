@@ -79,10 +79,12 @@ def way_to_due(engine: Engine, period: str) -> list[WayToDue]:
     with reading(engine) as connection:
         ruled = bool(with_lines(connection, period_of(period), period))
         found = {one.currency: one for one in _ways(connection, period, ruled)}
-    for tie in StatementShelf(engine).tie_out(period):
-        one = found.setdefault(tie.currency, WayToDue(tie.currency, _basis(ruled)))
-        one.issued, one.statements, one.rounding = tie.statements, tie.printed, tie.rounding
-        one.on_no_statement = EXACT.subtract(one.due, tie.exact)
+    statements = StatementShelf(engine).standing(period)
+    for currency in {*found, *statements}:
+        one, said = found.setdefault(currency, WayToDue(currency, _basis(ruled))), statements.get(currency, ())
+        exact = exact_sum(amount for _, amount in said)
+        one.issued, one.statements = len(said), exact_sum(printed for printed, _ in said)
+        one.rounding, one.on_no_statement = EXACT.subtract(one.statements, exact), EXACT.subtract(one.due, exact)
     return [one for _, one in sorted(found.items())]
 
 
@@ -91,7 +93,7 @@ def _basis(ruled: bool) -> str:
 
 
 def _ways(connection: Connection, period: str, ruled: bool) -> Iterable[WayToDue]:
-    charges, alone = _charges(connection, period)
+    charges, alone = _charges(connection, period), _alone(connection, period) if ruled else {}
     lines, strays = _lines(connection, period)
     for currency in sorted({*charges, *lines}):
         of_charges, kinds = charges[currency], lines[currency]
@@ -113,25 +115,34 @@ def _ways(connection: Connection, period: str, ruled: bool) -> Iterable[WayToDue
         yield way
 
 
-def _charges(
-    connection: Connection, period: str
-) -> tuple[dict[str, dict[bool, Decimal]], dict[str, Decimal]]:  # fmt: skip
-    """What is due of charges, by currency and whether rules may price them; and what has no line, of the others."""
-    amount, values = sum_of(connection, "c.amount"), {"period": period}
-    of_month = f"FROM charges c WHERE c.period = :period AND {_DUE}"
+def _charges(connection: Connection, period: str) -> dict[str, dict[bool, Decimal]]:
+    """What is due of charges, by currency and whether rules may price them: from the totals that are kept of them, so
+    that nobody waits until millions were added up."""
     by = f"CASE WHEN {_REPRICED} THEN 1 ELSE 0 END"
+    query = sql(
+        f"SELECT c.currency, {by}, {sum_of(connection, 'c.amount')} FROM charge_totals c "  # noqa: S608
+        f"WHERE c.period = :period AND c.status IN ('clear', 'approved') GROUP BY c.currency, {by} "
+        "HAVING sum(c.rows) > 0"
+    )
     found: dict[str, dict[bool, Decimal]] = defaultdict(dict)
-    query = sql(f"SELECT c.currency, {by}, {amount} {of_month} GROUP BY c.currency, {by}")
-    for currency, repriced, total in connection.execute(query, values):
+    for currency, repriced, total in connection.execute(query, {"period": period}):
         found[currency][bool(repriced)] = Decimal(total)
+    return found
+
+
+def _alone(connection: Connection, period: str) -> dict[str, Decimal]:
+    """What has no line, of the charges that are due and that rules may price, by currency."""
     none = (
         "NOT EXISTS (SELECT 1 FROM ledger_lines l WHERE l.period = c.period AND l.charge_id = c.id "
         "AND l.withdrawn_run IS NULL)"
     )
-    query = sql(f"SELECT c.currency, {amount} {of_month} AND NOT ({_REPRICED}) AND {none} GROUP BY c.currency")
-    alone: dict[str, Decimal] = defaultdict(Decimal)
-    alone.update((currency, Decimal(total)) for currency, total in connection.execute(query, values))
-    return found, alone
+    query = sql(
+        f"SELECT c.currency, {sum_of(connection, 'c.amount')} FROM charges c "  # noqa: S608
+        f"WHERE c.period = :period AND {_DUE} AND NOT ({_REPRICED}) AND {none} GROUP BY c.currency"
+    )
+    found: dict[str, Decimal] = defaultdict(Decimal)
+    found.update((currency, Decimal(total)) for currency, total in connection.execute(query, {"period": period}))
+    return found
 
 
 def _lines(
