@@ -57,8 +57,10 @@ def ask(
     looks: dict[str, tuple[str, str, dict[str, Any]]] = LOOKS,
     base: str = BASE,
     sizes: dict[str, int] | None = None,
+    first: dict[str, list[float]] | None = None,
 ) -> dict[str, list[tuple[float, float]]]:
-    """Milliseconds of CPU and of the wall's time for each round of each look; how large its answer is, in ``sizes``."""
+    """Milliseconds of CPU and of the wall's time for each round of each look; how large its answer is, in ``sizes``;
+    the wall's milliseconds until its first byte, in ``first``."""
     import httpx
     from dagster._core.remote_origin import InProcessCodeLocationOrigin
     from dagster._core.test_utils import instance_for_test
@@ -90,11 +92,16 @@ def ask(
         for number in range(ROUNDS + 1):
             for name, (who, path, query) in looks.items():
                 started, worked = time.perf_counter(), time.process_time()
-                answer: httpx.Response = clients[who].get(base + path, params=query)
+                asked = clients[who].build_request("GET", base + path, params=query)
+                answer: httpx.Response = clients[who].send(asked, stream=True)  # comes back with the first byte
+                began = time.perf_counter() - started
+                answer.read()
                 seconds = (time.process_time() - worked, time.perf_counter() - started)
                 assert answer.status_code == 200, answer.text
                 if sizes is not None:
                     sizes[name] = len(answer.content)
+                if number and first is not None:
+                    first.setdefault(name, []).append(began * 1000)
                 if number:  # the first round only warms
                     taken[name].append((seconds[0] * 1000, seconds[1] * 1000))
         api.close()

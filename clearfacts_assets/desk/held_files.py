@@ -11,7 +11,8 @@ import secrets
 import shutil
 from pathlib import Path
 
-from clearfacts_assets.api.errors import ApiError, ErrorCode
+from clearfacts_assets.api.errors import ErrorCode
+from clearfacts_assets.desk.refusals import Refused
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 _OWNER = ".owner"
@@ -34,7 +35,7 @@ def held(folder: Path, token: str, owner: str) -> list[Path]:
     """The files in their order. Raises ApiError CONFLICT where they are gone, or somebody else's."""
     place = folder / f"held-{token}"
     if not _TOKEN.fullmatch(token) or not place.is_dir() or (place / _OWNER).read_text("utf-8") != owner:
-        raise ApiError(ErrorCode.CONFLICT, GONE)
+        raise Refused(GONE, ErrorCode.CONFLICT)
     return [next(one.iterdir()) for one in sorted(place.iterdir()) if one.is_dir()]
 
 

@@ -10,10 +10,11 @@ from fastapi import APIRouter, Depends, Response
 from starlette.responses import RedirectResponse
 
 from clearfacts_assets.api.auth.permissions import Permission
-from clearfacts_assets.api.errors import ApiError, ErrorCode
+from clearfacts_assets.api.errors import ApiError
 from clearfacts_assets.api.v1.chargeback.callers import LONGEST_NOTE, told
 from clearfacts_assets.chargeback.lifecycle import TRANSITIONS, Event, State
 from clearfacts_assets.desk.month import sums_of
+from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens
@@ -86,9 +87,9 @@ def _change(visit: Visit, period: str, event: Event) -> Response:
     try:
         reason = visit.said("reason")
         if len(reason) > LONGEST_NOTE:
-            raise ApiError(ErrorCode.VALIDATION_ERROR, f"A reason has at most {LONGEST_NOTE} characters.")
+            raise Refused("A reason has at most {most} characters.", most=LONGEST_NOTE)
         if event is Event.FINALIZE and visit.said("confirmation") != period:
-            raise ApiError(ErrorCode.VALIDATION_ERROR, f"Type {period} to confirm: nobody can undo this.")
+            raise Refused("Type {period} to confirm: nobody can undo this.", period=period)
         with told():
             PeriodRepository(visit.engine).change(
                 period,

@@ -124,4 +124,5 @@ DONE = {
     "resent": "It was sent once more, as another mail.",
     "mail": "Kept with the mail.",
     "language": "The language was changed.",
+    "invoices": "The invoices were made.",
 }
