@@ -82,7 +82,8 @@ def with_lines(database: Path) -> Path:
         if last_run(connection, "2025-03") is None:
             sums = {currency: one.due for currency, one in totals_of(connection, "2025-03").items()}
             kept: dict[str, Any] = {
-                currency: {"list": plain(due), "due": plain(due), "by_fund": {}} for currency, due in sums.items()
+                currency: {"list": plain(due), "due": plain(due), "by_fund": {}, "pools": []}
+                for currency, due in sums.items()
             }
             for (fund, currency), amount in due_of_funds(connection).items():
                 kept[currency]["by_fund"][fund] = plain(amount)

@@ -42,9 +42,7 @@ async def make(visit: Issues) -> Response:
         try:
             found = maker.make(visit.said("period"), actor=visit.caller.actor, now=visit.served.clock(), dry_run=dry)
         except OSError as error:
-            message = (
-                "Nothing was made: a file cannot be written ({why}). The setting customers.folder names its folder."
-            )
+            message = "Nothing was made: a file cannot be written ({why}). Its folder is the setting customers.folder."
             raise Refused(message, ErrorCode.CONFLICT, why=error.strerror) from error
         if dry or found.problems:
             return _page(visit, made=found)

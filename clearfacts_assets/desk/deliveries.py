@@ -64,12 +64,10 @@ def resolve(delivery_id: UUID, visit: Resolves) -> Response:
         )
     except DeliveryNotFound:
         raise ApiError(ErrorCode.DELIVERY_NOT_FOUND) from None
-    except Outdated as error:
-        return _whole(visit, delivery_id, Refused("Nothing was decided: {why}.", ErrorCode.DELIVERY_CHANGED, why=error))
-    except ForbiddenTransition as error:
-        return _whole(
-            visit, delivery_id, Refused("Nothing was decided: {why}.", ErrorCode.DELIVERY_NOT_RESOLVABLE, why=error)
-        )
+    except (Outdated, ForbiddenTransition) as error:
+        outdated = isinstance(error, Outdated)
+        code = ErrorCode.DELIVERY_CHANGED if outdated else ErrorCode.DELIVERY_NOT_RESOLVABLE
+        return _whole(visit, delivery_id, Refused("Nothing was decided: {why}.", code, why=error))
     except ApiError as problem:
         return _whole(visit, delivery_id, problem)
     return RedirectResponse(address(f"/desk/deliveries/{delivery_id}", done="decided"), 303)

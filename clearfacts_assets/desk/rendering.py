@@ -12,11 +12,12 @@ from urllib.parse import urlencode
 from fastapi import Request, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from clearfacts_assets.api.errors import CATALOGUE, ApiError
+from clearfacts_assets.api.errors import ApiError
 from clearfacts_assets.chargeback.model import CHANGES
 from clearfacts_assets.desk import charts
+from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.visits import Visit
-from clearfacts_assets.desk.words import LANGUAGES, Words
+from clearfacts_assets.desk.words import LANGUAGES, Words, mark
 from clearfacts_assets.invoices.validation.reports.page import styles
 
 KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
@@ -76,7 +77,7 @@ def page(
         "_": words.say,
         "words": words,
         "path": visit.request.url.path,
-        "problem": problem.message if problem else "",
+        "problem": told_in(words, problem) if problem else "",
         "problems": problem.details.get("fields", []) if problem else [],
         "done": DONE.get(visit.asked("done"), ""),
     }
@@ -86,10 +87,30 @@ def page(
 
 def error_page(request: Request, error: ApiError, words: Words) -> Response:
     """What could not be shown, in words, with what can be done about it."""
-    meaning = CATALOGUE[error.code]
-    template = environment().get_template("error.html")
-    html = template.render(_=words.say, words=words, error=error, remedy=meaning.remedy, path=request.url.path)
+    remedy = REMEDIES.get(error.status, REMEDIES[500] if error.status >= 500 else REMEDIES[422])
+    said = {"message": told_in(words, error), "error": error, "remedy": remedy, "path": request.url.path}
+    html = environment().get_template("error.html").render(_=words.say, words=words, **said)
     return Response(html, error.status, media_type="text/html; charset=utf-8")
+
+
+def told_in(words: Words, problem: ApiError) -> str:
+    """What the desk refuses, in the reader's language. What only the engine refuses is told as it says it."""
+    if isinstance(problem, Refused):
+        return words.say(problem.text, **problem.values)
+    return words.say(problem.message)
+
+
+# What somebody in front of a page can do, by status.
+REMEDIES = {
+    401: mark("Log in, then send it again."),
+    403: mark("Open the page again and send the form once more. If that does not help, ask an admin for another role."),
+    404: mark("Look for it in its list: it may have another number, or be somebody else's."),
+    409: mark("Look at how things stand now, then decide anew."),
+    413: mark("Send less at once."),
+    422: mark("Go back, mend what is said above, and send it again."),
+    429: mark("Wait a minute, then try again."),
+    500: mark("Try again later. If it comes back, tell those who run the system: their log says more."),
+}
 
 
 # What a page says after something was done; the address names it.
