@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 LONGEST_PATTERN = 500  # characters
 LONGEST_TEXT = 500
@@ -27,7 +28,7 @@ json.dump(found, sys.stdout)
 class BadPattern(ValueError):
     """It is no regular expression, or takes too long; in words."""
 
-    def __init__(self, text: str, **values: object) -> None:
+    def __init__(self, text: str, **values: Any) -> None:
         super().__init__(text.format(**values) if values else text)
         self.text, self.values = text, values
 
