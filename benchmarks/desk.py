@@ -39,6 +39,7 @@ from clearfacts_assets.storage.database import open_engine
 MOST_BYTES = 150_000
 MOST_UPLOAD_MB = 40  # above what the process took before
 DECISIONS = 20
+ROUNDS = 7
 LOOKS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "dashboard": ("operator", "", MONTH),
     "charges": ("operator", "/charges", MONTH),
@@ -124,7 +125,7 @@ def main() -> None:
     first: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory(prefix="clearfacts-bench-") as folder:
         database = with_lines(options.database or filled(options.rows, Path(folder)))
-        taken = ask(database, LOOKS, "/desk", sizes, first)
+        taken = ask(database, LOOKS, "/desk", sizes, first, ROUNDS)
         taken["a decision"], sizes["a decision"] = decisions(database), 0
         first["a decision"] = [wall for _, wall in taken["a decision"]]
     worked = {name: statistics.median(cpu for cpu, _ in found) for name, found in taken.items()}
