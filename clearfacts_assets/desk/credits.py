@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
 
@@ -10,7 +11,7 @@ from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.v1.chargeback.callers import told
 from clearfacts_assets.chargeback.model import period_of
 from clearfacts_assets.desk.month import current
-from clearfacts_assets.desk.rendering import page
+from clearfacts_assets.desk.rendering import late_page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
@@ -28,15 +29,15 @@ def list_credits(visit: Sees) -> Response:
     """As of a month: balances in its window, and what was paid and shared in it."""
     with told():
         period = period_of(visit.asked("period") or current(visit.engine, visit.served.clock()))
-        found, pools = credits(visit.engine, period), pools_of(visit.engine, period)
-    paid = paid_by(visit.engine, None, period)
-    return page(
-        visit,
-        "credits.html",
-        period=period,
-        periods=[one.name for one in PeriodRepository(visit.engine).list()],
-        credits=found,
-        pools=pools["pools"],
-        paid=paid[:MOST_SHOWN],
-        hidden=max(0, len(paid) - MOST_SHOWN),
-    )
+
+    def late() -> Mapping[str, Any]:
+        paid = paid_by(visit.engine, None, period)
+        return {
+            "credits": credits(visit.engine, period),
+            "pools": pools_of(visit.engine, period)["pools"],
+            "paid": paid[:MOST_SHOWN],
+            "hidden": max(0, len(paid) - MOST_SHOWN),
+        }
+
+    periods = [one.name for one in PeriodRepository(visit.engine).list()]
+    return late_page(visit, "credits.html", late, period=period, periods=periods)

@@ -20,7 +20,7 @@ from clearfacts_assets.chargeback.journals.formats import FORMATS
 from clearfacts_assets.chargeback.journals.life import BatchState
 from clearfacts_assets.desk.changes import done_or_shown
 from clearfacts_assets.desk.refusals import Refused
-from clearfacts_assets.desk.rendering import address, page
+from clearfacts_assets.desk.rendering import address, late_page, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens, position_of, reason_of
 from clearfacts_assets.storage.chargeback.journals.booking import Asked, Done, JournalBook
@@ -72,15 +72,11 @@ async def make(visit: Writes) -> Response:
 
 
 @router.get("/check/{period}")
-async def check_month(period: str, visit: Sees) -> Response:
+def check_month(period: str, visit: Sees) -> Response:
     """Every difference between the provider's bill and the general ledger, by name."""
-
-    def work() -> Response:
-        with told():
-            found = check(visit.engine, period)
-        return page(visit, "journal_check.html", period=period, found=found)
-
-    return await waits.run(work)
+    with told():
+        PeriodRepository(visit.engine).get(period)
+    return late_page(visit, "journal_check.html", lambda: {"found": check(visit.engine, period)}, period=period)
 
 
 @router.get("/{number}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any
@@ -15,7 +16,7 @@ from clearfacts_assets.api.v1.chargeback.callers import LONGEST_NOTE, told
 from clearfacts_assets.chargeback.lifecycle import TRANSITIONS, Event, State
 from clearfacts_assets.desk.month import sums_of
 from clearfacts_assets.desk.refusals import Refused
-from clearfacts_assets.desk.rendering import address, page
+from clearfacts_assets.desk.rendering import address, late_page, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens
 from clearfacts_assets.storage.chargeback.periods import PeriodRecord, PeriodRepository
@@ -57,12 +58,16 @@ def get_period(period: str, visit: Sees) -> Response:
 def reconcile_period(period: str, visit: Sees) -> Response:
     """From the provider's totals to what is due."""
     with told():
-        found, flags, balanced = reconciliation(visit.engine, period)
-    billed = sums_of((one.currency, one.due) for one in found)
-    with reading(visit.engine) as connection:
-        due = due_of_month(connection, period, billed)
-    said: dict[str, Any] = {"sources": found, "flags": flags, "balanced": balanced, "billed": billed, "due": due}
-    return page(visit, "reconcile.html", period=period, **said)
+        PeriodRepository(visit.engine).get(period)
+
+    def late() -> Mapping[str, Any]:
+        found, _, balanced = reconciliation(visit.engine, period)
+        billed = sums_of((one.currency, one.due) for one in found)
+        with reading(visit.engine) as connection:
+            due = due_of_month(connection, period, billed)
+        return {"sources": found, "balanced": balanced, "billed": billed, "due": due}
+
+    return late_page(visit, "reconcile.html", late, period=period)
 
 
 @router.post("/{period}/close")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -11,6 +11,8 @@ from urllib.parse import urlencode
 
 from fastapi import Request, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+from starlette.responses import StreamingResponse
 
 from clearfacts_assets.api.errors import ApiError
 from clearfacts_assets.chargeback.model import CHANGES
@@ -21,6 +23,7 @@ from clearfacts_assets.desk.words import LANGUAGES, Words, mark
 from clearfacts_assets.invoices.validation.reports.page import styles
 
 KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+_FLUSH = Markup("<!-- -->")
 ASSETS = ("desk.css", "desk.js", "mark.svg", "invoice.css")
 
 
@@ -70,8 +73,31 @@ def page(
     visit: Visit, template: str, /, *, status: int = 200, problem: ApiError | None = None, **said: Any
 ) -> Response:
     """A page of somebody who is logged in. ``problem`` is told at its top, and gives the status."""
+    html = environment().get_template(template).render(**{**_known(visit, problem), **said})
+    return Response(html, problem.status if problem else status, media_type="text/html; charset=utf-8")
+
+
+def late_page(visit: Visit, template: str, late: Callable[[], Mapping[str, Any]], /, **said: Any) -> Response:
+    """A page whose top is sent before ``late`` is asked for the rest: what takes seconds in a large month. Its template
+    has ``{{ flush }}`` before it calls ``late()``. What can be refused is asked before, for the status is sent first."""
+    known = {**_known(visit, None), **said, "late": late, "flush": _FLUSH}
+    pieces = environment().get_template(template).generate(**known)
+
+    def sent() -> Iterator[str]:
+        waiting: list[str] = []
+        for piece in pieces:
+            waiting.append(piece)
+            if piece == _FLUSH:
+                yield "".join(waiting)
+                waiting.clear()
+        yield "".join(waiting)
+
+    return StreamingResponse(sent(), media_type="text/html; charset=utf-8")
+
+
+def _known(visit: Visit, problem: ApiError | None) -> dict[str, Any]:
     words = visit.words
-    known: dict[str, Any] = {
+    return {
         "visit": visit,
         "caller": visit.caller,
         "_": words.say,
@@ -81,8 +107,6 @@ def page(
         "problems": problem.details.get("fields", []) if problem else [],
         "done": DONE.get(visit.asked("done"), ""),
     }
-    html = environment().get_template(template).render(**{**known, **said})
-    return Response(html, problem.status if problem else status, media_type="text/html; charset=utf-8")
 
 
 def error_page(request: Request, error: ApiError, words: Words) -> Response:

@@ -57,7 +57,9 @@ LONG = {
 def desk(chromium: Browser, quick_api: RunningApi) -> Iterator[Page]:  # noqa: F811
     """A reviewer's browser. Each test checks that no script failed and that the policy refused nothing."""
     faults: list[str] = []
-    context = chromium.new_context(base_url=quick_api.url, viewport={"width": 1440, "height": 900})
+    context = chromium.new_context(
+        base_url=quick_api.url, viewport={"width": 1440, "height": 900}, reduced_motion="reduce"
+    )
     context.set_default_timeout(PATIENCE)
     expect.set_options(timeout=PATIENCE)
     page = context.new_page()
