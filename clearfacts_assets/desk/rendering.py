@@ -79,7 +79,7 @@ def page(
 
 def late_page(visit: Visit, template: str, late: Callable[[], Mapping[str, Any]], /, **said: Any) -> Response:
     """A page whose top is sent before ``late`` is asked for the rest: what takes seconds in a large month. Its template
-    has ``{{ flush }}`` before it calls ``late()``. What can be refused is asked before, for the status is sent first."""
+    has ``{{ flush }}`` before it calls ``late()``. What can be refused is asked before: the status is sent first."""
     known = {**_known(visit, None), **said, "late": late, "flush": _FLUSH}
     pieces = environment().get_template(template).generate(**known)
 
