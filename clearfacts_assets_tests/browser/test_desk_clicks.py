@@ -45,8 +45,9 @@ class Clicking:
 
 
 def bring(who: Clicking, folder: Path) -> None:
-    page, files = who.page, [write(folder / "aws_2025-03.csv", [*rows_of_two(), row(ResourceId="n-1", Tags="{}")])]
-    files.append(write(folder / "aws_2025-03_b.csv", [row(ResourceId="n-2", BilledCost="7", Tags="{}")]))
+    waiting = [row(ResourceId=f"n-{one}", Tags='{"fund_org": "BIO-000001"}', BilledCost="7") for one in range(3)]
+    page, files = who.page, [write(folder / "aws_2025-03.csv", [*rows_of_two()[:3], *waiting[:2]])]
+    files.append(write(folder / "aws_2025-03_b.csv", waiting[2:]))
     who.menu("Cost sources")
     page.get_by_text("Add a source").click()
     page.get_by_label("Name", exact=True).fill("aws")
