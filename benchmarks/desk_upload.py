@@ -31,12 +31,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--megabytes", type=int, default=100)
     options = parser.parse_args()
-    peaks: list[float] = []
     with tempfile.TemporaryDirectory(prefix="clearfacts-bench-") as folder:
         home = Path(folder)
         with served(home / "clearfacts.db") as api:
-            for size in (SMALL, options.megabytes, 2 * options.megabytes):
-                peaks.append(upload(api, home, size))
+            peaks = [upload(api, home, size) for size in (SMALL, options.megabytes, 2 * options.megabytes)]
     if peaks[2] - peaks[1] > MOST_MB:
         sys.exit(f"twice as much takes {peaks[2] - peaks[1]:.0f} MB more")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from clearfacts_assets_tests.fixtures.api import RunningApi
 from clearfacts_assets_tests.fixtures.chargeback import ADA
 from clearfacts_assets_tests.fixtures.chargeback_api import audited, load
@@ -101,3 +103,25 @@ def test_what_the_desk_refuses_is_told_in_the_readers_language(quick_api: Runnin
     assert "Geen pagina heet" in missing
     assert "Zoek het in zijn lijst" in missing
     assert "Verbruikt" in person.get("/desk/charges/1")
+
+
+@pytest.mark.parametrize(
+    ("path", "rest"),
+    [
+        ("/desk/periods/2025-03/reconcile", "Exported by the provider"),
+        ("/desk/journals/check/2025-03", "Exported by the provider"),
+        ("/desk/credits?period=2025-03", "Nobody pays for others yet"),
+    ],
+)
+def test_what_needs_seconds_in_a_large_month_sends_its_top_first(
+    quick_api: RunningApi, tmp_path: Path, path: str, rest: str
+) -> None:
+    load(quick_api, tmp_path)
+    person = Person(quick_api, "user")
+    with person.client.stream("GET", path) as answer:
+        assert (answer.status_code, answer.headers.get("transfer-encoding")) == (200, "chunked")
+        top, _, later = answer.read().decode().partition("<!-- -->")
+    assert "It is being computed" in top
+    assert rest in later
+    assert rest not in top
+    person.get(path.replace("2025-03", "never"), 422)
