@@ -17,7 +17,7 @@ from clearfacts_assets_tests.fixtures.callers import PASSWORD
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
-PATIENCE = 300_000
+PATIENCE = 300_000  # milliseconds; two cores are shared by all tests
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.is_file(), reason=f"there is no {CHROMIUM}: apt-get install chromium")
 
