@@ -15,11 +15,16 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+if TYPE_CHECKING:
+    from clearfacts_assets_tests.fixtures.api import RunningApi
 
 MOST_MS = 100
 ROUNDS = 15
@@ -52,14 +57,9 @@ def filled(rows: int, folder: Path) -> Path:
     return database
 
 
-def ask(
-    database: Path,
-    looks: dict[str, tuple[str, str, dict[str, Any]]] = LOOKS,
-    base: str = BASE,
-    sizes: dict[str, int] | None = None,
-) -> dict[str, list[tuple[float, float]]]:
-    """Milliseconds of CPU and of the wall's time for each round of each look; how large its answer is, in ``sizes``."""
-    import httpx
+@contextmanager
+def served(database: Path) -> Iterator[RunningApi]:
+    """Our application over this database."""
     from dagster._core.remote_origin import InProcessCodeLocationOrigin
     from dagster._core.test_utils import instance_for_test
     from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
@@ -69,13 +69,11 @@ def ask(
     from clearfacts_assets.api.dagster_gateway import LOCATION
     from clearfacts_assets.storage import migrate
     from clearfacts_assets_tests.fixtures.api import RunningApi
-    from clearfacts_assets_tests.fixtures.callers import TEST
 
     os.environ["CLEARFACTS_HOME"] = str(database.parent)
     migrate.upgrade(f"sqlite:///{database}")
     target = LoadableTargetOrigin(module_name="clearfacts_assets.definitions", executable_path=sys.executable)
     origin = InProcessCodeLocationOrigin(target, location_name=LOCATION)
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in looks}
     with (
         instance_for_test() as instance,
         WorkspaceProcessContext(
@@ -83,21 +81,46 @@ def ask(
         ) as workspace,
     ):
         api = RunningApi(workspace, f"sqlite:///{database}")
+        yield api
+        api.close()
+
+
+def ask(
+    database: Path,
+    looks: dict[str, tuple[str, str, dict[str, Any]]] = LOOKS,
+    base: str = BASE,
+    sizes: dict[str, int] | None = None,
+    first: dict[str, list[tuple[float, float]]] | None = None,
+    rounds: int = ROUNDS,
+) -> dict[str, list[tuple[float, float]]]:
+    """Milliseconds of CPU and of the wall's time for each round of each look; how large its answer is, in ``sizes``;
+    the same two until its first byte, in ``first``."""
+    import httpx
+
+    from clearfacts_assets_tests.fixtures.callers import TEST
+
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in looks}
+    with served(database) as api:
         bound = api.callers.user("user", "bound")
         api.callers.users.change(bound.id, investigator=PERSON, actor=TEST, now=datetime.now(UTC))
-        clients = {"operator": api.client("operator"), "bound": api.client(None)}
-        clients["bound"].headers.update(api.callers.session_of(bound).headers)
-        for number in range(ROUNDS + 1):
+        clients = {"operator": api.client(None), "bound": api.client(None)}
+        clients["operator"].headers.update(api.callers.cookie("operator"))  # a session outlives slow rounds
+        clients["bound"].headers.update(api.callers.cookie_of(bound))
+        for number in range(rounds + 1):
             for name, (who, path, query) in looks.items():
                 started, worked = time.perf_counter(), time.process_time()
-                answer: httpx.Response = clients[who].get(base + path, params=query)
+                asked = clients[who].build_request("GET", base + path, params=query)
+                answer: httpx.Response = clients[who].send(asked, stream=True)  # comes back with the first byte
+                began = (time.process_time() - worked, time.perf_counter() - started)
+                answer.read()
                 seconds = (time.process_time() - worked, time.perf_counter() - started)
                 assert answer.status_code == 200, answer.text
                 if sizes is not None:
                     sizes[name] = len(answer.content)
                 if number:  # the first round only warms
                     taken[name].append((seconds[0] * 1000, seconds[1] * 1000))
-        api.close()
+                if number and first is not None:
+                    first.setdefault(name, []).append((began[0] * 1000, began[1] * 1000))
     return taken
 
 

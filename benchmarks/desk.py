@@ -1,10 +1,11 @@
 """How long somebody waits for a page of the desk, and how heavy it is, among so many charges.
 
 ``make bench-desk ARGS="--rows 1000000"``: as ``bench-chargeback_api``; ``--database FILE`` asks one that was filled
-before. Every charge that is due has a line of the ledger, as a month without rules has them. Medians of the rounds: CPU
-of this process, which is server and client, and the wall's time until the whole page is there, which is other people's
-work too. Then DECISIONS charges that wait are approved one by one, and each is taken back. Exit code 1 where a page or
-a decision takes more than MOST_MS of CPU, or a page has more than MOST_BYTES.
+before. Every charge that is due has a line of the ledger, as a month without rules has them. Until a page's
+first byte: CPU of this process, which is server and client (median of the rounds), and the wall's time (median, and the
+least, which is closest to a machine that nobody else uses); pages that need seconds send their top before they compute.
+Then DECISIONS charges that wait are approved one by one, and each is taken back. Exit code 1 where a first byte or a
+decision takes more than MOST_MS of CPU, or a page has more than MOST_BYTES.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from clearfacts_assets.storage.database import open_engine
 
 MOST_BYTES = 150_000
 DECISIONS = 20
+ROUNDS = 7
 LOOKS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "dashboard": ("operator", "", MONTH),
     "charges": ("operator", "/charges", MONTH),
@@ -54,6 +56,16 @@ LOOKS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "journals": ("operator", "/journals", MONTH),
     "not billed": ("operator", "/exceptions", {}),
     "cost sources": ("operator", "/sources", {}),
+    "overrides": ("operator", "/overrides", {}),
+    "credits and pools": ("operator", "/credits", MONTH),
+    "external customers": ("operator", "/customers", MONTH),
+    "copies of mails": ("operator", "/emails/delegates", {}),
+    "whom mails go to": ("operator", "/emails/preview", MONTH),
+    "make statements": ("operator", "/statements/generate", {}),
+    "an import": ("operator", "/imports/1", {}),
+    "log of the review": ("operator", "/review/log", {}),
+    "compare with the provider": ("operator", "/periods/2025-03/reconcile", {}),
+    "tie-out": ("operator", "/journals/check/2025-03", {}),
     "settings": ("operator", "/settings", {}),
     "an investigator's view": ("bound", "", MONTH),
     "own charges": ("bound", "/charges", MONTH),
@@ -69,7 +81,8 @@ def with_lines(database: Path) -> Path:
         if last_run(connection, "2025-03") is None:
             sums = {currency: one.due for currency, one in totals_of(connection, "2025-03").items()}
             kept: dict[str, Any] = {
-                currency: {"list": plain(due), "due": plain(due), "by_fund": {}} for currency, due in sums.items()
+                currency: {"list": plain(due), "due": plain(due), "by_fund": {}, "pools": []}
+                for currency, due in sums.items()
             }
             for (fund, currency), amount in due_of_funds(connection).items():
                 kept[currency]["by_fund"][fund] = plain(amount)
@@ -107,15 +120,21 @@ def main() -> None:
     parser.add_argument("--database", type=Path, help="filled before, with the month 2025-03")
     options = parser.parse_args()
     sizes: dict[str, int] = {}
+    first: dict[str, list[tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory(prefix="clearfacts-bench-") as folder:
         database = with_lines(options.database or filled(options.rows, Path(folder)))
-        taken = ask(database, LOOKS, "/desk", sizes)
-        taken["a decision"], sizes["a decision"] = decisions(database), 0
-    worked = {name: statistics.median(cpu for cpu, _ in found) for name, found in taken.items()}
-    for name, found in taken.items():
-        wall = statistics.median(wall for _, wall in found)
-        print(f"{name:28} CPU {worked[name]:6.1f} ms   wall {wall:7.1f} ms   {sizes[name] / 1000:6.1f} kB")
-    bad = [name for name in taken if worked[name] > MOST_MS or sizes[name] > MOST_BYTES]
+        taken = ask(database, LOOKS, "/desk", sizes, first, ROUNDS)
+        taken["a decision"] = first["a decision"] = decisions(database)
+        sizes["a decision"] = 0
+    worked = {name: statistics.median(cpu for cpu, _ in found) for name, found in first.items()}
+    for name, found in first.items():
+        walls = [wall for _, wall in found]
+        print(
+            f"{name:28} first byte: CPU {worked[name]:6.1f} ms, wall {statistics.median(walls):7.1f} ms, at least "
+            f"{min(walls):6.1f} ms   whole: wall {statistics.median(wall for _, wall in taken[name]):7.1f} ms, "
+            f"{sizes[name] / 1000:5.1f} kB"
+        )
+    bad = [name for name in first if worked[name] > MOST_MS or sizes[name] > MOST_BYTES]
     if bad:
         sys.exit(f"above {MOST_MS} ms or {MOST_BYTES} bytes: {', '.join(bad)}")
 

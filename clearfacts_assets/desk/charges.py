@@ -7,10 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Response
 
 from clearfacts_assets.api.auth.permissions import Permission
-from clearfacts_assets.api.errors import ApiError, ErrorCode
+from clearfacts_assets.api.errors import ApiError
 from clearfacts_assets.api.v1.chargeback.callers import own, told
 from clearfacts_assets.api.v1.chargeback.charges import csv_answer
 from clearfacts_assets.chargeback.model import Flag, Status
+from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens
@@ -39,9 +40,9 @@ def filter_of(visit: Visit, payers: tuple[str, ...] | None = None, **forced: Any
     status = tuple(one for one in asked.getlist("status") if one)
     flag, number = visit.asked("flag") or None, visit.asked("import_id")
     if not set(status) <= set(Status) or (flag is not None and flag not in set(Flag)):
-        raise ApiError(ErrorCode.VALIDATION_ERROR, "There is no such status or flag: choose from the lists.")
+        raise Refused("There is no such status or flag: choose from the lists.")
     if number and not (number.isascii() and number.isdecimal() and len(number) < 20 and int(number) <= LARGEST_ID):
-        raise ApiError(ErrorCode.VALIDATION_ERROR, "An import has a number.")
+        raise Refused("An import has a number.")
     said: dict[str, Any] = {name: visit.asked(name) or None for name in TEXTS}
     said |= {"status": status, "flag": flag, "import_id": int(number) if number else None, "payers": payers}
     return ChargeFilter(**{**said, **forced})

@@ -13,6 +13,7 @@ from clearfacts_assets.api.v1.chargeback.callers import own, told
 from clearfacts_assets.desk import rendering
 from clearfacts_assets.desk.month import current, largest, month_of, months_before
 from clearfacts_assets.desk.own import own_page
+from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import LANGUAGE_COOKIE, Visit, opens
@@ -87,4 +88,4 @@ def static_file(name: str, visit: Sees) -> Response:
 @last.get("/{rest:path}")
 def nowhere(rest: str, visit: Sees) -> Any:
     """No page has this address."""
-    raise ApiError(ErrorCode.NOT_FOUND, f"No page of the desk is called {rest[:100]!r}.")
+    raise Refused("No page of the desk is called {name}.", ErrorCode.NOT_FOUND, name=repr(rest[:100]))

@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.v1.invoices.deliveries import LONGEST_REASON
+from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens
@@ -63,10 +64,10 @@ def resolve(delivery_id: UUID, visit: Resolves) -> Response:
         )
     except DeliveryNotFound:
         raise ApiError(ErrorCode.DELIVERY_NOT_FOUND) from None
-    except Outdated as error:
-        return _whole(visit, delivery_id, ApiError(ErrorCode.DELIVERY_CHANGED, f"Nothing was decided: {error}."))
-    except ForbiddenTransition as error:
-        return _whole(visit, delivery_id, ApiError(ErrorCode.DELIVERY_NOT_RESOLVABLE, f"Nothing was decided: {error}."))
+    except (Outdated, ForbiddenTransition) as error:
+        outdated = isinstance(error, Outdated)
+        code = ErrorCode.DELIVERY_CHANGED if outdated else ErrorCode.DELIVERY_NOT_RESOLVABLE
+        return _whole(visit, delivery_id, Refused("Nothing was decided: {why}.", code, why=error))
     except ApiError as problem:
         return _whole(visit, delivery_id, problem)
     return RedirectResponse(address(f"/desk/deliveries/{delivery_id}", done="decided"), 303)
@@ -75,12 +76,12 @@ def resolve(delivery_id: UUID, visit: Resolves) -> Response:
 def _said(visit: Visit) -> tuple[Verdict, AsSeen, str]:
     reason = visit.said("reason")
     if not reason or len(reason) > LONGEST_REASON:
-        raise ApiError(ErrorCode.VALIDATION_ERROR, f"Say why, in at most {LONGEST_REASON} characters; it is kept.")
+        raise Refused("Say why, in at most {most} characters; it is kept.", most=LONGEST_REASON)
     try:
         generation = int(visit.said("generation"))
         return Verdict(visit.said("verdict")), AsSeen(State(visit.said("state")), generation), reason
     except ValueError:
-        raise ApiError(ErrorCode.VALIDATION_ERROR, "Choose one of the verdicts.") from None
+        raise Refused("Choose one of the verdicts.") from None
 
 
 def _whole(visit: Visit, delivery_id: UUID, problem: ApiError | None = None) -> Response:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Response
-from starlette.responses import RedirectResponse
 
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError, ErrorCode
@@ -16,6 +16,8 @@ from clearfacts_assets.api.v1.chargeback.emails import LONGEST_BOUNCE
 from clearfacts_assets.chargeback.statements.mail_life import TRANSITIONS as MAIL_TRANSITIONS
 from clearfacts_assets.chargeback.statements.mail_life import WAITS_FOR_A_PERSON, MailEvent, MailState
 from clearfacts_assets.chargeback.statements.mailing import bodies
+from clearfacts_assets.desk.changes import done_or_shown
+from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens, position_of, reason_of
@@ -62,44 +64,29 @@ async def preview(visit: Sees) -> Response:
 async def send(visit: Mails) -> Response:
     """A mail for all that stands and was never in one; what is due is handed over. Nothing is sent twice."""
 
-    def work() -> Response:
-        period = visit.said("period")
-        try:
-            with told(visit.caller):
-                found = statement_mails.enqueue_and_send(
-                    visit.engine,
-                    visit.served.configured,
-                    period,
-                    actor=visit.caller.actor.name,
-                    clock=visit.served.clock,
-                )
-        except ApiError as problem:
-            return _list(visit, problem)
+    def work() -> str:
+        period, who = visit.said("period"), visit.caller.actor.name
+        known, clock = visit.served.configured, visit.served.clock
+        found = statement_mails.enqueue_and_send(visit.engine, known, period, actor=who, clock=clock)
         done = "sent" if _host(visit) else "mails"
-        return RedirectResponse(address("/desk/emails", done=done, period=period, stopped=found.get("stopped")), 303)
+        return address("/desk/emails", done=done, period=period, stopped=found.get("stopped"))
 
-    return await takes_long.run(work)
+    return await takes_long.run(lambda: done_or_shown(visit, work, partial(_list, visit)))
 
 
 @router.post("/bounces")
 async def take_bounce(visit: Mails) -> Response:
     """What a mail server sent back, as the whole message: it names the mail that it is about."""
 
-    def work() -> Response:
+    def work() -> str:
         text = visit.said("message")
-        try:
-            if not text or len(text) > LONGEST_BOUNCE:
-                raise ApiError(ErrorCode.VALIDATION_ERROR, "Paste the whole message, with its headers.")
-            content = text.encode("utf-8", "replace")
-            with told(visit.caller):
-                id_ = statement_mails.take_bounce(
-                    visit.engine, content, actor=visit.caller.actor.name, now=visit.served.clock()
-                )
-        except ApiError as problem:
-            return _list(visit, problem)
-        return RedirectResponse(address(f"/desk/emails/{id_}", done="mail"), 303)
+        if not text or len(text) > LONGEST_BOUNCE:
+            raise Refused("Paste the whole message, with its headers.")
+        content, now = text.encode("utf-8", "replace"), visit.served.clock()
+        id_ = statement_mails.take_bounce(visit.engine, content, actor=visit.caller.actor.name, now=now)
+        return address(f"/desk/emails/{id_}", done="mail")
 
-    return await waits.run(work)
+    return await waits.run(lambda: done_or_shown(visit, work, partial(_list, visit)))
 
 
 @router.get("/{mail_id}")
@@ -114,7 +101,7 @@ async def resend(mail_id: MailId, visit: Mails) -> Response:
 
     def work() -> None:
         if visit.said("knowingly") != "yes":
-            raise ApiError(ErrorCode.VALIDATION_ERROR, "Say that you know that it may arrive twice.")
+            raise Refused("Say that you know that it may arrive twice.")
         wish = wish_of(visit.caller, visit.said("once") or None, f"desk-resend {mail_id}", to=visit.said("to"))
         statement_mails.resend(
             visit.engine,
@@ -145,15 +132,11 @@ async def decide(mail_id: MailId, decision: str, visit: Mails) -> Response:
 
 
 async def _changed(visit: Visit, mail_id: int, done: str, work: Callable[[], None]) -> Response:
-    def kept() -> Response:
-        try:
-            with told(visit.caller):
-                work()
-        except ApiError as problem:
-            return _whole(visit, mail_id, problem)
-        return RedirectResponse(address(f"/desk/emails/{mail_id}", done=done), 303)
+    def kept() -> str:
+        work()
+        return address(f"/desk/emails/{mail_id}", done=done)
 
-    return await takes_long.run(kept)
+    return await takes_long.run(lambda: done_or_shown(visit, kept, partial(_whole, visit, mail_id)))
 
 
 def _host(visit: Visit) -> str:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Response
-from starlette.responses import RedirectResponse
 
 from clearfacts_assets.api.auth.permissions import Permission
-from clearfacts_assets.api.errors import ApiError, ErrorCode
+from clearfacts_assets.api.errors import ApiError
 from clearfacts_assets.api.read_routes import waits
-from clearfacts_assets.api.v1.chargeback.callers import LONGEST_TEXT, asked_again, told, wish_of
+from clearfacts_assets.api.v1.chargeback.callers import LONGEST_TEXT, asked_again, wish_of
 from clearfacts_assets.chargeback.attribution.entries import day_of
 from clearfacts_assets.chargeback.attribution.registry import NotBilled
+from clearfacts_assets.desk.changes import done_or_shown
+from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens, reason_of
@@ -40,45 +42,35 @@ def list_exceptions(visit: Sees) -> Response:
 async def add_exception(visit: Registers) -> Response:
     """Who pays is asked again in every month that is not finalized."""
 
-    def work() -> Response:
-        try:
-            kind, name = visit.said("kind"), visit.said("name")
-            if kind not in KINDS or not 0 < len(name) <= LONGEST_TEXT:
-                raise ApiError(ErrorCode.VALIDATION_ERROR, "Say who or what is not billed.")
-            with told(visit.caller):
-                first, last = day_of(visit.said("valid_from")), day_of(visit.said("valid_to"))
-                one = NotBilled(kind, name, reason_of(visit), first, last)
-                wish = wish_of(visit.caller, visit.said("once") or None, "desk-exception", name=name, kind=kind)
-                RegistryRepository(visit.engine).add_exception(
-                    one, actor=visit.caller.actor, now=visit.served.clock(), wish=wish
-                )
-            asked_again(visit.served)
-        except ApiError as problem:
-            return _page(visit, problem)
-        return RedirectResponse(address("/desk/exceptions", done="saved"), 303)
+    def work() -> str:
+        kind, name = visit.said("kind"), visit.said("name")
+        if kind not in KINDS or not 0 < len(name) <= LONGEST_TEXT:
+            raise Refused("Say who or what is not billed.")
+        first, last = day_of(visit.said("valid_from")), day_of(visit.said("valid_to"))
+        one = NotBilled(kind, name, reason_of(visit), first, last)
+        wish = wish_of(visit.caller, visit.said("once") or None, "desk-exception", name=name, kind=kind)
+        RegistryRepository(visit.engine).add_exception(
+            one, actor=visit.caller.actor, now=visit.served.clock(), wish=wish
+        )
+        asked_again(visit.served)
+        return address("/desk/exceptions", done="saved")
 
-    return await waits.run(work)
+    return await waits.run(lambda: done_or_shown(visit, work, partial(_page, visit)))
 
 
 @router.post("/{exception_id}/end")
 async def end_exception(exception_id: ExceptionId, visit: Registers) -> Response:
     """From a day on it is billed again."""
 
-    def work() -> Response:
-        try:
-            with told(visit.caller):
-                day = day_of(visit.said("valid_to"))
-                if not day:
-                    raise ApiError(ErrorCode.VALIDATION_ERROR, "Say from which day on it is billed again.")
-                RegistryRepository(visit.engine).end_exception(
-                    exception_id, day, actor=visit.caller.actor, now=visit.served.clock()
-                )
-            asked_again(visit.served)
-        except ApiError as problem:
-            return _page(visit, problem)
-        return RedirectResponse(address("/desk/exceptions", done="saved"), 303)
+    def work() -> str:
+        day, now = day_of(visit.said("valid_to")), visit.served.clock()
+        if not day:
+            raise Refused("Say from which day on it is billed again.")
+        RegistryRepository(visit.engine).end_exception(exception_id, day, actor=visit.caller.actor, now=now)
+        asked_again(visit.served)
+        return address("/desk/exceptions", done="saved")
 
-    return await waits.run(work)
+    return await waits.run(lambda: done_or_shown(visit, work, partial(_page, visit)))
 
 
 def _page(visit: Visit, problem: ApiError | None = None) -> Response:

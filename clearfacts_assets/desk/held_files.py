@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from clearfacts_assets.api.errors import ApiError, ErrorCode
+from clearfacts_assets.api.errors import ErrorCode
+from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.visits import Visit
 from clearfacts_assets.storage.operations import held_files
 from clearfacts_assets.storage.operations.held_files import FilesGone
@@ -26,7 +27,7 @@ def held(visit: Visit, token: str) -> Iterator[list[Path]]:
         try:
             files = stack.enter_context(held_files.held(visit.engine, token, visit.caller.name))
         except FilesGone:
-            raise ApiError(ErrorCode.CONFLICT, GONE) from None
+            raise Refused(GONE, ErrorCode.CONFLICT) from None
         yield files
 
 

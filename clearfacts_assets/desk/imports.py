@@ -15,13 +15,14 @@ from fastapi import APIRouter, Depends, Path, Response
 from starlette.responses import RedirectResponse
 
 from clearfacts_assets.api.auth.permissions import Permission
-from clearfacts_assets.api.errors import ApiError, ErrorCode
+from clearfacts_assets.api.errors import ApiError
 from clearfacts_assets.api.uploads import Upload, received
 from clearfacts_assets.api.v1.chargeback.callers import LONGEST_NOTE, told
 from clearfacts_assets.api.v1.chargeback.charges import csv_answer
 from clearfacts_assets.chargeback.model import Mode
 from clearfacts_assets.chargeback.ports import Outcome
 from clearfacts_assets.desk.held_files import held, hold, release
+from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens, require_token
@@ -101,7 +102,7 @@ def mend(import_id: ImportId, visit: Brings) -> Response:
             one = ImportRepository(visit.engine).show(import_id)
         text = visit.said("rows")
         if not text:
-            raise ApiError(ErrorCode.VALIDATION_ERROR, "There is no row in it.")
+            raise Refused("There is no row in it.")
         fields = {"source": one.source, "period": one.period or "", "mode": Mode.APPEND.value}
         with tempfile.TemporaryDirectory(prefix="clearfacts-mended-") as folder:
             file = FilePath(folder) / f"mended-{import_id}.csv"
@@ -117,7 +118,7 @@ def withdraw(import_id: ImportId, visit: Brings) -> Response:
     reason = visit.said("reason")
     try:
         if not reason or len(reason) > LONGEST_NOTE:
-            raise ApiError(ErrorCode.VALIDATION_ERROR, "Say why; it is kept.")
+            raise Refused("Say why; it is kept.")
         with told():
             ImportRepository(visit.engine).withdraw(
                 import_id, reason=reason, actor=visit.caller.actor, now=visit.served.clock()
@@ -135,7 +136,7 @@ def _looked_at(visit: Visit, came: Upload) -> Response:
     """What the files would change; nothing has changed yet."""
     visit.form = {name: [value] for name, value in came.fields.items()}
     if not came.files or not any(one.stat().st_size for one in came.files):
-        raise ApiError(ErrorCode.VALIDATION_ERROR, "Choose at least one file that is not empty.")
+        raise Refused("Choose at least one file that is not empty.")
     outcome, source = _import(visit, came.files, visit.said, dry_run=True)
     token = hold(visit, came.files)
     return _difference(visit, outcome, source, token, came.files, visit.said, looked_at=True)
@@ -146,7 +147,7 @@ def _import(
 ) -> tuple[Outcome, str]:
     mode = said("mode") or Mode.SNAPSHOT.value
     if mode not in set(Mode):
-        raise ApiError(ErrorCode.VALIDATION_ERROR, "A delivery is all of its month, or it only adds.")
+        raise Refused("A delivery is all of its month, or it only adds.")
     wanted = Wanted(
         source=said("source") or None,
         period=said("period") or None,

@@ -1,17 +1,19 @@
-"""``/desk/statements/generate``: a month's statements, seen before they are issued."""
+"""``/desk/statements/generate`` and ``/year``: statements of a month, or of a year for a grant report, seen before they
+are issued."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
-from starlette.responses import RedirectResponse
 
 from clearfacts_assets.api.auth.permissions import Permission
-from clearfacts_assets.api.errors import ApiError, ErrorCode
+from clearfacts_assets.api.errors import ApiError
 from clearfacts_assets.api.read_routes import takes_long
-from clearfacts_assets.api.v1.chargeback.callers import told
 from clearfacts_assets.chargeback.statements.model import StatementKind
+from clearfacts_assets.desk.changes import done_or_shown
+from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens
@@ -19,6 +21,7 @@ from clearfacts_assets.storage.chargeback.issuing import by_settings
 from clearfacts_assets.storage.chargeback.issuing.generated import Generated
 from clearfacts_assets.storage.chargeback.issuing.orders import Issuance
 from clearfacts_assets.storage.chargeback.issuing.shelf import StatementShelf
+from clearfacts_assets.storage.chargeback.issuing.summaries import SummaryIssuer
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 
 router = APIRouter(prefix="/desk/statements", include_in_schema=False, route_class=DeskRoute)
@@ -39,40 +42,67 @@ def begin(visit: Sees) -> Response:
 async def generate(visit: Issues) -> Response:
     """What would be issued is shown first; ``apply`` issues it. Twice issues nothing anew."""
 
-    def work() -> Response:
-        applied = visit.said("apply") == "yes"
-        try:
-            found = _generated(visit, dry_run=not applied)
-        except ApiError as problem:
-            return _page(visit, problem)
-        if not applied or found.problems or found.stand_ins:
+    def work() -> str | Response:
+        found = _generated(visit)
+        if found.dry_run or found.problems or found.stand_ins:
             return _page(visit, found=found)
-        return RedirectResponse(address("/desk/statements", done="issued", period=found.period), 303)
+        return address("/desk/statements", done="issued", period=found.period)
 
-    return await takes_long.run(work)
+    return await takes_long.run(lambda: done_or_shown(visit, work, partial(_page, visit)))
 
 
-def _generated(visit: Visit, *, dry_run: bool) -> Generated:
-    """Raises ApiError."""
+@router.post("/year")
+async def generate_year(visit: Issues) -> Response:
+    """One investigator's year: it repeats what the months' statements say. Seen first, as those of a month."""
+
+    def work() -> str | Response:
+        found = _of_a_year(visit)
+        if found.dry_run or found.problems or found.stand_ins:
+            return _page(visit, found=found)
+        of = visit.said("pi_email").lower()
+        return address("/desk/statements", done="issued", kind=StatementKind.YEAR, subject=of)
+
+    return await takes_long.run(lambda: done_or_shown(visit, work, partial(_page, visit)))
+
+
+def _dry(visit: Visit) -> bool:
+    return visit.said("apply") != "yes"
+
+
+def _of_a_year(visit: Visit) -> Generated:
+    """Raises ApiError, ChargebackError."""
+    person = visit.said("pi_email").lower()
+    if not person:
+        raise Refused("Say whose year it is.")
+    issuer = by_settings.issuer_of(visit.engine, visit.served.configured.statements, least_workers=1)
+    return SummaryIssuer(issuer, visit.engine).year(
+        visit.said("year"),
+        person,
+        visit.said("project") or None,
+        Issuance(visit.caller.actor.name, visit.served.clock(), dry_run=_dry(visit)),
+    )
+
+
+def _generated(visit: Visit) -> Generated:
+    """Raises ApiError, ChargebackError."""
     kind, draft = visit.said("kind") or StatementKind.INVESTIGATOR.value, visit.said("draft") == "yes"
     if kind not in OF_A_MONTH:
-        raise ApiError(ErrorCode.VALIDATION_ERROR, "There are no such statements of a month: choose from the list.")
+        raise Refused("There are no such statements of a month: choose from the list.")
     if draft and kind != StatementKind.INVESTIGATOR:
-        raise ApiError(ErrorCode.VALIDATION_ERROR, "There are drafts of investigators' statements only.")
-    with told(visit.caller):
-        return by_settings.generate(
-            visit.engine,
-            visit.served.configured.statements,
-            visit.said("period"),
-            StatementKind(kind),
-            Issuance(visit.caller.actor.name, visit.served.clock(), draft, dry_run),
-            least_workers=1,
-        )
+        raise Refused("There are drafts of investigators' statements only.")
+    return by_settings.generate(
+        visit.engine,
+        visit.served.configured.statements,
+        visit.said("period"),
+        StatementKind(kind),
+        Issuance(visit.caller.actor.name, visit.served.clock(), draft, _dry(visit)),
+        least_workers=1,
+    )
 
 
 def _page(visit: Visit, problem: ApiError | None = None, found: Generated | None = None) -> Response:
     period = visit.said("period") or visit.asked("period")
-    tie_out = StatementShelf(visit.engine).tie_out(period) if found is not None and not found.dry_run else []
+    tie_out = StatementShelf(visit.engine).tie_out(period) if found is not None and period and not found.dry_run else []
     return page(
         visit,
         "generate.html",
@@ -82,6 +112,7 @@ def _page(visit: Visit, problem: ApiError | None = None, found: Generated | None
         period=period,
         periods=[one.name for one in PeriodRepository(visit.engine).list() if one.state != "open"],
         kinds=OF_A_MONTH,
-        typed={"kind": visit.said("kind"), "draft": visit.said("draft")},
+        yearly=found.kind == StatementKind.YEAR if found else bool(visit.said("year")),
+        typed={name: visit.said(name) for name in ("kind", "draft", "year", "pi_email", "project")},
         shown=NUMBERS_SHOWN,
     )

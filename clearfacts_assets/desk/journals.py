@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Response
-from starlette.responses import RedirectResponse
 
 from clearfacts_assets.api.auth.permissions import Permission
-from clearfacts_assets.api.errors import ApiError, ErrorCode
+from clearfacts_assets.api.errors import ApiError
 from clearfacts_assets.api.read_routes import waits
 from clearfacts_assets.api.v1.chargeback.callers import LONGEST_NOTE, told, wish_of
 from clearfacts_assets.api.v1.chargeback.journal_fields import MOST_REFUSED
@@ -19,7 +19,9 @@ from clearfacts_assets.api.v1.chargeback.journals import attached
 from clearfacts_assets.chargeback.journals.answers import POSTED, REFUSED, Answer
 from clearfacts_assets.chargeback.journals.formats import FORMATS
 from clearfacts_assets.chargeback.journals.life import BatchState
-from clearfacts_assets.desk.rendering import address, page
+from clearfacts_assets.desk.changes import done_or_shown
+from clearfacts_assets.desk.refusals import Refused
+from clearfacts_assets.desk.rendering import address, late_page, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens, position_of, reason_of
 from clearfacts_assets.storage.chargeback.journals.batches import Asked, Done
@@ -51,43 +53,32 @@ def list_journals(visit: Sees) -> Response:
 async def make(visit: Writes) -> Response:
     """What would be written is shown first; ``apply`` writes it, once."""
 
-    def work() -> Response:
+    def work() -> str | Response:
         kind, period, applied = visit.said("kind") or KINDS[0], visit.said("period"), visit.said("apply") == "yes"
-        try:
-            if kind not in KINDS:
-                raise ApiError(ErrorCode.VALIDATION_ERROR, "There is no such kind of journal.")
-            wish = wish_of(visit.caller, visit.said("once") or None, "desk-journals", kind=kind, period=period)
-            asked = Asked(
-                visit.caller.actor,
-                visit.served.clock(),
-                accounting_date=_day(visit),
-                draft=visit.said("draft") == "yes",
-                dry_run=not applied,
-                wish=wish if applied else None,
-            )
-            with told(visit.caller):
-                book = _book(visit)
-                make = {"charges": book.export, "transfer": book.transfer, "accrual": book.accrue}[kind]
-                done = make(period, asked)
-        except ApiError as problem:
-            return _list(visit, problem)
-        if not applied:
-            return _list(visit, would=done)
-        return RedirectResponse(address("/desk/journals", done="journals", period=period), 303)
+        if kind not in KINDS:
+            raise Refused("There is no such kind of journal.")
+        wish = wish_of(visit.caller, visit.said("once") or None, "desk-journals", kind=kind, period=period)
+        asked = Asked(
+            visit.caller.actor,
+            visit.served.clock(),
+            accounting_date=_day(visit),
+            draft=visit.said("draft") == "yes",
+            dry_run=not applied,
+            wish=wish if applied else None,
+        )
+        book = _book(visit)
+        done = {"charges": book.export, "transfer": book.transfer, "accrual": book.accrue}[kind](period, asked)
+        return address("/desk/journals", done="journals", period=period) if applied else _list(visit, would=done)
 
-    return await waits.run(work)
+    return await waits.run(lambda: done_or_shown(visit, work, partial(_list, visit)))
 
 
 @router.get("/check/{period}")
-async def check_month(period: str, visit: Sees) -> Response:
+def check_month(period: str, visit: Sees) -> Response:
     """Every difference between the provider's bill and the general ledger, by name."""
-
-    def work() -> Response:
-        with told():
-            found = check(visit.engine, period)
-        return page(visit, "journal_check.html", period=period, found=found)
-
-    return await waits.run(work)
+    with told():
+        PeriodRepository(visit.engine).get(period)
+    return late_page(visit, "journal_check.html", lambda: {"found": check(visit.engine, period)}, period=period)
 
 
 @router.get("/{number}")
@@ -101,7 +92,7 @@ def get_file(number: Number, visit: Fetches) -> Response:
     """As the general ledger fetches it. A draft has none."""
     said, wanted = visit.served.configured.journals, visit.asked("format")
     if wanted and wanted not in FORMATS:
-        raise ApiError(ErrorCode.VALIDATION_ERROR, "There is no such format: choose from the list.")
+        raise Refused("There is no such format: choose from the list.")
     with told():
         name, content = file_to_fetch(JournalShelf(visit.engine), number, said, wanted)
     return attached(name, content)
@@ -141,15 +132,11 @@ async def reverse(number: Number, visit: Writes) -> Response:
 
 
 async def _changed(visit: Visit, number: str, done: str, work: Callable[[], Any]) -> Response:
-    def kept() -> Response:
-        try:
-            with told(visit.caller):
-                work()
-        except ApiError as problem:
-            return _whole(visit, number, problem)
-        return RedirectResponse(address(f"/desk/journals/{number}", done=done), 303)
+    def kept() -> str:
+        work()
+        return address(f"/desk/journals/{number}", done=done)
 
-    return await waits.run(kept)
+    return await waits.run(lambda: done_or_shown(visit, kept, partial(_whole, visit, number)))
 
 
 def _book(visit: Visit) -> JournalBook:
@@ -162,7 +149,7 @@ def _day(visit: Visit) -> date | None:
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:
-        raise ApiError(ErrorCode.VALIDATION_ERROR, "The accounting date is a day, as 2025-03-31.") from None
+        raise Refused("The accounting date is a day, as 2025-03-31.") from None
 
 
 def _refused(visit: Visit) -> list[tuple[int | None, str]]:
@@ -175,7 +162,7 @@ def _refused(visit: Visit) -> list[tuple[int | None, str]]:
         elif text.strip():
             found.append((None, text.strip()[:LONGEST_NOTE]))
     if not found:
-        raise ApiError(ErrorCode.VALIDATION_ERROR, "Say which lines were refused, and why.")
+        raise Refused("Say which lines were refused, and why.")
     return found
 
 

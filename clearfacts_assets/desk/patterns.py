@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 LONGEST_PATTERN = 500  # characters
 LONGEST_TEXT = 500
@@ -27,6 +28,10 @@ json.dump(found, sys.stdout)
 class BadPattern(ValueError):
     """It is no regular expression, or takes too long; in words."""
 
+    def __init__(self, text: str, **values: Any) -> None:
+        super().__init__(text.format(**values) if values else text)
+        self.text, self.values = text, values
+
 
 @dataclass(frozen=True, slots=True)
 class Matched:
@@ -40,7 +45,7 @@ class Matched:
 def try_pattern(pattern: str, texts: list[str], seconds: float = SECONDS) -> list[Matched]:
     """Each text with what the expression finds in it, as the program itself searches. Raises BadPattern."""
     if not pattern or len(pattern) > LONGEST_PATTERN:
-        raise BadPattern(f"A pattern has 1 to {LONGEST_PATTERN} characters.")
+        raise BadPattern("A pattern has 1 to {most} characters.", most=LONGEST_PATTERN)
     tried = [text[:LONGEST_TEXT] for text in texts[:MOST_TEXTS]]
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter and program; what was typed is its input alone
@@ -54,7 +59,7 @@ def try_pattern(pattern: str, texts: list[str], seconds: float = SECONDS) -> lis
         raise BadPattern("It takes too long: nested repetitions like (a+)+ try every way there is.") from None
     if done.returncode:
         last = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        raise BadPattern(f"It is no regular expression: {last.rpartition(': ')[2] or last}.")
+        raise BadPattern("It is no regular expression: {why}.", why=last.rpartition(": ")[2] or last)
     return [
         Matched(text, one["match"] if one else None, one["groups"] if one else {})
         for text, one in zip(tried, json.loads(done.stdout), strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any
@@ -10,11 +11,12 @@ from fastapi import APIRouter, Depends, Response
 from starlette.responses import RedirectResponse
 
 from clearfacts_assets.api.auth.permissions import Permission
-from clearfacts_assets.api.errors import ApiError, ErrorCode
+from clearfacts_assets.api.errors import ApiError
 from clearfacts_assets.api.v1.chargeback.callers import LONGEST_NOTE, told
 from clearfacts_assets.chargeback.lifecycle import TRANSITIONS, Event, State
 from clearfacts_assets.desk.month import sums_of
-from clearfacts_assets.desk.rendering import address, page
+from clearfacts_assets.desk.refusals import Refused
+from clearfacts_assets.desk.rendering import address, late_page, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens
 from clearfacts_assets.storage.chargeback.periods import PeriodRecord, PeriodRepository
@@ -56,12 +58,16 @@ def get_period(period: str, visit: Sees) -> Response:
 def reconcile_period(period: str, visit: Sees) -> Response:
     """From the provider's totals to what is due."""
     with told():
-        found, flags, balanced = reconciliation(visit.engine, period)
-    billed = sums_of((one.currency, one.due) for one in found)
-    with reading(visit.engine) as connection:
-        due = due_of_month(connection, period, billed)
-    said: dict[str, Any] = {"sources": found, "flags": flags, "balanced": balanced, "billed": billed, "due": due}
-    return page(visit, "reconcile.html", period=period, **said)
+        PeriodRepository(visit.engine).get(period)
+
+    def late() -> Mapping[str, Any]:
+        found, _, balanced = reconciliation(visit.engine, period)
+        billed = sums_of((one.currency, one.due) for one in found)
+        with reading(visit.engine) as connection:
+            due = due_of_month(connection, period, billed)
+        return {"sources": found, "balanced": balanced, "billed": billed, "due": due}
+
+    return late_page(visit, "reconcile.html", late, period=period)
 
 
 @router.post("/{period}/close")
@@ -86,9 +92,9 @@ def _change(visit: Visit, period: str, event: Event) -> Response:
     try:
         reason = visit.said("reason")
         if len(reason) > LONGEST_NOTE:
-            raise ApiError(ErrorCode.VALIDATION_ERROR, f"A reason has at most {LONGEST_NOTE} characters.")
+            raise Refused("A reason has at most {most} characters.", most=LONGEST_NOTE)
         if event is Event.FINALIZE and visit.said("confirmation") != period:
-            raise ApiError(ErrorCode.VALIDATION_ERROR, f"Type {period} to confirm: nobody can undo this.")
+            raise Refused("Type {period} to confirm: nobody can undo this.", period=period)
         with told():
             PeriodRepository(visit.engine).change(
                 period,

@@ -14,6 +14,7 @@ from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.read_routes import waits
 from clearfacts_assets.desk.patterns import BadPattern, Matched, try_pattern
+from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens
@@ -44,7 +45,7 @@ async def try_it(visit: Reads) -> Response:
         try:
             found = try_pattern(visit.said("pattern"), texts)
         except BadPattern as error:
-            return _page(visit, ApiError(ErrorCode.VALIDATION_ERROR, str(error)))
+            return _page(visit, Refused(error.text, **error.values))
         return _page(visit, tried=found)
 
     return await waits.run(work)
@@ -71,7 +72,7 @@ def change(key: str, visit: Writes) -> Response:
                 now=datetime.now(UTC),
             )
     except configuration.BadValue as error:
-        return _page(visit, ApiError(ErrorCode.VALIDATION_ERROR, f"{key}: {error}"))
+        return _page(visit, Refused("{key}: {why}", key=key, why=error))
     return RedirectResponse(address("/desk/settings", done="kept"), 303)
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Response
-from starlette.responses import RedirectResponse
 
 from clearfacts_assets.api.auth.permissions import Permission
-from clearfacts_assets.api.errors import ApiError, ErrorCode
+from clearfacts_assets.api.errors import ApiError
 from clearfacts_assets.api.read_routes import takes_long
-from clearfacts_assets.api.v1.chargeback.callers import told
 from clearfacts_assets.chargeback.attribution.entries import day_of
 from clearfacts_assets.chargeback.rates.definitions import RuleKind
+from clearfacts_assets.desk.changes import done_or_shown
+from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens
@@ -44,64 +45,72 @@ def list_rules(visit: Sees) -> Response:
 async def add_version(visit: Writes) -> Response:
     """A version is never changed: what is written is the next one. With ``try`` it is computed on a month and
     shown, and not kept."""
-    return await takes_long.run(lambda: _added(visit))
+    return await takes_long.run(lambda: done_or_shown(visit, partial(_added, visit), partial(_page, visit)))
 
 
-def _added(visit: Visit) -> Response:
-    try:
-        kind, name, definition = _price(visit) if visit.said("form") == "price" else _rule(visit)
-        with told(visit.caller):
-            valid_from, valid_to = day_of(visit.said("valid_from")), day_of(visit.said("valid_to"))
-            if visit.said("try") == "yes":
-                wished = Wished(kind, name, definition, valid_from, valid_to)
-                return _page(visit, trial=try_rule(visit.engine, visit.said("period"), wished))
-            RuleRepository(visit.engine).add(
-                kind,
-                name,
-                definition,
-                actor=visit.caller.actor.name,
-                now=visit.served.clock(),
-                valid_from=valid_from,
-                valid_to=valid_to,
-                note=visit.said("note"),
-                two_people=visit.served.configured.rates.two_people,
-            )
-    except ApiError as problem:
-        return _page(visit, problem)
-    return RedirectResponse(address("/desk/rates", done="kept", period=visit.said("period")), 303)
+def _added(visit: Visit) -> str | Response:
+    kind, name, definition = _price(visit) if visit.said("form") == "price" else _rule(visit)
+    valid_from, valid_to = day_of(visit.said("valid_from")), day_of(visit.said("valid_to"))
+    if visit.said("try") == "yes":
+        wished = Wished(kind, name, definition, valid_from, valid_to)
+        return _page(visit, trial=try_rule(visit.engine, visit.said("period"), wished))
+    RuleRepository(visit.engine).add(
+        kind,
+        name,
+        definition,
+        actor=visit.caller.actor.name,
+        now=visit.served.clock(),
+        valid_from=valid_from,
+        valid_to=valid_to,
+        note=visit.said("note"),
+        two_people=visit.served.configured.rates.two_people,
+    )
+    return address("/desk/rates", done="kept", period=visit.said("period"))
 
 
 @router.post("/approve/{version}")
 def approve(version: Annotated[int, Path(ge=1, le=LARGEST_ID)], visit: Approves) -> Response:
     """By somebody else than who wrote it."""
-    try:
-        with told(visit.caller):
-            RuleRepository(visit.engine).approve(version, actor=visit.caller.actor.name, now=visit.served.clock())
-    except ApiError as problem:
-        return _page(visit, problem)
-    return RedirectResponse(address("/desk/rates", done="kept"), 303)
+
+    def work() -> str:
+        RuleRepository(visit.engine).approve(version, actor=visit.caller.actor.name, now=visit.served.clock())
+        return address("/desk/rates", done="kept")
+
+    return done_or_shown(visit, work, partial(_page, visit))
+
+
+@router.post("/end")
+def end(visit: Writes) -> Response:
+    """From a day on the rule says nothing: that too is a version."""
+
+    def work() -> str:
+        kind, _, name = visit.said("rule").partition(" ")
+        day = day_of(visit.said("valid_from"))
+        if not day or kind not in set(RuleKind):
+            raise Refused("Say which rule ends, and from which day on it says nothing.")
+        who, two = visit.caller.actor.name, visit.served.configured.rates.two_people
+        said: dict[str, Any] = {"actor": who, "now": visit.served.clock(), "two_people": two}
+        RuleRepository(visit.engine).end(RuleKind(kind), name, day, note=visit.said("note"), **said)
+        return address("/desk/rates", done="kept")
+
+    return done_or_shown(visit, work, partial(_page, visit))
 
 
 @router.post("/run")
 async def run(visit: Writes) -> Response:
     """Apply the rules to a month; without ``apply`` the figures are shown and nothing is written."""
-    return await takes_long.run(lambda: _run(visit))
+    return await takes_long.run(lambda: done_or_shown(visit, partial(_run, visit), partial(_page, visit)))
 
 
-def _run(visit: Visit) -> Response:
+def _run(visit: Visit) -> str | Response:
     period, applied = visit.said("period"), visit.said("apply") == "yes"
-    try:
-        with told(visit.caller):
-            results = apply_rules(
-                visit.engine, period, actor=visit.caller.actor.name, now=visit.served.clock(), dry_run=not applied
-            )
-    except ApiError as problem:
-        return _page(visit, problem)
-    if applied and any(one.run_id for one in results):
-        tell_of_budgets(visit.engine, visit.served.configured, now=visit.served.clock())
-    if applied:
-        return RedirectResponse(address("/desk/rates", done="rules", period=period), 303)
-    return _page(visit, tried=results)
+    who, now = visit.caller.actor.name, visit.served.clock()
+    results = apply_rules(visit.engine, period, actor=who, now=now, dry_run=not applied)
+    if not applied:
+        return _page(visit, tried=results)
+    if any(one.run_id for one in results):
+        tell_of_budgets(visit.engine, visit.served.configured, now=now)
+    return address("/desk/rates", done="rules", period=period)
 
 
 def _price(visit: Visit) -> tuple[RuleKind, str, dict[str, Any]]:
@@ -110,7 +119,7 @@ def _price(visit: Visit) -> tuple[RuleKind, str, dict[str, Any]]:
     said["currency"] = (said["currency"] or visit.served.configured.chargeback.currency).upper()
     missing = [name for name in PRICE if not said[name]]
     if missing:
-        raise ApiError(ErrorCode.VALIDATION_ERROR, f"A price needs {', '.join(missing)}.")
+        raise Refused("A price needs {fields}.", fields=", ".join(missing))
     return RuleKind.RATE, f"{said['service']} / {said['rate_class']}", said
 
 
@@ -118,9 +127,9 @@ def _rule(visit: Visit) -> tuple[RuleKind, str, dict[str, Any]]:
     try:
         kind, definition = RuleKind(visit.said("kind")), json.loads(visit.said("definition"))
     except ValueError as error:
-        raise ApiError(ErrorCode.VALIDATION_ERROR, f"What the rule says is JSON: {error}.") from None
+        raise Refused("What the rule says is JSON: {error}.", error=error) from None
     if not isinstance(definition, dict):
-        raise ApiError(ErrorCode.VALIDATION_ERROR, 'What the rule says is a JSON object: {"percent": "10"}.')
+        raise Refused("What the rule says is a JSON object, as {example}.", example='{"percent": "10"}')
     return kind, visit.said("name"), definition
 
 
@@ -144,6 +153,7 @@ def _page(
         tried=tried or [],
         trial=trial,
         moved_shown=MOVED_SHOWN,
+        rules=sorted({(one["kind"], one["name"]) for one in versions}),
         typed={name: visit.said(name) for name in FIELDS},
     )
 

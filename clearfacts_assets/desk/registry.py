@@ -15,6 +15,7 @@ from clearfacts_assets.api.uploads import received
 from clearfacts_assets.api.v1.chargeback.callers import asked_again, told
 from clearfacts_assets.api.v1.chargeback.registry import FILE_BYTES
 from clearfacts_assets.chargeback.attribution.entries import COLUMNS, KEYS, checked, entries_of
+from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens, require_token
@@ -55,7 +56,7 @@ def put_entry(kind: str, visit: Registers) -> Response:
             entry = checked(kind, said)
             registry = RegistryRepository(visit.engine)
             if visit.said("new") == "yes" and registry.has(kind, entry):
-                raise ApiError(ErrorCode.CONFLICT, "There is such an entry already: change that one.")
+                raise Refused("There is such an entry already: change that one.", ErrorCode.CONFLICT)
             registry.put(kind, [entry], actor=visit.caller.actor, now=visit.served.clock())
         asked_again(visit.served)
     except ApiError as problem:
@@ -74,7 +75,7 @@ async def import_entries(kind: str, visit: Uploads) -> Response:
         ) as came:
             require_token(visit, came.fields.pop("csrf", ""))
             if len(came.files) != 1:
-                raise ApiError(ErrorCode.VALIDATION_ERROR, "Choose one file.")
+                raise Refused("Choose one file.")
             await to_thread.run_sync(_take, visit, kind, came.files[0])
     except ApiError as error:
         problem = error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -11,15 +11,19 @@ from urllib.parse import urlencode
 
 from fastapi import Request, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+from starlette.responses import StreamingResponse
 
-from clearfacts_assets.api.errors import CATALOGUE, ApiError
+from clearfacts_assets.api.errors import ApiError
 from clearfacts_assets.chargeback.model import CHANGES
 from clearfacts_assets.desk import charts
+from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.visits import Visit
-from clearfacts_assets.desk.words import LANGUAGES, Words
+from clearfacts_assets.desk.words import LANGUAGES, Words, mark
 from clearfacts_assets.invoices.validation.reports.page import styles
 
 KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+_FLUSH = Markup("<!-- -->")
 ASSETS = ("desk.css", "desk.js", "mark.svg", "invoice.css")
 
 
@@ -69,27 +73,68 @@ def page(
     visit: Visit, template: str, /, *, status: int = 200, problem: ApiError | None = None, **said: Any
 ) -> Response:
     """A page of somebody who is logged in. ``problem`` is told at its top, and gives the status."""
+    html = environment().get_template(template).render(**{**_known(visit, problem), **said})
+    return Response(html, problem.status if problem else status, media_type="text/html; charset=utf-8")
+
+
+def late_page(visit: Visit, template: str, late: Callable[[], Mapping[str, Any]], /, **said: Any) -> Response:
+    """A page whose top is sent before ``late`` is asked for the rest: what takes seconds in a large month. Its template
+    has ``{{ flush }}`` before it calls ``late()``. What can be refused is asked before: the status is sent first."""
+    known = {**_known(visit, None), **said, "late": late, "flush": _FLUSH}
+    pieces = environment().get_template(template).generate(**known)
+
+    def sent() -> Iterator[str]:
+        waiting: list[str] = []
+        for piece in pieces:
+            waiting.append(piece)
+            if piece == _FLUSH:
+                yield "".join(waiting)
+                waiting.clear()
+        yield "".join(waiting)
+
+    return StreamingResponse(sent(), media_type="text/html; charset=utf-8")
+
+
+def _known(visit: Visit, problem: ApiError | None) -> dict[str, Any]:
     words = visit.words
-    known: dict[str, Any] = {
+    return {
         "visit": visit,
         "caller": visit.caller,
         "_": words.say,
         "words": words,
         "path": visit.request.url.path,
-        "problem": problem.message if problem else "",
+        "problem": told_in(words, problem) if problem else "",
         "problems": problem.details.get("fields", []) if problem else [],
         "done": DONE.get(visit.asked("done"), ""),
     }
-    html = environment().get_template(template).render(**{**known, **said})
-    return Response(html, problem.status if problem else status, media_type="text/html; charset=utf-8")
 
 
 def error_page(request: Request, error: ApiError, words: Words) -> Response:
     """What could not be shown, in words, with what can be done about it."""
-    meaning = CATALOGUE[error.code]
-    template = environment().get_template("error.html")
-    html = template.render(_=words.say, words=words, error=error, remedy=meaning.remedy, path=request.url.path)
+    remedy = REMEDIES.get(error.status, REMEDIES[500] if error.status >= 500 else REMEDIES[422])
+    said = {"message": told_in(words, error), "error": error, "remedy": remedy, "path": request.url.path}
+    html = environment().get_template("error.html").render(_=words.say, words=words, **said)
     return Response(html, error.status, media_type="text/html; charset=utf-8")
+
+
+def told_in(words: Words, problem: ApiError) -> str:
+    """What the desk refuses, in the reader's language. What only the engine refuses is told as it says it."""
+    if isinstance(problem, Refused):
+        return words.say(problem.text, **problem.values)
+    return words.say(problem.message)
+
+
+# What somebody in front of a page can do, by status.
+REMEDIES = {
+    401: mark("Log in, then send it again."),
+    403: mark("Open the page again and send the form once more. If that does not help, ask an admin for another role."),
+    404: mark("Look for it in its list: it may have another number, or be somebody else's."),
+    409: mark("Look at how things stand now, then decide anew."),
+    413: mark("Send less at once."),
+    422: mark("Go back, mend what is said above, and send it again."),
+    429: mark("Wait a minute, then try again."),
+    500: mark("Try again later. If it comes back, tell those who run the system: their log says more."),
+}
 
 
 # What a page says after something was done; the address names it.
@@ -124,4 +169,5 @@ DONE = {
     "resent": "It was sent once more, as another mail.",
     "mail": "Kept with the mail.",
     "language": "The language was changed.",
+    "invoices": "The invoices were made.",
 }

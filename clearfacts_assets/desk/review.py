@@ -8,11 +8,12 @@ from fastapi import APIRouter, Depends, Response
 from starlette.responses import RedirectResponse
 
 from clearfacts_assets.api.auth.permissions import Permission
-from clearfacts_assets.api.errors import ApiError, ErrorCode
+from clearfacts_assets.api.errors import ApiError
 from clearfacts_assets.api.v1.chargeback.callers import LONGEST_NOTE, LONGEST_TEXT, told, wish_of
 from clearfacts_assets.chargeback.attribution.review import Decision, Verdict
 from clearfacts_assets.chargeback.model import Status
 from clearfacts_assets.desk.charges import choices, filter_of, parameters_of
+from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens
@@ -54,12 +55,12 @@ def decide(visit: Reviews) -> Response:
         verdict, which = _verdict(visit), _chosen(visit)
         note = visit.said("note")
         if len(note) > LONGEST_NOTE:
-            raise ApiError(ErrorCode.VALIDATION_ERROR, f"A note has at most {LONGEST_NOTE} characters.")
+            raise Refused("A note has at most {most} characters.", most=LONGEST_NOTE)
         said = {name: visit.said(f"to_{name}") for name in PAYER if visit.said(f"to_{name}")}
         if verdict is Verdict.CORRECT and not said:
-            raise ApiError(ErrorCode.VALIDATION_ERROR, "Say who pays: at least one field of the correction.")
+            raise Refused("Say who pays: at least one field of the correction.")
         if any(len(value) > LONGEST_TEXT for value in said.values()):
-            raise ApiError(ErrorCode.VALIDATION_ERROR, f"A field has at most {LONGEST_TEXT} characters.")
+            raise Refused("A field has at most {most} characters.", most=LONGEST_TEXT)
         asked = {"verdict": verdict.value, "ids": which.ids, "note": note, "to": said}
         with told():
             decided = ReviewRepository(visit.engine).decide(
@@ -80,7 +81,7 @@ def _verdict(visit: Visit) -> Verdict:
     try:
         return Verdict(visit.said("verdict"))
     except ValueError:
-        raise ApiError(ErrorCode.VALIDATION_ERROR, "Say what is decided: approve, reject, correct or undo.") from None
+        raise Refused("Say what is decided: approve, reject, correct or undo.") from None
 
 
 def _chosen(visit: Visit) -> ChargeFilter:
@@ -88,10 +89,10 @@ def _chosen(visit: Visit) -> ChargeFilter:
     if ids:
         return ChargeFilter(ids=ids)
     if visit.said("all") != "yes":
-        raise ApiError(ErrorCode.VALIDATION_ERROR, "Select at least one charge.")
+        raise Refused("Select at least one charge.")
     which = filter_of(visit, status=(Status.FLAGGED.value,))
     if which.period is None:
-        raise ApiError(ErrorCode.VALIDATION_ERROR, "Choose the month first: all of every month is too much at once.")
+        raise Refused("Choose the month first: all of every month is too much at once.")
     return which
 
 
@@ -107,7 +108,7 @@ def _ids(given: list[str]) -> tuple[int, ...]:
         one.isascii() and one.isdecimal() and len(one) < LONGEST_NUMBER and 0 < int(one) <= LARGEST_ID
         for one in numbers
     ):
-        raise ApiError(ErrorCode.VALIDATION_ERROR, "A charge has a number.")
+        raise Refused("A charge has a number.")
     return tuple(int(one) for one in numbers)
 
 

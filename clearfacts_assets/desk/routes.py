@@ -7,7 +7,10 @@ from starlette.routing import BaseRoute
 from clearfacts_assets.desk import (
     budgets,
     charges,
+    credits,
+    customers,
     dashboard,
+    delegates,
     deliveries,
     emails,
     exceptions,
@@ -15,6 +18,7 @@ from clearfacts_assets.desk import (
     invoices,
     issuing,
     journals,
+    overrides,
     periods,
     preferences,
     rates,
@@ -25,9 +29,9 @@ from clearfacts_assets.desk import (
     users,
 )
 
-# Statements' own addresses come before /desk/statements/{number}.
+# Own addresses come before /desk/statements/{number} and /desk/emails/{mail_id}.
 _PAGES = (
-    *(dashboard, periods, charges, review, imports, registry, exceptions, sources, issuing, statements, emails),
-    *(journals, rates, budgets, deliveries, invoices, preferences, users),
+    *(dashboard, periods, charges, review, imports, registry, overrides, exceptions, sources, issuing, statements),
+    *(delegates, emails, journals, customers, rates, credits, budgets, deliveries, invoices, preferences, users),
 )
 ROUTES: list[BaseRoute] = [route for one in _PAGES for route in one.router.routes] + list(dashboard.last.routes)

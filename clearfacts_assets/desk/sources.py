@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
 from pydantic import ValidationError
-from starlette.responses import RedirectResponse
 
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError, ErrorCode
-from clearfacts_assets.api.v1.chargeback.callers import told
 from clearfacts_assets.api.v1.chargeback.sources import SourceBody
 from clearfacts_assets.chargeback.model import Basis
+from clearfacts_assets.desk.changes import done_or_shown
+from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens
@@ -36,18 +37,15 @@ def list_sources(visit: Sees) -> Response:
 @router.post("")
 def put_source(visit: Registers) -> Response:
     """Add, or change. Its basis stays once a month with its charges was finalized."""
-    try:
-        body = _body(visit)
-        there = any(one["name"] == body.name for one in RegistryRepository(visit.engine).sources())
-        if there and visit.said("new") == "yes":
-            raise ApiError(ErrorCode.CONFLICT, f"There is a source {body.name} already: change that one.")
-        with told(visit.caller):
-            RegistryRepository(visit.engine).set_source(
-                body.name, body.values(), actor=visit.caller.actor, now=visit.served.clock()
-            )
-    except ApiError as problem:
-        return _page(visit, problem)
-    return RedirectResponse(address("/desk/sources", done="kept"), 303)
+
+    def work() -> str:
+        body, registry = _body(visit), RegistryRepository(visit.engine)
+        if visit.said("new") == "yes" and any(one["name"] == body.name for one in registry.sources()):
+            raise Refused("There is a source {name} already: change that one.", ErrorCode.CONFLICT, name=body.name)
+        registry.set_source(body.name, body.values(), actor=visit.caller.actor, now=visit.served.clock())
+        return address("/desk/sources", done="kept")
+
+    return done_or_shown(visit, work, partial(_page, visit))
 
 
 def _body(visit: Visit) -> SourceBody:

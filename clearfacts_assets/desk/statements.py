@@ -12,6 +12,7 @@ from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.v1.chargeback.callers import own, told
 from clearfacts_assets.chargeback.statements.model import NoSuchStatement, StatementKind
 from clearfacts_assets.desk.own import STANDING, own_statements
+from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens
@@ -121,7 +122,7 @@ def remark(number: str, visit: Objects) -> Response:
         _one(visit, number)
         line = visit.said("line")
         if line and not (line.isascii() and line.isdecimal() and len(line) < 10):
-            raise ApiError(ErrorCode.VALIDATION_ERROR, "A line has a number.")
+            raise Refused("A line has a number.")
         with told(visit.caller):
             Remarks(visit.engine).object(
                 number,
@@ -156,7 +157,7 @@ def _decided(visit: Visit, number: str, what: str) -> Response:
             if what == "accepted":
                 shelf.accept(number, actor=who, now=now)
             elif not visit.said("reason"):
-                raise ApiError(ErrorCode.VALIDATION_ERROR, "Say why; it is kept.")
+                raise Refused("Say why; it is kept.")
             else:
                 shelf.void(number, actor=who, reason=visit.said("reason"), now=now)
     except ApiError as problem:
@@ -171,7 +172,7 @@ def _version(visit: Visit) -> int | None:
 
 def _one(visit: Visit, number: str) -> dict[str, Any]:
     """The statement, where this person may see it. Other people's, and drafts, are as if they were not there."""
-    missing = ApiError(ErrorCode.NOT_FOUND, f"There is no statement {number[:40]!r}.")
+    missing = Refused("There is no statement {number}.", ErrorCode.NOT_FOUND, number=repr(number[:40]))
     if not number.isprintable():
         raise missing
     try:

@@ -15,6 +15,7 @@ from clearfacts_assets.api.auth import passwords
 from clearfacts_assets.api.auth.permissions import ALLOWED, MEANINGS, Permission, Role
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.v1.accounts.users import NewUser, good_password, told
+from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens
@@ -64,7 +65,7 @@ def change_user(user_id: UUID, visit: Manages) -> Response:
     try:
         role = visit.said("role")
         if role not in PEOPLE:
-            raise ApiError(ErrorCode.VALIDATION_ERROR, "There is no such role.")
+            raise Refused("There is no such role.")
         named = visit.said("investigator")
         person = named and RegistryRepository(visit.engine).load().person(named).lower()
         UserRepository(visit.engine).change(

@@ -17,6 +17,7 @@ from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.forms import form_of
 from clearfacts_assets.api.services import Services
 from clearfacts_assets.api.v1.chargeback.callers import LONGEST_NOTE
+from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.words import Words, preferred
 
 LONGEST_FORM = 2**18  # bytes; a thousand charges that were selected are a tenth of it
@@ -70,7 +71,7 @@ class Opens(Requires):
         if principal is None:
             raise ApiError(ErrorCode.UNAUTHENTICATED, headers=UNKNOWN)
         if not principal.may(self.permission):
-            raise ApiError(ErrorCode.FORBIDDEN, f"This needs the permission {self.permission}.")
+            raise Refused("This needs the permission {name}.", ErrorCode.FORBIDDEN, name=self.permission)
         cookie = request.cookies.get(authentication.cookie.name, "")
         visit = Visit(request, principal, request.app.state.services, words_of(request), "")
         if cookie:
@@ -99,7 +100,7 @@ def reason_of(visit: Visit) -> str:
     """The form's reason. Raises ApiError VALIDATION_ERROR where there is none, or one that is too long."""
     reason = visit.said("reason")
     if not reason or len(reason) > LONGEST_NOTE:
-        raise ApiError(ErrorCode.VALIDATION_ERROR, f"Say why, in at most {LONGEST_NOTE} characters; it is kept.")
+        raise Refused("Say why, in at most {most} characters; it is kept.", most=LONGEST_NOTE)
     return reason
 
 

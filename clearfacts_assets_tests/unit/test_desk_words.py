@@ -4,42 +4,45 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from clearfacts_assets.desk import charts
-from clearfacts_assets.desk.rendering import DONE
 from clearfacts_assets.desk.words import Words, catalogue, preferred
+from clearfacts_assets_tests.fixtures.desk_texts import (
+    DESK,
+    ELSEWHERE,
+    bare_texts,
+    texts_of_code,
+    texts_of_templates,
+    words_of_the_trade,
+)
 
-DESK = Path(__file__).resolve().parents[2] / "clearfacts_assets" / "desk"
 NAME = re.compile(r"\{[a-z]+\}")
-FEWEST = 280  # texts that each language has; what it lacks is shown in English
-
-
-def source() -> str:
-    return "\n".join(path.read_text("utf-8") for kind in ("*.py", "*.html") for path in DESK.rglob(kind))
 
 
 @pytest.mark.parametrize("language", ["nl", "fr"])
 def test_a_catalogue_keeps_the_names_in_its_texts(language: str) -> None:
     texts = catalogue(language)
-    assert len(texts) >= FEWEST
     assert [one for one, said in texts.items() if set(NAME.findall(one)) != set(NAME.findall(said))] == []
     assert [one for one, said in texts.items() if not said.strip()] == []
 
 
-def test_both_catalogues_have_the_same_texts_and_the_frame_of_every_page() -> None:
+def test_both_catalogues_have_every_text_that_the_desk_says_and_no_other() -> None:
     assert set(catalogue("nl")) == set(catalogue("fr"))
-    frame = (DESK / "templates" / "base.html").read_text("utf-8") + (DESK / "month.py").read_text("utf-8")
-    asked = set(re.findall(r'(?:\b_|mark)\("([^"]+)"', frame))
-    assert asked - set(catalogue("nl")) == set()
+    said = texts_of_templates() | texts_of_code() | words_of_the_trade()
+    assert said - set(catalogue("nl")) == set(), "texts that are shown in English alone"
+    assert set(catalogue("nl")) - said - ELSEWHERE == set(), "texts that nothing says any more"
 
 
-def test_a_longer_text_of_a_catalogue_stands_in_the_desk() -> None:
-    """Short words are names of states and columns, which are put together."""
-    text = source()
-    assert [one for one in catalogue("nl") if len(one) > 20 and one not in text and one not in DONE.values()] == []
+def test_templates_have_no_text_that_is_not_looked_up() -> None:
+    found = {path.name: bare_texts(path.read_text("utf-8")) for path in (DESK / "templates").glob("*.html")}
+    assert {name: texts for name, texts in found.items() if texts} == {}
+
+
+def test_a_bare_text_would_be_found() -> None:
+    assert bare_texts('<p aria-label="{{ _("a") }}">{{ _("b") }}</p>') == []
+    assert bare_texts('<p title="Why">{% if a %}Because{% endif %} <code>x</code></p>') == ["Why", "Because"]
 
 
 @pytest.mark.parametrize(

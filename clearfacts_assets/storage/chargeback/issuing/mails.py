@@ -221,6 +221,13 @@ class MailBox:
                 row.email: row.name for row in connection.execute(select(InvestigatorRow.email, InvestigatorRow.name))
             }
 
+    def delegates(self) -> Sequence[tuple[str, str]]:
+        """(investigator, who gets copies), by investigator."""
+        query = select(InvestigatorDelegate.email, InvestigatorDelegate.delegate)
+        with reading(self._engine) as connection:
+            found = connection.execute(query.order_by(InvestigatorDelegate.email, InvestigatorDelegate.delegate))
+            return [(row.email, row.delegate) for row in found]
+
     def delegate(self, email: str, delegate: str, *, add: bool, actor: str, now: datetime) -> None:
         """Let somebody get copies of an investigator's mails, or no more."""
         same = (InvestigatorDelegate.email == email) & (InvestigatorDelegate.delegate == delegate)
