@@ -70,7 +70,7 @@ def filled(engine: Engine, invoices: int) -> None:
     began = say.moment(f"(i % {nights}) * 86400 + i % 3600")
     ended = say.moment(f"(i % {nights}) * 86400 + i % 3600 + (i % 64) / 8.0")
     night = say.moment("i * 86400")
-    noted = "'{\"retrieval\": {\"pages\": 5}}'" + say.json
+    noted = '\'{"retrieval": {"pages": 5}}\'' + say.json
     filler = "printf('%0500d', i)" if say.sqlite else "lpad(i::text, 500, '0')"
     statements = (
         f"INSERT INTO jobs (id, job_type, status, started_at, completed_at, metadata, created_at, updated_at, "
