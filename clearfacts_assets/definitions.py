@@ -16,6 +16,9 @@ from clearfacts_assets.invoices.defs import assets, automation, checks, document
 from clearfacts_assets.invoices.defs.sensors import alerts, due, missed_days, waiting_statements
 from clearfacts_assets.orchestration.executor import beating_executor
 from clearfacts_assets.orchestration.monitor import lost_runs
+from clearfacts_assets.orchestration.run_lines import speak_as_we_do
+
+speak_as_we_do()
 
 defs = dg.Definitions(
     assets=[

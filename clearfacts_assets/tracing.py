@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import Span as OtelSpan
-    from opentelemetry.trace import SpanKind
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,7 +33,7 @@ NONE: Attributes = {}
 SERVICE = "clearfacts"
 TRACEPARENT = "traceparent"  # W3C Trace Context, 3.2
 QUEUE, BATCH = 8192, 512  # spans kept until they leave, and in one request; beyond the first the oldest are dropped
-EVERY_SECONDS = 1.0
+EVERY_SECONDS = 5.0
 EXPORT_SECONDS = 2.0  # that the collector has for a batch; also what the end of a process waits for it
 
 logger = logging.getLogger(__name__)
@@ -75,6 +74,14 @@ NOTHING = Span()
 class _Recorded(Span):
     def __init__(self, span: OtelSpan) -> None:
         self.span = span
+
+    def enter(self) -> Callable[[], None]:
+        """What begins from now on is part of it, until what is returned is called."""
+        from opentelemetry.context import attach, detach
+        from opentelemetry.trace import set_span_in_context
+
+        token = attach(set_span_in_context(self.span))
+        return lambda: detach(token)
 
     def note(self, attributes: Attributes) -> None:
         self.span.set_attributes(attributes)
@@ -125,25 +132,32 @@ def span(
     if not isinstance(begun, _Recorded):
         yield begun
         return
-    from opentelemetry.trace import use_span
-
+    left = begun.enter()
     try:
-        with use_span(begun.span, record_exception=False, set_status_on_exception=False):
-            yield begun
+        yield begun
     except BaseException as error:
         begun.failed(type(error).__name__)
         raise
     finally:
+        left()
         begun.end()
 
 
 def begin(
-    name: str, attributes: Attributes = NONE, *, kind: Kind = "INTERNAL", parent: str = "", root: bool = False
+    name: str,
+    attributes: Attributes = NONE,
+    *,
+    kind: Kind = "INTERNAL",
+    parent: str = "",
+    root: bool = False,
+    since: int | None = None,
 ) -> Span:
-    """A span that others do not become part of, until its ``end``. See :func:`span`."""
+    """A span that others do not become part of, until its ``end``. See :func:`span`.
+
+    ``since`` is when it began, where that was before: in nanoseconds since 1970."""
     if _configured is None:
         return NOTHING
-    return _running().begin(name, attributes, kind, parent, root)
+    return _running().begin(name, attributes, kind, parent, root, since)
 
 
 def traceparent() -> str:
@@ -204,6 +218,7 @@ class _Tracing:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
         from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+        from opentelemetry.trace import SpanKind, get_current_span
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
         release = installed_version()
@@ -225,21 +240,22 @@ class _Tracing:
         )
         self._tracer = self._provider.get_tracer(SERVICE, release)
         self.propagator = TraceContextTextMapPropagator()
+        self._kinds, self._span_of = SpanKind.__members__, get_current_span
         atexit.register(self.close)
 
-    def begin(self, name: str, attributes: Attributes, kind: Kind, parent: str, root: bool) -> Span:
-        from opentelemetry import trace
-
+    def begin(self, name: str, attributes: Attributes, kind: Kind, parent: str, root: bool, since: int | None) -> Span:
         context: Context | None = self.propagator.extract({TRACEPARENT: parent}) if parent else None
-        over = trace.get_current_span(context)
-        if not root and not over.get_span_context().is_valid:
+        over = self._span_of(context).get_span_context()
+        if not over.is_valid and not root:
             return NOTHING
-        span_kind: SpanKind = trace.SpanKind[kind]
+        if over.is_valid and not over.is_remote and not over.trace_flags.sampled:
+            return NOTHING  # its trace is not told, which was decided once, where it began
         begun = self._tracer.start_span(
             name,
             context,
-            span_kind,
+            self._kinds[kind],
             attributes,
+            start_time=since,
             record_exception=False,
             set_status_on_exception=False,
         )
@@ -283,6 +299,6 @@ def _exporter(collector: Collector) -> Any:
         certificate_file=collector.ca_file,
         headers=dict(collector.headers),
         timeout=EXPORT_SECONDS,
-        compression=Compression.Gzip,
+        compression=Compression.NoCompression,  # it is near, and pressing takes longer than all the rest of sending
         session=session,
     )

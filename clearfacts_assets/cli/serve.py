@@ -32,8 +32,11 @@ def serve(
     from clearfacts_assets.cli.startup import ready
     from clearfacts_assets.desk.routes import ROUTES
     from clearfacts_assets.orchestration.dagster_internals import WorkspaceFileTarget, WorkspaceProcessContext
+    from clearfacts_assets.telemetry.lines import joined
 
     configured = ready()
+    if configured.log_format == "json":
+        joined()  # Dagster's code server and uvicorn write beside us
     with (
         DagsterInstance.get() as instance,
         WorkspaceProcessContext(

@@ -6,6 +6,7 @@ and signature against that version: when the pin moves and the test fails, this 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -54,12 +55,14 @@ __all__ = [
     "WorkspaceRequestContext",
     "capture_interrupts",
     "check_captured_interrupt",
+    "console_logger_made_by",
     "events_table",
     "forget_run",
     "postgres_url",
     "runs_table",
     "submit_run",
 ]
+_CONSOLE: dict[str, Callable[[Any], logging.Logger]] = {}  # Dagster's own, before it was replaced
 REPOSITORY = "__repository__"  # Dagster's name for the one repository of a code location
 
 
@@ -117,6 +120,17 @@ def forget_run(instance: dg.DagsterInstance, run_id: str) -> None:
         file = Path(log.path_for_shard(run_id))
         for one in (file, *(file.with_name(file.name + suffix) for suffix in ("-wal", "-shm"))):
             one.unlink(missing_ok=True)
+
+
+def console_logger_made_by(make: Callable[[dg.InitLoggerContext], logging.Logger | None]) -> None:
+    """Let runs of this process write to the console by this logger; where it makes none, by Dagster's own.
+
+    Publicly a job names its loggers, and each run its choice of them in its configuration: a run that says nothing,
+    and all of the UI's "Materialize", gets Dagster's default, which this is.
+    """
+    console = dg.colored_console_logger
+    own = _CONSOLE.setdefault("own", console.logger_fn)
+    console._logger_fn = lambda context: make(context) or own(context)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from clearfacts_assets import tracing
 from clearfacts_assets.backoff import Backoff
 from clearfacts_assets.storage import exact
-from clearfacts_assets.storage.tracing import traced
+from clearfacts_assets.storage.tracing import told_by, traced
 
 T = TypeVar("T")
 
@@ -102,8 +102,19 @@ def now_writing(connection: Connection) -> None:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that only reads, and on SQLite waits for no writer. PostgreSQL refuses a write in it."""
-    with engine.connect().execution_options(**{_READS_ONLY: True, "postgresql_readonly": True}) as connection:
-        yield connection
+    # It is nobody's parent: who reads row by row may go on in another thread.
+    begun = tracing.begin("read", {"db.system.name": engine.name}, kind="CLIENT")
+    try:
+        with (
+            engine.connect().execution_options(**{_READS_ONLY: True, "postgresql_readonly": True}) as connection,
+            told_by(begun, connection),
+        ):
+            yield connection
+    except BaseException as error:
+        begun.failed(type(error).__name__)
+        raise
+    finally:
+        begun.end()
 
 
 def write(
@@ -125,7 +136,11 @@ def write(
     def attempt() -> T:
         nonlocal committing
         committing = False
-        with tracing.span("write", {"db.system.name": engine.name}, kind="CLIENT"), engine.begin() as connection:
+        with (
+            tracing.span("write", {"db.system.name": engine.name}, kind="CLIENT") as span,
+            engine.begin() as connection,
+            told_by(span, connection),
+        ):
             result = work(connection)
             committing = True
         return result
@@ -146,7 +161,7 @@ def read(
     """
 
     def attempt() -> T:
-        with tracing.span("read", {"db.system.name": engine.name}, kind="CLIENT"), reading(engine) as connection:
+        with reading(engine) as connection:
             return work(connection)
 
     return _persistently(attempt, lambda: True, patience, sleep)

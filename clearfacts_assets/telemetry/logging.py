@@ -30,6 +30,8 @@ Format = Literal["text", "json"]
 
 HIDDEN = "***"
 ECS_VERSION, SERVICE = "8.11.0", "clearfacts"
+# What a record may give of these fields, under names that nothing else has.
+GIVEN = {"ecs_event_action": "event.action", "ecs_event_outcome": "event.outcome", "ecs_trace_id": "trace.id"}
 DEEPEST = 6  # levels of a nested value that are written
 _SECRET_NAME = re.compile(r"pass(word|wd|phrase)?$|secret|token|authori[sz]ation|api[-_]?key|cookie|credential", re.I)
 _SECRET_TEXT = re.compile(r"(?i)(\bbearer\s+)[^\s\"',;]+|(://[^\s:/@]*:)[^\s/@]+(?=@)")
@@ -123,9 +125,10 @@ def _as_json(_logger: object, _method: str, event: EventDict) -> str:
         "event.dataset": f"{SERVICE}.log",
         "process.pid": os.getpid(),
     }
+    told |= {field: event.pop(name) for name, field in GIVEN.items() if event.get(name)}
     if under_way := tracing.traceparent():
         told |= {"trace.id": under_way[3:35], "span.id": under_way[36:52]}
-    elif event.get("correlation_id"):
+    elif "trace.id" not in told and event.get("correlation_id"):
         told["trace.id"] = event["correlation_id"]
     if traceback := event.pop("exception", ""):
         last = str(traceback).rstrip().rpartition("\n")[2]

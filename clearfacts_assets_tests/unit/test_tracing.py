@@ -13,12 +13,13 @@ from collections.abc import Iterator
 
 import pytest
 from pydantic import ValidationError
+from sqlalchemy.exc import OperationalError
 
 from clearfacts_assets import tracing
 from clearfacts_assets.outgoing.client import open_client
 from clearfacts_assets.settings import Settings
-from clearfacts_assets.storage.database import open_engine, reading
-from clearfacts_assets.storage.tracing import summary
+from clearfacts_assets.storage.database import open_engine, reading, write
+from clearfacts_assets.storage.tracing import MOST_KINDS, summary
 from clearfacts_assets.telemetry.logging import formatter
 from clearfacts_assets.tracing import Collector
 from clearfacts_assets_tests.fixtures.collector import ListeningCollector, listening
@@ -139,16 +140,76 @@ def test_a_call_to_another_system_is_told_and_carries_the_trace(collector: Liste
     assert b"secret-place" not in b"".join(collector.bodies)
 
 
-def test_a_statement_is_told_without_its_values(collector: ListeningCollector) -> None:
+def test_a_transaction_is_told_with_its_statements_and_without_their_values(collector: ListeningCollector) -> None:
+    engine = open_engine("sqlite://")
+    with tracing.span("run", root=True):
+        with reading(engine) as connection:
+            for _ in range(2):
+                connection.exec_driver_sql("SELECT 'An Peeters' FROM sqlite_master")
+            connection.exec_driver_sql("PRAGMA user_version")
+        write(engine, lambda connection: connection.exec_driver_sql("CREATE TABLE here (name TEXT)"))
+    assert told(collector) == ["read", "write", "run"]
+    looked, wrote, run = collector.spans
+    assert looked.attributes == {
+        "db.system.name": "sqlite",
+        "db.query.summary": "SELECT sqlite_master x2, PRAGMA user_version",
+        "clearfacts.statements": 3,
+    }
+    assert (looked.kind, looked.parent, wrote.parent) == (3, run.id, run.id)
+    assert wrote.attributes["db.query.summary"] == "CREATE TABLE"
+    assert b"Peeters" not in b"".join(collector.bodies)
+
+
+def test_a_statement_that_fails_is_told_by_itself(collector: ListeningCollector) -> None:
+    engine = open_engine("sqlite://")
+    with tracing.span("run", root=True), pytest.raises(OperationalError), reading(engine) as connection:
+        connection.exec_driver_sql("INSERT INTO nowhere VALUES (?)", ("An Peeters",))
+    assert told(collector) == ["INSERT nowhere", "read", "run"]
+    failed, looked, _ = collector.spans
+    assert (failed.status, failed.attributes["db.system.name"]) == ("OperationalError", "sqlite")
+    assert looked.status == "OperationalError"
+    assert b"Peeters" not in b"".join(collector.bodies)
+
+
+def test_a_statement_that_takes_long_is_told_by_itself_since_it_began(
+    collector: ListeningCollector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clearfacts_assets.storage.tracing.SLOW_SECONDS", 0.0)
+    engine = open_engine("sqlite://")
+    with tracing.span("run", root=True):
+        write(engine, lambda connection: connection.exec_driver_sql("SELECT 1 FROM sqlite_master"))
+    assert told(collector) == ["BEGIN IMMEDIATE", "SELECT sqlite_master", "write", "run"]
+    waited, statement, wrote, _ = collector.spans
+    assert (waited.parent, statement.parent) == (wrote.id, wrote.id)
+
+
+def test_a_statement_outside_of_a_transaction_that_is_told_is_told_by_itself(collector: ListeningCollector) -> None:
+    engine = open_engine("sqlite://")
+    with tracing.span("run", root=True), engine.begin() as connection:
+        connection.exec_driver_sql("SELECT 1 FROM sqlite_master")
+    assert told(collector) == ["SELECT sqlite_master", "run"]
+
+
+def test_a_transaction_of_many_kinds_of_statements_names_a_few(collector: ListeningCollector) -> None:
     engine = open_engine("sqlite://")
     with tracing.span("run", root=True), reading(engine) as connection:
-        connection.exec_driver_sql("SELECT 'An Peeters' FROM sqlite_master")
-        with pytest.raises(Exception, match="no such table"):
-            connection.exec_driver_sql("INSERT INTO nowhere VALUES (?)", ("An Peeters",))
-    assert {"SELECT sqlite_master", "INSERT nowhere", "run"} <= set(told(collector))
-    (failed,) = collector.named("INSERT nowhere")
-    assert (failed.status, failed.attributes["db.system.name"]) == ("OperationalError", "sqlite")
-    assert b"Peeters" not in b"".join(collector.bodies)
+        for number in range(MOST_KINDS + 2):
+            connection.exec_driver_sql(f"PRAGMA p{number}")
+    assert told(collector) == ["read", "run"]
+    summary = collector.spans[0].attributes["db.query.summary"]
+    assert summary.endswith(f"PRAGMA p{MOST_KINDS - 1}, 2 more kinds")
+
+
+def test_within_a_trace_that_is_not_told_nothing_is_begun() -> None:
+    with listening() as collector:
+        tracing.configure(Collector(collector.url))
+        with tracing.span("run", parent=NOT_SAMPLED):
+            assert tracing.begin("send") is tracing.NOTHING
+            assert tracing.traceparent()[3:35] == CALLER[3:35]
+            with tracing.span("step") as step:
+                assert step is tracing.NOTHING
+                assert tracing.headers()["traceparent"].endswith("-00")
+        assert told(collector) == []
 
 
 @pytest.mark.parametrize(

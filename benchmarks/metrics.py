@@ -1,0 +1,165 @@
+"""What a scrape of /metrics costs among many invoices, on SQLite and PostgreSQL by turns.
+
+    make bench-metrics                                    a million invoices of a thousand nights
+    make bench-metrics ARGS="--invoices 100000 --database sqlite --turns 9"
+
+The database itself writes the rows: as many deliveries and attempts as invoices, a thousand nights' jobs and runs with
+their events, and as many runs of health checks. Told is the time until all figures are there where every collector
+computes them anew (which is at most every 15 seconds), each collector by itself, and a scrape between two of those.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from api import write_runs
+from interleaved import Spread, by_turns, timed, wall
+from sqlalchemy import Engine, text
+
+from clearfacts_assets.api.metrics import SUPPLIERS
+from clearfacts_assets.storage import migrate
+from clearfacts_assets.storage.database import open_engine
+from clearfacts_assets.telemetry.metrics import Metrics
+from clearfacts_assets_tests.fixtures.databases import PostgresServer
+
+KINDS = ("sqlite", "postgresql")
+NIGHTS = 1000
+MOST_SCRAPE_MS = 50.0
+# What is said of rows: of each hundred, so many are not as the others.
+STATUS = "CASE WHEN i % 100 < 92 THEN 'sent' WHEN i % 100 < 96 THEN 'failed' ELSE 'duplicate' END"
+STATE = "CASE WHEN i % 100 < 94 THEN 'delivered' WHEN i % 100 < 98 THEN 'rejected' ELSE 'superseded' END"
+
+
+class _Words:
+    """What the two databases write differently."""
+
+    def __init__(self, kind: str) -> None:
+        self.sqlite = kind == "sqlite"
+
+    def numbers(self, last: str) -> str:
+        if self.sqlite:
+            return f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {last})"
+        return f"WITH n(i) AS (SELECT generate_series(1, {last}))"
+
+    def identifier(self, number: str) -> str:
+        return f"printf('%032x', {number})" if self.sqlite else f"lpad(to_hex({number}), 32, '0')::uuid"
+
+    def digest(self, number: str) -> str:
+        return f"printf('%064x', {number})" if self.sqlite else f"lpad(to_hex({number}), 64, '0')"
+
+    def moment(self, seconds: str) -> str:
+        """So many seconds after the first night."""
+        if self.sqlite:
+            return f"strftime('%Y-%m-%d %H:%M:%f000', 1700000000 + {seconds}, 'unixepoch')"
+        return f"to_timestamp(1700000000 + {seconds})"
+
+    @property
+    def json(self) -> str:
+        return "" if self.sqlite else "::jsonb"
+
+
+def filled(engine: Engine, invoices: int) -> None:
+    """So many invoices of a thousand nights, which ended long ago but for a hundred."""
+    say, nights = _Words(engine.dialect.name), min(NIGHTS, invoices)
+    began = say.moment(f"(i % {nights}) * 86400 + i % 3600")
+    ended = say.moment(f"(i % {nights}) * 86400 + i % 3600 + (i % 64) / 8.0")
+    night = say.moment("i * 86400")
+    noted = '\'{"retrieval": {"pages": 5}}\'' + say.json
+    filler = "printf('%0500d', i)" if say.sqlite else "lpad(i::text, 500, '0')"
+    statements = (
+        f"INSERT INTO jobs (id, job_type, status, started_at, completed_at, metadata, created_at, updated_at, "
+        f"partition_key, whole_day) {say.numbers(str(nights))} SELECT {say.identifier('i')}, 'scheduled', 'completed', "
+        f"{night}, {night}, {noted}, {night}, {night}, substr(cast({night} as text), 1, 10), true FROM n",
+        "INSERT INTO deliveries (id, key_digest, revision, destination, receiver, supplier, document_type, number, "
+        f"issue_year, content_sha256, state, generation, attempts, fence, created_at, updated_at, delivered_at, day) "
+        f"{say.numbers(str(invoices))} SELECT {say.identifier('i')}, {say.digest('i')}, 1, 'clearfacts', "
+        f"'BE0123456749', 'BE0987654394', 'invoice', 'N-' || i, 2026, {say.digest('i')}, {STATE}, 1, 0, 1, {began}, "
+        f"{ended}, {ended}, '2026-11-19' FROM n",
+        "INSERT INTO invoices (id, job_id, invoice_id, ubl_data, status, processed_at, created_at, updated_at, "
+        f"source_updated_at, retrieved_at, content_sha256, delivery_id, number) {say.numbers(str(invoices))} SELECT "
+        f"{say.identifier('i')}, {say.identifier(f'1 + i % {nights}')}, 'ERP-' || i, {filler}, {STATUS}, {ended}, "
+        f"{began}, {ended}, {began}, {began}, {say.digest('i')}, {say.identifier('i')}, 'N-' || i FROM n",
+        "INSERT INTO delivery_attempts (id, delivery_id, fence, generation, content_sha256, transport, started_at, "
+        f"finished_at, outcome) {say.numbers(str(invoices))} SELECT {say.identifier('i')}, {say.identifier('i')}, 1, 1, "
+        f"{say.digest('i')}, 'graphql', {began}, {ended}, CASE WHEN i % 100 < 94 THEN 'accepted' ELSE 'rejected' END "
+        "FROM n",
+    )
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+    if engine.dialect.name == "postgresql":  # which does it by itself
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM (ANALYZE)"))
+
+
+@contextmanager
+def databases(kinds: Sequence[str], invoices: int) -> Iterator[dict[str, tuple[Engine, dg.DagsterInstance]]]:
+    """Ours and Dagster's, full."""
+    with ExitStack() as held:
+        found: dict[str, tuple[Engine, dg.DagsterInstance]] = {}
+        for kind in kinds:
+            folder = Path(held.enter_context(tempfile.TemporaryDirectory()))
+            url, storage = f"sqlite:///{folder / 'bench.db'}", "telemetry: {enabled: false}\n"
+            if kind == "postgresql":
+                server = PostgresServer.create()
+                held.callback(server.remove)
+                url, dagsters = server.fresh(), server.fresh().replace("+psycopg", "")
+                storage += f"storage: {{postgres: {{postgres_url: '{dagsters}'}}}}\n"
+            migrate.upgrade(url)
+            engine = open_engine(url)
+            held.callback(engine.dispose)
+            began = wall()
+            filled(engine, invoices)
+            (folder / "dagster.yaml").write_text(storage, encoding="utf-8")
+            instance = held.enter_context(dg.DagsterInstance.from_config(str(folder)))
+            write_runs(instance, 2 * NIGHTS)
+            print(f"{kind}: {invoices:,} invoices, {wall() - began:.0f} s to write them", flush=True)
+            found[kind] = engine, instance
+        yield found
+
+
+def computing(engine: Engine, instance: dg.DagsterInstance) -> Callable[[], bytes]:
+    """All figures, computed anew by everybody."""
+
+    def scrape() -> bytes:
+        suppliers = [lambda one=one: one(engine, instance) for one in SUPPLIERS]
+        return Metrics(disk=Path.cwd(), suppliers=suppliers).exposition()
+
+    return scrape
+
+
+def told(name: str, seconds: list[float]) -> float:
+    spread = Spread.of([1000 * one for one in seconds])
+    print(f"  {name:44} {spread:.1f} ms", flush=True)
+    return spread.median
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--invoices", type=int, default=1_000_000)
+    parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--database", choices=KINDS, action="append", help="only this one")
+    asked = parser.parse_args()
+    with databases(asked.database or KINDS, asked.invoices) as found:
+        works: dict[str, Callable[[], Any]] = {}
+        for kind, (engine, instance) in found.items():
+            works[f"{kind}: a scrape that computes all"] = computing(engine, instance)
+            suppliers = [lambda one=one, e=engine, i=instance: one(e, i) for one in SUPPLIERS]
+            works[f"{kind}: a scrape between two of these"] = Metrics(disk=Path.cwd(), suppliers=suppliers).exposition
+            for supplier, one in zip(SUPPLIERS, suppliers, strict=True):
+                works[f"{kind}:   {supplier.__name__}"] = lambda one=one: list(one())
+        seconds = by_turns({name: timed(work, clock=wall) for name, work in works.items()}, asked.turns)
+        medians = {name: told(name, column) for name, column in seconds.items()}
+        series = {kind: computing(*one)().count(b"\n") for kind, one in found.items()}
+    print(", ".join(f"{kind}: {lines} lines" for kind, lines in series.items()))
+    return int(any(medians[f"{kind}: a scrape that computes all"] > MOST_SCRAPE_MS for kind in found))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
