@@ -8,7 +8,7 @@ from alembic import op
 from clearfacts_assets.storage import types
 
 revision = "0210"
-down_revision = "0160"
+down_revision = "0190"
 
 
 def upgrade() -> None:
