@@ -100,7 +100,6 @@ def _part(
     part = etree.Element(root.tag, nsmap=root.nsmap)  # type: ignore[arg-type]
     for name, value in root.items():
         part.set(name, value)
-    part.text = root.text
     elements = [(-1, root)]
     for place in kept:
         part.append(deepcopy(children[place]))
