@@ -205,8 +205,10 @@ def test_finalized_statements_leave_in_the_night_by_themselves_and_one_command_t
     pipeline.configure(SOURCE__KIND="java_backend", SOURCE__FOLDER=folder)
     before = night_after(file).replace(hour=1)
     assert night(pipeline, before).run_requests == []
-    absent = load().source.model_copy(update={"folder": tmp_path / "absent"})
-    assert statements_night(pipeline.engine, absent, tmp_path / "absent", night_after(file)).run_requests == []
+    third = tmp_path / "of_a_third_machine"  # which made none of them, and has all
+    there = load().source.model_copy(update={"folder": third})
+    (same,) = statements_night(pipeline.engine, there, third, night_after(file)).run_requests
+    assert same.run_config["ops"]["raw_invoices"]["config"]["invoice_ids"] == [f"2025-03/{number}-1C.xml"]
     elsewhere = statements_night(pipeline.engine, load().source, tmp_path, night_after(file))
     assert elsewhere.run_requests == []  # a folder that is not that of the statements is nobody's order to send
     look = night(pipeline, night_after(file))
