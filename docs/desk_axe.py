@@ -25,16 +25,17 @@ MODES = ("light", "dark")
 WIDTHS = ((360, 780), (1440, 900))
 HEAD = """# What axe-core says of the desk
 
-{engine} with all its rules, on {pages} pages of a closed month with statements, mails and a journal, in light and in dark,
-{widths} pixels wide: {passed:,} checks of a rule on a page passed, **{violations} violations**. What axe cannot decide by itself
-("to be looked at") was looked at: {undecided}. Made by `docs/desk_axe.py`.
+{engine} with all its rules, on {pages} pages of a closed month with statements, mails and a journal, in light and in
+dark, {widths} pixels wide: {passed:,} checks of a rule on a page passed, **{violations} violations**. What axe cannot
+decide by itself ("to be looked at") was looked at: {undecided}.
+Made by `docs/desk_axe.py`.
 
 | page | passed | to be looked at | violations |
 |---|--:|--:|--:|
 """
 UNDECIDED = (
-    "a link of the menu that a narrow window scrolls half out of sight (its colours are those of its neighbours), the tick "
-    "of the dashboard's list, which is no text, and the browser's own viewer of a PDF in a frame"
+    "a link of the menu that a narrow window scrolls half out of sight (its colours are those of its neighbours), the\n"
+    "tick of the dashboard's list, which is no text, and the browser's own viewer of a PDF in a frame"
 )
 
 
