@@ -12,7 +12,7 @@ k8s:
   env_vars:
     - CLEARFACTS_HOME=/tmp/clearfacts
     - CLEARFACTS_CONFIG=/etc/clearfacts/settings.yaml
-  resources: {{ toYaml .Values.resources | nindent 4 }}
+  resources: {{ toYaml (.Values.runs.resources | default .Values.resources) | nindent 4 }}
   labels: {{ include "clearfacts.selector" $of | nindent 4 }}
   volumes:
     - { name: scratch, emptyDir: { sizeLimit: 2Gi } }
