@@ -12,6 +12,7 @@ from sqlalchemy import Engine, case, func, select
 from clearfacts_assets.api import backlog_metrics, chargeback_metrics
 from clearfacts_assets.orchestration.dagster_internals import events_table, runs_table
 from clearfacts_assets.storage.invoices import counts
+from clearfacts_assets.storage.slices import Times, sums_of
 
 JOB_SECONDS = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 INVOICE_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0)
@@ -23,22 +24,24 @@ _ENDED = {DagsterEventType.STEP_SUCCESS.value: "success", DagsterEventType.STEP_
 
 def of_invoices(engine: Engine, _: DagsterInstance) -> Iterator[Metric]:
     """What became of invoices, and of the calls to the outside."""
+    rows = sums_of(engine, "invoices", lambda: counts.of_invoices(INVOICE_SECONDS))
+    attempts = sums_of(engine, "attempts", lambda: counts.of_attempts(CALL_SECONDS))
     invoices = CounterMetricFamily(
         "invoice_processing", "Invoices of all jobs, by what became of them", labels=["status"]
     )
-    for status, number in counts.invoices_by_status(engine).items():
+    for status, number in rows.rows.items():
         invoices.add_metric([status], number)
     yield invoices
     yield _histogram(
         "invoice_processing_duration_seconds",
         "Seconds from an invoice's retrieval to its end",
         INVOICE_SECONDS,
-        {(): counts.invoice_times(engine, INVOICE_SECONDS)},
+        {(): rows.times},
     )
     calls = CounterMetricFamily(
         "external_api_calls", "Calls to outside systems that brought or took invoices", labels=["system", "outcome"]
     )
-    for outcome, number in counts.attempts_by_outcome(engine).items():
+    for outcome, number in attempts.rows.items():
         calls.add_metric(["clearfacts", outcome], number)
     calls.add_metric(["java_backend", "page"], counts.pages_retrieved(engine))
     yield calls
@@ -46,7 +49,7 @@ def of_invoices(engine: Engine, _: DagsterInstance) -> Iterator[Metric]:
         "external_api_call_duration_seconds",
         "Seconds of such a call",
         CALL_SECONDS,
-        {("clearfacts",): counts.attempt_times(engine, CALL_SECONDS)},
+        {("clearfacts",): attempts.times},
         labels=["system"],
     )
 
@@ -68,12 +71,12 @@ def of_runs(_: Engine, instance: DagsterInstance) -> Iterator[Metric]:
     runs = CounterMetricFamily(
         "dagster_job_runs", "Runs that Dagster knows, by job and status", labels=["job", "status"]
     )
-    times: dict[tuple[str, ...], counts.Times] = {}
+    times: dict[tuple[str, ...], Times] = {}
     with kept.connect() as connection:
         for job, status, number, ended, seconds, *cumulated in connection.execute(query):
             runs.add_metric([job, status], number)
             if ended:
-                times[job, status] = counts.Times(tuple(int(one) for one in cumulated), int(ended), float(seconds))
+                times[job, status] = Times(tuple(int(one) for one in cumulated), int(ended), float(seconds))
     yield runs
     yield _histogram("dagster_job_duration_seconds", "Seconds of a run", JOB_SECONDS, times, labels=["job", "status"])
 
@@ -137,7 +140,7 @@ def _histogram(
     name: str,
     purpose: str,
     bounds: Sequence[float],
-    times: dict[tuple[str, ...], counts.Times],
+    times: dict[tuple[str, ...], Times],
     labels: Sequence[str] = (),
 ) -> Metric:
     family = HistogramMetricFamily(name, purpose, labels=list(labels))
