@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 
 from dagster import AssetKey, DagsterEventType, DagsterInstance
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from sqlalchemy import Engine, case, func, select
 
 from clearfacts_assets.api import backlog_metrics, chargeback_metrics
+from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets.orchestration.dagster_internals import events_table, runs_table
 from clearfacts_assets.storage.invoices import counts
 from clearfacts_assets.storage.slices import Times, sums_of
@@ -17,6 +19,25 @@ from clearfacts_assets.storage.slices import Times, sums_of
 JOB_SECONDS = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 INVOICE_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0)
 CALL_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+# What may happen is told as 0 before: Prometheus sees no increase in a series that begins with its first event.
+JOBS = (
+    "__ASSET_JOB",  # Dagster's own name for what the UI's "Materialize" starts
+    "daily_processing",
+    "delivery_of_what_is_due",
+    "manual_trigger",
+    "health_monitoring",
+    "document_follow_up",
+    "retention_of_data",
+    "import_of_charges",
+    "approval_of_charges",
+    "application_of_rules",
+    "issue_of_statements",
+    "sending_of_statements",
+    "export_of_journals",
+    "invoicing_of_statements",
+)
+RUN_ENDS = ("SUCCESS", "FAILURE", "CANCELED")
+OUTCOMES = ("open", "accepted", "refused", "not_sent", "denied", "released", "lost")
 _MADE = DagsterEventType.ASSET_MATERIALIZATION.value
 _PLANNED = DagsterEventType.ASSET_MATERIALIZATION_PLANNED.value
 _ENDED = {DagsterEventType.STEP_SUCCESS.value: "success", DagsterEventType.STEP_FAILURE.value: "failure"}
@@ -29,7 +50,7 @@ def of_invoices(engine: Engine, _: DagsterInstance) -> Iterator[Metric]:
     invoices = CounterMetricFamily(
         "invoice_processing", "Invoices of all jobs, by what became of them", labels=["status"]
     )
-    for status, number in rows.rows.items():
+    for status, number in (dict.fromkeys(InvoiceStatus, 0) | rows.rows).items():
         invoices.add_metric([status], number)
     yield invoices
     yield _histogram(
@@ -41,7 +62,7 @@ def of_invoices(engine: Engine, _: DagsterInstance) -> Iterator[Metric]:
     calls = CounterMetricFamily(
         "external_api_calls", "Calls to outside systems that brought or took invoices", labels=["system", "outcome"]
     )
-    for outcome, number in attempts.rows.items():
+    for outcome, number in (dict.fromkeys(OUTCOMES, 0) | attempts.rows).items():
         calls.add_metric(["clearfacts", outcome], number)
     calls.add_metric(["java_backend", "page"], counts.pages_retrieved(engine))
     yield calls
@@ -72,11 +93,14 @@ def of_runs(_: Engine, instance: DagsterInstance) -> Iterator[Metric]:
         "dagster_job_runs", "Runs that Dagster knows, by job and status", labels=["job", "status"]
     )
     times: dict[tuple[str, ...], Times] = {}
+    numbers = dict.fromkeys(product(JOBS, RUN_ENDS), 0)
     with kept.connect() as connection:
         for job, status, number, ended, seconds, *cumulated in connection.execute(query):
-            runs.add_metric([job, status], number)
+            numbers[job, status] = number
             if ended:
                 times[job, status] = Times(tuple(int(one) for one in cumulated), int(ended), float(seconds))
+    for labels, number in numbers.items():
+        runs.add_metric(labels, number)
     yield runs
     yield _histogram("dagster_job_duration_seconds", "Seconds of a run", JOB_SECONDS, times, labels=["job", "status"])
 
