@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -81,7 +82,7 @@ def test_the_process_between_heeds_no_signal_and_ends_with_the_last_writer() -> 
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate("2026-11-20 02:00:00 +0000 - dagster.daemon - INFO - Instance is configured\n", 600)
-    assert json.loads(out)["log.logger"] == "dagster.daemon"
+    assert (json.loads(out)["log.logger"], json.loads(out)["process.pid"]) == ("dagster.daemon", os.getpid())
     assert process.returncode == 0
 
 
