@@ -74,13 +74,13 @@ def filled(engine: Engine, invoices: int) -> None:
     say, nights = _Words(engine.dialect.name), min(NIGHTS, invoices)
     began = say.moment(f"(i % {nights}) * 86400 + i % 3600")
     ended = say.moment(f"(i % {nights}) * 86400 + i % 3600 + (i % 64) / 8.0")
-    night = say.moment("i * 86400")
+    night, after = say.moment("i * 86400"), say.moment("(i + 1) * 86400 + 7200")
     noted = '\'{"retrieval": {"pages": 5}}\'' + say.json
     filler = "printf('%0500d', i)" if say.sqlite else "lpad(i::text, 500, '0')"
     statements = (
         f"INSERT INTO jobs (id, job_type, status, started_at, completed_at, metadata, created_at, updated_at, "
         f"partition_key, whole_day) {say.numbers(str(nights))} SELECT {say.identifier('i')}, 'scheduled', 'completed', "
-        f"{night}, {night}, {noted}, {night}, {night}, substr(cast({night} as text), 1, 10), true FROM n",
+        f"{after}, {after}, {noted}, {after}, {after}, substr(cast({night} as text), 1, 10), true FROM n",
         "INSERT INTO deliveries (id, key_digest, revision, destination, receiver, supplier, document_type, number, "
         f"issue_year, content_sha256, state, generation, attempts, fence, created_at, updated_at, delivered_at, day) "
         f"{say.numbers(str(invoices))} SELECT {say.identifier('i')}, {say.digest('i')}, 1, 'clearfacts', "

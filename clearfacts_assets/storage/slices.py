@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from itertools import chain, cycle, islice
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, case, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, bindparam, case, func, select
 
 from clearfacts_assets.storage.database import reading
 
@@ -65,15 +66,13 @@ class Question:
     lasted: ColumnElement[float] | None = None
     bounds: Sequence[float] = ()
 
-    def next_moment(self, connection: Connection, after: datetime) -> datetime | None:
-        """When the first row began that did not begin before."""
-        query = select(self.moment).where(self.moment >= after).order_by(self.moment).limit(1)
-        found: datetime | None = connection.execute(query).scalar_one_or_none()
-        return None if found is None else found.astimezone(UTC)
+    @cached_property
+    def _next(self) -> Select[Any]:
+        return select(self.moment).where(self.moment >= bindparam("start")).order_by(self.moment).limit(1)
 
-    def sums(self, connection: Connection, start: datetime) -> Sums:
-        """Of one slice."""
-        within = (self.moment >= start) & (self.moment < start + SLICE)
+    @cached_property
+    def _sums(self) -> Select[Any]:
+        within = (self.moment >= bindparam("start")) & (self.moment < bindparam("end"))
         asked = [self.label.label("label"), *([] if self.lasted is None else [self.lasted.label("lasted")])]
         # The offset keeps both databases from working out each row's seconds anew for every bound.
         inner = select(*asked).select_from(self.table).where(within).offset(0).subquery()
@@ -82,9 +81,17 @@ class Question:
             lasted = inner.c.lasted
             up_to = [func.sum(case((lasted <= bound, 1), else_=0)) for bound in self.bounds]
             columns += [func.count(lasted), func.coalesce(func.sum(lasted), 0.0), *up_to]
-        rows: dict[str, int] = {}
-        parts = []
-        for label, number, *times in connection.execute(select(*columns).group_by(inner.c.label)):
+        return select(*columns).group_by(inner.c.label)
+
+    def next_moment(self, connection: Connection, after: datetime) -> datetime | None:
+        """When the first row began that did not begin before."""
+        found: datetime | None = connection.execute(self._next, {"start": after}).scalar_one_or_none()
+        return None if found is None else found.astimezone(UTC)
+
+    def sums(self, connection: Connection, start: datetime) -> Sums:
+        """Of one slice."""
+        rows, parts = dict[str, int](), list[Sums]()
+        for label, number, *times in connection.execute(self._sums, {"start": start, "end": start + SLICE}):
             rows[str(label)] = int(number)
             if times:
                 parts.append(Sums({}, Times(tuple(map(int, times[2:])), int(times[0]), float(times[1]))))
@@ -98,6 +105,7 @@ class Slices:
     question: Question
     monotonic: Callable[[], float] = time.monotonic
     _known: dict[datetime, Sums] = field(default_factory=dict)  # by the slice's start, oldest first
+    _together: Sums | None = None  # of all that are known, until one of them changes
     _turn: int = 0
 
     def sums(self, engine: Engine) -> Sums:
@@ -106,11 +114,18 @@ class Slices:
             self._walk(connection)
             deadline = self.monotonic() + BUDGET_SECONDS
             for start in self._in_turn():
-                self._known[start] = self.question.sums(connection, start)
+                self._learn(connection, start)
                 self._turn += 1
                 if self.monotonic() >= deadline:
                     break
-        return Sums.of(list(self._known.values()), len(self.question.bounds))
+        if self._together is None:
+            self._together = Sums.of(list(self._known.values()), len(self.question.bounds))
+        return self._together
+
+    def _learn(self, connection: Connection, start: datetime) -> None:
+        found = self.question.sums(connection, start)
+        if self._known.get(start) != found:
+            self._known[start], self._together = found, None
 
     def _walk(self, connection: Connection) -> None:
         """The newest slices that are known, and all that came after."""
@@ -118,7 +133,7 @@ class Slices:
         after = newest[0] if newest else datetime(1970, 1, 1, tzinfo=UTC)
         while (moment := self.question.next_moment(connection, after)) is not None:
             start = moment.replace(minute=0, second=0, microsecond=0)
-            self._known[start] = self.question.sums(connection, start)
+            self._learn(connection, start)
             after = start + SLICE
 
     def _in_turn(self) -> Sequence[datetime]:

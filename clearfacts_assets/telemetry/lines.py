@@ -46,7 +46,7 @@ def joined() -> None:
 def lines(written: Iterable[str], secrets: Sequence[str] = (), writer: int | None = None) -> Iterator[str]:
     """One JSON object for each line, and one for each traceback. ``writer`` is the process that began to write."""
     told, traceback = formatter("json", secrets=secrets), list[str]()
-    whose = {} if writer is None else {"ecs_process_pid": writer}
+    whose: dict[str, Any] = {} if writer is None else {"ecs_process_pid": writer}
     for line in written:
         text = _COLOURS.sub("", line.rstrip("\n"))
         if traceback:

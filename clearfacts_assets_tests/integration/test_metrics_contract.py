@@ -7,7 +7,7 @@ import pytest
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from clearfacts_assets.api.metrics import JOBS, OUTCOMES, RUN_ENDS, of_runs
+from clearfacts_assets.api.metrics import JOBS, OUTCOMES, RUN_ENDS, of_assets, of_runs
 from clearfacts_assets.definitions import defs
 from clearfacts_assets.invoices.lifecycle import Event, State
 from clearfacts_assets.invoices.model import InvoiceStatus
@@ -112,3 +112,21 @@ def test_the_first_run_of_a_job_that_fails_is_an_increase() -> None:
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
         failing.execute_in_process(instance=instance, raise_on_error=False, run_config=quiet)
         assert (before, told(instance)) == (0, 1)
+
+
+def test_what_is_made_is_counted_when_it_has_happened_and_not_anew_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    @dg.asset
+    def thing() -> int:
+        return 1
+
+    def told(instance: dg.DagsterInstance) -> dict[str, float]:
+        made, _ = of_assets(None, instance)  # type: ignore[arg-type]
+        return {one.labels["asset"]: one.value for one in made.samples}
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert told(instance) == {}
+        for number in (1, 2):
+            dg.materialize([thing], instance=instance)
+            assert told(instance) == {"thing": number}
+        monkeypatch.setattr("clearfacts_assets.api.metrics._assets", None)
+        assert told(instance) == {"thing": 2}

@@ -142,7 +142,8 @@ def test_a_failed_step_tells_its_error_and_what_a_step_logs_is_there_too(
     run: tuple[str, list[dict[str, Any]]],
 ) -> None:
     (failed,) = [one for one in run[1] if one.get("event.action") == "step_failure"]
-    assert "ValueError: it quoted ***" in failed["error.stack_trace"]
+    assert (failed["error.type"], failed["error.message"]) == ("ValueError", "it quoted ***")
+    assert failed["error.stack_trace"].endswith("ValueError: it quoted ***")
     (said,) = [one for one in run[1] if one["message"].startswith("all is well")]
     assert (said["clearfacts"]["step"], said["log.level"]) == ("well", "info")
     assert CANARY not in json.dumps(run[1])
