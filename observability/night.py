@@ -47,8 +47,8 @@ def demo(home: Path, day: date, collector: str) -> Iterator[tuple[str, dict[str,
     }
     command = [Path(sys.executable).parent / "clearfacts", "demo"]
     options = ["--port", str(PORT), "--per-day", "60", "--date", day.isoformat()]
-    process = subprocess.Popen([*command, *options], env=environment, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
+    process = subprocess.Popen([*command, *options], env=environment, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own
+    assert process.stdout is not None  # noqa: S101 - asked for above
     try:
         for line in process.stdout:
             say(f"demo: {line.rstrip()}")

@@ -13,16 +13,20 @@ from dagster import DagsterInstance
 from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy import Engine, func, select
 
+from clearfacts_assets.invoices.lifecycle import State
 from clearfacts_assets.storage.database import reading
-from clearfacts_assets.storage.invoices import backlog
+from clearfacts_assets.storage.invoices import backlog, counts
 from clearfacts_assets.storage.invoices.days import missing_now
 from clearfacts_assets.storage.operations.tables import ALERT_STATES, Alert
+from clearfacts_assets.storage.slices import sums_of
 
 
 def of_deliveries(engine: Engine, _: DagsterInstance) -> Iterator[Metric]:
     """Deliveries by state, and since when the oldest of those that are not done has been known."""
-    found = backlog.backlog(engine)
-    yield gauge("invoice_deliveries", "Deliveries, by where they stand", "state", found.numbers)
+    found = backlog.unfinished(engine)
+    ended = sums_of(engine, "deliveries", counts.of_deliveries).rows
+    numbers = {state.value: ended.get(state.value, 0) for state in State} | found.numbers
+    yield gauge("invoice_deliveries", "Deliveries, by where they stand", "state", numbers)
     oldest = {state: since.timestamp() for state, since in found.oldest.items()}
     yield gauge(
         "invoice_deliveries_oldest_timestamp_seconds",

@@ -4,18 +4,41 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import product
+from weakref import WeakKeyDictionary
 
 from dagster import AssetKey, DagsterEventType, DagsterInstance
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from sqlalchemy import Engine, case, func, select
 
 from clearfacts_assets.api import backlog_metrics, chargeback_metrics
+from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets.orchestration.dagster_internals import events_table, runs_table
 from clearfacts_assets.storage.invoices import counts
+from clearfacts_assets.storage.slices import Times, sums_of
 
 JOB_SECONDS = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 INVOICE_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0)
 CALL_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+# What may happen is told as 0 before: Prometheus sees no increase in a series that begins with its first event.
+JOBS = (
+    "__ASSET_JOB",  # Dagster's own name for what the UI's "Materialize" starts
+    "daily_processing",
+    "delivery_of_what_is_due",
+    "manual_trigger",
+    "health_monitoring",
+    "document_follow_up",
+    "retention_of_data",
+    "import_of_charges",
+    "approval_of_charges",
+    "application_of_rules",
+    "issue_of_statements",
+    "sending_of_statements",
+    "export_of_journals",
+    "invoicing_of_statements",
+)
+RUN_ENDS = ("SUCCESS", "FAILURE", "CANCELED")
+OUTCOMES = ("open", "accepted", "refused", "not_sent", "denied", "released", "lost")
 _MADE = DagsterEventType.ASSET_MATERIALIZATION.value
 _PLANNED = DagsterEventType.ASSET_MATERIALIZATION_PLANNED.value
 _ENDED = {DagsterEventType.STEP_SUCCESS.value: "success", DagsterEventType.STEP_FAILURE.value: "failure"}
@@ -23,22 +46,24 @@ _ENDED = {DagsterEventType.STEP_SUCCESS.value: "success", DagsterEventType.STEP_
 
 def of_invoices(engine: Engine, _: DagsterInstance) -> Iterator[Metric]:
     """What became of invoices, and of the calls to the outside."""
+    rows = sums_of(engine, "invoices", lambda: counts.of_invoices(INVOICE_SECONDS))
+    attempts = sums_of(engine, "attempts", lambda: counts.of_attempts(CALL_SECONDS))
     invoices = CounterMetricFamily(
         "invoice_processing", "Invoices of all jobs, by what became of them", labels=["status"]
     )
-    for status, number in counts.invoices_by_status(engine).items():
+    for status, number in (dict.fromkeys(InvoiceStatus, 0) | rows.rows).items():
         invoices.add_metric([status], number)
     yield invoices
     yield _histogram(
         "invoice_processing_duration_seconds",
         "Seconds from an invoice's retrieval to its end",
         INVOICE_SECONDS,
-        {(): counts.invoice_times(engine, INVOICE_SECONDS)},
+        {(): rows.times},
     )
     calls = CounterMetricFamily(
         "external_api_calls", "Calls to outside systems that brought or took invoices", labels=["system", "outcome"]
     )
-    for outcome, number in counts.attempts_by_outcome(engine).items():
+    for outcome, number in (dict.fromkeys(OUTCOMES, 0) | attempts.rows).items():
         calls.add_metric(["clearfacts", outcome], number)
     calls.add_metric(["java_backend", "page"], counts.pages_retrieved(engine))
     yield calls
@@ -46,7 +71,7 @@ def of_invoices(engine: Engine, _: DagsterInstance) -> Iterator[Metric]:
         "external_api_call_duration_seconds",
         "Seconds of such a call",
         CALL_SECONDS,
-        {("clearfacts",): counts.attempt_times(engine, CALL_SECONDS)},
+        {("clearfacts",): attempts.times},
         labels=["system"],
     )
 
@@ -68,14 +93,20 @@ def of_runs(_: Engine, instance: DagsterInstance) -> Iterator[Metric]:
     runs = CounterMetricFamily(
         "dagster_job_runs", "Runs that Dagster knows, by job and status", labels=["job", "status"]
     )
-    times: dict[tuple[str, ...], counts.Times] = {}
+    times: dict[tuple[str, ...], Times] = {}
+    numbers = dict.fromkeys(product(JOBS, RUN_ENDS), 0)
     with kept.connect() as connection:
         for job, status, number, ended, seconds, *cumulated in connection.execute(query):
-            runs.add_metric([job, status], number)
+            numbers[job, status] = number
             if ended:
-                times[job, status] = counts.Times(tuple(int(one) for one in cumulated), int(ended), float(seconds))
+                times[job, status] = Times(tuple(int(one) for one in cumulated), int(ended), float(seconds))
+    for labels, number in numbers.items():
+        runs.add_metric(labels, number)
     yield runs
     yield _histogram("dagster_job_duration_seconds", "Seconds of a run", JOB_SECONDS, times, labels=["job", "status"])
+
+
+_KNOWN: WeakKeyDictionary[DagsterInstance, tuple[int | None, list[Metric]]] = WeakKeyDictionary()
 
 
 def of_assets(_: Engine, instance: DagsterInstance) -> Iterator[Metric]:
@@ -84,6 +115,16 @@ def of_assets(_: Engine, instance: DagsterInstance) -> Iterator[Metric]:
     On SQLite, Dagster keeps a run's own events in a file of the run: there, what was planned and not made counts as
     ``not_completed``, whether it failed, was skipped or is still under way.
     """
+    kept = events_table(instance)
+    with kept.connect() as connection:
+        newest = connection.execute(select(func.max(kept.table.c.id))).scalar_one()
+    known = _KNOWN.get(instance)
+    if known is None or known[0] != newest:  # nothing is counted anew where nothing has happened
+        known = _KNOWN[instance] = newest, list(_assets(instance))
+    yield from known[1]
+
+
+def _assets(instance: DagsterInstance) -> Iterator[Metric]:
     kept = events_table(instance)
     columns = kept.table.c
     query = (
@@ -137,7 +178,7 @@ def _histogram(
     name: str,
     purpose: str,
     bounds: Sequence[float],
-    times: dict[tuple[str, ...], counts.Times],
+    times: dict[tuple[str, ...], Times],
     labels: Sequence[str] = (),
 ) -> Metric:
     family = HistogramMetricFamily(name, purpose, labels=list(labels))

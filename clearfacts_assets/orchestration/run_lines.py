@@ -20,6 +20,7 @@ from clearfacts_assets.telemetry.logging import formatter
 NAME = "dagster.run"
 # Dagster's names of attributes of a record that one of its runs wrote.
 META, EVENT = "dagster_meta", "dagster_event"
+TRACEBACK = "Traceback (most recent call last):"
 GOOD = ("SUCCESS", "COMPLETED", "MATERIALIZATION")
 BAD = ("FAILURE", "FAILED", "CANCELED")
 
@@ -103,5 +104,8 @@ def _of_event(event: dg.DagsterEvent | None) -> dict[str, Any]:
         found["asset"] = event.asset_key.to_user_string()
     error = getattr(event.event_specific_data, "error", None)
     if error is not None:
-        found["exception"] = error.to_string()
+        while error.cause is not None:
+            error = error.cause
+        # As Python writes it, with what went wrong in the last line: Dagster puts that first.
+        found["exception"] = f"{TRACEBACK}\n{''.join(error.stack)}{' '.join(error.message.split())}"
     return found

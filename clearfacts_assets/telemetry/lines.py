@@ -14,6 +14,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from clearfacts_assets.telemetry.logging import formatter
 
@@ -42,16 +43,17 @@ def joined() -> None:
     writer.stdin.close()
 
 
-def lines(written: Iterable[str], secrets: Sequence[str] = ()) -> Iterator[str]:
-    """One JSON object for each line, and one for each traceback."""
+def lines(written: Iterable[str], secrets: Sequence[str] = (), writer: int | None = None) -> Iterator[str]:
+    """One JSON object for each line, and one for each traceback. ``writer`` is the process that began to write."""
     told, traceback = formatter("json", secrets=secrets), list[str]()
+    whose: dict[str, Any] = {} if writer is None else {"ecs_process_pid": writer}
     for line in written:
         text = _COLOURS.sub("", line.rstrip("\n"))
         if traceback:
             traceback.append(text)
             if text.startswith((" ", "\t")) and len(traceback) < LONGEST_TRACEBACK:
                 continue
-            yield told.format(_record(OTHERS, "ERROR", text, exception="\n".join(traceback)))
+            yield told.format(_record(OTHERS, "ERROR", text, exception="\n".join(traceback), **whose))
             traceback = []
         elif text == _TRACEBACK:
             traceback = [text]
@@ -59,9 +61,9 @@ def lines(written: Iterable[str], secrets: Sequence[str] = ()) -> Iterator[str]:
             yield text
         elif text.strip():
             found = _DAGSTERS.fullmatch(text)
-            yield told.format(_record(*found.groups()) if found else _record(OTHERS, "INFO", text))
+            yield told.format(_record(*(found.groups() if found else (OTHERS, "INFO", text)), **whose))
     if traceback:
-        yield told.format(_record(OTHERS, "ERROR", traceback[-1], exception="\n".join(traceback)))
+        yield told.format(_record(OTHERS, "ERROR", traceback[-1], exception="\n".join(traceback), **whose))
 
 
 def _is_ours(text: str) -> bool:
@@ -73,7 +75,7 @@ def _is_ours(text: str) -> bool:
         return False
 
 
-def _record(name: str, level: str, message: str, **more: str) -> logging.LogRecord:
+def _record(name: str, level: str, message: str, **more: Any) -> logging.LogRecord:
     number = logging.getLevelNamesMapping().get(level, logging.INFO)
     named = {"name": name, "levelno": number, "levelname": logging.getLevelName(number)}
     return logging.makeLogRecord({**named, "msg": "%s", "args": (message,), **more})

@@ -30,7 +30,7 @@ Format = Literal["text", "json"]
 
 HIDDEN = "***"
 ECS_VERSION, SERVICE = "8.11.0", "clearfacts"
-# What a record may give of these fields, under names that nothing else has.
+# What a record may give of these fields, and of process.pid, under names that nothing else has.
 GIVEN = {"ecs_event_action": "event.action", "ecs_event_outcome": "event.outcome", "ecs_trace_id": "trace.id"}
 DEEPEST = 6  # levels of a nested value that are written
 _SECRET_NAME = re.compile(r"pass(word|wd|phrase)?$|secret|token|authori[sz]ation|api[-_]?key|cookie|credential", re.I)
@@ -123,7 +123,7 @@ def _as_json(_logger: object, _method: str, event: EventDict) -> str:
         "service.name": SERVICE,
         "service.version": tracing.installed_version(),
         "event.dataset": f"{SERVICE}.log",
-        "process.pid": os.getpid(),
+        "process.pid": event.pop("ecs_process_pid", os.getpid()),
     }
     told |= {field: event.pop(name) for name, field in GIVEN.items() if event.get(name)}
     if under_way := tracing.traceparent():

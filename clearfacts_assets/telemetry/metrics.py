@@ -24,6 +24,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 Supplier = Callable[[], Iterable[Metric]]
 
 HTTP_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+FIRST_SECONDS = 5.0  # that the first scrape waits for tallies; later they come with a later one
 FRESH_SECONDS = 15.0  # for which tallies are believed
 MOST_EFFORT = 0.05  # share of the time that computing tallies may take, whatever the size of the tables
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -72,7 +73,9 @@ class Tally(Collector):
 
     def collect(self) -> Iterable[Metric]:
         if self._due == float("-inf"):
-            self._renew()
+            first = threading.Thread(target=self._renew, name="tally", daemon=True)
+            first.start()
+            first.join(FIRST_SECONDS)
         elif self._monotonic() >= self._due:
             threading.Thread(target=self._renew, name="tally", daemon=True).start()
         return self._figures

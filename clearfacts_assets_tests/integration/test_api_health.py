@@ -283,6 +283,22 @@ def test_figures_are_renewed_beside_the_scrape_and_not_more_often_than_they_cost
     assert shown(tally) == 2
 
 
+def test_the_first_scrape_goes_without_figures_that_take_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clearfacts_assets.telemetry.metrics.FIRST_SECONDS", 0.0)
+    go_on = threading.Event()
+
+    def supplier() -> Iterator[CounterMetricFamily]:
+        go_on.wait(300)
+        yield CounterMetricFamily("figures", "test", value=7)
+
+    tally = Tally(supplier, lambda: 0.0)
+    assert tally.collect() == []
+    go_on.set()
+    with tally._renewing:
+        (family,) = tally.collect()
+    assert family.samples[0].value == 7
+
+
 def test_a_supplier_that_fails_keeps_the_last_figures() -> None:
     clock, fails = [0.0], [False]
 

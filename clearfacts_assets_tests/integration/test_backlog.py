@@ -7,13 +7,16 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import dagster as dg
 from sqlalchemy import Engine, insert
 
+from clearfacts_assets.api.backlog_metrics import of_deliveries
 from clearfacts_assets.chargeback.attribution.review import Verdict
 from clearfacts_assets.chargeback.lifecycle import Event
+from clearfacts_assets.invoices.lifecycle import State
 from clearfacts_assets.storage.chargeback.backlog import backlog as chargeback_backlog
 from clearfacts_assets.storage.database import write
-from clearfacts_assets.storage.invoices.backlog import backlog, last_good_night, newest_invoice
+from clearfacts_assets.storage.invoices.backlog import last_good_night, newest_invoice, unfinished
 from clearfacts_assets.storage.invoices.tables import Delivery, InvoiceRow, Job
 from clearfacts_assets_tests.fixtures.chargeback import Books, row
 
@@ -57,21 +60,25 @@ def test_each_state_of_deliveries_is_counted_and_the_oldest_unfinished_one_is_to
         delivery("4", "parked", hour),
         delivery("5", "sending", hour),
     )
-    found = backlog(engine)
-    assert {state: number for state, number in found.numbers.items() if number} == {
+    found = unfinished(engine)
+    assert found.numbers == {"ready": 0, "held": 0, "sending": 1, "waiting": 2, "unknown": 0, "parked": 1}
+    assert found.oldest == {"waiting": NOON - 5 * hour, "parked": NOON - hour, "sending": NOON - hour}
+    with dg.DagsterInstance.ephemeral() as instance:
+        numbers, _ = of_deliveries(engine, instance)
+    told = {one.labels["state"]: one.value for one in numbers.samples}
+    assert {state: number for state, number in told.items() if number} == {
         "delivered": 1,
         "waiting": 2,
         "parked": 1,
         "sending": 1,
     }
-    assert found.numbers["unknown"] == 0
-    assert found.oldest == {"waiting": NOON - 5 * hour, "parked": NOON - hour, "sending": NOON - hour}
+    assert told.keys() == {state.value for state in State}
 
 
 def test_nothing_is_told_of_a_database_without_jobs(engine: Engine) -> None:
     assert last_good_night(engine) is None
     assert newest_invoice(engine) is None
-    assert backlog(engine).oldest == {}
+    assert unfinished(engine).oldest == {}
 
 
 def test_only_a_scheduled_job_that_was_completed_is_a_good_night(engine: Engine) -> None:

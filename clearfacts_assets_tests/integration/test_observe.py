@@ -71,6 +71,9 @@ def test_no_panel_of_the_dashboards_is_empty(scraped: str) -> None:
 
         _until(lambda: _asked(prometheus, 'count_over_time(up{job="clearfacts"}[1m]) > 3'))
         _until(lambda: not empty(), what=empty)
+        # A label of the metric's own is kept beside what Prometheus says of its target.
+        assert _asked(prometheus, 'dagster_job_runs_total{job="manual_trigger", status="SUCCESS"}')
+        assert _asked(prometheus, 'invoice_deliveries{job="clearfacts"}')
 
 
 def _asked(prometheus: httpx.Client, query: str) -> list[Any]:

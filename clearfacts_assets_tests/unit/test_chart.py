@@ -161,6 +161,7 @@ def test_prometheus_scrapes_under_the_name_that_the_rules_ask_for() -> None:
     assert service["metadata"]["labels"][monitor["jobLabel"]] == "clearfacts"
     assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
     assert monitor["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]
+    assert monitor["endpoints"][0]["honorLabels"] is True
     assert 'up{job="clearfacts"}' in (chart.PROJECT / "observability" / "rules.yml").read_text("utf-8")
 
 

@@ -160,7 +160,7 @@ def test_the_tables_have_the_columns_that_are_counted() -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         runs, events = dagster_internals.runs_table(instance), dagster_internals.events_table(instance)
         assert {"pipeline_name", "status", "start_time", "end_time"} <= set(runs.table.c.keys())
-        assert {"asset_key", "step_key", "dagster_event_type"} <= set(events.table.c.keys())
+        assert {"id", "asset_key", "step_key", "dagster_event_type"} <= set(events.table.c.keys())
         for one in (runs, events):
             with one.connect() as connection:
                 assert connection.execute(one.table.select()).all() == []

@@ -16,21 +16,24 @@ NEWEST_ROWS = 1000  # among which the source's newest invoice is looked for
 
 
 @dataclass(frozen=True, slots=True)
-class Backlog:
-    """How many deliveries stand in each state, and when the oldest of the unfinished ones was first seen."""
+class Unfinished:
+    """How many deliveries stand in each state that is no end, and when the oldest there was first seen."""
 
     numbers: dict[str, int]
     oldest: dict[str, datetime]
 
 
-def backlog(engine: Engine) -> Backlog:
-    """Every state is there, with 0 where nothing stands."""
+def unfinished(engine: Engine) -> Unfinished:
+    """Every such state is there, with 0 where nothing stands. They are few, and the index on the state finds them."""
+    query = (
+        select(Delivery.state, func.count(), func.min(Delivery.created_at))
+        .where(Delivery.state.in_(UNFINISHED))
+        .group_by(Delivery.state)
+    )
     with reading(engine) as connection:
-        counted = connection.execute(select(Delivery.state, func.count()).group_by(Delivery.state)).tuples().all()
-        # Few are unfinished, and the index on the state finds them; what is done is not read.
-        waiting = select(Delivery.state, func.min(Delivery.created_at)).where(Delivery.state.in_(UNFINISHED))
-        oldest = connection.execute(waiting.group_by(Delivery.state)).tuples().all()
-    return Backlog({state.value: 0 for state in State} | dict(counted), dict(oldest))
+        found = connection.execute(query).tuples().all()
+    numbers = {state.value: 0 for state in UNFINISHED} | {state: number for state, number, _ in found}
+    return Unfinished(numbers, {state: since for state, _, since in found})
 
 
 def last_good_night(engine: Engine) -> datetime | None:

@@ -134,6 +134,7 @@ class Delivery(Base):
         CheckConstraint("state <> 'sending' OR (run_id IS NOT NULL AND lease_until IS NOT NULL)", name="sending"),
         CheckConstraint("state <> 'delivered' OR delivered_at IS NOT NULL", name="delivered"),
         Index(None, "state", "not_before"),
+        Index(None, "created_at"),  # sums for metrics, by slices of time
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
@@ -179,7 +180,10 @@ class DeliveryAttempt(Base):
     """
 
     __tablename__ = "delivery_attempts"
-    __table_args__ = (UniqueConstraint("delivery_id", "fence"),)
+    __table_args__ = (
+        UniqueConstraint("delivery_id", "fence"),
+        Index(None, "started_at"),  # sums for metrics, by slices of time
+    )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
     delivery_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("deliveries.id", ondelete="CASCADE"))
