@@ -1,7 +1,7 @@
 """HTTP/1.1 on one connection that nobody else uses: a request is written whole, its answer is read by llhttp.
 
 Stands where httpcore's pool of one connection would, with its words and its errors, for a sixth of its CPU. What a
-call needs of HTTP is little: GET and POST with a body of known length, no upgrades, no trailers. What is not understood
+call needs of HTTP is little: requests with a body of known length, whose answers may have one, no upgrades, no trailers. What is not understood
 is an error of protocol, and its connection is used no more.
 """
 
@@ -19,7 +19,8 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 HEAD_BYTES = 100 * 2**10  # most of a head, and of what follows a body
 READ_BYTES = 64 * 2**10  # at once
 _PORTS = {b"http": 80, b"https": 443}
-_METHODS = frozenset({b"GET", b"POST"})  # an answer to another one may end elsewhere: HEAD has no body
+# An answer to another one may end elsewhere: HEAD has no body, CONNECT none that ends.
+_METHODS = frozenset({b"GET", b"POST", b"PUT", b"PATCH", b"DELETE"})
 _CLOSED = "Server disconnected without sending a response."
 
 Origin = tuple[bytes, str, int]  # scheme, host, port
@@ -199,5 +200,7 @@ def _head(request: httpcore.Request) -> bytes:
         raise httpcore.LocalProtocolError("a header holds a line break")
     chunked = any(name.lower() == b"transfer-encoding" for name, _ in request.headers)
     if request.method not in _METHODS or chunked:
-        raise httpcore.LocalProtocolError("only GET and POST, with a body of known length, are spoken")
+        raise httpcore.LocalProtocolError(
+            "only GET, POST, PUT, PATCH and DELETE, with a body of known length, are spoken"
+        )
     return head

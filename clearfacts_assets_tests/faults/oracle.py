@@ -57,6 +57,7 @@ class AccessMiddleware:
 
     clearfacts: Clearfacts
     transport: str
+    name: str = "clearfacts"
 
     @property
     def can_look_up(self) -> bool:

@@ -142,4 +142,6 @@ def test_the_job_is_one_trace_through_the_processes_that_had_a_part_in_it(
     (run,) = runs
     (asked,) = [one for one in collector.spans if one.id == run.parent]
     assert (asked.name, asked.trace) == ("POST /api/v1/invoices/process", run.trace)
-    assert {"page", "send", "INSERT invoices", "POST 127.0.0.1"} <= {one.name for one in collector.under(run)}
+    below = collector.under(run)
+    assert {"page", "send", "write", "POST 127.0.0.1"} <= {one.name for one in below}
+    assert any("INSERT invoices" in one.attributes.get("db.query.summary", "") for one in below)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0180"
-down_revision = "0160"
+down_revision = "0170"
 
 
 def upgrade() -> None:

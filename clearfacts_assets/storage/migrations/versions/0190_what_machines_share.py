@@ -11,7 +11,7 @@ from alembic import op
 from clearfacts_assets.storage import types
 
 revision = "0190"
-down_revision: str | None = "0170"
+down_revision: str | None = "0180"
 branch_labels = None
 depends_on = None
 
