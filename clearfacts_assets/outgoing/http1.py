@@ -1,8 +1,8 @@
 """HTTP/1.1 on one connection that nobody else uses: a request is written whole, its answer is read by llhttp.
 
 Stands where httpcore's pool of one connection would, with its words and its errors, for a sixth of its CPU. What a
-call needs of HTTP is little: requests with a body of known length, whose answers may have one, no upgrades, no trailers. What is not understood
-is an error of protocol, and its connection is used no more.
+call needs of HTTP is little: requests with a body of known length, whose answers may have one, no upgrades, no
+trailers. What is not understood is an error of protocol, and its connection is used no more.
 """
 
 from __future__ import annotations
@@ -200,7 +200,5 @@ def _head(request: httpcore.Request) -> bytes:
         raise httpcore.LocalProtocolError("a header holds a line break")
     chunked = any(name.lower() == b"transfer-encoding" for name, _ in request.headers)
     if request.method not in _METHODS or chunked:
-        raise httpcore.LocalProtocolError(
-            "only GET, POST, PUT, PATCH and DELETE, with a body of known length, are spoken"
-        )
+        raise httpcore.LocalProtocolError("only GET, POST, PUT, PATCH, DELETE are spoken, with a body of known length")
     return head
