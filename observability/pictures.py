@@ -238,13 +238,14 @@ def alerts(night: Night) -> str:
     parts = list(place.background(44, bottom))
     for number, (name, states) in enumerate(sorted(rows.items())):
         y = 66 + 34 * number
-        parts.append(text(left - 10, y + 15, name, more='text-anchor="end"'))
+        parts.append(text(left - 18, y + 15, name, more='text-anchor="end"'))
         for state, points in states:
-            width, colour = place(night.begun + STEP_SECONDS + 1) - left, RED if state == "firing" else "#e6a23c"
-            parts += [rect(place(at), y, width, 20, colour) for at, _ in points]
+            colour = RED if state == "firing" else "#e6a23c"
+            ends = [(place(one[0][0]), place(one[-1][0] + STEP_SECONDS)) for one in _unbroken(points)]
+            parts += [rect(start, y, min(end, WIDTH - RIGHT) - start, 20, colour) for start, end in ends]
     for number, (label, theirs) in enumerate((("Slack, from the system", False), ("Slack, from the rules", True))):
         y = 66 + 34 * (len(rows) + number)
-        parts.append(text(left - 10, y + 15, label, more='text-anchor="end"'))
+        parts.append(text(left - 18, y + 15, label, more='text-anchor="end"'))
         for message in night.told["slack"]:
             if (message.get("username") == "Alertmanager") == theirs and float(message["ts"]) >= night.begun:
                 parts.append(f'<circle cx="{place(float(message["ts"])):.1f}" cy="{y + 10}" r="6" fill="#4a154b"/>')
