@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -83,7 +84,9 @@ def test_while_the_store_is_away_each_process_counts_for_itself_and_says_so(
     began = time.monotonic()
     assert tries(counting, "an.peeters", 6) == ["in"] * 5 + ["wait"]
     assert time.monotonic() - began < 5  # the store was asked once
-    assert caplog.text.count("the store of login limits does not answer") == 1
+    # Servers of other tests may still stand in other threads of this process, and ask the same store.
+    said = [one.getMessage() for one in caplog.records if one.thread == threading.get_ident()]
+    assert sum("the store of login limits does not answer" in one for one in said) == 1
     assert PASSWORD not in caplog.text
     store.start()
     clock[0] += ASK_AGAIN
