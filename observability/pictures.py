@@ -266,7 +266,8 @@ def waterfall(night: Night) -> str:
     for number, (depth, one, count) in enumerate(shown):
         y, colour = 46 + 19 * number, RED if one["status"] else COLOURS[0] if one["kind"] == 3 else COLOURS[2]
         more = f"  x{count}" if count > 1 else ""
-        label = one["name"] + more + (f": {one['attributes']['db.query.summary']}" if one["name"] == "write" else "")
+        summary = one["attributes"].get("db.query.summary") if one["name"] == "write" else ""
+        label = one["name"] + more + (f": {summary}" if summary else "")
         parts.append(text(16 + 12 * depth, y + 12, label[: 58 - 2 * depth], size=11))
         begin, width = left + (one["start"] - first) * scale, max((one["end"] - one["start"]) * scale, 2)
         parts += [rect(begin, y + 2, width, 12, colour)]
