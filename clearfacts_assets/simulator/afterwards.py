@@ -27,7 +27,7 @@ class Filed:
 
 
 class Afterwards:
-    """Orders of the control door, over what follows from the documents."""
+    """Orders of the control routes, over what follows from the documents."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now

@@ -84,29 +84,29 @@ class Simulator:
         self._in_hand = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        door = scope["path"].partition("/")[2].partition("/")[0]
-        counted = door in self._systems
+        system = scope["path"].partition("/")[2].partition("/")[0]
+        counted = system in self._systems
         self._in_hand += counted
         try:
-            await self._serve(door, scope, receive, Wire(receive, send, scope["state"]["transport"]))
+            await self._serve(system, scope, receive, Wire(receive, send, scope["state"]["transport"]))
         finally:
             self._in_hand -= counted
 
-    async def _serve(self, door: str, scope: Scope, receive: Receive, wire: Wire) -> None:
+    async def _serve(self, system: str, scope: Scope, receive: Receive, wire: Wire) -> None:
         try:
-            call = await read_call(scope, receive, f"/{door}")
+            call = await read_call(scope, receive, f"/{system}")
         except Gone:
             return
         except TooLarge:
             await wire.answer(json_answer({"error": f"a request has at most {BODY_LIMIT} bytes"}, 413))
             wire.close()
             return
-        if door == "simulator":
+        if system == "simulator":
             if call.path == "/quiet":
                 await self._quiet()
             await wire.answer(self.control.handle(call))
-        elif door in self._systems:
-            await self._ask(door, self._systems[door], call, wire)
+        elif system in self._systems:
+            await self._ask(system, self._systems[system], call, wire)
         else:
             await wire.answer(json_answer({"error": "there is /erp, /clearfacts, /slack and /simulator"}, 404))
 

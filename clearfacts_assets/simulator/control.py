@@ -1,4 +1,4 @@
-"""The simulator's own door, ``/simulator``: what was accepted, which faults strike, invoices by hand, a fresh start."""
+"""The simulator's own part, ``/simulator``: what was accepted, which faults strike, invoices by hand, a fresh start."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Control:
         self.latency = 0.0
         self._erp, self._office, self._slack, self._faults, self._make = erp, office, slack, faults, make
         self._tokens, self._mailroom = tokens, mailroom
-        self._doors: dict[tuple[str, str], Callable[[Call], Answer]] = {
+        self._routes: dict[tuple[str, str], Callable[[Call], Answer]] = {
             ("GET", "/health"): lambda call: json_answer({"status": "ok"}),
             ("GET", "/quiet"): lambda call: json_answer({"quiet": True}),
             ("GET", "/accepted"): self._accepted,
@@ -67,12 +67,12 @@ class Control:
         self.correlation_ids[operation] = call.headers.get("x-correlation-id", "")
 
     def handle(self, call: Call) -> Answer:
-        door = self._doors.get((call.method, call.path))
-        if door is None:
-            known = sorted(f"{method} /simulator{path}" for method, path in self._doors)
+        route = self._routes.get((call.method, call.path))
+        if route is None:
+            known = sorted(f"{method} /simulator{path}" for method, path in self._routes)
             return json_answer({"error": f"there is no {call.method} /simulator{call.path}", "known": known}, 404)
         try:
-            return door(call)
+            return route(call)
         except (ValueError, TypeError) as error:
             return json_answer({"error": str(error)}, 400)
 

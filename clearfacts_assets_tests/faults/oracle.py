@@ -33,7 +33,7 @@ class Violation(AssertionError):
 
 @dataclass
 class Clearfacts:
-    """What it has accepted, by whichever door; ``transport`` is the one that the settings name."""
+    """What it has accepted, over whichever transport; ``transport`` is the one that the settings name."""
 
     transport: str
     accepted: list[tuple[str, str]] = field(default_factory=list)  # digest of the invoice's key, content
@@ -44,12 +44,12 @@ class Clearfacts:
         return (digest, content) in self.accepted or (digest, content) in self.by_hand
 
     @property
-    def door(self) -> AccessMiddleware:
-        return AccessMiddleware(self, self.transport)
+    def destination(self) -> Destination:
+        return Destination(self, self.transport)
 
 
 @dataclass(frozen=True)
-class AccessMiddleware:
+class Destination:
     """A way to Clearfacts, as a run has it: its settings may have changed since.
 
     ``rest`` can be asked and honours idempotency keys, ``graphql`` does neither, ``keyed`` honours keys alone.
@@ -98,7 +98,7 @@ class Run:
 
     id: UUID
     begun: datetime
-    door: AccessMiddleware
+    destination: Destination
     rows: list[Candidate] = field(default_factory=list)  # what it took from the ERP, for its re-execution
     force: Force | None = None
     left: list[Candidate] = field(default_factory=list)  # rows that the ledger has not met yet
@@ -235,7 +235,7 @@ class Oracle:
 
     # What must hold
 
-    def _may_leave(self, one: DeliveryRecord, door: AccessMiddleware) -> None:
+    def _may_leave(self, one: DeliveryRecord, destination: Destination) -> None:
         """Asked when bytes leave: nothing outdated leaves, and nothing that may be there leaves by itself."""
         digest, content = one.key.digest, one.content_sha256
         name = f"{one.key.number} revision {one.revision}"
@@ -246,7 +246,7 @@ class Oracle:
                 raise Violation(f"{name} leaves by an order that has lapsed: {one.ordered}")
             return
         others = [key for key in [*self.clearfacts.accepted, *self.clearfacts.by_hand] if key[0] == digest]
-        if door.knows(one.idempotency_key):
+        if destination.knows(one.idempotency_key):
             others.remove((digest, content))  # it is the same call once more
         if others:
             raise Violation(f"{name} leaves by itself, and is there: {others}")

@@ -18,7 +18,7 @@ from clearfacts_assets.invoices.lifecycle import OVER, WAITS_FOR_A_PERSON, Event
 from clearfacts_assets.invoices.model import InvoiceKey
 from clearfacts_assets.invoices.ports import Accepted, Denied, NotSent, Outcome, Refused, Unknown
 from clearfacts_assets_tests.faults.erp_acts import DAY, NAMESPACE, SIZES, ErpActs
-from clearfacts_assets_tests.faults.oracle import TRANSPORTS, AccessMiddleware, Call, Clearfacts, Run, Told, Violation
+from clearfacts_assets_tests.faults.oracle import TRANSPORTS, Call, Clearfacts, Destination, Run, Told, Violation
 from clearfacts_assets_tests.faults.people_acts import Click, PeopleActs
 from clearfacts_assets_tests.fixtures.memory_ledger import MemoryLedger
 
@@ -122,13 +122,12 @@ class World(ErpActs, PeopleActs):
     def _start(self, rows: list[Candidate], force: Force | None = None, *, whole: bool = False) -> Run:
         self.serial += 1
         left = self.random.sample(rows, len(rows))
-        run = Run(
-            uuid5(NAMESPACE, f"run {self.serial}"), self.now, self.clearfacts.door, rows, force, left, whole=whole
-        )
+        run_id = uuid5(NAMESPACE, f"run {self.serial}")
+        run = Run(run_id, self.now, self.clearfacts.destination, rows, force, left, whole=whole)
         self.runs.append(run)
         self.ledger.gave(run.id, {one.invoice_id for one in rows}, self.now)
         self.ledger.expire([one.id for one in self.runs if not one.alive])
-        self.ledger.park_foreign("clearfacts", run.door.transport)
+        self.ledger.park_foreign("clearfacts", run.destination.transport)
         if self.random.random() < 0.6:  # else other things happen while it goes through its rows
             while run.left or run.whole or run.asks:
                 self._goes_on(run)
@@ -226,24 +225,24 @@ class World(ErpActs, PeopleActs):
         landed = [call for call in self.calls if call.run is run][: self.random.randint(0, 2)]
         self.calls = [call for call in self.calls if call not in landed]
         said = [self._said(call) for call in landed]
-        claim = Claim(run.id, chosen, PACE.lease, run.door.transport)
+        claim = Claim(run.id, chosen, PACE.lease, run.destination.transport)
         for settlement in said:
             self._heard(settlement)
         settled, claimed = self.ledger.exchange(said, claim)
         run.todo += [one.id for one in settled.values() if one.state in MAY_LEAVE and one.id not in run.todo]
         for one in claimed:
-            self._may_leave(one, run.door)
+            self._may_leave(one, run.destination)
             self.calls.append(self._call(run, one))
 
     def _call(self, run: Run, one: DeliveryRecord) -> Call:
         kind = self.random.choices(list(self.answers), list(self.answers.values()))[0]
-        if kind == "refused" and run.door.knows(one.idempotency_key):
+        if kind == "refused" and run.destination.knows(one.idempotency_key):
             kind = "lost"
         if kind == "slow" and any(call.lands and call.delivery.id == one.id for call in self.calls):
             kind = "lost"
         self.struck[f"answer: {kind}"] += 1
         if kind in ("accepted", "lost but there"):
-            document_id, is_new = run.door.take(one.key.digest, one.content_sha256, one.idempotency_key)
+            document_id, is_new = run.destination.take(one.key.digest, one.content_sha256, one.idempotency_key)
             if is_new:
                 self._uploaded(one)
             return Call(run, one, Accepted(document_id) if kind == "accepted" else Unknown("connection lost"))
@@ -262,11 +261,11 @@ class World(ErpActs, PeopleActs):
             return Settlement(call.delivery.id, call.delivery.fence, (Event.RELEASED,), "no byte has left")
         if call.lands:
             self._land(call)
-        return judged(call.outcome, call.delivery, call.run.door, PACE)  # type: ignore[arg-type]
+        return judged(call.outcome, call.delivery, call.run.destination, PACE)  # type: ignore[arg-type]
 
     def _land(self, call: Call) -> None:
         one = call.delivery
-        document_id, is_new = call.run.door.take(one.key.digest, one.content_sha256, one.idempotency_key)
+        document_id, is_new = call.run.destination.take(one.key.digest, one.content_sha256, one.idempotency_key)
         call.outcome = Accepted(document_id)
         if is_new and call.denied:  # nothing protects from a Clearfacts that denies what it takes later
             self.struck["Clearfacts took what it had denied to have"] += 1
@@ -294,22 +293,22 @@ class World(ErpActs, PeopleActs):
             self._settle(self.late.pop(self.random.randrange(len(self.late))))
 
     def _settle_unknown(self, run: Run) -> None:
-        for one in self.ledger.unknown("clearfacts", 100, run.door.transport):
-            said = self._looked_up(one, run.door)
+        for one in self.ledger.unknown("clearfacts", 100, run.destination.transport):
+            said = self._looked_up(one, run.destination)
             if said is None:
                 return
             self._settle(said)
 
-    def _looked_up(self, one: DeliveryRecord, door: AccessMiddleware) -> Settlement | None:
+    def _looked_up(self, one: DeliveryRecord, destination: Destination) -> Settlement | None:
         answer: Accepted | Unknown | None = None
-        if door.can_look_up:
-            known = door.knows(one.idempotency_key)
+        if destination.can_look_up:
+            known = destination.knows(one.idempotency_key)
             answer = Accepted(known) if known else None
             if self.random.random() < 0.1:
                 answer = Unknown("no answer")
             for call in self.calls:
                 call.denied |= answer is None and call.lands and call.delivery.id == one.id
-        return judged_after_look_up(answer, one, door, PACE)  # type: ignore[arg-type]
+        return judged_after_look_up(answer, one, destination, PACE)  # type: ignore[arg-type]
 
     def somebody_looks_up(self) -> None:
         """A run about what it sent itself; what it hears may reach the ledger late."""
@@ -317,7 +316,7 @@ class World(ErpActs, PeopleActs):
         unknown = [one for one in self.ledger.unknown("clearfacts", 100) if one.run_id in alive]
         if unknown:
             one = self.random.choice(unknown)
-            said = self._looked_up(one, next(run.door for run in self.runs if run.id == one.run_id))
+            said = self._looked_up(one, next(run.destination for run in self.runs if run.id == one.run_id))
             if said is not None and self.random.random() < 0.5:
                 self.late.append(said)
             elif said is not None:
