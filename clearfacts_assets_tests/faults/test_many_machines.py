@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -21,15 +24,20 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import Engine, make_url
+import yaml
+from sqlalchemy import Engine, make_url, update
 
+from clearfacts_assets.home import packaged
 from clearfacts_assets.invoices.lifecycle import State
+from clearfacts_assets.invoices.missing_days import last_day_owed
 from clearfacts_assets.storage.accounts.keyring import generate
 from clearfacts_assets.storage.accounts.users import UserRepository
 from clearfacts_assets.storage.database import open_engine
 from clearfacts_assets.storage.invoices.delivery_review import DeliveryReview
 from clearfacts_assets.storage.invoices.jobs import JobRepository
+from clearfacts_assets.storage.invoices.tables import Job
 from clearfacts_assets_tests.fixtures.callers import PASSWORD, TEST, password_hash
+from clearfacts_assets_tests.fixtures.command import COMMAND
 from clearfacts_assets_tests.fixtures.databases import PostgresServer
 from clearfacts_assets_tests.fixtures.forked import start_forked
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
@@ -37,6 +45,7 @@ from clearfacts_assets_tests.fixtures.valkey import Store, program
 
 DAY, PER_DAY = "2026-11-18", 60
 SECONDS = 600
+LOOKS = 3  # a missed day is run after some looks of a sensor, a minute apart at least
 
 pytestmark = [
     pytest.mark.waits,
@@ -102,8 +111,8 @@ class Site:
     engine: Engine
 
 
-def until(condition: Callable[[], bool], *alive: Running) -> None:
-    deadline = time.monotonic() + SECONDS
+def until(condition: Callable[[], bool], *alive: Running, seconds: float = SECONDS) -> None:
+    deadline = time.monotonic() + seconds
     while not condition():
         assert [one.complained.read_text() for one in alive if one.process.exitcode is not None] == []
         assert time.monotonic() < deadline
@@ -216,4 +225,62 @@ def test_one_night_that_two_daemons_start_at_once_is_delivered_once(site: Site, 
     assert sum(job["results"]["processed"] + job["results"]["duplicates"] for job in told) == 2 * PER_DAY
     accepted = Counter(document["sha256"] for document in simulator.accepted())
     assert (len(accepted), set(accepted.values())) == (PER_DAY, {1})
+    assert {one.state for one in DeliveryReview(site.engine).list(limit=1000).items} == {State.DELIVERED}
+
+
+class Daemon:
+    """Dagster's daemon with the code server and the runs that it starts, on a machine with a name of its own."""
+
+    def __init__(self, machine: Machine, name: str) -> None:
+        apart = ["unshare", "--uts", "sh", "-c", f'hostname {name} && exec "$@"', "sh"] if os.geteuid() == 0 else []
+        self.log = machine.folder / "daemon.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*apart, *COMMAND, "daemon"], env=machine.environment, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def kill(self) -> None:
+        """All of it at once, as a machine that loses its power."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(SECONDS)
+
+
+@pytest.mark.long
+def test_two_daemons_at_once_of_which_one_dies_bring_the_days_that_are_missing_once(
+    site: Site, simulator: RunningSimulator
+) -> None:
+    """What a rolling update does for seconds, for minutes: both look, both start runs, on one PostgreSQL.
+
+    A day that died with its machine is run again an hour later; a person does not wait for that here.
+    """
+    simulator.clear_faults()
+    newest = date.fromisoformat(last_day_owed(datetime.now(UTC)))
+    days = [(newest - timedelta(days=back)).isoformat() for back in (2, 1, 0)]
+    for machine in site.machines:
+        yaml_file = machine.folder / "dagster_home" / "dagster.yaml"
+        ours = yaml.safe_load(packaged("dagster.yaml").read_text("utf-8"))
+        yaml_file.write_text(json.dumps(ours | json.loads(yaml_file.read_text())))
+        machine.environment["CLEARFACTS_RUNS__SILENCE"] = "10"
+    json.loads(site.machines[0].start("run", "--date", days[0], "--json").ended())
+    with site.engine.begin() as connection:  # this installation is as old as what it owes
+        connection.execute(update(Job).values(created_at=datetime.now(UTC) - timedelta(days=len(days) + 1)))
+    one, two = (Daemon(machine, f"machine-{number}") for number, machine in enumerate(site.machines))
+    jobs = JobRepository(site.engine)
+
+    def seen(*status: str) -> set[str]:
+        assert two.process.poll() is None, two.log.read_text()[-3000:]
+        return {str(job.partition_key) for job in jobs.list(limit=100).items if job.status in status}
+
+    try:
+        until(lambda: len(seen("running", "completed", "failed")) > 1, seconds=LOOKS * SECONDS)
+        one.kill()
+        until(lambda: seen("completed", "failed") == set(days) and not jobs.unfinished(), seconds=LOOKS * SECONDS)
+    finally:
+        one.kill()
+        two.kill()
+    again = json.loads(site.machines[1].start("run", "--from", days[0], "--to", days[-1], "--json").ended())["jobs"]
+    assert [job["status"] for job in again] == ["completed"] * len(days)
+    accepted = Counter(document["sha256"] for document in simulator.accepted())
+    assert (len(accepted), set(accepted.values())) == (len(days) * PER_DAY, {1})
     assert {one.state for one in DeliveryReview(site.engine).list(limit=1000).items} == {State.DELIVERED}
