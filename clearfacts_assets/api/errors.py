@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from clearfacts_assets.messages import Message
+
 
 class ErrorCode(StrEnum):
     """What went wrong, for programs. Codes are never renamed; new ones may come."""
@@ -228,13 +230,14 @@ class ApiError(Exception):
     def __init__(
         self,
         code: ErrorCode,
-        message: str | None = None,
+        message: str | Message | None = None,
         *,
         details: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self.code, self.status = code, CATALOGUE[code].status
-        self.message = message or CATALOGUE[code].meaning
+        self.said = message if isinstance(message, Message) else Message(message or CATALOGUE[code].meaning)
+        self.message = str(self.said)
         self.details, self.headers = dict(details or {}), dict(headers or {})
         super().__init__(self.message)
 

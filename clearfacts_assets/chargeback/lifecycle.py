@@ -8,6 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from clearfacts_assets.chargeback.model import ChargebackError
+from clearfacts_assets.messages import Message
 
 
 class State(StrEnum):
@@ -68,15 +69,26 @@ def after(period: str, state: State, event: Event) -> State:
     """The state that follows. Raises NotAllowed, which says what to do instead."""
     following = TRANSITIONS.get((state, event))
     if following is None:
-        raise NotAllowed(f"{period} cannot be {_PAST[event]}: {_WHAT_TO_DO[state, event].format(period=period)}")
+        raise NotAllowed(
+            "{period} cannot be {done}: {hint}",
+            period=period,
+            done=Message(_PAST[event]),
+            hint=Message(_WHAT_TO_DO[state, event], {"period": period}),
+        )
     return following
 
 
 def require(period: str, state: State, action: Action) -> None:
     """Raises NotAllowed where the period's state does not allow the action."""
     if action not in ALLOWED[state]:
-        hint = "" if state is State.FINALIZED else f"; clearfacts chargeback periods reopen {period} --reason ..."
-        raise NotAllowed(f"{period} is {state}: {_DOING[action]} is not possible there{hint}")
+        hint = "" if state is State.FINALIZED else "; clearfacts chargeback periods reopen {period} --reason ..."
+        raise NotAllowed(
+            "{period} is {state}: {doing} is not possible there{hint}",
+            period=period,
+            state=state,
+            doing=Message(_DOING[action]),
+            hint=Message(hint, {"period": period}),
+        )
 
 
 _PAST = {Event.CLOSE: "closed", Event.REOPEN: "reopened", Event.FINALIZE: "finalized"}

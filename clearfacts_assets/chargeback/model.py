@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
+from clearfacts_assets.messages import ExplainedError, Message
 from clearfacts_assets.money import plain
 
 _PERIOD = re.compile(r"(?:19|20|21)\d\d-(?:0[1-9]|1[0-2])")
 
 
-class ChargebackError(Exception):
+class ChargebackError(ExplainedError):
     """Something of chargeback that cannot be done as asked; its text says why and what to do."""
 
 
@@ -153,8 +154,8 @@ class Refusal:
 class FileRefused(ChargebackError):
     """Nothing of this file can be taken, for the reason that the refusal gives."""
 
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(f"{refusal.file}: {refusal.message}")
+    def __init__(self, refusal: Refusal, message: Message) -> None:
+        super().__init__("{file}: {message}", file=refusal.file, message=message)
         self.refusal = refusal
 
 
@@ -210,7 +211,7 @@ class Difference:
 def period_of(text: str) -> str:
     """The period, checked. Raises BadPeriod."""
     if not _PERIOD.fullmatch(text):
-        raise BadPeriod(f"{text!r} is no period: a period is a month, written 2025-03")
+        raise BadPeriod("{text!r} is no period: a period is a month, written 2025-03", text=text)
     return text
 
 

@@ -7,7 +7,8 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import Any
+
+from clearfacts_assets.messages import ExplainedError
 
 LONGEST_PATTERN = 500  # characters
 LONGEST_TEXT = 500
@@ -25,12 +26,8 @@ json.dump(found, sys.stdout)
 """
 
 
-class BadPattern(ValueError):
-    """It is no regular expression, or takes too long; in words."""
-
-    def __init__(self, text: str, **values: Any) -> None:
-        super().__init__(text.format(**values) if values else text)
-        self.text, self.values = text, values
+class BadPattern(ExplainedError):
+    """It is no regular expression, or takes too long."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ async def try_it(visit: Reads) -> Response:
         try:
             found = try_pattern(visit.said("pattern"), texts)
         except BadPattern as error:
-            return _page(visit, Refused(error.text, **error.values))
+            return _page(visit, ApiError(ErrorCode.VALIDATION_ERROR, error.said))
         return _page(visit, tried=found)
 
     return await waits.run(work)

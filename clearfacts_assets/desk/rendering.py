@@ -17,7 +17,6 @@ from starlette.responses import StreamingResponse
 from clearfacts_assets.api.errors import ApiError
 from clearfacts_assets.chargeback.model import CHANGES
 from clearfacts_assets.desk import charts
-from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.visits import Visit
 from clearfacts_assets.desk.words import LANGUAGES, Words, mark
 from clearfacts_assets.invoices.validation.reports.page import styles
@@ -118,10 +117,8 @@ def error_page(request: Request, error: ApiError, words: Words) -> Response:
 
 
 def told_in(words: Words, problem: ApiError) -> str:
-    """What the desk refuses, in the reader's language. What only the engine refuses is told as it says it."""
-    if isinstance(problem, Refused):
-        return words.say(problem.text, **problem.values)
-    return words.say(problem.message)
+    """What is refused, in the reader's language."""
+    return words.told(problem.said)
 
 
 # What somebody in front of a page can do, by status.

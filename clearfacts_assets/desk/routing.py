@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from clearfacts_assets.api.auth.middleware import is_page, to_login, with_page_headers
 from clearfacts_assets.api.error_handlers import error_of
 from clearfacts_assets.api.errors import ApiError, ErrorCode
+from clearfacts_assets.desk.form_problems import invalid_form
 from clearfacts_assets.desk.rendering import error_page
 from clearfacts_assets.desk.visits import words_of
 from clearfacts_assets.storage.paging import BadCursor
@@ -23,7 +24,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; frame-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-_FORESEEN = (ApiError, RequestValidationError, HTTPException, BadCursor, DBAPIError, PoolTimeout)
+_FORESEEN = (ApiError, HTTPException, BadCursor, DBAPIError, PoolTimeout)
 
 
 class DeskRoute(APIRoute):
@@ -35,6 +36,8 @@ class DeskRoute(APIRoute):
         async def answer(request: Request) -> Response:
             try:
                 response = await inner(request)
+            except RequestValidationError as fault:
+                response = _told(request, invalid_form(fault.errors()))
             except _FORESEEN as fault:
                 response = _told(request, error_of(fault))
             secure = request.app.state.authentication.cookie.secure

@@ -13,6 +13,7 @@ from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.v1.chargeback.sources import SourceBody
 from clearfacts_assets.chargeback.model import Basis
 from clearfacts_assets.desk.changes import done_or_shown
+from clearfacts_assets.desk.form_problems import invalid_form
 from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
@@ -55,9 +56,7 @@ def _body(visit: Visit) -> SourceBody:
     try:
         return SourceBody.model_validate(said | {"decimal_comma": visit.said("decimal_comma") == "yes"})
     except ValidationError as error:
-        fields = [{"field": str(one["loc"][-1]), "problem": one["msg"]} for one in error.errors()]
-        message = "; ".join(f"{one['field']}: {one['problem']}" for one in fields)
-        raise ApiError(ErrorCode.VALIDATION_ERROR, message, details={"fields": fields}) from None
+        raise invalid_form(error.errors()) from None
 
 
 def _page(visit: Visit, problem: ApiError | None = None) -> Response:

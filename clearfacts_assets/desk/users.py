@@ -13,8 +13,9 @@ from starlette.responses import RedirectResponse
 
 from clearfacts_assets.api.auth import passwords
 from clearfacts_assets.api.auth.permissions import ALLOWED, MEANINGS, Permission, Role
-from clearfacts_assets.api.errors import ApiError, ErrorCode
+from clearfacts_assets.api.errors import ApiError
 from clearfacts_assets.api.v1.accounts.users import NewUser, good_password, told
+from clearfacts_assets.desk.form_problems import invalid_form
 from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
@@ -90,9 +91,7 @@ def _new(visit: Visit) -> NewUser:
     try:
         return NewUser.model_validate(said | {"password": password})
     except ValidationError as error:
-        fields = [{"field": str(one["loc"][-1]), "problem": one["msg"]} for one in error.errors()]
-        message = "; ".join(f"{one['field']}: {one['problem']}" for one in fields)
-        raise ApiError(ErrorCode.VALIDATION_ERROR, message, details={"fields": fields}) from None
+        raise invalid_form(error.errors()) from None
 
 
 def _page(visit: Visit, problem: ApiError | None = None) -> Response:

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 
+from clearfacts_assets.messages import ExplainedError, Message, Messages
 from clearfacts_assets.money import exponent, plain, rounded
 
 LANGUAGES = {"en": "English", "nl": "Nederlands", "fr": "Français"}
@@ -53,6 +55,21 @@ class Words:
         """The text in this language, with its {values} in it."""
         said = catalogue(self.language).get(text, text)
         return said.format(**values) if values else said
+
+    def told(self, message: Message) -> str:
+        """The message in this language, with what of its values is ours to say: messages, states, errors."""
+        return self.say(message.text, **{name: self._part(value) for name, value in message.values.items()})
+
+    def _part(self, value: object) -> object:
+        if isinstance(value, ExplainedError):
+            return self.told(value.said)
+        if isinstance(value, Message):
+            return self.told(value)
+        if isinstance(value, Messages):
+            return "; ".join(map(self.told, value))
+        if isinstance(value, StrEnum):
+            return self.say(value.replace("_", " "))
+        return self.say(str(value)) if isinstance(value, Exception) else value
 
     def month(self, period: str) -> str:
         """``2025-03`` as March 2025; anything else as it is."""

@@ -17,8 +17,9 @@ from clearfacts_assets_tests.fixtures.desk_texts import (
     texts_of_templates,
     words_of_the_trade,
 )
+from clearfacts_assets_tests.fixtures.engine_texts import texts_of_the_engine
 
-NAME = re.compile(r"\{[a-z]+\}")
+NAME = re.compile(r"\{[a-z_]+")
 
 
 @pytest.mark.parametrize("language", ["nl", "fr"])
@@ -30,7 +31,7 @@ def test_a_catalogue_keeps_the_names_in_its_texts(language: str) -> None:
 
 def test_both_catalogues_have_every_text_that_the_desk_says_and_no_other() -> None:
     assert set(catalogue("nl")) == set(catalogue("fr"))
-    said = texts_of_templates() | texts_of_code() | words_of_the_trade()
+    said = texts_of_templates() | texts_of_code() | texts_of_the_engine() | words_of_the_trade()
     assert said - set(catalogue("nl")) == set(), "texts that are shown in English alone"
     assert set(catalogue("nl")) - said - ELSEWHERE == set(), "texts that nothing says any more"
 

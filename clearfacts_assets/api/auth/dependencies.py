@@ -15,6 +15,7 @@ from fastapi.security import HTTPBearer
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.auth.principal import Principal
 from clearfacts_assets.api.errors import ApiError, ErrorCode
+from clearfacts_assets.messages import Message
 
 _bearer = HTTPBearer(
     scheme_name="bearer",
@@ -45,7 +46,10 @@ class Requires:
 
     async def __call__(self, principal: Annotated[Principal, Depends(anybody_known)]) -> Principal:
         if not principal.may(self.permission):
-            raise ApiError(ErrorCode.FORBIDDEN, f"This needs the permission {self.permission}.")
+            raise ApiError(
+                ErrorCode.FORBIDDEN,
+                Message("This needs the permission {permission}.", {"permission": self.permission.value}),
+            )
         return principal
 
 

@@ -51,7 +51,7 @@ def day_of(text: str | None) -> str:
     try:
         return date.fromisoformat(text).isoformat() if text else ""
     except ValueError:
-        raise BadEntry(f"{text!r} is no day: write 2025-03-01") from None
+        raise BadEntry("{text!r} is no day: write 2025-03-01", text=text) from None
 
 
 def entries_of(kind: str, lines: Iterable[str]) -> list[dict[str, Any]]:
@@ -64,14 +64,16 @@ def entries_of(kind: str, lines: Iterable[str]) -> list[dict[str, Any]]:
     try:
         header = [name.strip() for name in reader.fieldnames or ()]
         if KEYS[kind] not in header:
-            raise BadEntry(f"the header has no {KEYS[kind]}: its columns are {', '.join(COLUMNS[kind])}")
+            raise BadEntry(
+                "the header has no {key}: its columns are {columns}", key=KEYS[kind], columns=", ".join(COLUMNS[kind])
+            )
         rows: list[dict[str, Any]] = []
         for row in reader:
             if len(rows) == MOST_ROWS:
-                raise BadEntry(f"more than {MOST_ROWS} rows: import them in parts")
+                raise BadEntry("more than {most} rows: import them in parts", most=MOST_ROWS)
             rows.append(_row(kind, row, reader.line_num))
     except csv.Error as error:
-        raise BadEntry(f"line {reader.line_num}: {error}") from None
+        raise BadEntry("line {line}: {error}", line=reader.line_num, error=error) from None
     except UnicodeError:
         raise BadEntry("its bytes are not UTF-8") from None
     return rows
@@ -79,13 +81,13 @@ def entries_of(kind: str, lines: Iterable[str]) -> list[dict[str, Any]]:
 
 def _row(kind: str, row: Mapping[str | None, Any], line: int) -> dict[str, Any]:
     if None in row:
-        raise BadEntry(f"line {line}: it has more cells than the header")
+        raise BadEntry("line {line}: it has more cells than the header", line=line)
     said = {str(name).strip(): (value or "").strip() for name, value in row.items() if name}
     said = {name: value for name, value in said.items() if name in COLUMNS[kind]}
     try:
         return checked(kind, said)
     except BadEntry as error:
-        raise BadEntry(f"line {line}: {error}") from None
+        raise BadEntry("line {line}: {error}", line=line, error=error) from None
 
 
 def checked(kind: str, said: Mapping[str, str]) -> dict[str, Any]:
@@ -93,13 +95,13 @@ def checked(kind: str, said: Mapping[str, str]) -> dict[str, Any]:
     entry: dict[str, Any] = {name: _text(name, value) for name, value in said.items()}
     key = KEYS[kind]
     if not entry.get(key):
-        raise BadEntry(f"there is no {key}")
+        raise BadEntry("there is no {key}", key=key)
     entry |= {name: _READ[name](entry[name]) for name in _READ if name in entry}
     if "budget" in entry:
         entry["budget"] = budget_of(entry["budget"], entry.get("currency", ""))
     for name, longest in _LONGEST.items():
         if len(entry.get(name, "")) > longest:
-            raise BadEntry(f"{name} is longer than {longest} characters")
+            raise BadEntry("{name} is longer than {longest} characters", name=name, longest=longest)
     if kind != "investigators":
         entry.setdefault("valid_from", "")
     return _override(entry) if kind == "overrides" else entry
@@ -108,11 +110,15 @@ def checked(kind: str, said: Mapping[str, str]) -> dict[str, Any]:
 def _override(entry: dict[str, Any]) -> dict[str, Any]:
     """Raises BadEntry where it says nobody, or not why."""
     if not any(entry.get(name) for name in NAMED):
-        raise BadEntry(f"an override says who pays: {', '.join(NAMED)}")
+        raise BadEntry("an override says who pays: {named}", named=", ".join(NAMED))
     if not entry.get("reason"):
         raise BadEntry("an override says why: reason")
     if entry["valid_from"] and entry.get("valid_to") and entry["valid_to"] <= entry["valid_from"]:
-        raise BadEntry(f"it ends on {entry['valid_to']}, before or as it begins on {entry['valid_from']}")
+        raise BadEntry(
+            "it ends on {valid_to}, before or as it begins on {valid_from}",
+            valid_to=entry["valid_to"],
+            valid_from=entry["valid_from"],
+        )
     return entry | {"pi_email": entry.get("pi_email", "").lower()}
 
 
@@ -121,30 +127,30 @@ def budget_of(text: str, currency: str = "") -> Decimal | None:
     try:
         return Decimal(parse_amount(text, currency)) if text else None
     except BadAmount as error:
-        raise BadEntry(f"budget {text[:LONGEST]!r}: {error}") from None
+        raise BadEntry("budget {text!r}: {error}", text=text[:LONGEST], error=error) from None
 
 
 def alias_of(text: str) -> str:
     """Another name in its normal form. Raises BadEntry."""
     normal = normal_name(_text("alias", text))
     if not normal or len(normal) > LONGEST:
-        raise BadEntry(f"an alias has 1 to {LONGEST} characters")
+        raise BadEntry("an alias has 1 to {longest} characters", longest=LONGEST)
     return normal
 
 
 def _text(name: str, value: str) -> str:
     if _CONTROL.search(value):
-        raise BadEntry(f"{name} has a character in it that nobody can see")
+        raise BadEntry("{name} has a character in it that nobody can see", name=name)
     if name not in _MANY and len(value) > LONGEST:
-        raise BadEntry(f"{name} is longer than {LONGEST} characters")
+        raise BadEntry("{name} is longer than {longest} characters", name=name, longest=LONGEST)
     if name in _MANY and any(len(one.strip()) > LONGEST for one in value.split(";")):
-        raise BadEntry(f"one of {name} is longer than {LONGEST} characters")
+        raise BadEntry("one of {name} is longer than {longest} characters", name=name, longest=LONGEST)
     return value
 
 
 def _yes(text: str) -> bool:
     if text.lower() not in (*_YES, *_NO):
-        raise BadEntry(f"overrides is {text[:LONGEST]!r}: write yes or no")
+        raise BadEntry("overrides is {text!r}: write yes or no", text=text[:LONGEST])
     return text.lower() in _YES
 
 

@@ -57,5 +57,7 @@ def decided(charge: int, status: Status, verdict: Verdict) -> Status:
     """The status that follows. Raises CannotDecide."""
     following = FOLLOWS.get((status, verdict))
     if following is None:
-        raise CannotDecide(f"charge {charge} is {status}: there is nothing to {verdict}")
+        raise CannotDecide(
+            "charge {charge} is {status}: there is nothing to {verdict}", charge=charge, status=status, verdict=verdict
+        )
     return following

@@ -13,6 +13,7 @@ from clearfacts_assets.chargeback.cost_sources.slurm import Slurm, looks_like_sa
 from clearfacts_assets.chargeback.cost_sources.storage import Storage
 from clearfacts_assets.chargeback.cost_sources.usage import Usage
 from clearfacts_assets.chargeback.ports import CostSource, Export, Limits
+from clearfacts_assets.messages import Message
 
 __all__ = ["SOURCES", "digest_of", "is_use", "open_export", "refused"]
 
@@ -45,4 +46,4 @@ def open_export(path: Path, limits: Limits | None = None, usage: Usage | None = 
         source = make(read_with)
         if source.recognises(path, head):
             return source.open(path, limits or Limits())
-    raise refused(path, "unknown_kind", "no cost source knows files of this kind")
+    raise refused(path, "unknown_kind", Message("no cost source knows files of this kind"))

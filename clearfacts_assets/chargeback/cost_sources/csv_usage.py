@@ -12,6 +12,7 @@ from clearfacts_assets.chargeback.cost_sources.usage import Usage, Used, in_utc
 from clearfacts_assets.chargeback.cost_sources.usage_table import Fields, TableExport, as_table, look_at
 from clearfacts_assets.chargeback.model import month_after
 from clearfacts_assets.chargeback.ports import Limits
+from clearfacts_assets.messages import Message
 
 KIND = "csv_usage"
 _MONTH = len("2025-03")
@@ -32,8 +33,14 @@ class CsvUsage:
         form = self._usage.format
         for field, given in (("quantity", ""), ("start", ""), ("unit", form.unit), ("service", form.service)):
             if not given and not fields.has(field):
-                how = f"name its column in rates.usage.{self._usage.source}.columns.{field}"
-                raise refused(path, "missing_column", f"no column is the {field}: {how}", line=1, column=field)
+                text = "no column is the {field}: name its column in rates.usage.{source}.columns.{field}"
+                raise refused(
+                    path,
+                    "missing_column",
+                    Message(text, {"field": field, "source": self._usage.source}),
+                    line=1,
+                    column=field,
+                )
         reading = _Rows(fields, self._usage)
         opened = as_table(path, KIND, seen, delimiter, header)
         return TableExport(opened, seen, delimiter, reading, self._usage, limits)

@@ -17,6 +17,7 @@ from clearfacts_assets.chargeback.focus import (
     version_of,
 )
 from clearfacts_assets.chargeback.ports import Batch, Limits, Opened
+from clearfacts_assets.messages import Message
 
 
 class FocusCsv:
@@ -59,7 +60,7 @@ def _header(path: Path, seen: Survey, limits: Limits) -> tuple[str, tuple[str, .
     known = {delimiter: sum(canonical_name(name) in NAMES for name in row) for delimiter, row in found.items()}
     best = max(known, key=lambda delimiter: known[delimiter], default=",")
     if not known.get(best) and dataset_of([canonical_name(n) for n in found.get(best, ())]) is Dataset.COST_AND_USAGE:
-        raise refused(path, "no_header", "its first line names no column of FOCUS", line=1)
+        raise refused(path, "no_header", Message("its first line names no column of FOCUS"), line=1)
     return best, found[best]
 
 
@@ -70,7 +71,15 @@ def check_columns(path: Path, columns: tuple[str, ...]) -> None:
     twice = [name for name, count in Counter(name.lower() for name in columns if name).items() if count > 1]
     if twice:
         named = ", ".join(sorted({name for name in columns if name.lower() in twice}))
-        raise refused(path, "duplicate_column", f"the header names {named} more than once", line=1, column=named)
+        raise refused(
+            path,
+            "duplicate_column",
+            Message("the header names {named} more than once", {"named": named}),
+            line=1,
+            column=named,
+        )
     for name in NEEDED:
         if name not in columns:
-            raise refused(path, "missing_column", f"the header has no {name}", line=1, column=name)
+            raise refused(
+                path, "missing_column", Message("the header has no {name}", {"name": name}), line=1, column=name
+            )

@@ -17,6 +17,7 @@ from clearfacts_assets.chargeback.cost_sources.focus_csv import check_columns
 from clearfacts_assets.chargeback.cost_sources.opening import digest_of, refused
 from clearfacts_assets.chargeback.focus import canonical_name, dataset_of, version_of
 from clearfacts_assets.chargeback.ports import ROWS_OF_A_BATCH, Batch, Limits, Opened
+from clearfacts_assets.messages import Message
 from clearfacts_assets.money import EXACT, plain
 
 if TYPE_CHECKING:
@@ -33,7 +34,9 @@ class FocusParquet:
 
     def open(self, path: Path, limits: Limits) -> ParquetExport:
         if find_spec("polars") is None:
-            raise refused(path, "parquet_not_installed", "Parquet needs polars: pip install 'clearfacts-assets[fast]'")
+            raise refused(
+                path, "parquet_not_installed", Message("Parquet needs polars: pip install 'clearfacts-assets[fast]'")
+            )
         import polars
 
         sha256, size = digest_of(path)
@@ -41,7 +44,9 @@ class FocusParquet:
             frame = polars.scan_parquet(path)
             written = tuple(frame.collect_schema().names())
         except polars.exceptions.PolarsError as error:
-            raise refused(path, "broken_parquet", f"it cannot be read as Parquet: {error}") from None
+            raise refused(
+                path, "broken_parquet", Message("it cannot be read as Parquet: {error}", {"error": error})
+            ) from None
         columns = tuple(canonical_name(name) for name in written)
         check_columns(path, columns)
         opened = Opened(
@@ -69,9 +74,13 @@ class ParquetExport:
                     yield Batch(number, lines, rows, texts)
                     number += len(rows)
         except polars.exceptions.PolarsError as error:
-            raise refused(self.opened.path, "broken_parquet", f"it cannot be read to its end: {error}") from None
+            raise refused(
+                self.opened.path, "broken_parquet", Message("it cannot be read to its end: {error}", {"error": error})
+            ) from None
         if digest_of(self.opened.path)[0] != self.opened.sha256:
-            raise refused(self.opened.path, "file_changed", "the file was changed while it was read: import it again")
+            raise refused(
+                self.opened.path, "file_changed", Message("the file was changed while it was read: import it again")
+            )
 
 
 def _text(value: Any) -> str:

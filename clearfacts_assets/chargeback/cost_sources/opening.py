@@ -15,6 +15,7 @@ from typing import Any
 
 from clearfacts_assets.chargeback.model import FileRefused, Refusal
 from clearfacts_assets.chargeback.ports import SMALL_BYTES, Limits
+from clearfacts_assets.messages import Message
 
 BLOCK = 2**20
 GZIP = b"\x1f\x8b"
@@ -52,9 +53,11 @@ class _Hashed(io.RawIOBase):
         super().close()
 
 
-def refused(path: Path, code: str, message: str, *, line: int = 0, column: str = "", value: str = "") -> FileRefused:
+def refused(
+    path: Path, code: str, message: Message, *, line: int = 0, column: str = "", value: str = ""
+) -> FileRefused:
     """The refusal of a whole file."""
-    return FileRefused(Refusal(path.name, line, 0, column, value[:200], code, message))
+    return FileRefused(Refusal(path.name, line, 0, column, value[:200], code, str(message)), message)
 
 
 def digest_of(path: Path) -> tuple[str, int]:
@@ -99,7 +102,9 @@ def text_of(path: Path, seen: Survey) -> Iterator[io.TextIOBase]:
         while buffered.read(BLOCK):
             pass
         if raw.digest.hexdigest() != seen.sha256:
-            raise refused(path, "file_changed", "the file was changed while it was read: import it again once complete")
+            raise refused(
+                path, "file_changed", Message("the file was changed while it was read: import it again once complete")
+            )
 
 
 @contextmanager
@@ -119,7 +124,11 @@ def _readable(path: Path, seen: Survey) -> Iterator[None]:
     try:
         yield
     except UnicodeError as error:
-        raise refused(path, "encoding", f"its bytes are neither UTF-8 nor {seen.encoding}: {error}") from None
+        raise refused(
+            path,
+            "encoding",
+            Message("its bytes are neither UTF-8 nor {encoding}: {error}", {"encoding": seen.encoding, "error": error}),
+        ) from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise _broken(path, error) from None
 
@@ -136,14 +145,16 @@ def _blocks(path: Path, stream: io.BufferedIOBase) -> Iterator[bytes]:
 
 
 def _broken(path: Path, error: Exception) -> FileRefused:
-    return refused(path, "broken_gzip", f"it cannot be unpacked to its end: {error}")
+    return refused(path, "broken_gzip", Message("it cannot be unpacked to its end: {error}", {"error": error}))
 
 
 def _bounded(path: Path, unpacked: int, packed_size: int, packed: bool, limits: Limits) -> None:
     bomb = packed and unpacked > SMALL_BYTES and unpacked > packed_size * limits.packing
     if bomb or unpacked > limits.unpacked_bytes:
         why = f"it unpacks to more than {limits.packing} times its size" if bomb else "it is too large"
-        raise refused(path, "too_large", f"{why}: {unpacked} bytes and more")
+        raise refused(
+            path, "too_large", Message("{why}: {unpacked} bytes and more", {"why": why, "unpacked": unpacked})
+        )
 
 
 def _encoding(block: bytes) -> str:

@@ -20,6 +20,7 @@ from clearfacts_assets.chargeback.cost_sources.opening import Survey, head_of, r
 from clearfacts_assets.chargeback.cost_sources.opening import text_of as text_in
 from clearfacts_assets.chargeback.cost_sources.usage import Usage, Used, in_utc, opened_as, priced, refusal
 from clearfacts_assets.chargeback.ports import ROWS_OF_A_BATCH, Batch, Limits, Opened
+from clearfacts_assets.messages import Message
 from clearfacts_assets.money import EXACT
 
 KIND = "slurm"
@@ -50,9 +51,11 @@ class Slurm:
             header = _header(stream.readline(limits.cell_characters))
         for name in _NEEDED:
             if name not in header:
-                raise refused(path, "missing_column", f"sacct's header has no {name}", line=1, column=name)
+                raise refused(
+                    path, "missing_column", Message("sacct's header has no {name}", {"name": name}), line=1, column=name
+                )
         if "elapsed" not in header and "elapsedraw" not in header:
-            raise refused(path, "missing_column", "sacct's header has neither Elapsed nor ElapsedRaw", line=1)
+            raise refused(path, "missing_column", Message("sacct's header has neither Elapsed nor ElapsedRaw"), line=1)
         opened = opened_as(KIND, path, seen.sha256, seen.size, f"sacct bar {seen.encoding}", tuple(header))
         return SlurmExport(opened, seen, header, self._usage, limits)
 

@@ -15,6 +15,7 @@ from clearfacts_assets.chargeback.cost_sources.opening import refused
 from clearfacts_assets.chargeback.cost_sources.usage import Usage, Used
 from clearfacts_assets.chargeback.cost_sources.usage_table import Fields, TableExport, as_table, look_at
 from clearfacts_assets.chargeback.ports import Limits
+from clearfacts_assets.messages import Message
 
 KIND = "storage"
 SERVICE = "Storage"
@@ -45,15 +46,20 @@ class Storage:
             raise refused(
                 path,
                 "unit_missing",
-                "it does not say whether it counts GiB, TiB or GB: name the unit in the column (used_gib), in a column "
-                f"unit, or in rates.usage.{self._usage.source}.unit",
+                Message(
+                    "it does not say whether it counts GiB, TiB or GB: name the unit in the column (used_gib), "
+                    "in a column unit, or in rates.usage.{source}.unit",
+                    {"source": self._usage.source},
+                ),
                 line=1,
                 column=fields.column("quantity"),
             )
         if unit and not _BYTES.fullmatch(unit):
-            raise refused(path, "bad_unit", f"{unit!r} is no size: GiB, TiB, GB ...", line=1)
+            raise refused(path, "bad_unit", Message("{unit!r} is no size: GiB, TiB, GB ...", {"unit": unit}), line=1)
         if not fields.has("start"):
-            raise refused(path, "missing_column", "no column says the day or the month", line=1, column="start")
+            raise refused(
+                path, "missing_column", Message("no column says the day or the month"), line=1, column="start"
+            )
         opened = as_table(path, KIND, seen, delimiter, header)
         return TableExport(opened, seen, delimiter, _Rows(fields, self._usage, unit), self._usage, limits)
 
@@ -67,8 +73,10 @@ def _measured(path: Path, header: Sequence[str]) -> str:
     found = used + given or other
     if len(found) == 1:
         return found[0]
-    why = f"{' and '.join(found)} both say how much" if found else "no column says how much"
-    raise refused(path, "missing_column", f"{why}: name it in rates.usage.<source>.columns.quantity", line=1)
+    lacking = Message("no column says how much: name it in rates.usage.<source>.columns.quantity")
+    several = "{columns} say how much, each of them: name one in rates.usage.<source>.columns.quantity"
+    why = Message(several, {"columns": ", ".join(found)}) if found else lacking
+    raise refused(path, "missing_column", why, line=1)
 
 
 class _Rows:

@@ -14,6 +14,7 @@ from clearfacts_assets.chargeback.cost_sources.records import DELIMITERS, Record
 from clearfacts_assets.chargeback.cost_sources.usage import Usage, Used, opened_as, priced, refusal
 from clearfacts_assets.chargeback.model import TAG_FIELDS
 from clearfacts_assets.chargeback.ports import Batch, Limits, Opened
+from clearfacts_assets.messages import Message
 from clearfacts_assets.money import BadAmount, parse_amount
 
 # Under which names a field is looked for where the settings name no column.
@@ -46,9 +47,20 @@ class Fields:
             if place is not None:
                 self._places[field] = place
             elif field in columns:
-                raise refused(path, "missing_column", f"the header has no {columns[field]}", line=1, column=field)
+                raise refused(
+                    path,
+                    "missing_column",
+                    Message("the header has no {columns}", {"columns": columns[field]}),
+                    line=1,
+                    column=field,
+                )
         if unknown := set(columns) - set(USUAL):
-            raise refused(path, "unknown_field", f"a table of use has no {', '.join(sorted(unknown))}", line=1)
+            raise refused(
+                path,
+                "unknown_field",
+                Message("a table of use has no {unknown}", {"unknown": ", ".join(sorted(unknown))}),
+                line=1,
+            )
 
     def has(self, field: str) -> bool:
         return field in self._places
@@ -128,7 +140,7 @@ def look_at(path: Path, limits: Limits) -> tuple[Survey, str, list[str]]:
         if len(row) > len(best[1]):
             best = (delimiter, row)
     if not best[1]:
-        raise refused(path, "no_header", "there is no header", line=1)
+        raise refused(path, "no_header", Message("there is no header"), line=1)
     return seen, *best
 
 

@@ -20,6 +20,7 @@ from clearfacts_assets.chargeback.ingest.row_totals import TIE_OUT, RowTotals
 from clearfacts_assets.chargeback.ingest.rows import RowReader, Taken
 from clearfacts_assets.chargeback.ingest.rules import ReadingRules
 from clearfacts_assets.chargeback.ports import Batch, Delivery, Limits, Opened, Outcome
+from clearfacts_assets.messages import Message
 from clearfacts_assets.money import EXACT, BadAmount, parse_amount, plain
 
 
@@ -135,7 +136,11 @@ class _Invoiced:
             try:
                 billed = parse_amount(said.get("BilledCost") or "0", key[4])
             except BadAmount as error:
-                raise refused(opened.path, error.code, f"BilledCost {said['BilledCost']!r}: {error}") from None
+                raise refused(
+                    opened.path,
+                    error.code,
+                    Message("BilledCost {said!r}: {error}", {"said": said["BilledCost"], "error": error}),
+                ) from None
             self._sums[key] = EXACT.add(self._sums[key], Decimal(billed))
             self._rows[key] += 1
 

@@ -42,7 +42,7 @@ def _provider(file: Path) -> str:
     for name in _PROVIDERS:
         if slug := re.sub(r"[^a-z0-9]+", "-", said.get(name, "").lower()).strip("-"):
             return slug[:_LONGEST]
-    raise SourceUnknown(f"{file.name} does not say where it comes from: name its source")
+    raise SourceUnknown("{name} does not say where it comes from: name its source", name=file.name)
 
 
 def _regex(pattern: str) -> str:

@@ -124,7 +124,10 @@ def document_of(asked: Asked, terms: Terms) -> Document:
     """The document of a statement: an invoice, or where money is given back a credit note. Raises CannotInvoice."""
     if exponent(asked.currency) > MOST_PLACES:
         raise CannotInvoice(
-            f"{asked.number}: Peppol knows no amounts of {exponent(asked.currency)} places ({asked.currency})"
+            "{number}: Peppol knows no amounts of {places} places ({currency})",
+            number=asked.number,
+            places=exponent(asked.currency),
+            currency=asked.currency,
         )
     invoiced = exact_sum(one.amount for one in asked.lines) >= 0
     lines = asked.lines if invoiced else tuple(replace(one, amount=EXACT.minus(one.amount)) for one in asked.lines)

@@ -42,7 +42,7 @@ class Answer:
 def read_answers(content: bytes) -> list[Answer]:
     """All rows of the file. Raises AnswerUnreadable, which names the row."""
     if len(content) > MOST_BYTES:
-        raise AnswerUnreadable(f"the answer has {len(content):,} bytes; {MOST_BYTES:,} at most")
+        raise AnswerUnreadable("the answer has {size:,} bytes; {most:,} at most", size=len(content), most=MOST_BYTES)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -53,7 +53,7 @@ def read_answers(content: bytes) -> list[Answer]:
         places = _places(header)
         found = [_answer(row, places, line) for line, row in enumerate(rows, start=2) if any(row)]
     except csv.Error as error:
-        raise AnswerUnreadable(f"line {rows.line_num}: {error}") from None
+        raise AnswerUnreadable("line {line}: {error}", line=rows.line_num, error=error) from None
     if not found:
         raise AnswerUnreadable("the answer has no rows")
     return found
@@ -69,7 +69,7 @@ def _places(header: list[str]) -> dict[str, int]:
     missing = {"number", "status"} - set(found)
     if missing:
         wanted = " and ".join(f"{one} ({', '.join(_COLUMNS[one])})" for one in sorted(missing))
-        raise AnswerUnreadable(f"the answer has no column for {wanted}")
+        raise AnswerUnreadable("the answer has no column for {wanted}", wanted=wanted)
     return found
 
 
@@ -80,9 +80,14 @@ def _answer(row: list[str], places: Mapping[str, int], at: int) -> Answer:
 
     word, line = said("status").casefold(), said("line")
     if word not in _WORDS:
-        raise AnswerUnreadable(f"line {at}: the status {said('status')!r} is not one of {', '.join(_WORDS)}")
+        raise AnswerUnreadable(
+            "line {at}: the status {status!r} is not one of {known}",
+            at=at,
+            status=said("status"),
+            known=", ".join(_WORDS),
+        )
     if line and not line.isdecimal():
-        raise AnswerUnreadable(f"line {at}: {line!r} is no line's number")
+        raise AnswerUnreadable("line {at}: {line!r} is no line's number", at=at, line=line)
     if not said("number"):
-        raise AnswerUnreadable(f"line {at}: it names no journal")
+        raise AnswerUnreadable("line {at}: it names no journal", at=at)
     return Answer(said("number"), int(line) if line else None, _WORDS[word], said("message"), said("reference"))

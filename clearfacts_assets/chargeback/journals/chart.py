@@ -13,6 +13,7 @@ from functools import cached_property
 
 from clearfacts_assets.chargeback.attribution.registry import Fund, covers, normal_name
 from clearfacts_assets.chargeback.journals.model import Part
+from clearfacts_assets.messages import Message
 
 NO_FUND = "(no fund)"
 
@@ -57,32 +58,35 @@ class Chart:
     sources: Mapping[str, SourceAccounts] = field(default_factory=dict)
     funds: tuple[Fund, ...] = ()
 
-    def debit(self, part: Part, day: str, problems: list[str]) -> Place | None:
+    def debit(self, part: Part, day: str, problems: list[Message]) -> Place | None:
         """Where the fund's side stands on that day; None where a problem was added."""
         fund, instead_of = self._open_fund(part, day, problems)
         account = self._account(part, problems)
         return self._place(fund, account, self.segments, problems, instead_of)
 
-    def credit(self, part: Part, account: str, problems: list[str]) -> Place | None:
+    def credit(self, part: Part, account: str, problems: list[Message]) -> Place | None:
         """Where the other side stands: the fund of whoever provides the service."""
         source = self.sources.get(part.source, SourceAccounts())
         fund = source.credit_fund or self.credit_fund
         if not fund:
-            whose = f"the source {part.source}" if part.source else "what belongs to no source"
-            hint = (
-                f"clearfacts chargeback sources set {part.source} --credit-fund FUND"
-                if part.source
-                else "set journals.credit_fund"
+            ours = Message("what belongs to no source has no credit fund (set journals.credit_fund)")
+            text = (
+                "the source {source} has no credit fund (clearfacts chargeback sources set {source} --credit-fund FUND)"
             )
-            problems.append(f"{whose} has no credit fund ({hint})")
+            problems.append(Message(text, {"source": part.source}) if part.source else ours)
             return None
         return self._place(fund, self.credit_account or account, {**self.segments, **self.credit_segments}, problems)
 
-    def _open_fund(self, part: Part, day: str, problems: list[str]) -> tuple[str, str]:
+    def _open_fund(self, part: Part, day: str, problems: list[Message]) -> tuple[str, str]:
         """The fund, or the suspense fund and the closed one that it stands for."""
         fund = part.fund_org
         if not fund:
-            problems.append(f"{part.statement or part.period} charges {NO_FUND}: correct who pays")
+            problems.append(
+                Message(
+                    "{statement} charges {fund}: correct who pays",
+                    {"statement": part.statement or part.period, "fund": NO_FUND},
+                )
+            )
             return "", ""
         entries = self._funds.get(normal_name(fund))
         if not entries or any(covers(one.valid_from, one.valid_to, day) for one in entries):
@@ -90,10 +94,15 @@ class Chart:
         for pattern, suspense in self.suspense.items():
             if fnmatchcase(fund, pattern):
                 return suspense, fund
-        problems.append(f"the fund {fund} is closed on {day}: set journals.suspense for it, or correct who pays")
+        problems.append(
+            Message(
+                "the fund {fund} is closed on {day}: set journals.suspense for it, or correct who pays",
+                {"fund": fund, "day": day},
+            )
+        )
         return "", ""
 
-    def _account(self, part: Part, problems: list[str]) -> str:
+    def _account(self, part: Part, problems: list[Message]) -> str:
         source = self.sources.get(part.source, SourceAccounts())
         account = (
             part.account_code
@@ -103,14 +112,23 @@ class Chart:
             or self.default_account
         )
         if not account:
-            of = f"{part.service or 'what is billed without a service'} of {part.source or 'no source'}"
-            problems.append(f"{of} has no account code (sources set --account-code, or journals.default_account)")
+            nameless = Message("what is billed without a service"), Message("no source")
+            of = {"service": part.service or nameless[0], "source": part.source or nameless[1]}
+            problems.append(
+                Message(
+                    "{service} of {source} has no account code "
+                    "(sources set --account-code, or journals.default_account)",
+                    of,
+                )
+            )
         elif self._accounts and not self._accounts.search(account):
-            problems.append(f"the account code {account!r} does not match journals.account_code_regex")
+            problems.append(
+                Message("the account code {account!r} does not match journals.account_code_regex", {"account": account})
+            )
         return account
 
     def _place(
-        self, fund: str, account: str, defaults: Mapping[str, str], problems: list[str], instead_of: str = ""
+        self, fund: str, account: str, defaults: Mapping[str, str], problems: list[Message], instead_of: str = ""
     ) -> Place | None:
         if not fund or not account:
             return None
@@ -118,7 +136,7 @@ class Chart:
         if self.fund_org_regex:
             found = self._pattern.search(fund)
             if found is None:
-                problems.append(f"the fund {fund!r} does not match journals.fund_org_regex")
+                problems.append(Message("the fund {fund!r} does not match journals.fund_org_regex", {"fund": fund}))
                 return None
             segments = {name: value or "" for name, value in found.groupdict().items()}
         return Place(fund, account, {**defaults, **segments}, instead_of)

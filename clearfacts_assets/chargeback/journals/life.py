@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from clearfacts_assets.chargeback.model import ChargebackError
+from clearfacts_assets.messages import Message
 
 
 class BatchState(StrEnum):
@@ -46,6 +47,8 @@ def after(number: str, state: BatchState, event: BatchEvent) -> BatchState:
     """The state that follows. Raises BatchNotAllowed, which says what to do instead."""
     following = TRANSITIONS.get((state, event))
     if following is None:
-        hint = _WHAT_TO_DO.get((state, event), "it stays so").format(number=number)
-        raise BatchNotAllowed(f"{number} is {state} and cannot be {event}: {hint}")
+        hint = Message(_WHAT_TO_DO.get((state, event), "it stays so"), {"number": number})
+        raise BatchNotAllowed(
+            "{number} is {state} and cannot be {event}: {hint}", number=number, state=state, event=event, hint=hint
+        )
     return following

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from clearfacts_assets.chargeback.model import ChargebackError
+from clearfacts_assets.messages import Message, Messages
 from clearfacts_assets.money import exact_sum, exponent, plain
 
 MOST_PROBLEMS = 20  # that an error names
@@ -38,11 +39,14 @@ class BatchKind(StrEnum):
 class CannotPost(ChargebackError):
     """Lines for which the chart of accounts has no place. Nothing was written."""
 
-    def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = tuple(dict.fromkeys(problems))
-        shown = "; ".join(self.problems[:MOST_PROBLEMS])
-        more = len(self.problems) - MOST_PROBLEMS
-        super().__init__(f"nothing was written: {shown}{f'; and {more} more' if more > 0 else ''}")
+    def __init__(self, problems: Iterable[Message]) -> None:
+        once = list({str(one): one for one in problems}.values())
+        more = len(once) - MOST_PROBLEMS
+        shown = Messages(once[:MOST_PROBLEMS])
+        if more > 0:
+            super().__init__("nothing was written: {problems}; and {more} more", problems=shown, more=more)
+        else:
+            super().__init__("nothing was written: {problems}", problems=shown)
 
 
 class NothingToPost(ChargebackError):

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from clearfacts_assets.chargeback.journals.chart import Chart, Place
 from clearfacts_assets.chargeback.journals.model import CannotPost, Header, Journal, Line, Part, Side
+from clearfacts_assets.messages import Message
 from clearfacts_assets.money import EXACT
 
 NAMES_OF_DESCRIPTIONS = (
@@ -110,7 +111,7 @@ def _order(part: Part) -> tuple[str, int, str, str, str, str, str, str, str, Dec
 
 def _pairs(header: Header, parts: Iterable[Part], chart: Chart) -> tuple[list[_Pair], Mapping[str, str]]:
     found: dict[tuple[object, ...], _Pair] = {}
-    day, problems, suspended = header.accounting_date.isoformat(), list[str](), dict[str, str]()
+    day, problems, suspended = header.accounting_date.isoformat(), list[Message](), dict[str, str]()
     known: dict[tuple[str, ...], tuple[Place, Place] | None] = {}
     for part in parts:
         if not part.amount:
@@ -137,7 +138,7 @@ def _pairs(header: Header, parts: Iterable[Part], chart: Chart) -> tuple[list[_P
     return list(found.values()), suspended
 
 
-def _places(chart: Chart, part: Part, day: str, problems: list[str]) -> tuple[Place, Place] | None:
+def _places(chart: Chart, part: Part, day: str, problems: list[Message]) -> tuple[Place, Place] | None:
     debit = chart.debit(part, day, problems)
     if debit is None:
         # The other side is asked all the same, so that a person hears of everything at once.

@@ -45,7 +45,7 @@ def read_definition(kind: RuleKind, said: Mapping[str, Any]) -> Definition:
     reader = _Reader(dict(said))
     found = _READERS[kind](reader)
     if reader.left:
-        raise BadRule(f"a {kind} knows no {', '.join(sorted(reader.left))}")
+        raise BadRule("a {kind} knows no {unknown}", kind=kind, unknown=", ".join(sorted(reader.left)))
     return found
 
 
@@ -58,11 +58,11 @@ class _Reader:
     def text(self, name: str, default: str | None = None) -> str:
         value = self.left.pop(name, default)
         if isinstance(value, list | tuple | dict):
-            raise BadRule(f"{name} is a text")
+            raise BadRule("{name} is a text", name=name)
         if value is None or not str(value).strip():
             if default is not None:
                 return default
-            raise BadRule(f"{name} is missing")
+            raise BadRule("{name} is missing", name=name)
         return str(value).strip()
 
     def number(self, name: str, default: str | None = None) -> Decimal:
@@ -70,24 +70,24 @@ class _Reader:
         try:
             return Decimal(normal_text(parse_amount(text)))
         except BadAmount as error:
-            raise BadRule(f"{name} {text!r}: {error}") from None
+            raise BadRule("{name} {text!r}: {error}", name=name, text=text, error=error) from None
 
     def positive(self, name: str, default: str | None = None) -> Decimal:
         value = self.number(name, default)
         if value < 0 or (not value and default is None):
-            raise BadRule(f"{name} {value} is not above zero")
+            raise BadRule("{name} {value} is not above zero", name=name, value=value)
         return value
 
     def not_negative(self, name: str) -> Decimal:
         value = self.number(name)
         if value < 0:
-            raise BadRule(f"{name} {value} is below zero")
+            raise BadRule("{name} {value} is below zero", name=name, value=value)
         return value
 
     def percent(self, name: str, default: str | None = None, *, most: Decimal | None = HUNDRED) -> Decimal:
         value = self.number(name, default)
         if value < 0 or (most is not None and value > most):
-            raise BadRule(f"{name} {value} is not between 0 and {most}")
+            raise BadRule("{name} {value} is not between 0 and {most}", name=name, value=value, most=most)
         return value
 
     def whole(self, name: str, default: int) -> int:
@@ -95,9 +95,14 @@ class _Reader:
         try:
             number = int(value)
         except (TypeError, ValueError, OverflowError):
-            raise BadRule(f"{name} {value!r} is no whole number") from None
+            raise BadRule("{name} {value!r} is no whole number", name=name, value=value) from None
         if not 0 <= number <= LARGEST_NUMBER:
-            raise BadRule(f"{name} {number} is not between 0 and {LARGEST_NUMBER}")
+            raise BadRule(
+                "{name} {number} is not between 0 and {most}",
+                name=name,
+                number=number,
+                most=LARGEST_NUMBER,
+            )
         return number
 
     def currency(self, *, optional: bool = False) -> str:
@@ -108,18 +113,20 @@ class _Reader:
         try:
             return kind(value)
         except ValueError:
-            raise BadRule(f"{name} {value!r} is none of {', '.join(kind)}") from None
+            raise BadRule(
+                "{name} {value!r} is none of {known}", name=name, value=value, known=", ".join(kind)
+            ) from None
 
     def scope(self, name: str = "scope") -> Scope:
         said = self.left.pop(name, None) or {}
         if not isinstance(said, Mapping):
-            raise BadRule(f"{name} is an object with lists of names")
+            raise BadRule("{name} is an object with lists of names", name=name)
         return scope_of(said)
 
     def rows(self, name: str) -> list[_Reader]:
         rows = self.left.pop(name, None) or ()
         if not isinstance(rows, list | tuple) or not all(isinstance(one, Mapping) for one in rows):
-            raise BadRule(f"{name} is a list of objects")
+            raise BadRule("{name} is a list of objects", name=name)
         return [_Reader(dict(one)) for one in rows]
 
 
@@ -161,7 +168,9 @@ def _check_split(parts: list[Part], currency: str) -> None:
     if by_part:
         total = sum(by_part, Fraction(0))
         if len(by_part) != len(parts) or total != 1 or any(one <= 0 for one in by_part):
-            raise BadRule(f"the parts of a split add up to exactly 100 %, and not to {float(total * 100):g} %")
+            raise BadRule(
+                "the parts of a split add up to exactly 100 %, and not to {percent:g} %", percent=float(total * 100)
+            )
     elif sum(one.amount is None for one in parts) != 1 or parts[-1].amount is not None or not currency:
         raise BadRule("a split by amounts has a currency, an amount for every fund but the last, which takes the rest")
 

@@ -14,11 +14,11 @@ def fraction_of(text: str) -> Fraction:
     """``1/3``, ``40%`` or ``0.4``, exactly. Raises BadRule."""
     written = text.strip()
     if len(written) > LONGEST_PART or "e" in written.lower():  # 1e999999999 would be computed for hours
-        raise BadRule(f"{text[:LONGEST_PART]!r} is no part: write 1/3, 40% or 0.4")
+        raise BadRule("{text!r} is no part: write 1/3, 40% or 0.4", text=text[:LONGEST_PART])
     try:
         if written.endswith("%"):
             return Fraction(Decimal(written[:-1].strip())) / 100
         value = Fraction(written)
     except (ValueError, ZeroDivisionError, ArithmeticError):
-        raise BadRule(f"{text!r} is no part: write 1/3, 40% or 0.4") from None
+        raise BadRule("{text!r} is no part: write 1/3, 40% or 0.4", text=text) from None
     return value

@@ -90,7 +90,11 @@ def scope_of(said: Mapping[str, Any]) -> Scope:
     """Raises BadRule for words that no scope knows."""
     known = {one.name for one in fields(Scope)}
     if unknown := set(said) - known:
-        raise BadRule(f"a scope knows no {', '.join(sorted(unknown))}: only {', '.join(sorted(known))}")
+        raise BadRule(
+            "a scope knows no {unknown}: only {known}",
+            unknown=", ".join(sorted(unknown)),
+            known=", ".join(sorted(known)),
+        )
     values = {name: bool(value) if name == "untagged" else _texts(name, value) for name, value in said.items()}
     return Scope(**values)  # type: ignore[arg-type]
 
@@ -102,7 +106,7 @@ def _texts(name: str, value: object) -> tuple[str, ...]:
         names = tuple(value)
         if all(isinstance(one, str) for one in names):
             return names
-    raise BadRule(f"{name} is a list of names")
+    raise BadRule("{name} is a list of names", name=name)
 
 
 @lru_cache(maxsize=1024)

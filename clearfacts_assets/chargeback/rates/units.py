@@ -35,7 +35,7 @@ def factor(of: str, into: str, month: str) -> tuple[int, int]:
     measure, size = _read(of, month)
     wanted, other = _read(into, month)
     if measure != wanted:
-        raise UnitMismatch(f"{of} cannot be priced by {into}")
+        raise UnitMismatch("{of} cannot be priced by {into}", of=of, into=into)
     return size, other
 
 

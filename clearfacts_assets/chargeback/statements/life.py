@@ -51,5 +51,5 @@ def after(number: str, state: StatementState | None, event: StatementEvent) -> S
     """The state that follows. Raises StatementNotAllowed."""
     following = TRANSITIONS.get((state, event))
     if following is None:
-        raise StatementNotAllowed(f"{number} is {state}: it cannot be {event}")
+        raise StatementNotAllowed("{number} is {state}: it cannot be {event}", number=number, state=state, event=event)
     return following

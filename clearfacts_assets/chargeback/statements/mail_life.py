@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from clearfacts_assets.chargeback.model import ChargebackError
+from clearfacts_assets.messages import Message
 
 
 class MailState(StrEnum):
@@ -76,5 +77,6 @@ def after(mail: int, state: MailState | None, event: MailEvent) -> MailState:
     """The state that follows. Raises MailNotAllowed."""
     following = TRANSITIONS.get((state, event))
     if following is None:
-        raise MailNotAllowed(f"mail {mail} is {state}: it cannot be {event.replace('_', ' ')}")
+        tried = Message(event.replace("_", " "))
+        raise MailNotAllowed("mail {mail} is {state}: it cannot be {event}", mail=mail, state=state, event=tried)
     return following

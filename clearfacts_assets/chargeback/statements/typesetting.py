@@ -83,7 +83,7 @@ class Press:
             pdf = self._compile(f"{data['kind']}.typ", text, lines, int(moment.timestamp()))
             if pdf is not None:
                 return Typeset(pdf, hashlib.sha256(pdf).hexdigest(), "".join(sorted(set(found))))
-        raise TemplateFails(f"characters are missing in every font: {''.join(sorted(self._missing))}")
+        raise TemplateFails("characters are missing in every font: {missing}", missing="".join(sorted(self._missing)))
 
     def _with_stand_ins(self, text: str) -> tuple[str, str]:
         there = sorted(one for one in self._missing if one in text)
@@ -109,7 +109,9 @@ class Press:
             missing = {_unescaped(one) for one in _MISSING.findall(error.diagnostic)}
             new = {character for one in missing for character in one if character != STAND_IN} - self._missing
             if not new:
-                raise TemplateFails(f"{template}: {error.diagnostic}") from None
+                raise TemplateFails(
+                    "{template}: {diagnostic}", template=template, diagnostic=error.diagnostic
+                ) from None
             self._missing |= new
             return None
         assert isinstance(pdf, bytes)  # noqa: S101 - without an output file typst gives bytes

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Engine, func, insert, or_, select, update
 
+from clearfacts_assets.messages import ExplainedError
 from clearfacts_assets.storage.accounts.audit import Actor, record
 from clearfacts_assets.storage.accounts.tables import Session, User
 from clearfacts_assets.storage.database import reading, write
@@ -23,7 +24,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,149}")
 _EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,255}")
 
 
-class UserError(Exception):
+class UserError(ExplainedError):
     """A change to users that is not done. UserNotFound, UserExists, BadUser, LastAdmin."""
 
 
@@ -31,7 +32,7 @@ class UserNotFound(UserError):
     """There is no such user."""
 
     def __init__(self, user: object) -> None:
-        super().__init__(f"there is no user {user}")
+        super().__init__("there is no user {user}", user=user)
 
 
 class UserExists(UserError):
@@ -185,7 +186,11 @@ class UserRepository:
                 raise UserExists
         role, bound = (changed.get(name, getattr(user, name)) for name in ("role", "investigator"))
         if bound is not None and role != BINDABLE:
-            raise BadUser(f"only a user of the role {BINDABLE} is bound to an investigator: a {role} sees all charges")
+            raise BadUser(
+                "only a user of the role {bindable} is bound to an investigator: a {role} sees all charges",
+                bindable=BINDABLE,
+                role=role,
+            )
         loses_an_admin = user.role == ADMIN and user.is_active and ("role" in changed or "is_active" in changed)
         if loses_an_admin and len(_active_admins(connection)) == 1:
             raise LastAdmin

@@ -168,7 +168,10 @@ class ChargeRepository:
         with reading(self._engine) as connection:
             row = connection.execute(query).mappings().one_or_none()
             if row is None:
-                raise NoSuchCharge(f"there is no charge {charge_id}: `clearfacts chargeback charges list` shows them")
+                raise NoSuchCharge(
+                    "there is no charge {charge_id}: `clearfacts chargeback charges list` shows them",
+                    charge_id=charge_id,
+                )
             shown = _shown(row)
             tags = select(TagSet.tags).join(Charge, Charge.tag_set == TagSet.digest).where(Charge.id == charge_id)
             shown["tags"] = connection.execute(tags).scalar_one_or_none() or ""

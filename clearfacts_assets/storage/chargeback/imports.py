@@ -173,10 +173,14 @@ class ImportRepository:
                 return int(before["charges"])
             row = _import(connection, import_id)
             if row["withdrawn_at"] is not None:
-                raise ChargebackError(f"import {import_id} was withdrawn already")
+                raise ChargebackError("import {import_id} was withdrawn already", import_id=import_id)
             mine = "import_id = :id AND withdrawn_by IS NULL"
             if (later := self._later(connection, row)) is not None:
-                raise ChargebackError(f"import {later} came after import {import_id}: take that one back first")
+                raise ChargebackError(
+                    "import {later} came after import {import_id}: take that one back first",
+                    later=later,
+                    import_id=import_id,
+                )
             found = connection.execute(
                 sql(
                     f"SELECT c.period, p.state FROM charges c JOIN billing_periods p ON p.name = c.period "  # noqa: S608
@@ -213,7 +217,9 @@ class ImportRepository:
 def _import(connection: Connection, import_id: int) -> Any:
     row = connection.execute(select(CostImport.__table__).where(CostImport.id == import_id)).mappings().one_or_none()
     if row is None:
-        raise NoSuchImport(f"there is no import {import_id}: `clearfacts chargeback imports list` shows them")
+        raise NoSuchImport(
+            "there is no import {import_id}: `clearfacts chargeback imports list` shows them", import_id=import_id
+        )
     return row
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from clearfacts_assets.chargeback.cost_sources.opening import refused
 from clearfacts_assets.chargeback.ingest.canonical import SAID_OF_REFUSALS
+from clearfacts_assets.messages import Message
 from clearfacts_assets.storage.chargeback.refused_records import Known, Numbering, cells_of, standing
 from clearfacts_assets.storage.chargeback.staging import StagedFile, unpacked
 from clearfacts_assets.storage.chargeback.statements import sql
@@ -89,16 +90,19 @@ class _Binding:
         free = [one for one in alike if one.known not in self._taken]
         if not free:
             line = self._taken[alike[-1].known]
-            why = f"it mends the same refused row as line {line}: keep one of the two"
-            raise refused(path, MENDED_TWICE, f"line {row.line}: {why}", line=row.line)
+            text = "line {line}: it mends the same refused row as line {other}: keep one of the two"
+            raise refused(path, MENDED_TWICE, Message(text, {"line": row.line, "other": line}), line=row.line)
         chosen = max(free, key=lambda one: one.id)
         self._taken[chosen.known] = row.line
         charge = self._stands.get(chosen.known)
         same = charge if charge is not None and self._says(charge, row) else None
         if same is None and (later := self._replaced(chosen, row)):
-            why = f"import {later} has delivered anew what row {key[0]} of import {chosen.import_id} could not say"
-            why += f": it is billed, or refused, by what stands there; see refusals export {later}"
-            raise refused(path, REPLACED_SINCE, f"line {row.line}: {why}", line=row.line)
+            text = (
+                "line {line}: import {later} has delivered anew what row {row} of import {first} could not say: it is "
+                "billed, or refused, by what stands there; see refusals export {later}"
+            )
+            values = {"line": row.line, "later": later, "row": key[0], "first": chosen.import_id}
+            raise refused(path, REPLACED_SINCE, Message(text, values), line=row.line)
         told = {"seq": row.seq, "record": chosen.known.record, "place": chosen.known.occurrence}
         place = self._place(row) if same is None else None
         return {**told, "refusal": chosen.id, "charge": charge, "same": same, "free": place}

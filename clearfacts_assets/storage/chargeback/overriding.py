@@ -58,7 +58,7 @@ class OverrideRepository:
             only_writer(connection)
             before = connection.execute(select(_TABLE.c.valid_to).where(_TABLE.c.id == id_)).scalar_one_or_none()
             if before is None:
-                raise NoSuchOverride(f"there is no override {id_}: clearfacts chargeback overrides list")
+                raise NoSuchOverride("there is no override {number}: clearfacts chargeback overrides list", number=id_)
             connection.execute(update(ResourceOverride).where(ResourceOverride.id == id_).values(valid_to=valid_to))
             _audit(connection, "ended", id_, actor, now, {"valid_to": valid_to})
 

@@ -85,7 +85,9 @@ class PeriodRepository:
         with reading(self._engine) as connection:
             row = connection.execute(query).mappings().one_or_none()
         if row is None:
-            raise NoSuchPeriod(f"nothing is known of {period}: `clearfacts chargeback periods list` shows the periods")
+            raise NoSuchPeriod(
+                "nothing is known of {period}: `clearfacts chargeback periods list` shows the periods", period=period
+            )
         return PeriodRecord(**row)
 
     def events(self, period: str) -> Sequence[dict[str, Any]]:
@@ -125,10 +127,10 @@ class PeriodRepository:
                 return self.get(period)
             state = state_of(connection, period_of(period))
             if state is None:
-                raise NoSuchPeriod(f"nothing is known of {period}")
+                raise NoSuchPeriod("nothing is known of {period}", period=period)
             following = after(period, state, event)
             if event is Event.REOPEN and not reason.strip():
-                raise NotAllowed(f"{period} is reopened only with a reason: --reason ...")
+                raise NotAllowed("{period} is reopened only with a reason: --reason ...", period=period)
             details: dict[str, Any] = {}
             if event is Event.FINALIZE:
                 who = named(actor).name
@@ -150,7 +152,9 @@ class PeriodRepository:
         ).scalar_one()
         if waiting:
             raise StillWaiting(
-                f"{period}: {waiting} charges wait for a decision: clearfacts chargeback review list -p {period}"
+                "{period}: {waiting} charges wait for a decision: clearfacts chargeback review list -p {period}",
+                period=period,
+                waiting=waiting,
             )
         closed_by = connection.execute(
             select(PeriodEvent.actor)
@@ -159,7 +163,9 @@ class PeriodRepository:
             .limit(1)
         ).scalar_one()
         if two_people and closed_by == actor:
-            raise NotAllowed(f"{period} was closed by {actor}: somebody else has to finalize it")
+            raise NotAllowed(
+                "{period} was closed by {actor}: somebody else has to finalize it", period=period, actor=actor
+            )
 
     def totals(
         self, period: str, *, source: str | None = None, payers: Sequence[str] | None = None

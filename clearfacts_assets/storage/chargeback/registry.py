@@ -98,7 +98,9 @@ class RegistryRepository:
         with self._engine.begin() as connection:
             known = connection.execute(select(table.c[_KEYS[kind][0]]).where(table.c[_KEYS[kind][0]] == name)).first()
             if known is None:
-                raise NotInRegistry(f"{name!r} is not known: clearfacts chargeback {kind} add {name}")
+                raise NotInRegistry(
+                    "{name!r} is not known: clearfacts chargeback {kind} add {name}", name=name, kind=kind
+                )
             _add_alias(connection, kind, alias, name)
             _audit(connection, kind, "alias_added", actor, now, {"name": name, "alias": alias})
 
@@ -125,7 +127,7 @@ class RegistryRepository:
         with self._engine.begin() as connection:
             statement = update(BillingException).where(BillingException.id == id_).values(valid_to=valid_to)
             if not connection.execute(statement).rowcount:
-                raise NotInRegistry(f"there is no exception {id_}: clearfacts chargeback exceptions list")
+                raise NotInRegistry("there is no exception {number}: clearfacts chargeback exceptions list", number=id_)
             _audit(connection, "exceptions", "ended", actor, now, {"id": id_, "valid_to": valid_to})
 
     def sources(self) -> Sequence[dict[str, Any]]:
@@ -221,7 +223,11 @@ def _basis_may_change(connection: Connection, name: str, basis: str) -> None:
         {"source": name},
     ).scalar_one_or_none()
     if sealed is not None and sealed != basis:
-        raise ChargebackError(f"{name} is charged on {sealed}: periods were finalized so; begin another source instead")
+        raise ChargebackError(
+            "{name} is charged on {sealed}: periods were finalized so; begin another source instead",
+            name=name,
+            sealed=sealed,
+        )
 
 
 def _new_source(name: str, basis: Basis, now: datetime) -> dict[str, Any]:

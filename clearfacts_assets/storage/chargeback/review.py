@@ -13,6 +13,7 @@ from clearfacts_assets.chargeback.attribution.review import CannotDecide, Decisi
 from clearfacts_assets.chargeback.ingest.payers import attribution_digest
 from clearfacts_assets.chargeback.lifecycle import Action, State, require
 from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Attribution, Status
+from clearfacts_assets.messages import Message
 from clearfacts_assets.storage.accounts.audit import Actor, named, record
 from clearfacts_assets.storage.chargeback.charges import ChargeFilter, NoSuchCharge
 from clearfacts_assets.storage.chargeback.ledger import count_in, count_out, only_writer, put_together, state_of
@@ -56,7 +57,12 @@ class ReviewRepository:
                 require(period, state_of(connection, period) or State.OPEN, Action.REVIEW)
             for row in rows:
                 if seen.get(row.id, row.status) != row.status:
-                    raise SeenOtherwise(f"charge {row.id} was {seen[row.id]} when you looked, and is {row.status} now")
+                    raise SeenOtherwise(
+                        "charge {number} was {seen} when you looked, and is {status} now",
+                        number=row.id,
+                        seen=Message(seen[row.id]),
+                        status=Message(row.status),
+                    )
             decisions = [d for row in rows if (d := self._decision(connection, row, decision, named=bool(which.ids)))]
             for start in range(0, len(decisions), _PIECE):
                 _move(connection, decisions[start : start + _PIECE], decision.note, named(actor).name, now, verdict)
@@ -81,7 +87,9 @@ class ReviewRepository:
         rows = list(connection.execute(query).all())
         missing = set(which.ids) - {row.id for row in rows}
         if missing:
-            raise NoSuchCharge(f"there is no charge {', '.join(map(str, sorted(missing)))} (or it was withdrawn)")
+            raise NoSuchCharge(
+                "there is no charge {charges} (or it was withdrawn)", charges=", ".join(map(str, sorted(missing)))
+            )
         return rows
 
     def _decision(self, connection: Connection, row: Any, decision: Decision, *, named: bool) -> dict[str, Any] | None:
@@ -117,7 +125,7 @@ def _before_the_last(connection: Connection, charge: int) -> tuple[Status, bytes
         else:
             standing.append(one)
     if not standing:
-        raise CannotDecide(f"nothing was decided about charge {charge}: there is nothing to undo")
+        raise CannotDecide("nothing was decided about charge {charge}: there is nothing to undo", charge=charge)
     return Status(standing[-1].before), bytes(standing[-1].attribution_before)
 
 

@@ -175,7 +175,7 @@ def good_password(offered: SecretStr, username: str, email: str) -> str:
 
 def told(error: UserError) -> ApiError:
     """The API's word for it."""
-    return ApiError(_CODES[type(error)], f"{str(error)[0].upper()}{str(error)[1:]}.")
+    return ApiError(_CODES[type(error)], error.said.as_sentence())
 
 
 def _person(named: str | None, control: Access) -> str | None:

@@ -29,6 +29,7 @@ from clearfacts_assets.chargeback.rates.units import UnitMismatch
 from clearfacts_assets.chargeback.statements.life import StatementNotAllowed
 from clearfacts_assets.chargeback.statements.mail_life import MailNotAllowed
 from clearfacts_assets.chargeback.statements.model import NoSuchStatement
+from clearfacts_assets.messages import Message
 from clearfacts_assets.notifications.statement_mails import NoMailOfOurs
 from clearfacts_assets.storage.accounts.audit import acting
 from clearfacts_assets.storage.chargeback.attributing import attribute_again
@@ -141,8 +142,17 @@ def told(caller: Principal | None = None) -> Iterator[None]:
     except ChargebackError as error:
         code = next(code for kind, code in _CODES if isinstance(error, kind))
         details = {"refusals": [error.refusal.as_result()]} if isinstance(error, FileRefused) else {}
-        message = _COMMAND.sub("", str(error)).removesuffix(": --reason ...")
-        raise ApiError(code, f"{message[:1].upper()}{message[1:]}.", details=details) from error
+        raise ApiError(code, as_sentence(error.said), details=details) from error
+
+
+def as_sentence(said: Message) -> Message:
+    """The engine's message as people read it who have no terminal."""
+    return said.rewritten(without_command).as_sentence()
+
+
+def without_command(text: str) -> str:
+    """Without what somebody at a terminal would type next."""
+    return _COMMAND.sub("", text).removesuffix(": --reason ...")
 
 
 def own(caller: Principal, served: Services) -> tuple[str, ...] | None:

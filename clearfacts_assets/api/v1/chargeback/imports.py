@@ -34,6 +34,7 @@ from clearfacts_assets.api.v1.chargeback.charges import csv_answer
 from clearfacts_assets.api.v1.fields import Body
 from clearfacts_assets.api.v1.invoices.processing import IdempotencyKey
 from clearfacts_assets.chargeback.model import Mode
+from clearfacts_assets.messages import Message
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID
 from clearfacts_assets.storage.chargeback.importing import Wanted, import_files, outcome_as_result
 from clearfacts_assets.storage.chargeback.imports import ImportRecord, ImportRepository
@@ -297,7 +298,10 @@ def _import(upload: Upload, fields: ImportFields, caller: Principal, served: Ser
         return Success(data=ImportOutcome.model_validate(said))
     if outcome.differences:
         raise ApiError(ErrorCode.IMPORT_NOT_CONFIRMED, details={"difference": said["difference"], "why": outcome.why})
-    message = f"Nothing was imported: {outcome.why or 'there is no row in it'}."
+    message = Message(
+        "Nothing was imported: {why}.",
+        {"why": Message(outcome.why) if outcome.why else Message("there is no row in it")},
+    )
     raise ApiError(ErrorCode.COSTS_REFUSED, message, details={"refusals": said["refusals"]})
 
 

@@ -17,6 +17,7 @@ from clearfacts_assets.api.services import Services
 from clearfacts_assets.api.v1.chargeback.callers import MaybeText, Registers, SeesAll, Served, SourceName, told
 from clearfacts_assets.api.v1.fields import Body
 from clearfacts_assets.chargeback.model import Basis
+from clearfacts_assets.messages import Message
 from clearfacts_assets.storage.chargeback.imports import ImportRepository
 from clearfacts_assets.storage.chargeback.registry import RegistryRepository
 
@@ -67,7 +68,7 @@ def list_sources(_: SeesAll, served: Served) -> Success[Listed[Source]]:
 def add_source(body: SourceBody, caller: Registers, served: Served) -> Success[Source]:
     """Without a basis it is charged on what is billed."""
     if _is_there(body, served):
-        raise ApiError(ErrorCode.CONFLICT, f"There is a source {body.name} already.")
+        raise ApiError(ErrorCode.CONFLICT, Message("There is a source {name} already.", {"name": body.name}))
     return _put(body, caller, served)
 
 
@@ -75,7 +76,7 @@ def add_source(body: SourceBody, caller: Registers, served: Served) -> Success[S
 def set_source(body: SourceBody, caller: Registers, served: Served) -> Success[Source]:
     """Its basis stays once a period with its charges was finalized."""
     if not _is_there(body, served):
-        raise ApiError(ErrorCode.REGISTRY_ENTRY_NOT_FOUND, f"There is no source {body.name}.")
+        raise ApiError(ErrorCode.REGISTRY_ENTRY_NOT_FOUND, Message("There is no source {name}.", {"name": body.name}))
     return _put(body, caller, served)
 
 

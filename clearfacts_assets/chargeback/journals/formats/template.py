@@ -74,11 +74,13 @@ def written(journal: Journal, options: FormatOptions) -> Iterator[str]:
         )
         yield "\n"
     except TemplateNotFound as error:
-        raise TemplateFailed(f"{error.name} is not in {path.parent}: the setting journals.template") from None
+        raise TemplateFailed(
+            "{name} is not in {folder}: the setting journals.template", name=error.name, folder=path.parent
+        ) from None
     except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
         line = getattr(error, "lineno", None) or _line_of(error, path)
         where = f"{path.name}, line {line}" if line else path.name
-        raise TemplateFailed(f"{where}: {error}. Nothing was written.") from None
+        raise TemplateFailed("{where}: {error}. Nothing was written.", where=where, error=error) from None
 
 
 def _line_of(error: BaseException, path: Path) -> int | None:

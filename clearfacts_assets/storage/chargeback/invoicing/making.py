@@ -141,7 +141,7 @@ class InvoiceMaker:
     def _party(self, number: str, customer: str) -> Party:
         said = self._parties.get(normal_name(customer))
         if said is None:
-            raise CannotInvoice(f"{number}: customers.parties has no {customer!r}")
+            raise CannotInvoice("{number}: customers.parties has no {customer!r}", number=number, customer=customer)
         return _complete(said, f"customers.parties of {customer!r}")
 
     def _supplier(self) -> Party:
@@ -157,7 +157,7 @@ def _complete(said: PartySettings, where: str) -> Party:
     values = said.model_dump()
     missing = [name for name in _NEEDED if not values[name]]
     if missing:
-        raise CannotInvoice(f"{where} lacks {', '.join(missing)}")
+        raise CannotInvoice("{where} lacks {missing}", where=where, missing=", ".join(missing))
     return Party(**values)
 
 

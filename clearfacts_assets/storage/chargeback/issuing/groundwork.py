@@ -49,13 +49,16 @@ def ruled(connection: Connection, period: str, actor: str, now: datetime) -> Non
     run_in(connection, period, actor=actor, now=now)
     without = state is State.FINALIZED and not due.with_lines(connection, period, period)
     if without and any(amount for *_, amount in due.history(connection, period, [period])):
-        raise NothingIssued(f"{period} was finalized before rules were applied to it: it has no ledger lines")
+        raise NothingIssued(
+            "{period} was finalized before rules were applied to it: it has no ledger lines", period=period
+        )
 
 
 def may_issue(period: str, state: State | None) -> None:
     if state is None:
-        raise NothingIssued(f"nothing is known of {period}: clearfacts chargeback periods list")
+        raise NothingIssued("nothing is known of {period}: clearfacts chargeback periods list", period=period)
     if state is State.OPEN:
         raise NotAllowed(
-            f"{period} is open, and its charges may still change: clearfacts chargeback periods close {period}"
+            "{period} is open, and its charges may still change: clearfacts chargeback periods close {period}",
+            period=period,
         )

@@ -176,7 +176,7 @@ def _attempt(
 def mail_row(connection: Connection, id_: int) -> dict[str, Any]:
     row = connection.execute(select(MailRow.__table__).where(MailRow.id == id_)).mappings().one_or_none()
     if row is None:
-        raise NoSuchMail(f"there is no mail {id_}: clearfacts chargeback emails list")
+        raise NoSuchMail("there is no mail {number}: clearfacts chargeback emails list", number=id_)
     return dict(row)
 
 

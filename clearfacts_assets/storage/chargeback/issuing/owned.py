@@ -23,7 +23,7 @@ def version_shown(engine: Engine, number: str, version: int | None, owners: Sequ
     standing = [one for one in wanted if one["state"] in ("proposed", "issued")]
     if not wanted:
         which = f"{number}, version {version}" if version is not None else number
-        raise NoSuchStatement(f"there is no statement {which}")
+        raise NoSuchStatement("there is no statement {which}", which=which)
     return int((standing or wanted)[-1]["version"])
 
 

@@ -95,7 +95,9 @@ class StatementIssuer:
                     spooled = self._set(connection, found, ask, issuance, Path(folder))
                 if issuance.dry_run or self._write(seen, spooled, found, issuance):
                     return found
-        raise LedgerMoves(f"charges of {period} keep changing while its statements are set: try again later")
+        raise LedgerMoves(
+            "charges of {period} keep changing while its statements are set: try again later", period=period
+        )
 
     def _set(
         self, connection: Connection, found: Generated, ask: Ask, issuance: Issuance, folder: Path

@@ -63,7 +63,7 @@ class Remarks:
                 query = query.where(shown_to(owners))
             row = connection.execute(query).one_or_none()
             if row is None:
-                raise NoSuchStatement(f"there is no statement {number} that stands")
+                raise NoSuchStatement("there is no statement {number} that stands", number=number)
             if (
                 line is not None
                 and not connection.execute(
@@ -72,7 +72,7 @@ class Remarks:
                     .limit(1)
                 ).first()
             ):
-                raise CannotRemark(f"{number} has no line {line}")
+                raise CannotRemark("{number} has no line {line}", number=number, line=line)
             values = {"statement_id": row.id, "line": line, "answers": None, "verdict": "", "text": said}
             id_: int = connection.execute(
                 insert(StatementRemark).values(**values, actor=actor, at=now).returning(StatementRemark.id)
@@ -85,7 +85,7 @@ class Remarks:
         """Answer a remark once: agreed (the ledger is then to be mended, and generate issues another version) or
         declined. Raises CannotRemark."""
         if verdict not in VERDICTS:
-            raise CannotRemark(f"an answer is {' or '.join(VERDICTS)}")
+            raise CannotRemark("an answer is {verdicts}", verdicts=" / ".join(VERDICTS))
         said = _said(text)
         with self._engine.begin() as connection:
             only_writer(connection)
@@ -95,9 +95,9 @@ class Remarks:
                 .where(StatementRemark.id == remark)
             ).one_or_none()
             if row is None or row.answers is not None:
-                raise NoSuchRemark(f"there is no objection {remark}: clearfacts chargeback disputes list")
+                raise NoSuchRemark("there is no objection {remark}: clearfacts chargeback disputes list", remark=remark)
             if connection.execute(select(StatementRemark.id).where(StatementRemark.answers == remark)).first():
-                raise CannotRemark(f"objection {remark} was answered already")
+                raise CannotRemark("objection {remark} was answered already", remark=remark)
             values = {"statement_id": row.statement_id, "line": row.line, "answers": remark, "verdict": verdict}
             id_: int = connection.execute(
                 insert(StatementRemark).values(**values, text=said, actor=actor, at=now).returning(StatementRemark.id)
@@ -151,7 +151,7 @@ class Remarks:
 def _said(text: str) -> str:
     said = text.strip()
     if not said or len(said) > MOST_CHARACTERS:
-        raise CannotRemark(f"a remark has 1 to {MOST_CHARACTERS} characters")
+        raise CannotRemark("a remark has 1 to {most} characters", most=MOST_CHARACTERS)
     return said
 
 

@@ -274,7 +274,7 @@ def _row(connection: Connection, number: str, version: int | None) -> dict[str, 
     rows = [dict(row) for row in connection.execute(query.order_by(table.c.version, table.c.id)).mappings()]
     if not rows:
         which = f"{number}, version {version}" if version is not None else number
-        raise NoSuchStatement(f"there is no statement {which}: clearfacts chargeback statements list")
+        raise NoSuchStatement("there is no statement {which}: clearfacts chargeback statements list", which=which)
     standing = [row for row in rows if row["state"] in ("proposed", "issued")]
     return (standing or rows)[-1]
 

@@ -127,11 +127,13 @@ class SummaryIssuer:
     def year(self, year: str, name: str, project: str | None, issuance: Issuance) -> Generated:
         """A year's statement for each project and currency of the investigator. Raises ChargebackError."""
         if not (len(year) == 4 and year.isdecimal()):
-            raise ChargebackError(f"{year!r} is no year: a year has four digits")
+            raise ChargebackError("{year!r} is no year: a year has four digits", year=year)
         with reading(self._engine) as connection:
             subjects = list(years(connection, year, name, project))
         if not subjects:
-            raise ChargebackError(f"{name} has no statement in {year}: clearfacts chargeback statements list")
+            raise ChargebackError(
+                "{name} has no statement in {year}: clearfacts chargeback statements list", name=name, year=year
+            )
         if not issuance.dry_run:
             reserve(self._engine, subjects)
 

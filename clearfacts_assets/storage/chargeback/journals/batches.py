@@ -155,7 +155,7 @@ class Batches:
             only_writer(connection)
             row = batch_row(connection, number)
             if row["state"] != BatchState.DRAFT:
-                raise BatchNotAllowed(f"{number} has left meanwhile: look at it, then decide again")
+                raise BatchNotAllowed("{number} has left meanwhile: look at it, then decide again", number=number)
             may_be_reversed(connection, row)
             take_back(connection, row["id"], row["id"])
             move(connection, row, BatchEvent.REVERSED, actor=asked.actor, now=asked.now, reason=asked.reason)

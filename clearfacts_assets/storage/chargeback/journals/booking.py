@@ -21,8 +21,8 @@ from clearfacts_assets.storage.chargeback.journals.standing import (
     books_something,
     moved_since,
     no_accrual_stands,
+    nothing_to_post,
     to_book,
-    why_nothing,
 )
 from clearfacts_assets.storage.chargeback.journals.statements import parts_of
 from clearfacts_assets.storage.chargeback.journals.taking_back import taken_back
@@ -50,7 +50,7 @@ class JournalBook:
                 ended += 1
             found = to_book(connection, period, asked.currency)
             if not found and not ended:
-                raise NothingToPost(why_nothing(connection, period, asked.currency))
+                raise nothing_to_post(connection, period, asked.currency)
             for currency in sorted({one.currency for one in found}):
                 no_accrual_stands(connection, period, currency)
                 those = [one for one in found if one.currency == currency]
@@ -70,7 +70,7 @@ class JournalBook:
         def work(connection: Connection) -> Iterator[Wanted]:
             moved = moved_since(connection, period, asked.currency)
             if not moved:
-                raise NothingToPost(f"no statement of {period} that a journal books was corrected since")
+                raise NothingToPost("no statement of {period} that a journal books was corrected since", period=period)
             for currency in sorted({old.currency for old, _ in moved}):
                 those = [(old, new) for old, new in moved if old.currency == currency]
                 header = self._batches.header(connection, period, currency, BatchKind.TRANSFER, asked)
@@ -121,7 +121,9 @@ class JournalBook:
                 those = [one for one in parts if one.currency == currency]
                 yield Wanted(journal_of(header, those, chart, self._manner.wording))
             if not found:
-                raise NothingToPost(f"nothing of {period} is to be accrued: nothing is due, or statements are booked")
+                raise NothingToPost(
+                    "nothing of {period} is to be accrued: nothing is due, or statements are booked", period=period
+                )
 
         return self._batches.make(asked, work)
 

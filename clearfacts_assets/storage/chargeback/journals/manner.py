@@ -35,8 +35,9 @@ class Places:
         if self.file is not None:
             if self._written:
                 raise ChargebackError(
-                    f"{self.file} is one file, and {', '.join((*self._written, journal.header.number))} are several: "
-                    "name a folder, or one --currency"
+                    "{file} is one file, and {journals} are several: name a folder, or one --currency",
+                    file=self.file,
+                    journals=", ".join((*self._written, journal.header.number)),
                 )
             paths.insert(0, self.file)
         self._written.append(journal.header.number)
@@ -64,7 +65,7 @@ def file_to_fetch(shelf: JournalShelf, number: str, said: JournalSettings, forma
     """
     name = format or said.format
     if shelf.get(number)["state"] == BatchState.DRAFT:
-        raise NothingToPost(f"{number} is a draft, and has no file yet")
+        raise NothingToPost("{number} is a draft, and has no file yet", number=number)
     journal = shelf.journal(number)
     text = "".join(format_of(name).written(journal, format_options(said, name)))
     return file_name(journal, name), text.encode()

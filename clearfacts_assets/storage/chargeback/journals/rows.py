@@ -224,7 +224,7 @@ def batch_row(connection: Connection, number: str) -> dict[str, Any]:
     table = JournalBatch.__table__
     row = connection.execute(select(table).where(table.c.number == number)).mappings().one_or_none()
     if row is None:
-        raise NoSuchBatch(f"there is no journal {number}: clearfacts chargeback journals list")
+        raise NoSuchBatch("there is no journal {number}: clearfacts chargeback journals list", number=number)
     return dict(row)
 
 

@@ -153,7 +153,9 @@ def _take(
     row = batch_row(connection, number)
     strange = [one.line for one in answers if one.line is not None and not 1 <= one.line <= row["lines"]]
     if strange:
-        raise NoSuchBatch(f"{number} has no line {strange[0]}: it has {row['lines']}")
+        raise NoSuchBatch(
+            "{number} has no line {line}: it has {lines}", number=number, line=strange[0], lines=row["lines"]
+        )
     refused = [{"line": one.line, "message": one.message} for one in answers if one.verdict == REFUSED]
     if BatchState(row["state"]) is BatchState.POSTED and not refused:
         return []  # told once more

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from clearfacts_assets.chargeback.journals.life import BatchNotAllowed, BatchState
-from clearfacts_assets.chargeback.journals.model import BatchKind, Line
+from clearfacts_assets.chargeback.journals.model import BatchKind, Line, NothingToPost
 from clearfacts_assets.storage.chargeback.journals.rows import line_of, number_of
 from clearfacts_assets.storage.chargeback.journals.statements import StatementHead, heads
 from clearfacts_assets.storage.chargeback.journals.tables import JournalBatch, JournalLine, JournalStatement
@@ -70,16 +70,18 @@ def booked_lines(connection: Connection, numbers: Sequence[str], currency: str) 
 
 def may_be_reversed(connection: Connection, row: dict[str, Any]) -> None:
     if row["kind"] == BatchKind.REVERSAL:
-        raise BatchNotAllowed(f"{row['number']} is itself a reversal: book the statements anew instead")
+        raise BatchNotAllowed("{number} is itself a reversal: book the statements anew instead", number=row["number"])
     if row["state"] == BatchState.REVERSED:
-        raise BatchNotAllowed(f"{row['number']} is reversed already")
+        raise BatchNotAllowed("{number} is reversed already", number=row["number"])
     table = JournalStatement.__table__
     later = connection.execute(
         select(table.c.released_by).where(table.c.batch_id == row["id"], table.c.released_by.is_not(None)).limit(1)
     ).scalar_one_or_none()
     if later is not None:
         by = number_of(connection, later)
-        raise BatchNotAllowed(f"{by} has transferred statements of {row['number']}: reverse {by} first")
+        raise BatchNotAllowed(
+            "{by} has transferred statements of {number}: reverse {by} first", by=by, number=row["number"]
+        )
 
 
 def no_accrual_stands(connection: Connection, period: str, currency: str) -> None:
@@ -94,8 +96,10 @@ def no_accrual_stands(connection: Connection, period: str, currency: str) -> Non
     ).scalar_one_or_none()
     if number is not None:
         raise BatchNotAllowed(
-            f"the accrual {number} of {period} still stands, and would count twice: "
-            f"clearfacts chargeback journals reverse {number}"
+            "the accrual {number} of {period} still stands, and would count twice: clearfacts "
+            "chargeback journals reverse {number}",
+            number=number,
+            period=period,
         )
 
 
@@ -110,8 +114,8 @@ def books_something(connection: Connection, period: str, currency: str) -> bool:
     return connection.execute(query.limit(1)).first() is not None
 
 
-def why_nothing(connection: Connection, period: str, currency: str | None) -> str:
-    """In words: where the month's statements are."""
+def nothing_to_post(connection: Connection, period: str, currency: str | None) -> NothingToPost:
+    """The error that says where the month's statements are."""
     issued = heads(connection, period=period, currency=currency)
     table = JournalBatch.__table__
     query = select(table.c.number).where(
@@ -121,9 +125,12 @@ def why_nothing(connection: Connection, period: str, currency: str | None) -> st
     )
     batches = list(connection.execute(query.order_by(table.c.id)).scalars())
     if issued and batches:
-        which = ", ".join(batches)
-        return (
-            f"the {len(issued)} statements of {period} are in {which} already, and are never exported twice. "
-            f"Write its file again: clearfacts chargeback journals export {batches[-1]}"
+        return NothingToPost(
+            "the {issued} statements of {period} are in {journals} already, and are never exported twice. "
+            "Write its file again: clearfacts chargeback journals export {newest}",
+            issued=len(issued),
+            period=period,
+            journals=", ".join(batches),
+            newest=batches[-1],
         )
-    return f"{period} has no issued statement: clearfacts chargeback generate -p {period}"
+    return NothingToPost("{period} has no issued statement: clearfacts chargeback generate -p {period}", period=period)

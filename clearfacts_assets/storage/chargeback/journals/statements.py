@@ -96,8 +96,12 @@ def parts_of(connection: Connection, statements: Sequence[StatementHead]) -> Ite
             if total != int(by_id[id_].due.scaleb(_PLACES)):
                 one = by_id[id_]
                 raise StatementBent(
-                    f"{one.number}, version {one.version}: its lines come to {plain(Decimal(total).scaleb(-_PLACES))}, "
-                    f"and it says {plain(one.due)} {one.currency}"
+                    "{number}, version {version}: its lines come to {total}, and it says {due} {currency}",
+                    number=one.number,
+                    version=one.version,
+                    total=plain(Decimal(total).scaleb(-_PLACES)),
+                    due=plain(one.due),
+                    currency=one.currency,
                 )
 
 

@@ -31,7 +31,7 @@ def credits(engine: Engine, period: str, name: str | None = None) -> list[dict[s
         newest = {one.rule_id: one for one in book.versions if one.kind is RuleKind.CREDIT}
         chosen = [one for one in newest.values() if name in (None, one.name) and isinstance(one.definition, Credit)]
         if name is not None and not chosen:
-            raise NoSuchRule(f"there is no credit {name}: clearfacts chargeback credits list")
+            raise NoSuchRule("there is no credit {name}: clearfacts chargeback credits list", name=name)
         versions = {one.id: one.rule_id for one in book.versions if one.kind is RuleKind.CREDIT}
         used = _used(connection, versions, newest, institutions)
     return [_credit(version, used[version.rule_id], period) for version in chosen]

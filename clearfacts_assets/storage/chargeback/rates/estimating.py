@@ -42,9 +42,9 @@ def estimate(
         found = price(version, Decimal(parse_amount(quantity)), unit or rate.unit, day[:7])
         cost = rounded(found.amount, rate.currency)
     except BadAmount as error:
-        raise BadWish(f"quantity {quantity!r}: {error}") from None
+        raise BadWish("quantity {quantity!r}: {error}", quantity=quantity, error=error) from None
     except InvalidOperation:
-        raise BadWish(f"quantity {quantity!r} at this price has too many digits") from None
+        raise BadWish("quantity {quantity!r} at this price has too many digits", quantity=quantity) from None
     return {
         "service": service,
         "rate_class": chosen,
@@ -70,5 +70,10 @@ def _rate(engine: Engine, service: str, day: str, rate_class: str | None, pi: st
     chosen = rate_class or INTERNAL
     version = book.rate(service, chosen, day)
     if version is None:
-        raise NoRate(f"{service} has no {chosen} rate on {day}: clearfacts chargeback rates list")
+        raise NoRate(
+            "{service} has no {chosen} rate on {day}: clearfacts chargeback rates list",
+            service=service,
+            chosen=chosen,
+            day=day,
+        )
     return version, chosen

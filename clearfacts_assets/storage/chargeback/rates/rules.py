@@ -77,10 +77,14 @@ class RuleRepository:
         ``two_people`` it counts once somebody else approves it. Raises BadRule."""
         name = name.strip()
         if not name or len(name) > LONGEST_NAME:
-            raise BadRule(f"a rule has a name of 1 to {LONGEST_NAME} characters")
+            raise BadRule("a rule has a name of 1 to {longest} characters", longest=LONGEST_NAME)
         valid_from, valid_to = terms.get("valid_from", ""), terms.get("valid_to", "")
         if valid_from and valid_to and valid_to <= valid_from:
-            raise BadRule(f"it ends on {valid_to}, before or as it begins on {valid_from}")
+            raise BadRule(
+                "it ends on {valid_to}, before or as it begins on {valid_from}",
+                valid_to=valid_to,
+                valid_from=valid_from,
+            )
         read_definition(kind, definition)
         said: dict[str, Any] = {"valid_from": valid_from, "valid_to": valid_to, "definition": dict(definition)}
         with self._engine.begin() as connection:
@@ -119,9 +123,17 @@ class RuleRepository:
             only_writer(connection)
             version = _version(connection, version_id)
             if version["approved_by"]:
-                raise ChargebackError(f"version {version_id} was approved by {version['approved_by']} already")
+                raise ChargebackError(
+                    "version {version_id} was approved by {approved_by} already",
+                    version_id=version_id,
+                    approved_by=version["approved_by"],
+                )
             if version["actor"] == actor:
-                raise ChargebackError(f"version {version_id} was written by {actor}: somebody else has to approve it")
+                raise ChargebackError(
+                    "version {version_id} was written by {actor}: somebody else has to approve it",
+                    version_id=version_id,
+                    actor=actor,
+                )
             connection.execute(
                 update(RuleVersion).where(RuleVersion.id == version_id).values(approved_by=actor, approved_at=now)
             )
@@ -131,7 +143,7 @@ class RuleRepository:
     def end(self, kind: RuleKind, name: str, day: str, **said: Any) -> dict[str, Any]:
         """From the day on the rule says nothing. Raises NoSuchRule."""
         if not self.list(kind, name):
-            raise NoSuchRule(f"there is no {kind} {name}: clearfacts chargeback rules list")
+            raise NoSuchRule("there is no {kind} {name}: clearfacts chargeback rules list", kind=kind, name=name)
         return self.add(kind, name, ENDED, valid_from=day, **said)
 
 
@@ -150,7 +162,7 @@ def _query() -> Any:
 def _version(connection: Connection, version_id: int) -> dict[str, Any]:
     row = connection.execute(_query().where(RuleVersion.id == version_id)).mappings().one_or_none()
     if row is None:
-        raise NoSuchRule(f"there is no version {version_id}: clearfacts chargeback rules list")
+        raise NoSuchRule("there is no version {version_id}: clearfacts chargeback rules list", version_id=version_id)
     return dict(row)
 
 

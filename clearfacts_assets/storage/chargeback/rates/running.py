@@ -76,7 +76,7 @@ def run_in(connection: Connection, period: str, *, actor: str, now: datetime) ->
     """The same, in the caller's transaction."""
     state = state_of(connection, period)
     if state is None:
-        raise NothingToRun(f"nothing is known of {period}: clearfacts chargeback periods list")
+        raise NothingToRun("nothing is known of {period}: clearfacts chargeback periods list", period=period)
     if state is State.FINALIZED:
         last = last_run(connection, period)
         totals = last["totals"] if last else {}

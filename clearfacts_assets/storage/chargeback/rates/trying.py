@@ -71,9 +71,9 @@ def try_rule(engine: Engine, period: str, wished: Wished) -> Tried:
     with reading(engine) as connection:
         state = state_of(connection, period_of(period))
         if state is None:
-            raise NothingToRun(f"nothing is known of {period}")
+            raise NothingToRun("nothing is known of {period}", period=period)
         if state is State.FINALIZED:
-            raise ChargebackError(f"{period} is finalized: no rule changes it any more")
+            raise ChargebackError("{period} is finalized: no rule changes it any more", period=period)
         book = load_book(connection)
         new = RuleBook([*book.versions, _version(connection, wished)])
         # Charges are read while they are computed: the connection has to be open until then.
