@@ -37,4 +37,6 @@ def _told(field: str, problem: Message) -> Message:
 
 def _problem(error: Mapping[str, Any]) -> Message:
     text = TEXTS.get(error["type"])
-    return Message(text, error.get("ctx", {})) if text else Message(str(error["msg"]))
+    if not text:
+        return Message(str(error["msg"]))
+    return Message(text, {name: str(value).replace(" or ", ", ") for name, value in error.get("ctx", {}).items()})

@@ -51,7 +51,7 @@ class Words:
 
     language: str = "en"
 
-    def say(self, text: str, **values: object) -> str:
+    def say(self, text: str, /, **values: object) -> str:
         """The text in this language, with its {values} in it."""
         said = catalogue(self.language).get(text, text)
         return said.format(**values) if values else said

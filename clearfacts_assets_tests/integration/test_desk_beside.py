@@ -105,6 +105,35 @@ def test_what_the_desk_refuses_is_told_in_the_readers_language(quick_api: Runnin
     assert "Verbruikt" in person.get("/desk/charges/1")
 
 
+def test_what_the_engine_refuses_is_told_in_the_readers_language(quick_api: RunningApi, tmp_path: Path) -> None:
+    load(quick_api, tmp_path)
+    person = Person(quick_api, "operator")
+    person.client.headers["Accept-Language"] = "nl"
+    said = {"confirmation": "2025-03"}
+    early = plain(person.post("/desk/periods/2025-03/finalize", 409, **said).text)
+    assert "2025-03 kan niet vastgelegd worden: sluit ze eerst af." in early
+    person.post("/desk/periods/2025-03/close")
+    waiting = plain(person.post("/desk/periods/2025-03/finalize", 409, **said).text)
+    assert "2025-03: 1 kosten wachten op een beslissing." in waiting
+    assert "Er is geen kost 99." in plain(person.get("/desk/charges/99", 404))
+    wrong = {"resource": "c-*", **ADA, "reason": "hers", "valid_from": "1 maart"}
+    assert "'1 maart' is geen dag: schrijf 2025-03-01." in plain(person.post("/desk/overrides", 422, **wrong).text)
+    person.client.headers["Accept-Language"] = "fr"
+    again = plain(person.post("/desk/periods/2025-03/close", 409).text)
+    assert "2025-03 ne peut être clôturé : il est déjà clôturé." in again
+    reader = Person(quick_api, "user")
+    reader.client.headers["Accept-Language"] = "fr"
+    assert "Cela demande le droit periods:close." in plain(reader.post("/desk/periods/2025-03/close", 403).text)
+
+
+def test_a_form_that_does_not_fit_says_so_in_the_readers_language(quick_api: RunningApi) -> None:
+    admin = Person(quick_api, "admin")
+    admin.client.headers["Accept-Language"] = "fr"
+    said = {"username": "x", "email": "x@example.be", "role": "chef", "password": "a-long-password-17"}
+    told = plain(admin.post("/desk/users", 422, **said).text)
+    assert "role: un de 'admin', 'operator', 'reviewer', 'user', 'service'." in told
+
+
 @pytest.mark.parametrize(
     ("path", "rest"),
     [

@@ -14,6 +14,7 @@ from clearfacts_assets_tests.fixtures.desk_texts import (
     ELSEWHERE,
     bare_texts,
     texts_of_code,
+    texts_of_settings,
     texts_of_templates,
     words_of_the_trade,
 )
@@ -31,7 +32,7 @@ def test_a_catalogue_keeps_the_names_in_its_texts(language: str) -> None:
 
 def test_both_catalogues_have_every_text_that_the_desk_says_and_no_other() -> None:
     assert set(catalogue("nl")) == set(catalogue("fr"))
-    said = texts_of_templates() | texts_of_code() | texts_of_the_engine() | words_of_the_trade()
+    said = texts_of_templates() | texts_of_code() | texts_of_the_engine() | words_of_the_trade() | texts_of_settings()
     assert said - set(catalogue("nl")) == set(), "texts that are shown in English alone"
     assert set(catalogue("nl")) - said - ELSEWHERE == set(), "texts that nothing says any more"
 

@@ -48,7 +48,7 @@ class Requires:
         if not principal.may(self.permission):
             raise ApiError(
                 ErrorCode.FORBIDDEN,
-                Message("This needs the permission {permission}.", {"permission": self.permission.value}),
+                Message("This needs the permission {name}.", {"name": self.permission.value}),
             )
         return principal
 

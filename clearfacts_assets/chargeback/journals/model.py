@@ -40,9 +40,10 @@ class CannotPost(ChargebackError):
     """Lines for which the chart of accounts has no place. Nothing was written."""
 
     def __init__(self, problems: Iterable[Message]) -> None:
-        once = list({str(one): one for one in problems}.values())
+        once = {str(one): one for one in problems}
+        self.problems = tuple(once)
         more = len(once) - MOST_PROBLEMS
-        shown = Messages(once[:MOST_PROBLEMS])
+        shown = Messages([*once.values()][:MOST_PROBLEMS])
         if more > 0:
             super().__init__("nothing was written: {problems}; and {more} more", problems=shown, more=more)
         else:
