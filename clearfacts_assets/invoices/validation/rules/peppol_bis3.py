@@ -29,7 +29,7 @@ from clearfacts_assets.invoices.validation.profiles import (
     Profile,
     profile_of_document,
 )
-from clearfacts_assets.invoices.validation.rules import Release, RuleOptions
+from clearfacts_assets.invoices.validation.rules import Release, RuleOptions, bounded
 from clearfacts_assets.invoices.validation.ubl import CAC, CBC, CREDIT_NOTE
 
 LAYER = "peppol_bis3"
@@ -95,7 +95,7 @@ class PeppolBis3:
         asked = self._always.union(*(self._by_sign[sign] for sign in self._by_sign.keys() & signs))
         with decimal.localcontext() as context:
             context.prec = _PRECISION
-            found = [finding for place in sorted(asked) for finding in _ask(self._rules[place], index)]
+            found = bounded(finding for place in sorted(asked) for finding in _ask(self._rules[place], index))
         found = _without_errors(found)
         if self_billing:
             found = [finding for finding in found if finding.rule not in _NOT_FOR_SELF_BILLING]
@@ -228,7 +228,7 @@ def _self_billing(index: ElementIndex) -> Iterator[Finding]:
                 yield finding(
                     "SELF-BILLING-TYPE",
                     message=f"a self-billing document has type code {code} (BT-3): it is {element.value.strip()!r}",
-                    location=location_of(element.source),
+                    location=location_of(element),
                 )
     for name, expected, term in (
         ("CustomizationID", SELF_BILLING, "BT-24"),
@@ -239,7 +239,7 @@ def _self_billing(index: ElementIndex) -> Iterator[Finding]:
                 yield finding(
                     f"SELF-BILLING-{'SPECIFICATION' if term == 'BT-24' else 'PROCESS'}",
                     message=f"a self-billing document has {expected} as {name} ({term})",
-                    location=location_of(element.source),
+                    location=location_of(element),
                 )
 
 
