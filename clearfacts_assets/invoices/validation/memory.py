@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
-LARGE = 4 * 2**20  # bytes of a document for which memory is spared, and not time
+LARGE = 2**20  # bytes of a document for which memory is spared, and not time
 
 
 def give_back() -> None:

@@ -182,8 +182,11 @@ def _error_of_all(excerpt: Excerpt, stylesheet: Callable[[Collection[str]], Styl
 
 
 def _text(excerpt: Excerpt, runs: Sequence[int]) -> str:
-    inside = [zlib.decompress(excerpt.runs[number].text) for number in runs]
-    return b"".join([excerpt.begin, *inside, excerpt.end]).decode()
+    text = bytearray(excerpt.begin)
+    for number in runs:
+        text += zlib.decompress(excerpt.runs[number].text)
+    text += excerpt.end
+    return text.decode()
 
 
 _Element = tuple[int, int]  # a run, and the place of an element in it; ROOT
