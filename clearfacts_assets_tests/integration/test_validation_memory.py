@@ -1,7 +1,7 @@
 """How much memory one long document takes, at its peak, in a process that does nothing else.
 
-A quarter of what is promised of 20,000 lines and 16 MB, for a quarter of them: it grows in a straight line. What Saxon takes
-does not grow with them, for it sees a part at a time.
+A quarter of what is promised of 20,000 lines and 16 MB, for a quarter of them: it grows in a straight line. What
+Saxon takes does not grow with them, for it sees a part at a time.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ class PeppolBis3:
         asked = self._always.union(*(self._by_sign[sign] for sign in self._by_sign.keys() & signs))
         with decimal.localcontext() as context:
             context.prec = _PRECISION
-            found = bounded(finding for place in sorted(asked) for finding in _ask(self._rules[place], index))
+            found = [finding for place in sorted(asked) for finding in _ask(self._rules[place], index)]
         found = _without_errors(found)
         if self_billing:
             found = [finding for finding in found if finding.rule not in _NOT_FOR_SELF_BILLING]
@@ -206,10 +206,12 @@ def _repeats(element: Element) -> bool:
 def _ask(rule: Any, index: ElementIndex) -> Iterable[Finding]:
     severity = _SEVERITIES.get(rule.flag, Severity.INFORMATION)
     try:
-        failures = list(rule.check(index.root))
+        return bounded(
+            Finding(rule.id, LAYER, severity, f"{rule.about}: {detail}", path)
+            for path, detail in rule.check(index.root)
+        )
     except Incomputable as error:
         return [Finding(_ERROR, LAYER, Severity.ERROR, f"the rules cannot be computed on this document: {error}")]
-    return [Finding(rule.id, LAYER, severity, f"{rule.about}: {detail}", path) for path, detail in failures]
 
 
 def _without_errors(found: list[Finding]) -> list[Finding]:
