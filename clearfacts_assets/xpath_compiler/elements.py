@@ -41,7 +41,7 @@ class Element:
         self._value: str | None = None  # noted when it is read, if nothing but text is inside
         self.attributes: Mapping[str, str] = _NO_ATTRIBUTES
         self.by: Mapping[str, Sequence[Element]] = _NOTHING
-        self._children: Sequence[Element] | None = None  # noted where ``by`` does not tell
+        self._children: Sequence[Element] | None = _NONE  # None where ``by`` tells as well
         self._all: list[Element] | None = None
 
     @property
@@ -70,7 +70,8 @@ class Element:
             while waiting:
                 element = waiting.pop()
                 found.append(element)
-                waiting.extend(reversed(element.children))
+                noted = element._children
+                waiting.extend(reversed(element.children if noted is None else noted))
             self._all = found
         return self._all
 
@@ -104,6 +105,7 @@ class ElementIndex:
                 gc.enable()
         self.top = self.element(source, "", None)  # what stands above the root: XPath's document node
         self.top.by = {self.root.tag: [self.root]}
+        self.top._children = [self.root]
 
     def _read(self, source: etree._Element) -> Element:
         """The element of the document's root, with all below it."""
@@ -168,8 +170,7 @@ class ElementIndex:
                 by[tag] = [*same, child]
             self._read_inside(inner, child)
         element.by = by
-        if len(by) < len(children):
-            element._children = children
+        element._children = None if self._is_long and len(by) == len(children) else children
 
     def _shared(self, value: str) -> str:
         """One text for all elements that say the same, as far as they are few."""

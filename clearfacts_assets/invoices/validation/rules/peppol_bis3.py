@@ -13,6 +13,7 @@ import decimal
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache, partial
+from itertools import islice
 from typing import Any
 
 from mockeinvoice import rules as published_rules
@@ -29,7 +30,7 @@ from clearfacts_assets.invoices.validation.profiles import (
     Profile,
     profile_of_document,
 )
-from clearfacts_assets.invoices.validation.rules import Release, RuleOptions, bounded
+from clearfacts_assets.invoices.validation.rules import MOST_OF_A_RULE, Release, RuleOptions, with_more
 from clearfacts_assets.invoices.validation.ubl import CAC, CBC, CREDIT_NOTE
 
 LAYER = "peppol_bis3"
@@ -206,12 +207,16 @@ def _repeats(element: Element) -> bool:
 def _ask(rule: Any, index: ElementIndex) -> Iterable[Finding]:
     severity = _SEVERITIES.get(rule.flag, Severity.INFORMATION)
     try:
-        return bounded(
+        failures = iter(rule.check(index.root))
+        found = [
             Finding(rule.id, LAYER, severity, f"{rule.about}: {detail}", path)
-            for path, detail in rule.check(index.root)
-        )
+            for path, detail in islice(failures, MOST_OF_A_RULE)
+        ]
+        if len(found) == MOST_OF_A_RULE:
+            found[-1] = with_more(found[-1], sum(1 for _ in failures))
     except Incomputable as error:
         return [Finding(_ERROR, LAYER, Severity.ERROR, f"the rules cannot be computed on this document: {error}")]
+    return found
 
 
 def _without_errors(found: list[Finding]) -> list[Finding]:
