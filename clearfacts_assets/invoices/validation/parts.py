@@ -48,7 +48,7 @@ class _Run:
     """Children of the root that follow each other, all of them lines or none."""
 
     is_line: bool
-    text: bytes  # of all of them, packed
+    packed: bytes  # the text of all of them
     steps: tuple[str, ...]  # of each: how a location in the whole document names it
     lines: array[int]  # of each element in it, in order, on which line of the document it stands
 
@@ -184,7 +184,7 @@ def _error_of_all(excerpt: Excerpt, stylesheet: Callable[[Collection[str]], Styl
 def _text(excerpt: Excerpt, runs: Sequence[int]) -> str:
     text = bytearray(excerpt.begin)
     for number in runs:
-        text += zlib.decompress(excerpt.runs[number].text)
+        text += zlib.decompress(excerpt.runs[number].packed)
     text += excerpt.end
     return text.decode()
 
