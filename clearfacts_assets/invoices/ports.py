@@ -15,7 +15,7 @@ Errors that an adapter may raise::
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 from uuid import UUID
@@ -95,6 +95,14 @@ class RuleSet(Protocol):
 
     def check(self, document: ParsedDocument) -> list[Finding]:
         """Everything this layer finds. A document that breaks the engine is a finding too, never an exception."""
+        ...
+
+
+class TwoSteps(RuleSet, Protocol):
+    """A rule set that can look at a document now and think about it when the document's memory is free again."""
+
+    def begin(self, document: ParsedDocument) -> Callable[[], list[Finding]]:
+        """What ``check`` finds, for later: it holds nothing of the document, and its findings have their lines."""
         ...
 
 

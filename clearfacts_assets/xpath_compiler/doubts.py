@@ -24,9 +24,11 @@ DOUBTFUL = (runtime.Unproved, decimal.DecimalException)
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """Rules that may fail, all of them local, and every element of which one may."""
+    """Rules that may fail: local ones with every element of which one may, and others, for which all is needed that is
+    repeated."""
 
     rules: frozenset[str]
+    far: frozenset[str]
     elements: list[Element]
 
 
@@ -47,6 +49,7 @@ class Doubts(Prover):
         self._asked: list[_Asked] = []
         self._absences: set[str] = set()  # rules of what must not stand under the root
         self._far: set[str] = set()  # rules with an assert that is not local
+        self._twice: set[str] = set()  # one name in two patterns: what it says first cannot be told
         self._whole = False  # some pattern looks further than its own element: nothing is to be concluded from a part
         self.places: dict[str, tuple[int, int]] = {}  # of each rule: its pattern, and its place there
         self._modes: dict[str, int] = {}
@@ -54,10 +57,10 @@ class Doubts(Prover):
         super().__init__(xslt, roots)
 
     def where(self, index: ElementIndex) -> Doubt | None:
-        """None where a part of the document would not be enough."""
+        """None where nothing can be told of single rules."""
         if self._whole or not self._everywhere.isdisjoint(index.attribute_names):
             return None
-        rules, elements = set[str](), list[Element]()
+        rules, far, elements = set[str](), set[str](), list[Element]()
         with decimal.localcontext() as context:
             context.prec = DIGITS
             context.traps[decimal.Inexact] = True
@@ -65,16 +68,20 @@ class Doubts(Prover):
                 try:
                     found = find(index)
                 except DOUBTFUL:
-                    return None
-                if found:
-                    if not asked.is_local or (not asked.at_root and index.root in found):
-                        return None
+                    far.add(asked.rule)
+                    continue
+                if found and (not asked.is_local or (not asked.at_root and index.root in found)):
+                    far.add(asked.rule)
+                elif found:
                     rules.add(asked.rule)
                     elements += found
         if missed := list(_present(self._absent, index.root)):
             rules |= self._absences
             elements += missed
-        return None if rules & self._far else Doubt(frozenset(rules), elements)
+        if not self._twice.isdisjoint(rules | far):
+            return None
+        far |= rules & self._far
+        return Doubt(frozenset(rules - far), frozenset(far), elements)
 
     def _rule(self, rule: Rule) -> str:
         mode = self._modes.setdefault(rule.mode, len(self._modes))
@@ -86,7 +93,7 @@ class Doubts(Prover):
         for each in rule.asserts:
             place = (mode, len(self.places))
             if self.places.setdefault(each.rule, place)[0] != mode:
-                self._far.add(each.rule)  # one name in two patterns: what it says first cannot be told
+                self._twice.add(each.rule)
             node = parse(each.test)
             if at_root and self._is_absence(node):
                 self._absences.add(each.rule)

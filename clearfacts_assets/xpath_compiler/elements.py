@@ -17,6 +17,7 @@ _NONE: Sequence[Element] = ()
 _NOTHING: Mapping[str, Sequence[Element]] = {}
 _NO_ATTRIBUTES: Mapping[str, str] = {}
 MOST_TO_WALK = 32  # siblings; among more of them each element keeps lxml's own
+LONGEST_KEPT = 100  # characters of a value in a long document; longer ones are read again when they are asked for
 MOST_SHARED = 1000  # different values, and different attributes, that elements have in common
 _STRING = etree.XPath("string()", regexp=False)
 
@@ -32,16 +33,20 @@ class Element:
     A long document has hundreds of thousands: of lxml's own elements only those are kept that would be far to walk to.
     """
 
-    __slots__ = ("_all", "_source", "_value", "attributes", "by", "children", "node", "parent", "tag")
+    __slots__ = ("_all", "_children", "_source", "_value", "attributes", "by", "node", "parent", "tag")
 
     def __init__(self, source: etree._Element | None, tag: str, parent: Element | None) -> None:
         self._source, self.tag, self.parent = source, tag, parent
         self.node: Element | None = self  # for who looks, often, for an element in what it was handed
         self._value: str | None = None  # noted when it is read, if nothing but text is inside
         self.attributes: Mapping[str, str] = _NO_ATTRIBUTES
-        self.children: Sequence[Element] = _NONE
         self.by: Mapping[str, Sequence[Element]] = _NOTHING
+        self._children: Sequence[Element] | None = _NONE  # None where ``by`` tells as well
         self._all: list[Element] | None = None
+
+    @property
+    def children(self) -> Sequence[Element]:
+        return [same[0] for same in self.by.values()] if self._children is None else self._children
 
     @property
     def source(self) -> etree._Element:
@@ -65,7 +70,8 @@ class Element:
             while waiting:
                 element = waiting.pop()
                 found.append(element)
-                waiting.extend(reversed(element.children))
+                noted = element._children
+                waiting.extend(reversed(element.children if noted is None else noted))
             self._all = found
         return self._all
 
@@ -98,7 +104,8 @@ class ElementIndex:
             if collecting:
                 gc.enable()
         self.top = self.element(source, "", None)  # what stands above the root: XPath's document node
-        self.top.children, self.top.by = [self.root], {self.root.tag: [self.root]}
+        self.top.by = {self.root.tag: [self.root]}
+        self.top._children = [self.root]
 
     def _read(self, source: etree._Element) -> Element:
         """The element of the document's root, with all below it."""
@@ -114,10 +121,13 @@ class ElementIndex:
             self._note(element, attributes)
         if len(source):
             self._read_children(source, element)
-            if element.children:
+            if element.by:
                 return
         value = value_of(source)
-        element._value = self._shared(value) if self._is_long else value
+        if not self._is_long:
+            element._value = value
+        elif len(value) <= LONGEST_KEPT:
+            element._value = self._shared(value)
         if not value or value.isspace():
             self.has_empty = True
 
@@ -159,8 +169,8 @@ class ElementIndex:
             else:  # a list takes twice the memory, and few are twice there
                 by[tag] = [*same, child]
             self._read_inside(inner, child)
-        if children:
-            element.children, element.by = tuple(children) if self._is_long else children, by
+        element.by = by
+        element._children = None if self._is_long and len(by) == len(children) else children
 
     def _shared(self, value: str) -> str:
         """One text for all elements that say the same, as far as they are few."""

@@ -14,7 +14,7 @@ from lxml import etree
 from clearfacts_assets.invoices.model import Finding
 from clearfacts_assets.invoices.ports import ParsedDocument
 from clearfacts_assets.invoices.validation.published import SCHEMATRON, comments_of, read_artefact
-from clearfacts_assets.invoices.validation.rules import MOST_OF_A_RULE, CustomRules
+from clearfacts_assets.invoices.validation.rules import CustomRules
 from clearfacts_assets.invoices.validation.saxon import LOCATING, SVRL, Stylesheet, findings
 from clearfacts_assets.invoices.validation.ubl import said, value_of
 
@@ -38,7 +38,7 @@ class CustomRuleSet:
         self._stylesheet = Stylesheet(content)
 
     def check(self, document: ParsedDocument) -> list[Finding]:
-        return findings(self._stylesheet, document, self.layer, most_of_a_rule=MOST_OF_A_RULE)
+        return findings(self._stylesheet, document, self.layer)
 
 
 def xslt_of(rules: CustomRules) -> bytes:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Sequence
 from itertools import islice
+from typing import Any
 
 from lxml import etree
 
 from clearfacts_assets.invoices.ports import ParsedDocument
 from clearfacts_assets.invoices.validation.ubl import CREDIT_NOTE, INVOICE, PREFIXES
 from clearfacts_assets.xpath_compiler import elements as plain
+from clearfacts_assets.xpath_compiler.elements import MOST_TO_WALK
 from clearfacts_assets.xpath_compiler.elements import Element as Element
 from clearfacts_assets.xpath_compiler.runtime import forget
 
@@ -30,7 +33,7 @@ class _Walkable(Element):
 
     @property
     def path(self) -> str:
-        return location_of(self.source)
+        return location_of(self)
 
 
 class ElementIndex(plain.ElementIndex):
@@ -91,18 +94,44 @@ def element_at(root: etree._Element, location: str) -> etree._Element | None:
     return current
 
 
-def location_of(element: etree._Element) -> str:
+def location_of(element: Element | etree._Element) -> str:
     """An XPath for people: ``/Invoice/cac:InvoiceLine[2]/cbc:ID``, numbered where a name stands more than once."""
     steps = []
-    current: etree._Element | None = element
+    current: Any = element
     while current is not None:
-        parent = current.getparent()
-        name = etree.QName(current.tag)
-        step = f"{_SHORT.get(name.namespace or '', '')}{name.localname}"
+        is_ours = isinstance(current, Element)
+        parent = current.parent if is_ours else current.getparent()
+        twins = [current]
         if parent is not None:
-            twins = list(parent.iterchildren(current.tag))
-            if len(twins) > 1:
-                step += f"[{twins.index(current) + 1}]"
-        steps.append(step)
+            twins = parent.by.get(current.tag, twins) if is_ours else list(parent.iterchildren(current.tag))
+        steps.append(step_of(current.tag, _place_of(current, twins) if len(twins) > 1 else 1, len(twins)))
         current = parent
     return "/" + "/".join(reversed(steps))
+
+
+def step_of(tag: str, number: int, of: int) -> str:
+    """One step of such a location: the so-manieth of so many of that name beside each other."""
+    name = etree.QName(tag)
+    step = f"{_SHORT.get(name.namespace or '', '')}{name.localname}"
+    return f"{step}[{number}]" if of > 1 else step
+
+
+def _place_of(element: Element | etree._Element, twins: Sequence[Any]) -> int:
+    """From 1 on. Who asks for one after another, in order, is answered without looking at all of them each time."""
+    if len(twins) <= MOST_TO_WALK:
+        return twins.index(element) + 1
+    before = _last.place if _last.place < len(twins) else 0
+    try:
+        _last.place = twins.index(element, before)
+    except ValueError:
+        _last.place = twins.index(element)
+    return _last.place + 1
+
+
+class _Last(threading.local):
+    """Where the last one was found: only a hint."""
+
+    place = 0
+
+
+_last = _Last()

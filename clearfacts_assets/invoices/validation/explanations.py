@@ -229,7 +229,7 @@ def _computed(one: Sum) -> Computed:
     name = _ADDEND.get(one.kind, "Amount")
     source = one.element.source
     addends = [
-        Addend(shown(amount), location_of(each.source), each.source.sourceline)  # type: ignore[arg-type]
+        Addend(shown(amount), location_of(each), each.source.sourceline)  # type: ignore[arg-type]
         for each in one.addends
         if (amount := amount_of(each, name)) is not None
     ]

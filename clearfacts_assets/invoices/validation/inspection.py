@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from clearfacts_assets.invoices.model import Decision, Finding, Invoice, Report, Severity
@@ -18,9 +18,10 @@ from clearfacts_assets.invoices.ports import ParsedDocument, RuleSet
 from clearfacts_assets.invoices.validation.elements import element_at, let_go_of_element_index, location_of, root_of
 from clearfacts_assets.invoices.validation.head import read_invoice
 from clearfacts_assets.invoices.validation.hints import HINTS
+from clearfacts_assets.invoices.validation.memory import LARGE, give_back
 from clearfacts_assets.invoices.validation.policy import DOCUMENT_LAYER, Course, Policy
 from clearfacts_assets.invoices.validation.profiles import Profile, profile_of_document
-from clearfacts_assets.invoices.validation.rules import MOST_OF_A_RULE, Release, RuleOptions, build
+from clearfacts_assets.invoices.validation.rules import Release, RuleOptions, bounded, build
 from clearfacts_assets.invoices.validation.ubl import (
     CUSTOMIZATION_ID,
     Limits,
@@ -64,6 +65,24 @@ class Plan:
         return Course(self.layers, dict.fromkeys(self.layers, Severity.ERROR))
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was found in a document that is let go of, and what there is still to ask, in the order of the layers."""
+
+    profile: Profile
+    course: Course
+    invoice: Invoice | None
+    missing: Unreadable | None  # why there is no invoice
+    findings: list[Callable[[], list[Finding]]]
+    versions: tuple[tuple[str, str], ...]
+
+    def head(self) -> Invoice:
+        """Raises Unreadable."""
+        if self.invoice is None:
+            raise self.missing or Unreadable("DOC-HEAD", "the document has no head")
+        return self.invoice
+
+
 class Inspector:
     """Runs the layers of a plan. Builds each rule set when it is first needed, or all of them with ``warm``."""
 
@@ -100,56 +119,62 @@ class Inspector:
                 duration=self._clock() - started,
             )
         try:
-            return self._inspect(document, digest, started)
+            seen = self._looked_at(document)
         except Exception as error:  # noqa: BLE001 - a mistake of ours holds up one document, not the day
-            message = f"the rules could not be applied to this document ({type(error).__name__}: {error})"
-            return _failed(
-                lambda: document, digest, size, Finding("DOC-FAULT", *_FAULT, message), self._clock() - started
-            )
+            return self._fault(error, partial(read_invoice, document.root), digest, size, started)
         finally:
             let_go_of_element_index(document)
+        del document
+        if size > LARGE:
+            give_back()
+        try:
+            return self._reported(seen, digest, size, started)
+        except Exception as error:  # noqa: BLE001 - the same
+            return self._fault(error, seen.head, digest, size, started)
 
-    def _inspect(self, document: ParsedDocument, digest: str, started: float) -> Report:
+    def _looked_at(self, document: ParsedDocument) -> _Seen:
+        """All that is to be had of the document itself: after this it may go."""
         profile = profile_of_document(document)
         course = self.plan.course(profile)
-        findings, versions = self._run(document, course)
-        invoice, missing = self._head(document)
+        findings: list[Callable[[], list[Finding]]] = []
         if self.plan.layers is None:
-            findings = [*_of_profile(profile, document), *findings]
-        findings = self.plan.policy.weighed(findings)
-        decision = course.decide(findings)
-        if missing:
-            findings.append(missing)
-            decision = Decision.REJECT
-        return Report(
-            sha256=digest,
-            size=document.size,
-            profile=profile.value,
-            invoice=invoice,
-            decision=decision,
-            findings=tuple(findings),
-            versions=versions,
-            duration=self._clock() - started,
-        )
-
-    def _run(self, document: ParsedDocument, course: Course) -> tuple[list[Finding], tuple[tuple[str, str], ...]]:
-        findings: list[Finding] = []
+            findings.append(_of_profile(profile, document).copy)
         versions = []
         for layer in course.layers:
             rule_set = self._rule_set(layer)
-            found = rule_set.check(document)
             versions.append((layer, rule_set.version))
-            findings += [_placed(finding, document) for finding in _bounded(found)]
+            begin = getattr(rule_set, "begin", None)  # as TwoSteps has it; asking for the protocol takes long
+            if begin is not None:
+                findings.append(begin(document))
+                continue
+            found = [_with_line(finding, document) for finding in bounded(rule_set.check(document))]
+            findings.append(found.copy)
             if found and layer == STRUCTURE and self.plan.layers is None:
                 break
-        return findings, tuple(versions)
+        invoice, missing = _head(document)
+        return _Seen(profile, course, invoice, missing, findings, tuple(versions))
 
-    def _head(self, document: ParsedDocument) -> tuple[Invoice | None, Finding | None]:
-        """The invoice, and what keeps it from being one; fragments are welcome where layers are asked for by name."""
-        try:
-            return read_invoice(root_of(document)), None
-        except Unreadable as unreadable:
-            return None, _finding(unreadable) if self.plan.layers is None else None
+    def _reported(self, seen: _Seen, digest: str, size: int, started: float) -> Report:
+        findings = [_with_hint(finding) for found in seen.findings for finding in bounded(found())]
+        findings = self.plan.policy.weighed(findings)
+        decision = seen.course.decide(findings)
+        if seen.missing and self.plan.layers is None:  # fragments are welcome where layers are asked for by name
+            findings.append(_finding(seen.missing))
+            decision = Decision.REJECT
+        return Report(
+            sha256=digest,
+            size=size,
+            profile=seen.profile.value,
+            invoice=seen.invoice,
+            decision=decision,
+            findings=tuple(findings),
+            versions=seen.versions,
+            duration=self._clock() - started,
+        )
+
+    def _fault(self, error: Exception, head: Callable[[], Invoice], digest: str, size: int, started: float) -> Report:
+        message = f"the rules could not be applied to this document ({type(error).__name__}: {error})"
+        return _failed(head, digest, size, Finding("DOC-FAULT", *_FAULT, message), self._clock() - started)
 
     def _rule_set(self, layer: str) -> RuleSet:
         options = self.plan.options
@@ -191,43 +216,39 @@ def _of_profile(profile: Profile, document: ParsedDocument) -> list[Finding]:
     return [Finding(rule, DOCUMENT_LAYER, Severity.INFORMATION, message, location_of(at), line, HINTS[rule])]
 
 
-def _placed(finding: Finding, document: ParsedDocument) -> Finding:
-    """The finding with its line, where its rule set gave only a path, and with its hint."""
-    line = finding.line
-    if line is None and finding.location:
-        element = element_at(document.root, finding.location)
-        line = element.sourceline if element is not None else None  # type: ignore[assignment]
+def _with_line(finding: Finding, document: ParsedDocument) -> Finding:
+    """The finding with its line, where its rule set gave only a path."""
+    if finding.line is not None or not finding.location:
+        return finding
+    element = element_at(document.root, finding.location)
+    return replace(finding, line=element.sourceline) if element is not None else finding  # type: ignore[arg-type]
+
+
+def _with_hint(finding: Finding) -> Finding:
     hint = HINTS.get(finding.rule, "")
-    return replace(finding, line=line, hint=hint) if line != finding.line or hint else finding
+    return replace(finding, hint=hint) if hint else finding
 
 
-def _bounded(found: list[Finding]) -> list[Finding]:
-    """At most MOST_OF_A_RULE findings of a rule; the last of them says how many more there are."""
-    if len(found) <= MOST_OF_A_RULE:
-        return found
-    counts = Counter(finding.rule for finding in found)
-    seen: Counter[str] = Counter()
-    kept = []
-    for finding in found:
-        seen[finding.rule] += 1
-        if seen[finding.rule] < MOST_OF_A_RULE or counts[finding.rule] == MOST_OF_A_RULE:
-            kept.append(finding)
-        elif seen[finding.rule] == MOST_OF_A_RULE:
-            more = counts[finding.rule] - MOST_OF_A_RULE
-            kept.append(replace(finding, message=f"{finding.message} (and {more:,} more findings of this rule)"))
-    return kept
+def _head(document: ParsedDocument) -> tuple[Invoice | None, Unreadable | None]:
+    """The invoice, or what keeps it from being one."""
+    try:
+        return read_invoice(root_of(document)), None
+    except Unreadable as unreadable:
+        return None, unreadable
 
 
 def failed(content: bytes, rule: str, message: str, duration: float) -> Report:
     """The report of a document that could not be inspected: a person decides, if at least its head can be read."""
     digest = hashlib.sha256(content).hexdigest()
-    return _failed(lambda: parse(content), digest, len(content), Finding(rule, *_FAULT, message), duration)
+    finding = Finding(rule, *_FAULT, message)
+    return _failed(lambda: read_invoice(parse(content).root), digest, len(content), finding, duration)
 
 
-def _failed(parsed: Callable[[], ParsedDocument], digest: str, size: int, finding: Finding, duration: float) -> Report:
+def _failed(head: Callable[[], Invoice], digest: str, size: int, finding: Finding, duration: float) -> Report:
     findings = [finding]
+    invoice: Invoice | None
     try:
-        invoice, decision = read_invoice(parsed().root), Decision.HOLD
+        invoice, decision = head(), Decision.HOLD
     except Unreadable as unreadable:
         invoice, decision = None, Decision.REJECT
         findings.append(_finding(unreadable))

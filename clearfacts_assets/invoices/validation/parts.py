@@ -1,55 +1,88 @@
 """A long document shown to Saxon in parts: its head with the lines of which something is in doubt, some at a time.
 
-Saxon's own tree of 20,000 lines takes as much memory as all that we read ourselves. Where a part is enough, it says of
-each line what it would say of it in the whole document (``Doubts``). What it says of a part as a whole, as of sums, is
-not believed: that was proved of the document.
+Saxon's own tree of 20,000 lines takes as much memory as all that we read ourselves, and all rules of the norm take as
+much again. So it is given the rules that are in doubt, and of the document only what these look at (``Doubts``): it
+says of each line what it would say of it in the whole document. Rules that look at all lines, as sums do, are shown all
+of them. What is needed for that is noted as text, packed, so that tree and index can go before Saxon comes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from copy import deepcopy
+import re
+import zlib
+from array import array
+from bisect import bisect, insort
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import cast
 
 from lxml import etree
 
 from clearfacts_assets.invoices.model import Finding
 from clearfacts_assets.invoices.ports import ParsedDocument
-from clearfacts_assets.invoices.validation.elements import element_index_of, let_go_of_element_index
-from clearfacts_assets.invoices.validation.saxon import CannotRun, Failed, Stylesheet, as_findings
+from clearfacts_assets.invoices.validation.elements import element_index_of, location_of, step_of
+from clearfacts_assets.invoices.validation.rules import MOST_OF_A_RULE, with_more
+from clearfacts_assets.invoices.validation.saxon import (
+    CannotRun,
+    Failed,
+    Stylesheet,
+    as_finding,
+    cannot_be_computed,
+    without_attachments,
+)
 from clearfacts_assets.invoices.validation.ubl import CAC
 from clearfacts_assets.xpath_compiler.doubts import Doubt, Doubts
 from clearfacts_assets.xpath_compiler.elements import Element
 
 LINES = ("cac:InvoiceLine", "cac:CreditNoteLine")
-AT_ONCE = 500  # lines
+AT_ONCE = 2**18  # bytes of lines in a part; as many as the head has, where that is longer
 _LINES = frozenset(f"{{{CAC}}}{name.partition(':')[2]}" for name in LINES)
+_NAME = re.compile(rb"<([^\s/>]+)")
+_PACKED = 1  # zlib's quickest: lines resemble each other
 
 
-def findings_by_parts(
-    doubts: Doubts,
-    stylesheet: Callable[[], Stylesheet],
-    document: ParsedDocument,
-    layer: str,
-    *,
-    most: int,
-    at_once: int = AT_ONCE,
-) -> list[Finding] | None:
-    """What the stylesheet has to say, as it would say it of the whole document; None where only the whole will do."""
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Children of the root that follow each other, all of them lines or none."""
+
+    is_line: bool
+    packed: bytes  # the text of all of them
+    steps: tuple[str, ...]  # of each: how a location in the whole document names it
+    lines: array[int]  # of each element in it, in order, on which line of the document it stands
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """What Saxon has to be asked of a document, and all that it needs for that; the document itself may go."""
+
+    doubt: Doubt  # without its elements
+    begin: bytes  # the root's tag
+    end: bytes
+    line: int  # of the root
+    root: str  # its name in locations
+    runs: tuple[_Run, ...]
+
+
+def excerpt_of(doubts: Doubts, document: ParsedDocument, at_once: int) -> Excerpt | None:
+    """None where nothing but the whole document, with all rules, will do."""
     doubt = doubts.where(element_index_of(document))
     if doubt is None:
         return None
-    chosen = _lines_of(doubt)
-    doubt = Doubt(doubt.rules, [])
-    let_go_of_element_index(document)  # Saxon's memory takes its place; who needs it makes it anew
-    try:
-        told = list(_told(doubts, doubt, stylesheet(), document, chosen))
-    except CannotRun:
-        return None
-    told.sort(key=lambda one: one[0])
-    return as_findings([(failed, element) for _, failed, element in told], layer, most_of_a_rule=most)
+    root = document.root
+    shell = etree.Element(root.tag, nsmap=root.nsmap)  # type: ignore[arg-type]
+    for name, value in root.items():
+        shell.set(name, value)
+    tag = etree.tostring(shell, encoding="UTF-8", xml_declaration=False).removesuffix(b"/>")
+    with without_attachments(root):
+        runs = tuple(_runs(root, None if doubt.far else _lines_of(doubt), _declared(tag), at_once))
+    line: int = root.sourceline  # type: ignore[assignment]
+    end = b"</" + _NAME.match(tag)[1] + b">"  # type: ignore[index]
+    return Excerpt(Doubt(doubt.rules, doubt.far, []), tag + b">", end, line, location_of(root), runs)
 
 
-def _lines_of(doubt: Doubt) -> list[int]:
+def _lines_of(doubt: Doubt) -> frozenset[int]:
     """The places, below the root, of what holds the elements in doubt."""
     below: dict[int, Element] = {}
     root: Element | None = None
@@ -59,49 +92,170 @@ def _lines_of(doubt: Doubt) -> list[int]:
             one = one.parent
         if one.parent is not None:
             below[id(one)], root = one, one.parent
-    return [place for place, one in enumerate(root.children) if id(one) in below] if root is not None else []
+    return frozenset(place for place, one in enumerate(root.children) if id(one) in below) if root else frozenset()
 
 
-_Place = tuple[int, int, int]  # the pattern of a rule, then the child of the root, then the rule's or the order there
+def _declared(tag: bytes) -> bytes:
+    """The namespaces that a tag declares, as lxml writes them in each of its children again."""
+    return b"".join(re.findall(rb' xmlns(?::[^=\s]+)?="[^"]*"', tag))
 
 
-def _told(
-    doubts: Doubts,
-    doubt: Doubt,
-    stylesheet: Stylesheet,
-    document: ParsedDocument,
-    chosen: Sequence[int],
-) -> Iterator[tuple[_Place, Failed, etree._Element]]:
-    """What is believed of each part, with its place in what would be said of the whole. Raises CannotRun."""
-    children = list(document.root.iterchildren(etree.Element))
-    is_line = [child.tag in _LINES for child in children]
-    lines = [place for place in chosen if is_line[place]] or [place for place, line in enumerate(is_line) if line][:1]
-    seen: set[tuple[str, etree._Element]] = set()
-    for first in range(0, max(len(lines), 1), AT_ONCE):
-        shown = set(lines[first : first + AT_ONCE])
-        kept = [place for place in range(len(children)) if place in shown or not is_line[place]]
-        part, elements = _part(document.root, children, kept)
-        before = frozenset(seen)
-        for order, failed in enumerate(stylesheet.failed(ParsedDocument(part, 0))):
-            place, element = elements[int(failed.location.removeprefix("#")) - 1]
-            if failed.rule not in doubt.rules or (failed.rule, element) in before:
-                continue
-            if place < 0 or not is_line[place]:  # the head is in every part
-                seen.add((failed.rule, element))
-            mode, rule = doubts.places[failed.rule]
-            yield (mode, place, rule if place < 0 else order), failed, element
+class _Building:
+    """A run that grows by children."""
+
+    def __init__(self, *, is_line: bool) -> None:
+        self.is_line, self.size = is_line, 0
+        self._texts: list[bytes] = []
+        self._steps: list[str] = []
+        self._lines = array("I")
+
+    def add(self, child: etree._Element, text: bytes, step: str) -> None:
+        self._texts.append(text)
+        self.size += len(text)
+        self._steps.append(step)
+        self._lines.extend(cast("int", element.sourceline) for element in child.iter(etree.Element))
+
+    def built(self) -> _Run:
+        return _Run(self.is_line, zlib.compress(b"".join(self._texts), _PACKED), tuple(self._steps), self._lines)
 
 
-def _part(
-    root: etree._Element, children: Sequence[etree._Element], kept: Sequence[int]
-) -> tuple[etree._Element, list[tuple[int, etree._Element]]]:
-    """A document of these children alone; and for each of its elements, in order, what it is in the whole document
-    and below which child of the root, -1 for the root."""
-    part = etree.Element(root.tag, nsmap=root.nsmap)  # type: ignore[arg-type]
-    for name, value in root.items():
-        part.set(name, value)
-    elements = [(-1, root)]
-    for place in kept:
-        part.append(deepcopy(children[place]))
-        elements += [(place, one) for one in children[place].iter(etree.Element)]
-    return part, elements
+def _runs(root: etree._Element, chosen: Collection[int] | None, declared: bytes, at_once: int) -> Iterator[_Run]:
+    """All children but the lines that are not chosen, in order; None chooses all."""
+    totals = Counter(child.tag for child in root.iterchildren(etree.Element))
+    seen: Counter[str] = Counter()
+    run = _Building(is_line=False)
+    head = 0  # bytes of what is no line, so far
+    for place, child in enumerate(root.iterchildren(etree.Element)):
+        seen[child.tag] += 1
+        is_line = child.tag in _LINES
+        if is_line and chosen is not None and place not in chosen:
+            continue
+        if run.size and (is_line != run.is_line or (is_line and run.size >= max(at_once, head))):
+            yield run.built()
+        if not run.size or is_line != run.is_line or (is_line and run.size >= max(at_once, head)):
+            run = _Building(is_line=is_line)
+        text = etree.tostring(child, encoding="UTF-8", xml_declaration=False).replace(declared, b"", 1)
+        run.add(child, text, step_of(child.tag, seen[child.tag], totals[child.tag]))
+        head += 0 if is_line else len(text)
+    if run.size:
+        yield run.built()
+
+
+# -- asking Saxon ---------------------------------------------------------------------------------------------------
+
+
+def findings_of(
+    excerpt: Excerpt, doubts: Doubts, stylesheet: Callable[[Collection[str]], Stylesheet], layer: str
+) -> list[Finding]:
+    """What all rules say of the whole document, bounded and in their order. ``stylesheet`` compiles some of them."""
+    told = _Told(doubts, excerpt)
+    try:
+        if excerpt.doubt.rules:
+            sheet = stylesheet(excerpt.doubt.rules)
+            for number, part in enumerate(_parts(excerpt.runs)):
+                told.hear(sheet, part, head=not number)
+        if excerpt.doubt.far:
+            told.hear(stylesheet(excerpt.doubt.far), range(len(excerpt.runs)), head=True)
+    except CannotRun:
+        return _error_of_all(excerpt, stylesheet, layer)
+    return list(told.findings(layer))
+
+
+def _parts(runs: Sequence[_Run]) -> Iterator[Sequence[int]]:
+    """The head with each run of lines; the head alone where no line is in doubt."""
+    head = [number for number, run in enumerate(runs) if not run.is_line]
+    lines = [number for number, run in enumerate(runs) if run.is_line]
+    for number in lines:
+        yield sorted([*head, number])
+    if not lines:
+        yield head
+
+
+def _error_of_all(excerpt: Excerpt, stylesheet: Callable[[Collection[str]], Stylesheet], layer: str) -> list[Finding]:
+    """The rules raise an error: the first one that all of them raise, on all that was noted of the document."""
+    everything = range(len(excerpt.runs))
+    try:
+        stylesheet(excerpt.doubt.rules | excerpt.doubt.far).failed_in(lambda: _text(excerpt, everything))
+    except CannotRun as error:
+        return [cannot_be_computed(error, layer)]
+    raise AssertionError("Saxon raises an error on a part of a document, and none on the whole")
+
+
+def _text(excerpt: Excerpt, runs: Sequence[int]) -> str:
+    text = bytearray(excerpt.begin)
+    for number in runs:
+        text += zlib.decompress(excerpt.runs[number].packed)
+    text += excerpt.end
+    return text.decode()
+
+
+_Element = tuple[int, int]  # a run, and the place of an element in it; ROOT
+_Key = tuple[int, _Element, int]  # the pattern of a rule, the element, the rule: the order in which all would be said
+_ROOT: _Element = (-1, 0)
+
+
+class _Told:
+    """What Saxon has said so far: of each rule how often, and as many as a report holds."""
+
+    def __init__(self, doubts: Doubts, excerpt: Excerpt) -> None:
+        self._doubts, self._excerpt = doubts, excerpt
+        self._counts: Counter[str] = Counter()
+        self._first: dict[str, list[tuple[_Key, Failed]]] = {}
+
+    def hear(self, sheet: Stylesheet, runs: Sequence[int], *, head: bool) -> None:
+        """Ask about these runs; what is said of the head is taken from one part, for all parts have it."""
+        ends = list(accumulate((len(self._excerpt.runs[number].lines) for number in runs), initial=1))
+        for failed in sheet.failed_in(lambda: _text(self._excerpt, runs)):
+            place = int(failed.location.removeprefix("#")) - 1
+            which = bisect(ends, place) - 1
+            element = (runs[which], place - ends[which]) if place else _ROOT
+            if head or (place and self._excerpt.runs[element[0]].is_line):
+                self._note(failed, element)
+
+    def _note(self, failed: Failed, element: _Element) -> None:
+        mode, rule = self._doubts.places[failed.rule]
+        self._counts[failed.rule] += 1
+        kept = self._first.setdefault(failed.rule, [])
+        insort(kept, ((mode, element, rule), failed), key=lambda one: one[0])
+        del kept[MOST_OF_A_RULE:]
+
+    def findings(self, layer: str) -> Iterator[Finding]:
+        located = _Located(self._excerpt)
+        left = self._counts.copy()
+        for (_, element, _), failed in sorted(
+            (one for kept in self._first.values() for one in kept), key=lambda one: one[0]
+        ):
+            finding = as_finding(failed, layer, *located.at(element))
+            left[failed.rule] -= 1
+            is_last = self._counts[failed.rule] - left[failed.rule] == MOST_OF_A_RULE
+            yield with_more(finding, left[failed.rule]) if is_last else finding
+
+
+class _Located:
+    """Where elements stand in the whole document. Reads one run at a time, in their order."""
+
+    def __init__(self, excerpt: Excerpt) -> None:
+        self._excerpt = excerpt
+        self._number, self._elements = -1, list[etree._Element]()
+        self._steps: dict[etree._Element, str] = {}
+
+    def at(self, element: _Element) -> tuple[str, int]:
+        """Location and line."""
+        if element == _ROOT:
+            return self._excerpt.root, self._excerpt.line
+        number, place = element
+        if number != self._number:
+            self._read(number)
+        one = self._elements[place]
+        line = self._excerpt.runs[number].lines[place]
+        inside = location_of(one).split("/", 3)[3:]
+        while one not in self._steps:
+            one = one.getparent()  # type: ignore[assignment]
+        return "/".join([self._excerpt.root, self._steps[one], *inside]), line
+
+    def _read(self, number: int) -> None:
+        parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True)
+        root = etree.fromstring(_text(self._excerpt, [number]).encode(), parser)
+        children = list(root)
+        self._number, self._elements = number, [one for child in children for one in child.iter(etree.Element)]
+        self._steps = dict(zip(children, self._excerpt.runs[number].steps, strict=True))

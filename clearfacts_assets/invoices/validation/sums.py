@@ -51,11 +51,19 @@ class Sum:
         return self.difference != 0 and self.difference.copy_abs() >= self.allowed
 
 
-def wrong_sums(index: ElementIndex) -> list[Sum]:
-    """Where a document says something else than its own amounts come to, also where the official rule lets it be."""
-    with localcontext() as context:
-        context.prec = _PRECISION
-        return list(_sums(index, every=False))
+def wrong_sums(index: ElementIndex) -> Iterator[Sum]:
+    """Where a document says something else than its own amounts come to, also where the official rule lets it be.
+
+    One at a time: all lines of a long document may be wrong.
+    """
+    sums = _sums(index, every=False)
+    while True:
+        with localcontext() as context:  # not while somebody else works with what was yielded
+            context.prec = _PRECISION
+            one = next(sums, None)
+        if one is None:
+            return
+        yield one
 
 
 def all_sums(index: ElementIndex) -> list[Sum]:

@@ -27,6 +27,7 @@ from pathlib import Path
 
 from clearfacts_assets.invoices.model import Report
 from clearfacts_assets.invoices.validation.inspection import Inspector, Plan, failed
+from clearfacts_assets.invoices.validation.memory import give_back
 
 START_SECONDS = 60.0  # for a worker to build its rule sets; it takes about one on an idle machine
 DOCUMENT_SECONDS = 120.0  # for one document; 10,000 lines take about three
@@ -253,6 +254,7 @@ def _main() -> None:
         return
     line.send(None)
     gc.collect()
+    give_back()
     gc.freeze()  # rules live as long as the worker: no later collection looks at them
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 2)  # Saxon writes its errors there; we report them as findings

@@ -114,7 +114,7 @@ def _sums(root: etree._Element | None, language: str) -> dict[tuple[str, str], s
         return {}
     index = ElementIndex(root)
     try:
-        return {(one.rule, location_of(one.element.source)): sentence(one, language) for one in wrong_sums(index)}
+        return {(one.rule, location_of(one.element)): sentence(one, language) for one in wrong_sums(index)}
     finally:
         index.let_go()
 

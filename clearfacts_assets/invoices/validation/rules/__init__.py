@@ -7,11 +7,13 @@ whoever only wants to know it (a command, the policy) would have to import Saxon
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from clearfacts_assets.invoices.model import Severity
+from clearfacts_assets.invoices.model import Finding, Severity
 from clearfacts_assets.invoices.ports import RuleSet
 from clearfacts_assets.invoices.validation.profiles import Profile
 
@@ -76,6 +78,32 @@ class RuleOptions:
         """What is in force on that day; None where those rules are that come with this program."""
         begun = [one for one in self.releases if one.layer == layer and one.since <= day]
         return max(begun, key=lambda one: one.since, default=None)
+
+
+def bounded(findings: Iterable[Finding]) -> list[Finding]:
+    """At most MOST_OF_A_RULE findings of a rule; the last of them says how many more there are."""
+    if isinstance(findings, list) and len(findings) <= MOST_OF_A_RULE:
+        return findings
+    counts: Counter[str] = Counter()
+    kept: list[Finding] = []
+    last: dict[str, int] = {}
+    for finding in findings:
+        counts[finding.rule] += 1
+        if counts[finding.rule] <= MOST_OF_A_RULE:
+            last[finding.rule] = len(kept)
+            kept.append(finding)
+    for rule, place in last.items():
+        kept[place] = with_more(kept[place], counts[rule] - MOST_OF_A_RULE)
+    return kept
+
+
+def with_more(finding: Finding, more: int) -> Finding:
+    """The last finding of its rule that a report holds, saying that there are so many more."""
+    return (
+        replace(finding, message=f"{finding.message} (and {more:,} more findings of this rule)")
+        if more > 0
+        else finding
+    )
 
 
 def known_layers() -> tuple[str, ...]:

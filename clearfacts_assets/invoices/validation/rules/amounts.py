@@ -12,7 +12,7 @@ from importlib.metadata import version
 from clearfacts_assets.invoices.model import Finding, Severity
 from clearfacts_assets.invoices.ports import ParsedDocument
 from clearfacts_assets.invoices.validation.elements import Element, element_index_of, location_of
-from clearfacts_assets.invoices.validation.rules import RuleOptions
+from clearfacts_assets.invoices.validation.rules import RuleOptions, bounded
 from clearfacts_assets.invoices.validation.sum_words import sentence
 from clearfacts_assets.invoices.validation.sums import amount_of, monetary_total, wrong_sums
 
@@ -39,10 +39,10 @@ class Amounts:
 
     def check(self, document: ParsedDocument) -> list[Finding]:
         index = element_index_of(document)
-        found = [
-            Finding(one.rule, LAYER, Severity.INFORMATION, sentence(one), location_of(one.element.source))
+        found = bounded(
+            Finding(one.rule, LAYER, Severity.INFORMATION, sentence(one), location_of(one.element))
             for one in wrong_sums(index)
-        ]
+        )
         totals = monetary_total(index)
         return [*found, *_decimals(totals)] if totals is not None else found
 
@@ -53,7 +53,7 @@ def _decimals(totals: Element) -> Iterator[Finding]:
         exponent = amount.as_tuple().exponent if amount is not None else 0
         if isinstance(exponent, int) and exponent < -2:
             message = f"{name} ({term}) {amount} has {-exponent} decimals; two are allowed"
-            yield Finding(rule, LAYER, Severity.INFORMATION, message, location_of(totals.source))
+            yield Finding(rule, LAYER, Severity.INFORMATION, message, location_of(totals))
 
 
 def rule_set(options: RuleOptions) -> Amounts:

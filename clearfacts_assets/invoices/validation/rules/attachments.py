@@ -61,7 +61,7 @@ def unpacked(text: str) -> int:
 
 
 def _warning(rule: str, element: Element, message: str) -> Finding:
-    return Finding(rule, LAYER, Severity.WARNING, message, location_of(element.source))
+    return Finding(rule, LAYER, Severity.WARNING, message, location_of(element))
 
 
 def _content(attachment: Element) -> Iterator[Finding]:

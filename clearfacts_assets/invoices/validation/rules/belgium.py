@@ -64,7 +64,7 @@ def _is_iban(number: str) -> bool:
 
 
 def _warning(rule: str, element: Element, message: str) -> Finding:
-    return Finding(rule, LAYER, Severity.WARNING, message, location_of(element.source))
+    return Finding(rule, LAYER, Severity.WARNING, message, location_of(element))
 
 
 def _vat_numbers(index: ElementIndex) -> Iterator[Finding]:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import logging
 import re
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, partial
 
 from clearfacts_assets.invoices.model import Finding
 from clearfacts_assets.invoices.ports import ParsedDocument
 from clearfacts_assets.invoices.validation.elements import element_index_of
-from clearfacts_assets.invoices.validation.parts import LINES, findings_by_parts
-from clearfacts_assets.invoices.validation.rules import MOST_OF_A_RULE, Release, RuleOptions
+from clearfacts_assets.invoices.validation.memory import LARGE
+from clearfacts_assets.invoices.validation.parts import AT_ONCE, LINES, excerpt_of, findings_of
+from clearfacts_assets.invoices.validation.rules import Release, RuleOptions
 from clearfacts_assets.invoices.validation.rules.ubl_xsd import artefacts
-from clearfacts_assets.invoices.validation.saxon import LARGE, Stylesheet, findings
+from clearfacts_assets.invoices.validation.saxon import Stylesheet, findings
 from clearfacts_assets.xpath_compiler.doubts import Doubts
 from clearfacts_assets.xpath_compiler.prover import Prover
 from clearfacts_assets.xpath_compiler.xpath import NotUnderstood
@@ -36,25 +38,35 @@ class En16931:
     layer = LAYER
 
     def __init__(
-        self, *, proofs: bool = True, artefact: bytes | None = None, version: str = "", in_parts: int = LARGE
+        self,
+        *,
+        proofs: bool = True,
+        artefact: bytes | None = None,
+        version: str = "",
+        in_parts: int = LARGE,
+        part: int = AT_ONCE,
     ) -> None:
-        """A document of more than so many bytes is shown to Saxon ``in_parts`` where these are enough."""
+        """A document of more than ``in_parts`` bytes is shown to Saxon in parts, of so many bytes of lines."""
         self._artefact = artefact or (artefacts() / "EN16931-UBL-validation.xslt").read_bytes()
         self.version = version or version_of(self._artefact)
         self.proved = self.parted = 0
-        self._in_parts = in_parts
+        self._in_parts, self._part = in_parts, part
         self._prover = self._made_prover() if proofs else None
 
     def check(self, document: ParsedDocument) -> list[Finding]:
+        return self.begin(document)()
+
+    def begin(self, document: ParsedDocument) -> Callable[[], list[Finding]]:
         if self._prover is not None and self._prover.proves(element_index_of(document)):
             self.proved += 1
-            return []
+            return list
         if self._prover is not None and document.size > self._in_parts:
-            found = findings_by_parts(self._doubts, lambda: self._stylesheet, document, LAYER, most=MOST_OF_A_RULE)
-            if found is not None:
+            excerpt = excerpt_of(self._doubts, document, self._part)
+            if excerpt is not None:
                 self.parted += 1
-                return found
-        return findings(self._stylesheet, document, LAYER, most_of_a_rule=MOST_OF_A_RULE)
+                return lambda: findings_of(excerpt, self._doubts, partial(Stylesheet, self._artefact), LAYER)
+        found = findings(self._stylesheet, document, LAYER)
+        return lambda: found
 
     @cached_property
     def _stylesheet(self) -> Stylesheet:

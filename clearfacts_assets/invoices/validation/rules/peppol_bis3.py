@@ -13,6 +13,7 @@ import decimal
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache, partial
+from itertools import islice
 from typing import Any
 
 from mockeinvoice import rules as published_rules
@@ -29,7 +30,7 @@ from clearfacts_assets.invoices.validation.profiles import (
     Profile,
     profile_of_document,
 )
-from clearfacts_assets.invoices.validation.rules import Release, RuleOptions
+from clearfacts_assets.invoices.validation.rules import MOST_OF_A_RULE, Release, RuleOptions, with_more
 from clearfacts_assets.invoices.validation.ubl import CAC, CBC, CREDIT_NOTE
 
 LAYER = "peppol_bis3"
@@ -206,10 +207,16 @@ def _repeats(element: Element) -> bool:
 def _ask(rule: Any, index: ElementIndex) -> Iterable[Finding]:
     severity = _SEVERITIES.get(rule.flag, Severity.INFORMATION)
     try:
-        failures = list(rule.check(index.root))
+        failures = iter(rule.check(index.root))
+        found = [
+            Finding(rule.id, LAYER, severity, f"{rule.about}: {detail}", path)
+            for path, detail in islice(failures, MOST_OF_A_RULE)
+        ]
+        if len(found) == MOST_OF_A_RULE:
+            found[-1] = with_more(found[-1], sum(1 for _ in failures))
     except Incomputable as error:
         return [Finding(_ERROR, LAYER, Severity.ERROR, f"the rules cannot be computed on this document: {error}")]
-    return [Finding(rule.id, LAYER, severity, f"{rule.about}: {detail}", path) for path, detail in failures]
+    return found
 
 
 def _without_errors(found: list[Finding]) -> list[Finding]:
@@ -228,7 +235,7 @@ def _self_billing(index: ElementIndex) -> Iterator[Finding]:
                 yield finding(
                     "SELF-BILLING-TYPE",
                     message=f"a self-billing document has type code {code} (BT-3): it is {element.value.strip()!r}",
-                    location=location_of(element.source),
+                    location=location_of(element),
                 )
     for name, expected, term in (
         ("CustomizationID", SELF_BILLING, "BT-24"),
@@ -239,7 +246,7 @@ def _self_billing(index: ElementIndex) -> Iterator[Finding]:
                 yield finding(
                     f"SELF-BILLING-{'SPECIFICATION' if term == 'BT-24' else 'PROCESS'}",
                     message=f"a self-billing document has {expected} as {name} ({term})",
-                    location=location_of(element.source),
+                    location=location_of(element),
                 )
 
 
