@@ -3,6 +3,7 @@
 import pytest
 
 pytest_plugins = [
+    "clearfacts_assets_tests.fixtures.scratch",
     "clearfacts_assets_tests.fixtures.environment",
     "clearfacts_assets_tests.fixtures.options",
     "clearfacts_assets_tests.fixtures.distribution",

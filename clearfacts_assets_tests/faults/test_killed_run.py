@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import time
 from collections import Counter
 
@@ -14,6 +13,7 @@ from clearfacts_assets.invoices.lifecycle import State
 from clearfacts_assets.storage.invoices.delivery_review import DeliveryReview
 from clearfacts_assets.storage.invoices.jobs import JobRepository
 from clearfacts_assets_tests.fixtures.command import Command
+from clearfacts_assets_tests.fixtures.forked import Started
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 
 DAY, DAY_BEFORE = "2026-11-18", "2026-11-17"
@@ -41,7 +41,7 @@ def settled(command: Command, transport: str) -> None:
     }
 
 
-def in_the_middle(process: subprocess.Popen[str], simulator: RunningSimulator) -> None:
+def in_the_middle(process: Started, simulator: RunningSimulator) -> None:
     """Returns when the simulator has accepted some, and takes its time with others."""
     deadline = time.monotonic() + SECONDS
     while not any(fault["applied"] for fault in simulator.faults().values()):
@@ -67,7 +67,7 @@ def test_a_killed_run_is_told_as_failed_and_a_rerun_delivers_what_is_left(
     command: Command, slow_day: RunningSimulator, transport: str
 ) -> None:
     settled(command, transport)
-    process = command.start("run", "--date", DAY, "--json")
+    process = command.fork("run", "--date", DAY, "--json")
     in_the_middle(process, slow_day)
     children = psutil.Process(process.pid).children(recursive=True)
     process.kill()
@@ -102,7 +102,7 @@ def test_a_run_that_is_told_to_stop_finishes_its_calls_and_leaves_the_rest(
     command: Command, slow_day: RunningSimulator, number: signal.Signals, transport: str
 ) -> None:
     settled(command, transport)
-    process = command.start("run", "--from", DAY_BEFORE, "--to", DAY)
+    process = command.fork("run", "--from", DAY_BEFORE, "--to", DAY)
     in_the_middle(process, slow_day)
     process.send_signal(number)
     output, errors = process.communicate(timeout=SECONDS)
