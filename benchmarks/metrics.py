@@ -123,6 +123,7 @@ def databases(kinds: Sequence[str], invoices: int) -> Iterator[dict[str, tuple[E
             filled(engine, invoices)
             (folder / "dagster.yaml").write_text(storage, encoding="utf-8")
             instance = held.enter_context(dg.DagsterInstance.from_config(str(folder)))
+            instance.optimize_for_webserver(statement_timeout=5000, pool_recycle=3600, max_overflow=20)  # as `serve`
             write_runs(instance, 2 * NIGHTS)
             print(f"{kind}: {invoices:,} invoices, {wall() - began:.0f} s to write them", flush=True)
             found[kind] = engine, instance
