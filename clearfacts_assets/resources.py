@@ -29,7 +29,13 @@ from clearfacts_assets.invoices.destinations import (
     destination_of,
     open_destination,
 )
-from clearfacts_assets.invoices.ports import DeliveryLedger, Destination, InvoiceSource, ListsAdministrations
+from clearfacts_assets.invoices.ports import (
+    DeliveryLedger,
+    Destination,
+    InvoiceSource,
+    ListsAdministrations,
+    SourceDenied,
+)
 from clearfacts_assets.invoices.sources import SourceOptions, open_source, place_of
 from clearfacts_assets.invoices.validation.engine import Validator
 from clearfacts_assets.notifications.slack import open_client
@@ -75,9 +81,20 @@ class SourceResource(dg.ConfigurableResource[None]):
             network=configured.way_out,
             memory=TakenFiles(_engine(configured.business_database_url)),
         )
-        if self.kind == "statements":  # another machine may have made them
-            lay_out(_engine(configured.business_database_url), Path(asked))
+        if self.kind == "statements":
+            lay_out_statements(_engine(configured.business_database_url), Path(asked))
         return open_source(self.kind, options)
+
+
+def lay_out_statements(engine: Engine, folder: Path) -> None:
+    """Put every invoice of a statement into the folder, for another machine may have made it. Raises SourceDenied."""
+    try:
+        lay_out(engine, folder)
+    except OSError as error:
+        raise SourceDenied(
+            f"invoices of statements cannot be put into {folder} ({error.strerror}): make room there, and allow us to "
+            "write, or set source.folder to another place"
+        ) from error
 
 
 class ClearfactsResource(dg.ConfigurableResource[None]):

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial, wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, TypeVarTuple
 
 from anyio import CapacityLimiter, to_thread
 from anyio.lowlevel import RunVar
@@ -24,6 +24,7 @@ from sqlalchemy import Engine
 P = ParamSpec("P")
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
+Given = TypeVarTuple("Given")
 
 READERS = {"sqlite": 1, "postgresql": 4}  # threads: SQLite computes, PostgreSQL is mostly waited for
 WAITERS = 16  # threads that mostly wait for others: for Dagster to take a run, for an outside system to answer
@@ -60,13 +61,14 @@ class Limiter:
     def __init__(self, name: str, at_once: int) -> None:
         self._of_the_loop, self._at_once = RunVar[CapacityLimiter](name), at_once
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """The work, on one of these threads. What was begun is ended, also where nobody waits for it any more."""
+    async def run(self, work: Callable[[*Given], T], *given: *Given) -> T:
+        """The work with what it is given, on one of these threads. What was begun is ended, also where nobody waits for
+        it any more."""
         limiter = self._of_the_loop.get(None)
         if limiter is None:
             limiter = CapacityLimiter(self._at_once)
             self._of_the_loop.set(limiter)
-        return await to_thread.run_sync(work, limiter=limiter)
+        return await to_thread.run_sync(work, *given, limiter=limiter)
 
     def __call__(self, route: Callable[P, BaseModel]) -> Callable[P, Awaitable[BaseModel]]:
         """The route on these threads."""

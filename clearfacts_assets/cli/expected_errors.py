@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from clearfacts_assets.home import HomeUnusable
 from clearfacts_assets.invoices.ports import DestinationError, SourceError
 from clearfacts_assets.invoices.validation.custom_rules import CustomRulesUnusable
 from clearfacts_assets.outgoing.network import NetworkUnusable
@@ -17,6 +18,7 @@ _TELLING = (
     SourceError,
     DestinationError,
     NetworkUnusable,
+    HomeUnusable,
     FileNotFoundError,
     KeyringError,
     Undecryptable,

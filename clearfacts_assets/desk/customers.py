@@ -48,7 +48,7 @@ async def make(visit: Issues) -> Response:
             return _page(visit, made=found)
         return address("/desk/customers", done="invoices", period=found.period)
 
-    return await takes_long.run(lambda: done_or_shown(visit, work, partial(_page, visit)))
+    return await takes_long.run(done_or_shown, visit, work, partial(_page, visit))
 
 
 def _page(visit: Visit, problem: ApiError | None = None, made: Made | None = None) -> Response:

@@ -71,7 +71,7 @@ async def send(visit: Mails) -> Response:
         done = "sent" if _host(visit) else "mails"
         return address("/desk/emails", done=done, period=period, stopped=found.get("stopped"))
 
-    return await takes_long.run(lambda: done_or_shown(visit, work, partial(_list, visit)))
+    return await takes_long.run(done_or_shown, visit, work, partial(_list, visit))
 
 
 @router.post("/bounces")
@@ -86,7 +86,7 @@ async def take_bounce(visit: Mails) -> Response:
         id_ = statement_mails.take_bounce(visit.engine, content, actor=visit.caller.actor.name, now=now)
         return address(f"/desk/emails/{id_}", done="mail")
 
-    return await waits.run(lambda: done_or_shown(visit, work, partial(_list, visit)))
+    return await waits.run(done_or_shown, visit, work, partial(_list, visit))
 
 
 @router.get("/{mail_id}")
@@ -136,7 +136,7 @@ async def _changed(visit: Visit, mail_id: int, done: str, work: Callable[[], Non
         work()
         return address(f"/desk/emails/{mail_id}", done=done)
 
-    return await takes_long.run(lambda: done_or_shown(visit, kept, partial(_whole, visit, mail_id)))
+    return await takes_long.run(done_or_shown, visit, kept, partial(_whole, visit, mail_id))
 
 
 def _host(visit: Visit) -> str:

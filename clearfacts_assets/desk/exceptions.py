@@ -55,7 +55,7 @@ async def add_exception(visit: Registers) -> Response:
         asked_again(visit.served)
         return address("/desk/exceptions", done="saved")
 
-    return await waits.run(lambda: done_or_shown(visit, work, partial(_page, visit)))
+    return await waits.run(done_or_shown, visit, work, partial(_page, visit))
 
 
 @router.post("/{exception_id}/end")
@@ -70,7 +70,7 @@ async def end_exception(exception_id: ExceptionId, visit: Registers) -> Response
         asked_again(visit.served)
         return address("/desk/exceptions", done="saved")
 
-    return await waits.run(lambda: done_or_shown(visit, work, partial(_page, visit)))
+    return await waits.run(done_or_shown, visit, work, partial(_page, visit))
 
 
 def _page(visit: Visit, problem: ApiError | None = None) -> Response:

@@ -44,11 +44,9 @@ async def generate(visit: Issues) -> Response:
 
     def work() -> str | Response:
         found = _generated(visit)
-        if found.dry_run or found.problems or found.stand_ins:
-            return _page(visit, found=found)
-        return address("/desk/statements", done="issued", period=found.period)
+        return _to_be_seen(visit, found) or address("/desk/statements", done="issued", period=found.period)
 
-    return await takes_long.run(lambda: done_or_shown(visit, work, partial(_page, visit)))
+    return await takes_long.run(done_or_shown, visit, work, partial(_page, visit))
 
 
 @router.post("/year")
@@ -56,13 +54,16 @@ async def generate_year(visit: Issues) -> Response:
     """One investigator's year: it repeats what the months' statements say. Seen first, as those of a month."""
 
     def work() -> str | Response:
-        found = _of_a_year(visit)
-        if found.dry_run or found.problems or found.stand_ins:
-            return _page(visit, found=found)
-        of = visit.said("pi_email").lower()
-        return address("/desk/statements", done="issued", kind=StatementKind.YEAR, subject=of)
+        found, of = _of_a_year(visit), visit.said("pi_email").lower()
+        issued = address("/desk/statements", done="issued", kind=StatementKind.YEAR, subject=of)
+        return _to_be_seen(visit, found) or issued
 
-    return await takes_long.run(lambda: done_or_shown(visit, work, partial(_page, visit)))
+    return await takes_long.run(done_or_shown, visit, work, partial(_page, visit))
+
+
+def _to_be_seen(visit: Visit, found: Generated) -> Response | None:
+    """The page with what was found, where a person has to look at it: before it is applied, or for what went wrong."""
+    return _page(visit, found=found) if found.dry_run or found.problems or found.stand_ins else None
 
 
 def _dry(visit: Visit) -> bool:

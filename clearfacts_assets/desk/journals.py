@@ -70,7 +70,7 @@ async def make(visit: Writes) -> Response:
         done = {"charges": book.export, "transfer": book.transfer, "accrual": book.accrue}[kind](period, asked)
         return address("/desk/journals", done="journals", period=period) if applied else _list(visit, would=done)
 
-    return await waits.run(lambda: done_or_shown(visit, work, partial(_list, visit)))
+    return await waits.run(done_or_shown, visit, work, partial(_list, visit))
 
 
 @router.get("/check/{period}")
@@ -136,7 +136,7 @@ async def _changed(visit: Visit, number: str, done: str, work: Callable[[], Any]
         work()
         return address(f"/desk/journals/{number}", done=done)
 
-    return await waits.run(lambda: done_or_shown(visit, kept, partial(_whole, visit, number)))
+    return await waits.run(done_or_shown, visit, kept, partial(_whole, visit, number))
 
 
 def _book(visit: Visit) -> JournalBook:

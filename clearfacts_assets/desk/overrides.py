@@ -44,7 +44,7 @@ async def add_override(visit: Registers) -> Response:
         asked_again(visit.served)
         return address("/desk/overrides", done="saved")
 
-    return await waits.run(lambda: done_or_shown(visit, work, partial(_page, visit)))
+    return await waits.run(done_or_shown, visit, work, partial(_page, visit))
 
 
 @router.post("/{override_id}/end")
@@ -59,7 +59,7 @@ async def end_override(override_id: OverrideId, visit: Registers) -> Response:
         asked_again(visit.served)
         return address("/desk/overrides", done="saved")
 
-    return await waits.run(lambda: done_or_shown(visit, work, partial(_page, visit)))
+    return await waits.run(done_or_shown, visit, work, partial(_page, visit))
 
 
 def _page(visit: Visit, problem: ApiError | None = None) -> Response:

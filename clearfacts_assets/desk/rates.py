@@ -45,7 +45,7 @@ def list_rules(visit: Sees) -> Response:
 async def add_version(visit: Writes) -> Response:
     """A version is never changed: what is written is the next one. With ``try`` it is computed on a month and
     shown, and not kept."""
-    return await takes_long.run(lambda: done_or_shown(visit, partial(_added, visit), partial(_page, visit)))
+    return await takes_long.run(done_or_shown, visit, partial(_added, visit), partial(_page, visit))
 
 
 def _added(visit: Visit) -> str | Response:
@@ -99,7 +99,7 @@ def end(visit: Writes) -> Response:
 @router.post("/run")
 async def run(visit: Writes) -> Response:
     """Apply the rules to a month; without ``apply`` the figures are shown and nothing is written."""
-    return await takes_long.run(lambda: done_or_shown(visit, partial(_run, visit), partial(_page, visit)))
+    return await takes_long.run(done_or_shown, visit, partial(_run, visit), partial(_page, visit))
 
 
 def _run(visit: Visit) -> str | Response:

@@ -32,6 +32,8 @@ HIDDEN = "***"
 ECS_VERSION, SERVICE = "8.11.0", "clearfacts"
 # What a record may give of these fields, and of process.pid, under names that nothing else has.
 GIVEN = {"ecs_event_action": "event.action", "ecs_event_outcome": "event.outcome", "ecs_trace_id": "trace.id"}
+# What another handler's formatter writes into a record that we are given after it; nobody can give extras these names.
+FORMATTED = ("message", "asctime")
 DEEPEST = 6  # levels of a nested value that are written
 _SECRET_NAME = re.compile(r"pass(word|wd|phrase)?$|secret|token|authori[sz]ation|api[-_]?key|cookie|credential", re.I)
 _SECRET_TEXT = re.compile(r"(?i)(\bbearer\s+)[^\s\"',;]+|(://[^\s:/@]*:)[^\s/@]+(?=@)")
@@ -72,6 +74,7 @@ def formatter(form: Format, *, secrets: Sequence[str] = ()) -> logging.Formatter
         foreign_pre_chain=[
             structlog.contextvars.merge_contextvars,
             structlog.stdlib.ExtraAdder(),
+            _without_what_others_formatted,
             structlog.stdlib.add_log_level,
             structlog.stdlib.add_logger_name,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -87,6 +90,10 @@ def formatter(form: Format, *, secrets: Sequence[str] = ()) -> logging.Formatter
 
 class _Handler(logging.StreamHandler[Any]):
     """Ours, so that it can be told from those of others."""
+
+
+def _without_what_others_formatted(_logger: object, _method: str, event: EventDict) -> EventDict:
+    return {name: value for name, value in event.items() if name not in FORMATTED}
 
 
 def _without_secrets(known: Secrets) -> Processor:

@@ -214,6 +214,17 @@ def test_a_settings_file_with_an_error_is_named_by_its_setting(
     assert (code, says in err, "Traceback" in err) == (1, True, False)
 
 
+def test_a_home_that_is_no_folder_of_ours_is_said_so(
+    clearfacts: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "taken").write_text("a file")
+    monkeypatch.setenv("CLEARFACTS_HOME", str(tmp_path / "taken"))
+    code, out, err = clearfacts("jobs", "list")
+    assert (code, out) == (1, "")
+    assert f"the folder {tmp_path / 'taken'} cannot be used: Not a directory" in err
+    assert "CLEARFACTS_HOME names another one" in err
+
+
 def test_a_database_without_tables_is_said_so(
     clearfacts: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -235,6 +235,16 @@ def traced(number):
     return json.loads(CliRunner().invoke(commands, ["trace", number, "--json"]).stdout)
 
 
+def test_a_folder_that_cannot_be_written_is_told_and_nothing_is_asked_for(office, tmp_path):
+    external_month(office)
+    maker(office, tmp_path / "here").make("2025-03", actor="pat", now=NOW)
+    in_the_way = tmp_path / "a_file"
+    in_the_way.write_text("no folder")
+    source = load().source.model_copy(update={"folder": in_the_way})
+    with pytest.raises(dg.Failure, match=r"cannot be put into .*a_file .*set source.folder to another place"):
+        statements_night(office.books.engine, source, in_the_way, NOW)
+
+
 def test_nothing_is_invoiced_by_itself_unless_a_first_month_is_set(quick_bookkeeping):
     look = invoices_due(None, quick_bookkeeping.engine, CustomerSettings(), NOW)
     assert (look.run_requests, look.skip_reason.skip_message) == (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
-from clearfacts_assets.telemetry.logging import DEEPEST, NAMESPACE, configure, correlated
+from clearfacts_assets.telemetry.logging import DEEPEST, NAMESPACE, configure, correlated, formatter
 
 OBSERVABILITY = Path(__file__).parents[2] / "observability"
 CANARY = "canary-7f3a"
@@ -91,6 +92,19 @@ def test_text_holds_the_same_on_one_line(log: logging.Logger, capsys: pytest.Cap
     log.warning("page %s is late", 2, extra={"seconds": 1.5, "why": "the ERP sleeps"})
     (line,) = lines(capsys)
     assert line.endswith(f'WARNING {NAMESPACE}.somewhere: page 2 is late seconds=1.5 why="the ERP sleeps"')
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_record_that_another_handler_formatted_before_is_told_alike(form: Any) -> None:
+    told = logging.LogRecord(NAMESPACE, logging.INFO, "", 0, "page %s is late", (2,), None)
+    before = formatter(form).format(told)
+    logging.Formatter("%(asctime)s %(message)s").format(told)
+    assert told.__dict__.keys() >= {"message", "asctime"}
+    assert _without_time(formatter(form).format(told)) == _without_time(before)
+
+
+def _without_time(line: str) -> str:
+    return re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "", line)
 
 
 def test_what_is_below_the_level_is_not_written(log: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
