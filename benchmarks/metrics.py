@@ -202,7 +202,8 @@ def main() -> int:
     asked = parser.parse_args()
     with databases(asked.database or KINDS, asked.invoices) as found:
         for kind, one in found.items():
-            print(f"  {f'{kind}: the first time':44} {1000 * timed(computing(*one), clock=used)():.0f} ms", flush=True)
+            first = timed(lambda one=one: [list(supplier(*one)) for supplier in SUPPLIERS], clock=used)  # to its end
+            print(f"  {f'{kind}: the first time':44} {1000 * first():.0f} ms", flush=True)
         works: dict[str, Callable[[], Any]] = {}
         for kind, (engine, instance) in found.items():
             works[f"{kind}: a scrape that computes all"] = computing(engine, instance)

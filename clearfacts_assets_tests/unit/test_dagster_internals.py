@@ -90,7 +90,7 @@ def test_each_name_is_used_and_has_a_reason() -> None:
     assert [block for block in head.strip().split("\n\n") if not block.startswith("# ")] == []
     offered = [getattr(dagster_internals, name) for name in dagster_internals.__all__]
     ours = [one for one in offered if getattr(one, "__module__", "") == dagster_internals.__name__]
-    assert len(ours) == 8
+    assert len(ours) == 9
     assert all(one.__doc__ for one in ours)
 
 
