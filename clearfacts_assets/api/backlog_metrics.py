@@ -14,9 +14,10 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy import Engine, func, select
 
 from clearfacts_assets.invoices.lifecycle import State
+from clearfacts_assets.orchestration.dagster_internals import last_ticks
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.invoices import backlog, counts
-from clearfacts_assets.storage.invoices.days import missing_now
+from clearfacts_assets.storage.invoices.days import number_missing
 from clearfacts_assets.storage.operations.tables import ALERT_STATES, Alert
 from clearfacts_assets.storage.slices import sums_of
 
@@ -51,8 +52,8 @@ def of_nights(engine: Engine, _: DagsterInstance) -> Iterator[Metric]:
     for name, (purpose, moment) in moments.items():
         if moment is not None:
             yield GaugeMetricFamily(name, purpose, value=moment.timestamp())
-    missing = missing_now(engine, datetime.now(UTC), patience=0)
-    yield GaugeMetricFamily("invoice_days_missing", "Days that nobody has processed as a whole", value=len(missing))
+    missing = number_missing(engine, datetime.now(UTC))
+    yield GaugeMetricFamily("invoice_days_missing", "Days that nobody has processed as a whole", value=missing)
 
 
 def of_alerts(engine: Engine, _: DagsterInstance) -> Iterator[Metric]:
@@ -77,9 +78,8 @@ def of_ticks(_: Engine, instance: DagsterInstance) -> Iterator[Metric]:
         "When the schedule or sensor was last evaluated",
         labels=["instigator", "status"],
     )
-    for state in instance.all_instigator_state():
-        for tick in instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1):
-            ticks.add_metric([state.instigator_name, tick.status.value.lower()], tick.timestamp)
+    for name, status, at in last_ticks(instance):
+        ticks.add_metric([name, status.lower()], at)
     yield ticks
 
 

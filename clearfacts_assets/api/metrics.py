@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from itertools import product
-from weakref import WeakKeyDictionary
+from typing import Any
 
 from dagster import AssetKey, DagsterEventType, DagsterInstance
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
-from sqlalchemy import Engine, case, func, select
+from sqlalchemy import Engine, Select, Table, func, select
 
 from clearfacts_assets.api import backlog_metrics, chargeback_metrics
 from clearfacts_assets.invoices.model import InvoiceStatus
-from clearfacts_assets.orchestration.dagster_internals import events_table, runs_table
+from clearfacts_assets.orchestration.dagster_internals import SqlTable, events_table, runs_table
 from clearfacts_assets.storage.invoices import counts
 from clearfacts_assets.storage.slices import Times, sums_of
+from clearfacts_assets.storage.unchanged import Unchanged
 
 JOB_SECONDS = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 INVOICE_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0)
@@ -76,13 +78,13 @@ def of_invoices(engine: Engine, _: DagsterInstance) -> Iterator[Metric]:
     )
 
 
-def of_runs(_: Engine, instance: DagsterInstance) -> Iterator[Metric]:
-    """Dagster's runs, by job and status."""
-    kept = runs_table(instance)
-    columns = kept.table.c
+@cache
+def _runs_by_end(table: Table) -> Select[Any]:
+    """Runs by job and status: how many, and how long they took. Making the statement takes longer than asking it."""
+    columns = table.c
     lasted = columns.end_time - columns.start_time
-    up_to = [func.sum(case((lasted <= bound, 1), else_=0)) for bound in JOB_SECONDS]
-    query = select(
+    up_to = [func.count().filter(lasted <= bound) for bound in JOB_SECONDS]
+    return select(
         columns.pipeline_name,
         columns.status,
         func.count(),
@@ -90,6 +92,23 @@ def of_runs(_: Engine, instance: DagsterInstance) -> Iterator[Metric]:
         func.coalesce(func.sum(lasted), 0.0),
         *up_to,
     ).group_by(columns.pipeline_name, columns.status)
+
+
+_RUNS: Unchanged[DagsterInstance, list[Metric]] = Unchanged()
+
+
+def of_runs(_: Engine, instance: DagsterInstance) -> Iterator[Metric]:
+    """Dagster's runs, by job and status. By the index on both, it is seen whether any of them has changed."""
+    kept = runs_table(instance)
+    columns = kept.table.c
+    states = select(columns.status, func.count(), func.max(columns.update_timestamp)).group_by(columns.status)
+    with kept.connect() as connection:
+        state = tuple(connection.execute(states.order_by(columns.status)).tuples())
+    yield from _RUNS.get(instance, state, lambda: list(_runs(kept)))
+
+
+def _runs(kept: SqlTable) -> Iterator[Metric]:
+    query = _runs_by_end(kept.table)
     runs = CounterMetricFamily(
         "dagster_job_runs", "Runs that Dagster knows, by job and status", labels=["job", "status"]
     )
@@ -106,7 +125,7 @@ def of_runs(_: Engine, instance: DagsterInstance) -> Iterator[Metric]:
     yield _histogram("dagster_job_duration_seconds", "Seconds of a run", JOB_SECONDS, times, labels=["job", "status"])
 
 
-_KNOWN: WeakKeyDictionary[DagsterInstance, tuple[int | None, list[Metric]]] = WeakKeyDictionary()
+_ASSETS: Unchanged[DagsterInstance, list[Metric]] = Unchanged()
 
 
 def of_assets(_: Engine, instance: DagsterInstance) -> Iterator[Metric]:
@@ -118,10 +137,7 @@ def of_assets(_: Engine, instance: DagsterInstance) -> Iterator[Metric]:
     kept = events_table(instance)
     with kept.connect() as connection:
         newest = connection.execute(select(func.max(kept.table.c.id))).scalar_one()
-    known = _KNOWN.get(instance)
-    if known is None or known[0] != newest:  # nothing is counted anew where nothing has happened
-        known = _KNOWN[instance] = newest, list(_assets(instance))
-    yield from known[1]
+    yield from _ASSETS.get(instance, newest, lambda: list(_assets(instance)))
 
 
 def _assets(instance: DagsterInstance) -> Iterator[Metric]:

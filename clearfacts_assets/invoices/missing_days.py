@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 
 from clearfacts_assets.invoices.days import ZONE
 
@@ -34,6 +35,7 @@ def missing_days(first: str | None, last: str, processed: Mapping[str, datetime]
     return missing
 
 
+@lru_cache(maxsize=4096)  # asked for each day of all years, at each scrape of the metrics
 def end_of(day: date) -> datetime:
     """The first moment after the day in Brussels, in UTC: 23 or 25 hours after its first one when the clock changes."""
     following = day + timedelta(days=1)

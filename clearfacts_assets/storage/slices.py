@@ -16,14 +16,14 @@ from itertools import chain, cycle, islice
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, bindparam, case, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, bindparam, func, select
 
 from clearfacts_assets.storage.database import reading
 
 SLICE = timedelta(hours=1)
-NEWEST = 2  # slices that are summed each time
-RECENT = 14  # slices before these that are looked at as often as all others together
-BUDGET_SECONDS = 0.004  # that the others may take, beyond the first of them
+NEWEST = 1  # slices that are summed each time, with the one of the hour before them
+RECENT = 15  # slices before these that are looked at as often as all others together
+BUDGET_SECONDS = 0.002  # after which no further one of the others is begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Question:
         columns: list[ColumnElement[Any]] = [inner.c.label, func.count()]
         if self.lasted is not None:
             lasted = inner.c.lasted
-            up_to = [func.sum(case((lasted <= bound, 1), else_=0)) for bound in self.bounds]
+            up_to = [func.count().filter(lasted <= bound) for bound in self.bounds]
             columns += [func.count(lasted), func.coalesce(func.sum(lasted), 0.0), *up_to]
         return select(*columns).group_by(inner.c.label)
 
@@ -129,16 +129,21 @@ class Slices:
 
     def _walk(self, connection: Connection) -> None:
         """The newest slices that are known, and all that came after."""
-        newest = list(self._known)[-NEWEST:]
+        newest = list(self._known)[-self._newest() :]
         after = newest[0] if newest else datetime(1970, 1, 1, tzinfo=UTC)
         while (moment := self.question.next_moment(connection, after)) is not None:
             start = moment.replace(minute=0, second=0, microsecond=0)
             self._learn(connection, start)
             after = start + SLICE
 
+    def _newest(self) -> int:
+        """How many slices are summed each time: what began just before the hour may have ended just after it."""
+        last = list(self._known)[-NEWEST - 1 :]
+        return NEWEST + (len(last) > NEWEST and last[1] - last[0] == SLICE)
+
     def _in_turn(self) -> Sequence[datetime]:
         """Those that were not just summed, each at most once: by turns a recent one and one of the others."""
-        rest = list(self._known)[:-NEWEST]
+        rest = list(self._known)[: -self._newest()]
         recent, old = rest[-RECENT:], rest[:-RECENT]
         if not old:
             return _from(recent, self._turn)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event
@@ -67,7 +68,12 @@ def told_by(span: tracing.Span, connection: Connection) -> Iterator[None]:
 
 def summary(statement: str) -> str:
     """Such as ``SELECT deliveries``: of few kinds, and without any value."""
-    found = _SUMMARY.match(statement[:LONGEST])
+    return _summary(statement[:LONGEST])
+
+
+@lru_cache(maxsize=256)  # the same few statements come again and again
+def _summary(statement: str) -> str:
+    found = _SUMMARY.match(statement)
     return " ".join(part for part in found.groups() if part) if found else "statement"
 
 

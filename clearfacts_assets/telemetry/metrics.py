@@ -18,6 +18,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from clearfacts_assets.telemetry.processors import Processors
+
 logger = logging.getLogger(__name__)
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -102,10 +104,10 @@ class Machine(Collector):
 
     def __init__(self, disk: Path) -> None:
         self._disk = disk
-        psutil.cpu_percent()  # the first call only begins to measure
+        self._processors = Processors()
 
     def collect(self) -> Iterator[Metric]:
-        yield _gauge("cpu_usage_percent", "CPU in use since the last scrape", psutil.cpu_percent())
+        yield _gauge("cpu_usage_percent", "Processors in use since the last scrape", self._processors.percent())
         yield _gauge("memory_usage_bytes", "Memory in use", psutil.virtual_memory().used)
         yield _gauge(
             "disk_usage_percent", "Use of the disk that holds our state", psutil.disk_usage(str(self._disk)).percent

@@ -85,6 +85,17 @@ def test_what_changes_in_the_newest_slices_and_after_them_is_seen_at_once(filled
     assert found.times.up_to == (NIGHTS, NIGHTS + 1)
 
 
+def test_what_changes_in_the_hour_before_the_newest_one_is_seen_at_once(filled: Engine) -> None:
+    ticks = iter(range(10**6))
+    slices = Slices(QUESTION, monotonic=lambda: float(next(ticks)))
+    with filled.begin() as connection:
+        next_hour = FIRST + timedelta(days=NIGHTS - 1, hours=2)
+        connection.execute(insert(seen), [{"began": next_hour, "state": "held", "seconds": None}])
+    slices.sums(filled)
+    change(filled, NIGHTS - 1)
+    assert slices.sums(filled).rows == truth(filled)
+
+
 @pytest.mark.parametrize(("night", "looks"), [(NIGHTS - NEWEST - 1, 2 * RECENT), (0, 2 * NIGHTS)])
 def test_what_changes_in_an_older_slice_is_seen_in_turn(filled: Engine, night: int, looks: int) -> None:
     ticks = iter(range(10**6))
@@ -109,7 +120,7 @@ def test_a_look_asks_by_the_index_alone(filled: Engine) -> None:
     event.listen(filled, "before_cursor_execute", lambda _c, _cursor, statement, *_: asked.append(statement))
     slices.sums(filled)
     counted = [one for one in asked if "count(" in one]
-    assert len(counted) == NEWEST + 1
+    assert len(counted) == NEWEST + 2  # with the hour before, and one of the others
     assert all("seen.began >= " in one and "seen.began < " in one for one in counted)
 
 

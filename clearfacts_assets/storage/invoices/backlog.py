@@ -10,6 +10,7 @@ from sqlalchemy import Engine, func, select
 from clearfacts_assets.invoices.lifecycle import State
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.invoices.tables import Delivery, InvoiceRow, Job
+from clearfacts_assets.storage.unchanged import Unchanged
 
 UNFINISHED = (State.READY, State.HELD, State.SENDING, State.WAITING, State.UNKNOWN, State.PARKED)
 NEWEST_ROWS = 1000  # among which the source's newest invoice is looked for
@@ -43,14 +44,16 @@ def last_good_night(engine: Engine) -> datetime | None:
         return connection.execute(query).scalar_one()
 
 
+_NEWEST: Unchanged[Engine, datetime | None] = Unchanged()
+
+
 def newest_invoice(engine: Engine) -> datetime | None:
-    """When the newest invoice that the source gave was changed there, among the rows that came last."""
-    last = (
-        select(InvoiceRow.source_updated_at)
-        .order_by(InvoiceRow.created_at.desc(), InvoiceRow.id.desc())
-        .limit(NEWEST_ROWS)
-        .subquery()
-    )
+    """When the newest invoice that the source gave was changed there, among the rows that came last.
+
+    Looked for anew when another row has come."""
+    by_age = InvoiceRow.created_at.desc(), InvoiceRow.id.desc()
+    last = select(InvoiceRow.source_updated_at).order_by(*by_age).limit(NEWEST_ROWS).subquery()
     with reading(engine) as connection:
-        newest: datetime | None = connection.execute(select(func.max(last.c.source_updated_at))).scalar_one()
-    return newest
+        row = connection.execute(select(InvoiceRow.id).order_by(*by_age).limit(1)).scalar_one_or_none()
+        newest = select(func.max(last.c.source_updated_at))
+        return _NEWEST.get(engine, row, lambda: connection.execute(newest).scalar_one())

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
-from sqlalchemy import Engine, Float, Table, extract, func, select
+from sqlalchemy import Connection, Engine, Float, Table, extract, func, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from clearfacts_assets.storage.database import reading
+from clearfacts_assets.storage.invoices.days import state_of_jobs
 from clearfacts_assets.storage.invoices.tables import Delivery, DeliveryAttempt, InvoiceRow, Job
 from clearfacts_assets.storage.slices import Question
+from clearfacts_assets.storage.unchanged import Unchanged
 
 SECONDS_OF_A_DAY = 86_400.0
 
@@ -58,8 +60,15 @@ def of_deliveries() -> Question:
     return Question(_deliveries, _deliveries.c.created_at, _deliveries.c.state)
 
 
+_PAGES: Unchanged[Engine, int] = Unchanged()
+
+
 def pages_retrieved(engine: Engine) -> int:
     """Pages that the source gave, over all jobs."""
-    pages = _jobs.c["metadata"]["retrieval"]["pages"].as_integer()
     with reading(engine) as connection:
-        return int(connection.scalar(select(func.coalesce(func.sum(pages), 0))) or 0)
+        return _PAGES.get(engine, state_of_jobs(connection), lambda: _pages(connection))
+
+
+def _pages(connection: Connection) -> int:
+    pages = _jobs.c["metadata"]["retrieval"]["pages"].as_integer()
+    return int(connection.scalar(select(func.coalesce(func.sum(pages), 0))) or 0)

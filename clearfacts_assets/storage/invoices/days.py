@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -13,8 +13,9 @@ from sqlalchemy import Connection, Engine, Table, func, select
 
 from clearfacts_assets.invoices.days import ZONE, are_a_whole
 from clearfacts_assets.invoices.missing_days import last_day_owed, missing_days
-from clearfacts_assets.storage.database import WRITE_PATIENCE_SECONDS, read
+from clearfacts_assets.storage.database import WRITE_PATIENCE_SECONDS, read, reading
 from clearfacts_assets.storage.invoices.tables import Job
+from clearfacts_assets.storage.unchanged import Unchanged
 
 AT_ONCE = 500  # days named in one statement
 _jobs = cast(Table, Job.__table__)
@@ -71,6 +72,22 @@ def missing_now(
         return [newest.get(day, MissingDay(day)) for day in days]
 
     return read(engine, work, patience=patience)
+
+
+_MISSING: Unchanged[Engine, int] = Unchanged()
+
+
+def number_missing(engine: Engine, now: datetime) -> int:
+    """How many :func:`missing_now` finds. Looked for anew each hour, and when any job has changed."""
+    with reading(engine) as connection:
+        state = now.replace(minute=0, second=0, microsecond=0), last_day_owed(now), state_of_jobs(connection)
+    return _MISSING.get(engine, state, lambda: len(missing_now(engine, now, patience=0)))
+
+
+def state_of_jobs(connection: Connection) -> Hashable:
+    """Another one as soon as a job has begun, changed or ended."""
+    found = select(_jobs.c.status, func.count(), func.max(_jobs.c.updated_at)).group_by(_jobs.c.status)
+    return frozenset(connection.execute(found).tuples())
 
 
 def _in_parts(connection: Connection, now: datetime) -> Iterator[tuple[str, datetime]]:
