@@ -100,6 +100,9 @@ def filled(engine: Engine, invoices: int) -> None:
     with engine.begin() as connection:
         for statement in statements:
             connection.execute(text(statement))
+    if say.sqlite:  # as after a night: else each page is looked for in a log of gigabytes first
+        with engine.connect() as connection:
+            connection.connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
     if engine.dialect.name == "postgresql":  # which does it by itself
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM (ANALYZE)"))
