@@ -103,7 +103,7 @@ def main() -> None:
     told = [process.communicate()[0].strip() for process, _ in (takes, hangs)]
     print(f"a day of {asked.invoices} invoices, {int(told[0]) // (asked.turns + 1)} spans:")
     for name, column in seconds.items():
-        print(f"  traces {name:28} {Spread.of(column)} s of CPU, {ratio(column, seconds[OFF]):.3f} of without")
+        print(f"  traces {name:28} {Spread.of(column):.2f} s of CPU, {ratio(column, seconds[OFF]):.3f} of without")
     each = min(timeit.repeat(lambda: tracing.begin("one"), number=100_000, repeat=5)) / 100_000
     print(f"  a span while traces are off: {1e9 * each:.0f} ns")
 
