@@ -30,6 +30,7 @@ class Clicking:
     def menu(self, name: str) -> None:
         self.page.get_by_role("navigation", name="Pages").get_by_role("link", name=name, exact=True).click()
         expect(self.page.get_by_role("link", name=name, exact=True).first).to_have_attribute("aria-current", "page")
+        expect(self.page.locator("main[aria-busy]")).to_have_count(0)  # where it was that page already, it comes anew
 
     def link(self, name: str) -> None:
         self.page.get_by_role("main").get_by_role("link", name=name, exact=True).first.click()
