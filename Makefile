@@ -49,9 +49,9 @@ night: setup ## record a night with Clearfacts away as it is seen from outside, 
 test: setup ## all tests, on SQLite and PostgreSQL, in the browser where a Chromium is present (ARGS="-k name")
 	@$(BIN)/pytest -n $(WORKERS) $(ARGS)
 
-test-fast: setup ## for work in progress, below a minute: units and clients, nothing on PostgreSQL (ARGS="-k name")
+test-fast: setup ## for work in progress, about a minute: units and clients, nothing slow or on PostgreSQL (ARGS="-k name")
 	@$(BIN)/pytest clearfacts_assets_tests/unit clearfacts_assets_tests/contract -q \
-		-n $(WORKERS) --sqlite-only $(ARGS)
+		-m "not slow" -n $(WORKERS) --sqlite-only $(ARGS)
 
 check: lint test ## what has to pass before a commit lands: lint, types, import contracts, tests
 

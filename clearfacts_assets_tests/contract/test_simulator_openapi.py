@@ -49,6 +49,7 @@ def check(value: object, schema: dict[str, Any]) -> None:
     OAS31Validator(schema, format_checker=OAS31Validator.FORMAT_CHECKER).validate(value)
 
 
+@pytest.mark.slow
 def test_the_contract_is_valid_openapi():
     from openapi_spec_validator import validate
 

@@ -228,6 +228,7 @@ print(json.dumps(touched))
 """
 
 
+@pytest.mark.slow
 def test_definitions_load_with_an_empty_environment_and_touch_nothing(tmp_path: Path) -> None:
     environment = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(PROJECT), "HOME": str(tmp_path)}
     done = subprocess.run(
@@ -238,6 +239,7 @@ def test_definitions_load_with_an_empty_environment_and_touch_nothing(tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_dg_is_content_with_the_definitions() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CLEARFACTS_")}
     done = subprocess.run(

@@ -97,6 +97,7 @@ def test_two_cents_of_a_line_s_net_amount_are_let_be(said, difference, right):
     assert (one.said, one.difference, one.right) == (said, difference, right)
 
 
+@pytest.mark.slow
 def test_the_command_says_what_is_wrong_in_the_language_asked_for(tmp_path):
     (tmp_path / "x.xml").write_bytes(wrong())
     result = call("BR-CO-15", tmp_path / "x.xml", "--language", "nl")

@@ -78,6 +78,7 @@ def peppol(document: str) -> set[str]:
     return {finding.code for finding in mock_rules(model, "peppol", tree) if finding.level == "fatal"}
 
 
+@pytest.mark.slow
 def test_hundreds_of_documents_break_no_rule_of_xsd_en16931_and_peppol(en16931):
     seen = Counter()
     for seed in range(SAMPLE):

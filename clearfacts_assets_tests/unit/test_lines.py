@@ -123,6 +123,7 @@ def run() -> tuple[str, list[dict[str, Any]]]:
     return done.stdout.strip(), [json.loads(line) for line in done.stderr.splitlines()]
 
 
+@pytest.mark.slow
 def test_each_event_of_a_run_is_a_line_with_run_step_and_correlation_id(run: tuple[str, list[dict[str, Any]]]) -> None:
     run_id, found = run
     assert {one["clearfacts"]["run_id"] for one in found} == {run_id}

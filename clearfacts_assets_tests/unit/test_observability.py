@@ -110,6 +110,7 @@ def test_prometheus_takes_the_rules() -> None:
     run("promtool", "check", "rules", "rules.yml")
 
 
+@pytest.mark.slow
 def test_each_rule_fires_when_it_should_and_not_before() -> None:
     run("promtool", "test", "rules", "rules_test.yml")
 

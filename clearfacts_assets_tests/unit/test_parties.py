@@ -100,6 +100,7 @@ def test_a_belgian_company_has_one_form_however_it_is_written(data: st.DataObjec
     assert contradictions(replace(invoice("F-1"), customer=party)) == ()
 
 
+@pytest.mark.slow
 @UNHURRIED
 @given(st.data(), enterprise_numbers(), enterprise_numbers())
 def test_an_invoice_has_one_key_however_its_parties_are_written(data: st.DataObject, one: str, other: str) -> None:

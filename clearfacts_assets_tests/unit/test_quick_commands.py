@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 HEAVY = {"alembic", "dagster", "fastapi", "graphql", "httpx", "lxml", "pandas", "pydantic_settings", "saxonche"}
 HEAVY |= {"sqlalchemy", "xmlschema"}
 PROGRAM = """
@@ -25,6 +27,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.slow
 def test_help_imports_nothing_that_only_the_work_needs() -> None:
     helps = [
         [],

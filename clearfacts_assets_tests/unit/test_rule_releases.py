@@ -65,6 +65,7 @@ def chosen(tmp_path, monkeypatch) -> Iterator[Path]:
     settings.load.cache_clear()
 
 
+@pytest.mark.slow
 def test_the_page_is_followed_with_an_altered_copy_as_the_new_release(chosen):
     """docs/rules.md, step by step: look at the file, write the list, see what is in force, try documents."""
     (chosen / "new.xslt").write_bytes(new_release())
@@ -102,6 +103,7 @@ def test_old_rules_hold_until_the_day_and_new_ones_from_it_in_one_process_over_m
     assert inspector.inspect(document(number="N-1")).decision is Decision.ACCEPT
 
 
+@pytest.mark.slow
 def test_the_proofs_of_a_new_release_are_made_from_it_and_agree_with_it_as_it_is_shipped(options):
     from clearfacts_assets.invoices.validation.rules import build
 

@@ -41,6 +41,7 @@ def due_charges(draw):
     return found
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(due_charges(), CURRENCIES)
 def test_lines_and_columns_add_up_and_the_sum_is_rounded_once(charges, currency):
@@ -59,6 +60,7 @@ def test_lines_and_columns_add_up_and_the_sum_is_rounded_once(charges, currency)
     assert sums.credit == exact_sum(one.credit for one in charges).quantize(unit, ROUND_HALF_UP)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(due_charges(), CURRENCIES, st.randoms())
 def test_the_order_of_charges_changes_no_cent(charges, currency, random):

@@ -41,6 +41,7 @@ def told(collector: ListeningCollector) -> list[str]:
     return [one.name for one in collector.spans]
 
 
+@pytest.mark.slow
 def test_while_traces_are_off_nothing_of_opentelemetry_is_loaded_and_nothing_is_told() -> None:
     program = (
         "import sys, clearfacts_assets.definitions\n"
@@ -259,6 +260,7 @@ def test_a_collector_that_is_gone_is_told_of_once_and_costs_only_spans(log: io.S
     assert log.getvalue() == f"traces are lost: {gone} does not take them; all else goes on\n"
 
 
+@pytest.mark.slow
 def test_a_collector_that_hangs_holds_up_nobody(collector: ListeningCollector, log: io.StringIO) -> None:
     collector.may_answer.clear()
     for _ in range(3 * tracing.QUEUE):
