@@ -16,11 +16,11 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from sqlalchemy import Engine, insert, update
 
 from clearfacts_assets.api.backlog_metrics import of_ticks
-from clearfacts_assets.api.metrics import of_runs
 from clearfacts_assets.storage.database import write
 from clearfacts_assets.storage.invoices.counts import pages_retrieved
 from clearfacts_assets.storage.invoices.days import number_missing
 from clearfacts_assets.storage.invoices.tables import Job
+from clearfacts_assets_tests.fixtures.metrics import runs_told
 
 NIGHT = datetime(2026, 11, 20, 2, tzinfo=UTC)  # after the 19th, which was over three hours before
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -68,19 +68,13 @@ def test_runs_are_counted_anew_when_one_has_changed_and_not_before(monkeypatch: 
     @dg.job(name="daily_processing")
     def nothing() -> None: ...
 
-    def told(instance: dg.DagsterInstance) -> float:
-        runs, *_ = of_runs(None, instance)  # type: ignore[arg-type]
-        wanted = {"job": "daily_processing", "status": "SUCCESS"}
-        (found,) = [one.value for one in runs.samples if one.labels == wanted]
-        return found
-
     with dg.DagsterInstance.ephemeral() as instance:
-        assert told(instance) == 0
+        assert runs_told(instance, "SUCCESS") == 0
         for number in (1, 2):
             nothing.execute_in_process(instance=instance, run_config=QUIET)
-            assert told(instance) == number
+            assert runs_told(instance, "SUCCESS") == number
         monkeypatch.setattr("clearfacts_assets.api.metrics._runs", None)
-        assert told(instance) == 2
+        assert runs_told(instance, "SUCCESS") == 2
 
 
 def test_the_last_tick_of_each_schedule_and_sensor_is_told_as_dagster_has_it(tmp_path: Path) -> None:

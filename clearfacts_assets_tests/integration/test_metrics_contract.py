@@ -7,11 +7,12 @@ import pytest
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from clearfacts_assets.api.metrics import JOBS, OUTCOMES, RUN_ENDS, of_assets, of_runs
+from clearfacts_assets.api.metrics import JOBS, OUTCOMES, RUN_ENDS, of_assets
 from clearfacts_assets.definitions import defs
 from clearfacts_assets.invoices.lifecycle import Event, State
 from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets_tests.fixtures.api import RunningApi
+from clearfacts_assets_tests.fixtures.metrics import runs_told
 
 # Of the contract: names and what they are. Then what an operator needs.
 EXPECTED = {
@@ -101,17 +102,11 @@ def test_the_first_run_of_a_job_that_fails_is_an_increase() -> None:
     def failing() -> None:
         fails()
 
-    def told(instance: dg.DagsterInstance) -> float:
-        runs, *_ = of_runs(None, instance)  # type: ignore[arg-type]
-        wanted = {"job": "daily_processing", "status": "FAILURE"}
-        (found,) = [one.value for one in runs.samples if one.labels == wanted]
-        return found
-
     with dg.DagsterInstance.ephemeral() as instance:
-        before = told(instance)
+        before = runs_told(instance, "FAILURE")
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
         failing.execute_in_process(instance=instance, raise_on_error=False, run_config=quiet)
-        assert (before, told(instance)) == (0, 1)
+        assert (before, runs_told(instance, "FAILURE")) == (0, 1)
 
 
 def test_what_is_made_is_counted_when_it_has_happened_and_not_anew_before(monkeypatch: pytest.MonkeyPatch) -> None:
