@@ -27,7 +27,7 @@ class Message:
     def rewritten(self, rewrite: Callable[[str], str]) -> Message:
         """The same with another text, and so each message that stands in it."""
         values = {
-            name: value.rewritten(rewrite) if isinstance(value, Message) else value
+            name: value.rewritten(rewrite) if isinstance(value, Message | Messages) else value
             for name, value in self.values.items()
         }
         return Message(rewrite(self.text), values)
@@ -39,10 +39,20 @@ class Messages(tuple[Message, ...]):
     def __str__(self) -> str:
         return "; ".join(map(str, self))
 
+    def rewritten(self, rewrite: Callable[[str], str]) -> Messages:
+        """Each of them."""
+        return Messages(one.rewritten(rewrite) for one in self)
+
 
 class ExplainedError(Exception):
-    """An error whose text has parts, which ``said`` keeps: ``ExplainedError("there is no charge {id}", id=7)``."""
+    """An error whose text has parts, which ``said`` keeps: ``ExplainedError("there is no charge {id}", id=7)``.
+
+    Another such error in it is kept as what it says.
+    """
+
+    said: Message
 
     def __init__(self, text: str, /, **values: object) -> None:
-        self.said = Message(text, values)
+        parts = {name: one.said if isinstance(one, ExplainedError) else one for name, one in values.items()}
+        self.said = Message(text, parts)
         super().__init__(str(self.said))

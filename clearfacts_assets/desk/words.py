@@ -12,7 +12,7 @@ from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 
-from clearfacts_assets.messages import ExplainedError, Message, Messages
+from clearfacts_assets.messages import Message, Messages
 from clearfacts_assets.money import exponent, plain, rounded
 
 LANGUAGES = {"en": "English", "nl": "Nederlands", "fr": "Français"}
@@ -61,8 +61,6 @@ class Words:
         return self.say(message.text, **{name: self._part(value) for name, value in message.values.items()})
 
     def _part(self, value: object) -> object:
-        if isinstance(value, ExplainedError):
-            return self.told(value.said)
         if isinstance(value, Message):
             return self.told(value)
         if isinstance(value, Messages):

@@ -36,5 +36,6 @@ def test_what_is_ours_inside_a_message_is_told_in_the_same_language() -> None:
 
 
 def test_a_text_is_rewritten_with_all_that_stands_in_it() -> None:
-    said = Message("a {b}: do x", {"b": Message("c: do y")})
-    assert str(said.rewritten(lambda text: text.partition(": do")[0])) == "a c"
+    inner = ExplainedError("d{e}: do z", e=1)
+    said = ExplainedError("a {b} {c} {d}: do x", b=Message("b: do y"), c=Messages([Message("c: do y")]), d=inner).said
+    assert str(said.rewritten(lambda text: text.partition(": do")[0])) == "a b c d1"

@@ -74,8 +74,8 @@ def _measured(path: Path, header: Sequence[str]) -> str:
     if len(found) == 1:
         return found[0]
     lacking = Message("no column says how much: name it in rates.usage.<source>.columns.quantity")
-    several = "{columns} say how much, each of them: name one in rates.usage.<source>.columns.quantity"
-    why = Message(several, {"columns": ", ".join(found)}) if found else lacking
+    several = "{columns} both say how much: name it in rates.usage.<source>.columns.quantity"
+    why = Message(several, {"columns": " and ".join(found)}) if found else lacking
     raise refused(path, "missing_column", why, line=1)
 
 

@@ -85,7 +85,7 @@ class Remarks:
         """Answer a remark once: agreed (the ledger is then to be mended, and generate issues another version) or
         declined. Raises CannotRemark."""
         if verdict not in VERDICTS:
-            raise CannotRemark("an answer is {verdicts}", verdicts=" / ".join(VERDICTS))
+            raise CannotRemark("an answer is {verdicts}", verdicts=" or ".join(VERDICTS))
         said = _said(text)
         with self._engine.begin() as connection:
             only_writer(connection)
