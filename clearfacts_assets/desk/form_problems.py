@@ -14,6 +14,8 @@ TEXTS = {
     "missing": mark("it is missing"),
     "string_too_short": mark("at least {min_length} characters"),
     "string_too_long": mark("at most {max_length} characters"),
+    "too_short": mark("at least {min_length} characters"),  # of a password
+    "too_long": mark("at most {max_length} characters"),
     "string_pattern_mismatch": mark("it is not written as it has to be"),
     "int_parsing": mark("it is a whole number"),
     "greater_than_equal": mark("at least {ge}"),

@@ -12,6 +12,7 @@ from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 
+from clearfacts_assets.desk.finished_texts import AMOUNTS, COUNTS, NESTED, fitting
 from clearfacts_assets.messages import Message, Messages
 from clearfacts_assets.money import exponent, plain, rounded
 
@@ -67,7 +68,32 @@ class Words:
             return "; ".join(map(self.told, value))
         if isinstance(value, StrEnum):
             return self.say(value.replace("_", " "))
-        return self.say(str(value)) if isinstance(value, Exception) else value
+        return self.finished(str(value)) if isinstance(value, Exception) else value
+
+    def finished(self, text: str) -> str:
+        """What stands in English with its values in it, in this language; as it stands where nobody knows it."""
+        return self._known(text) or text
+
+    def _known(self, text: str) -> str | None:
+        texts = catalogue(self.language)
+        if text in texts:
+            return texts[text]
+        for one, values in fitting(text) if texts else ():
+            shown = {name: self._shown(name, value) for name, value in values.items()}
+            if None not in shown.values():
+                return self.say(one, **shown)
+        return None
+
+    def _shown(self, name: str, value: str) -> str | None:
+        """One of its values as this language writes it; None for what has to be a text of ours and is none."""
+        if name in NESTED:
+            told = [self._known(one) for one in (value.split(NESTED[name]) if NESTED[name] else [value])]
+            return NESTED[name].join(filter(None, told)) if None not in told else None
+        if name in AMOUNTS:
+            return self._grouped(plain(Decimal(value)), "")
+        if name in COUNTS:
+            return self.count(int(value))
+        return self.month(value) if name == "period" else value
 
     def month(self, period: str) -> str:
         """``2025-03`` as March 2025; anything else as it is."""

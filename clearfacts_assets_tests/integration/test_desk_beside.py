@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from clearfacts_assets_tests.fixtures.api import RunningApi
-from clearfacts_assets_tests.fixtures.chargeback import ADA
-from clearfacts_assets_tests.fixtures.chargeback_api import audited, load
-from clearfacts_assets_tests.fixtures.desk import Person, words_of
+from clearfacts_assets_tests.fixtures.chargeback import ADA, row, write
+from clearfacts_assets_tests.fixtures.chargeback_api import audited, load, rows_of_two
+from clearfacts_assets_tests.fixtures.desk import Person, hidden, words_of
 
 SAID = {"form": "rule", "kind": "credit", "name": "start"}
 CREDIT = '{"payer": "dean@example.edu", "amount": "30", "currency": "USD"}'
@@ -126,12 +126,36 @@ def test_what_the_engine_refuses_is_told_in_the_readers_language(quick_api: Runn
     assert "Cela demande le droit periods:close." in plain(reader.post("/desk/periods/2025-03/close", 403).text)
 
 
+def test_refused_rows_and_what_stops_an_import_are_told_in_the_readers_language(
+    quick_api: RunningApi, tmp_path: Path
+) -> None:
+    person = Person(quick_api, "operator")
+    person.client.headers["Accept-Language"] = "nl"
+    file = write(tmp_path / "aws_2025-03.csv", [*rows_of_two(), row(BilledCost="12,5", ResourceId="x")])
+    file.write_text(file.read_text("utf-8") + "one,two\n", "utf-8")
+    width = file.read_text("utf-8").partition("\n")[0].count(",") + 1
+    comma = "BilledCost '12,5': de komma kan een decimale komma of een duizendtal zijn"
+    shown = person.bring(file, source="aws").text
+    assert comma in plain(shown)
+    assert f"2 cellen waar de kop er {width} heeft" in plain(shown)
+    person.post("/desk/imports/apply", files=hidden(shown, "files"), source="aws")
+    assert comma in plain(person.get("/desk/imports/1")), "also as it was stored"
+    person.client.headers["Accept-Language"] = "fr"
+    shown = person.bring(write(tmp_path / "aws_2025-03.csv", [row(ResourceId="alone")]), source="aws").text
+    stopped = person.post("/desk/imports/apply", 200, files=hidden(shown, "files"), source="aws").text
+    standing = len(rows_of_two())
+    said = f"{standing} des {standing} coûts seraient retirés pour mars 2025 : une livraison de tout le mois remplace"
+    assert said in plain(stopped)
+
+
 def test_a_form_that_does_not_fit_says_so_in_the_readers_language(quick_api: RunningApi) -> None:
     admin = Person(quick_api, "admin")
     admin.client.headers["Accept-Language"] = "fr"
     said = {"username": "x", "email": "x@example.be", "role": "chef", "password": "a-long-password-17"}
     told = plain(admin.post("/desk/users", 422, **said).text)
     assert "role: un de 'admin', 'operator', 'reviewer', 'user', 'service'." in told
+    empty = plain(admin.post("/desk/users", 422, **said | {"role": "user", "password": ""}).text)
+    assert "password: au moins 1 caractères." in empty
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from string import Formatter
 
 import pytest
 
-from clearfacts_assets.desk import charts
+from clearfacts_assets.desk import charts, finished_texts
 from clearfacts_assets.desk.words import Words, catalogue, preferred
 from clearfacts_assets_tests.fixtures.desk_texts import (
     DESK,
@@ -18,7 +18,45 @@ from clearfacts_assets_tests.fixtures.desk_texts import (
     texts_of_templates,
     words_of_the_trade,
 )
-from clearfacts_assets_tests.fixtures.engine_texts import texts_of_the_engine
+from clearfacts_assets_tests.fixtures.engine_texts import finished_texts_of_the_engine, texts_of_the_engine
+
+FINISHED = [
+    (
+        "BilledCost '1,5': the comma may be a decimal one or a thousands one",
+        "BilledCost '1,5': de komma kan een decimale komma of een duizendtal zijn",
+        "BilledCost '1,5' : la virgule peut être décimale ou séparer les milliers",
+    ),
+    (
+        "BilledCost '$5': $ does not go with the currency EUR",
+        "BilledCost '$5': $ past niet bij de munt EUR",
+        "BilledCost '$5' : $ ne va pas avec la devise EUR",
+    ),
+    ("8 cells where the header has 9", "8 cellen waar de kop er 9 heeft", "8 cellules alors que l'en-tête en a 9"),
+    (
+        "HPC has no rate on 2025-03-01: clearfacts chargeback rates add 'HPC' --unit ... --price ..., then import the "
+        "file again",
+        "HPC heeft geen prijs op 2025-03-01",
+        "HPC n'a pas de prix le 2025-03-01",
+    ),
+    (
+        "1200 of 1300 charges of 2025-03 would be withdrawn; 1234.5 of 2000 EUR of 2025-04 would be withdrawn: a "
+        "snapshot is all of its month",
+        "1.200 van de 1.300 kosten van maart 2025 zouden ingetrokken worden; 1.234,5 van de 2.000 EUR van april 2025 "
+        "zouden ingetrokken worden: een levering van de hele maand vervangt alles",
+        "1\u202f200 des 1\u202f300 coûts seraient retirés pour mars 2025; 1\u202f234,5 des 2\u202f000 EUR seraient "
+        "retirés pour avril 2025 : une livraison de tout le mois remplace tout",
+    ),
+    (
+        "due, and on no statement yet: -12.50 (S-1, S-2)",
+        "verschuldigd, en nog op geen afrekening: \N{MINUS SIGN}12,50 (S-1, S-2)",
+        "dû, et encore sur aucun relevé : \N{MINUS SIGN}12,50 (S-1, S-2)",
+    ),
+    (
+        "S-1: customers.parties has no 'Gent'",
+        "S-1: customers.parties kent geen 'Gent'.",
+        "S-1 : customers.parties ne connaît pas 'Gent'.",
+    ),
+]
 
 
 def names(text: str) -> set[str]:
@@ -36,8 +74,28 @@ def test_a_catalogue_keeps_the_names_in_its_texts(language: str) -> None:
 def test_both_catalogues_have_every_text_that_the_desk_says_and_no_other() -> None:
     assert set(catalogue("nl")) == set(catalogue("fr"))
     said = texts_of_templates() | texts_of_code() | texts_of_the_engine() | words_of_the_trade() | texts_of_settings()
+    said |= set(finished_texts.TEXTS)
     assert said - set(catalogue("nl")) == set(), "texts that are shown in English alone"
     assert set(catalogue("nl")) - said - ELSEWHERE == set(), "texts that nothing says any more"
+
+
+def test_what_the_engine_has_put_together_is_known_by_its_shape() -> None:
+    shapes = {re.sub(r"\{[^}]*\}", "{}", one) for one in (*finished_texts.TEXTS, *catalogue("nl"))}
+    left = {one for one in finished_texts_of_the_engine() if one not in shapes}
+    assert left == set(), "texts that are shown in English alone"
+
+
+@pytest.mark.parametrize(("english", "dutch", "french"), FINISHED)
+def test_a_finished_text_is_told_with_its_values_as_the_reader_writes_them(
+    english: str, dutch: str, french: str
+) -> None:
+    assert (Words("nl").finished(english), Words("fr").finished(english)) == (dutch, french)
+    assert Words("en").finished(english) == english
+
+
+@pytest.mark.parametrize("text", ["", "BilledCost '1': an unknown reason", "nobody: 5 of 6", "x" * 5000])
+def test_a_finished_text_that_nobody_knows_stays_as_it_is(text: str) -> None:
+    assert Words("nl").finished(text) == text
 
 
 def test_templates_have_no_text_that_is_not_looked_up() -> None:
