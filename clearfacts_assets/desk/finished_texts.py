@@ -26,8 +26,6 @@ TEXTS = (
     "its year is not between {first} and {last}",
     "it ends on {last}, before it begins",
     "there is no amount, and this source is charged on {basis}",
-    "{of} cannot be priced by {into}",
-    "{service} has no rate on {day}",
     "{text} is no elapsed time: d-hh:mm:ss, hh:mm:ss or mm:ss",
     "{text} is no number of seconds",
     "{text} is no TRES",
@@ -55,13 +53,40 @@ TEXTS = (
     "the accrual {number} stands",
     "{step}: {left} ({which})",
     "{step}: {left}",
+    # What rules met and could not apply as wished.
+    "{service} has no rate on {day}: priced as imported",
+    "{service} has no rate on {day}",
+    "{service} has no {wanted} rate",
+    "{service} is priced in {currency}",
+    "{rule}: {of} cannot be priced by {into}",
+    "{of} cannot be priced by {into}",
+    "{text} is no quantity: no rate and no allowance counts",
+    # Notes of ledger lines.
+    "no {wanted} rate: the internal one",
+    "reverses charge {id}",
+    "below {least} {currency}",
+    "to {funds}",
+    # Values of settings, the first ones as pydantic says them.
+    "Input should be a valid integer",
+    "Input should be a valid number",
+    "Input should be a valid string",
+    "Input should be a valid boolean",
+    "Input should be greater than or equal to {bound}",
+    "Input should be greater than {bound}",
+    "Input should be less than or equal to {bound}",
+    "Input should be {expected}",
+    "it holds characters that cannot be printed",
+    "type the new secret; Back brings the first one back",
+    "delivery.lease must be at least twice destination.deadline, or another run could take over a call that is under "
+    "way: they are {lease} and {deadline} seconds",
+    "alerts.routes sends mails, and email.host (the SMTP server) is not set",
     # Told as sentences elsewhere; here they stand in a list.
     "Characters are missing in every font: {missing}.",
     "{number}: Peppol knows no amounts of {places} places ({currency}).",
     "{number}: customers.parties has no {customer!r}.",
     "{where} lacks {missing}.",
 )
-AMOUNTS = ("amount", "standing", "debit", "credit", "left")
+AMOUNTS = ("amount", "standing", "debit", "credit", "left", "least")
 COUNTS = ("rows", "before", "cells", "width", "count")
 _SHAPES = {
     **dict.fromkeys(AMOUNTS, r"-?[0-9.]+(?:E[+-]?[0-9]+)?"),

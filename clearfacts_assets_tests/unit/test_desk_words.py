@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
+from itertools import product
 from string import Formatter
 
 import pytest
 
+from clearfacts_assets.configuration import CHANGEABLE, problem_of
 from clearfacts_assets.desk import charts, finished_texts
 from clearfacts_assets.desk.words import Words, catalogue, preferred
+from clearfacts_assets.settings import Settings
 from clearfacts_assets_tests.fixtures.desk_texts import (
     DESK,
     ELSEWHERE,
@@ -57,6 +61,12 @@ FINISHED = [
         "S-1: customers.parties kent geen 'Gent'.",
         "S-1 : customers.parties ne connaît pas 'Gent'.",
     ),
+    (
+        "hpc has no rate on 2025-03-01: priced as imported",
+        "hpc heeft geen prijs op 2025-03-01: de ingevoerde prijs blijft",
+        "hpc n'a pas de prix le 2025-03-01 : le prix importé reste",
+    ),
+    ("below 1234.50 USD", "onder 1.234,50 USD", "sous 1\u202f234,50 USD"),
 ]
 
 
@@ -92,6 +102,15 @@ def test_a_finished_text_is_told_with_its_values_as_the_reader_writes_them(
 ) -> None:
     assert (Words("nl").finished(english), Words("fr").finished(english)) == (dutch, french)
     assert Words("en").finished(english) == english
+
+
+def test_what_is_wrong_with_a_settings_value_is_known_by_its_shape() -> None:
+    said: set[str] = set()
+    for key, value in product(CHANGEABLE, (None, -1, 0, 10**12, "no", [], "\n")):
+        said.add(problem_of(key, json.dumps(value), Settings()))
+    assert len(said) > 8
+    said -= {""}
+    assert {text for text in said if Words("nl").finished(text) == text} == set()
 
 
 @pytest.mark.parametrize("text", ["", "BilledCost '1': an unknown reason", "nobody: 5 of 6", "x" * 5000])

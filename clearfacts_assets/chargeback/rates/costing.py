@@ -40,7 +40,8 @@ class Costing:
             try:
                 quantity = Decimal(parse_amount(charge.quantity))
             except BadAmount:
-                self._findings.add("unreadable_quantity", charge.quantity, charge.id)
+                said = f"{charge.quantity!r} is no quantity: no rate and no allowance counts"
+                self._findings.add("unreadable_quantity", said, charge.id)
         entry = Entry(
             charge.id,
             0,
