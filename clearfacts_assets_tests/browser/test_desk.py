@@ -269,6 +269,30 @@ def test_a_reviewer_decides_many_by_keys_alone_and_another_ones_decision_stands(
     assert [one.split("\t")[2] for one in said] == ["correct", "reject", "undo", "undo", "approve", "approve"]
 
 
+def test_a_reviewer_who_is_quicker_than_the_server_loses_no_key_and_a_refusal_stops_the_rest(
+    desk: Page, quick_api: RunningApi, tmp_path: Path
+) -> None:
+    load(quick_api, tmp_path, *[row(ResourceId=f"n-{one}", Tags="{}", BilledCost="1") for one in range(4)])
+    enter(desk.context, quick_api, "reviewer")
+    desk.goto("/desk/review?period=2025-03")
+    waiting = desk.locator("tr[data-row] input[name=ids]")
+    expect(waiting).to_have_count(5)
+    slow = desk.context.new_cdp_session(desk)
+    slow.send("Network.enable")
+    limits = {"offline": False, "latency": 100, "downloadThroughput": -1, "uploadThroughput": -1}
+    slow.send("Network.emulateNetworkConditions", limits)
+    for key in ("j", "a", "j", "r"):
+        desk.keyboard.press(key)
+    expect(waiting).to_have_count(3)
+    expect(desk.get_by_role("status")).to_contain_text("Rejected.")
+    first = int(waiting.first.get_attribute("value") or "0")
+    Person(quick_api, "admin").post("/desk/review", ids=str(first), verdict="approve")
+    for key in ("k", "k", "a", "a"):
+        desk.keyboard.press(key)
+    expect(desk.get_by_role("alert")).to_contain_text(str(first))
+    expect(waiting).to_have_count(2)
+
+
 def test_finance_sees_makes_fetches_and_answers_a_journal(desk: Page, quick_api: RunningApi, tmp_path: Path) -> None:
     load(quick_api, tmp_path)
     with_books(quick_api)

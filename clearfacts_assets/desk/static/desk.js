@@ -187,39 +187,59 @@ function stand(number) {
   row.scrollIntoView({ block: "nearest" });
 }
 
-document.addEventListener("keydown", (event) => {
+// Pressed while a decision is on its way. They are played once its answer stands there, or the next one would be lost,
+// and a key after it would strike another row than the reviewer meant.
+const pressed = [];
+let deciding = false;
+
+function decide(form, button, at) {
+  deciding = true;
+  send(form, button).then(() => {
+    deciding = false;
+    if (at !== undefined) stand(at);
+    if (page().querySelector("[role=alert]")) pressed.length = 0; // what was refused is read first
+    while (pressed.length && !deciding) press(pressed.shift());
+  });
+}
+
+function press(key) {
   const form = page().querySelector("[data-review]");
-  const key = event.key.toLowerCase();
-  const writes = event.target.matches("input:not([type=checkbox]), textarea, select");
-  if (writes || event.ctrlKey || event.metaKey || event.altKey || busy) return;
   const undo = page().querySelector("[data-undo]");
-  if (key === "u" && undo) {
-    event.preventDefault();
-    send(undo, undo.querySelector("button"));
-  }
-  if (!form) return;
+  if (key === "u" && undo) decide(undo, undo.querySelector("button"));
+  if (!form) return key === "u" && undo;
   const all = rows();
   const at = all.findIndex((row) => row.classList.contains("at"));
   if (key === "j" || key === "k") {
-    event.preventDefault();
     stand(at < 0 ? 0 : at + (key === "j" ? 1 : -1));
   } else if (key === "x" && at >= 0) {
-    event.preventDefault();
     const box = all[at].querySelector("input[name=ids]");
     if (box) box.checked = !box.checked;
   } else if ("are".includes(key) && form.querySelector("button")) {
-    event.preventDefault();
     if (!form.querySelector("input[name=ids]:checked")) {
-      if (at < 0) return;
+      if (at < 0) return true;
       all[at].querySelector("input[name=ids]").checked = true;
     }
     if (key === "e") {
       form.querySelector("[data-correct]").open = true;
       form.querySelector("[data-correct] input").focus();
-      return;
+    } else {
+      decide(form, form.querySelector(key === "a" ? "[value=approve]" : "[value=reject]"), at);
     }
-    send(form, form.querySelector(key === "a" ? "[value=approve]" : "[value=reject]")).then(() => stand(at));
+  } else {
+    return key === "u" && undo;
   }
+  return true;
+}
+
+document.addEventListener("keydown", (event) => {
+  const key = event.key.toLowerCase();
+  const writes = event.target.matches("input:not([type=checkbox]), textarea, select");
+  if (key.length > 1 || writes || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (deciding) {
+    // After e somebody writes into a field.
+    if ("jkxareu".includes(key) && !pressed.includes("e")) pressed.push(key);
+  } else if (busy || !press(key)) return;
+  event.preventDefault();
 });
 
 function prepare() {
