@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
@@ -29,12 +28,12 @@ _NO_LINE = (
     "AND l.withdrawn_run IS NULL)"
 )
 _GROUP = f"CASE WHEN {REPRICED} THEN 1 ELSE 0 END"
-# Charges of the period that changed, or came, after its sums were kept. None has a number below 1, unless SQL gave it.
+# Charges of the period that moved, or came, after its sums were kept.
 _LATER = (
-    "SELECT m.charge_id FROM moved_charges m WHERE m.period = :period "
-    "UNION SELECT n.id FROM charges n WHERE n.period = :period AND n.withdrawn_by IS NULL AND n.id > :after "
-    "UNION SELECT n.id FROM charges n WHERE n.period = :period AND n.withdrawn_by IS NULL AND n.id < 1"
+    "SELECT charge_id FROM moved_charges WHERE period = :period "
+    "UNION SELECT id FROM charges WHERE period = :period AND withdrawn_by IS NULL AND id > :after"
 )
+_PIECE = 500  # charges that one query asks for
 Kinds = dict[tuple[bool, LineKind], Decimal]
 
 
@@ -72,30 +71,33 @@ def kept_sums(connection: Connection, period: str) -> LineSums | None:
     found = LineSums()
     for currency, repriced, kind, amount in kept.sums:
         found.kinds[currency][bool(repriced), LineKind(kind)] = Decimal(amount)
-    values = {"period": period, "after": kept.last_charge}
-    for currency, repriced, kind, amount in _strayed(connection, values):
-        kinds, place = found.kinds[currency], (bool(repriced), LineKind(kind))
-        kinds[place] = EXACT.subtract(kinds.get(place, Decimal(0)), Decimal(amount))
-        found.strays[currency] = EXACT.add(found.strays[currency], Decimal(amount))
-    found.alone.update(_without_lines(connection, f"c.id IN ({_LATER})", values))
+    later = connection.execute(sql(_LATER), {"period": period, "after": kept.last_charge}).scalars().all()
+    for start in range(0, len(later), _PIECE):
+        ids = ", ".join(str(int(one)) for one in later[start : start + _PIECE])
+        _add_strays(connection, period, ids, found)
+        _add_alone(connection, period, f"c.id IN ({ids})", found)
     return found
 
 
-def _strayed(connection: Connection, values: Mapping[str, Any]) -> list[Any]:
+def _add_strays(connection: Connection, period: str, ids: str, to: LineSums) -> None:
     query = (
         f"SELECT l.currency, {_GROUP}, l.kind, {sum_of(connection, 'l.amount')} FROM charges c "  # noqa: S608
         "JOIN ledger_lines l ON l.period = :period AND l.charge_id = c.id AND l.withdrawn_run IS NULL "
-        f"WHERE c.id IN ({_LATER}) AND NOT ({_DUE}) GROUP BY l.currency, {_GROUP}, l.kind"
+        f"WHERE c.id IN ({ids}) AND l.charge_id IN ({ids}) AND NOT ({_DUE}) GROUP BY l.currency, {_GROUP}, l.kind"
     )
-    return list(connection.execute(sql(query), values).all())
+    for currency, repriced, kind, amount in connection.execute(sql(query), {"period": period}):
+        kinds, place = to.kinds[currency], (bool(repriced), LineKind(kind))
+        kinds[place] = EXACT.subtract(kinds.get(place, Decimal(0)), Decimal(amount))
+        to.strays[currency] = EXACT.add(to.strays[currency], Decimal(amount))
 
 
-def _without_lines(connection: Connection, which: str, values: Mapping[str, Any]) -> dict[str, Decimal]:
+def _add_alone(connection: Connection, period: str, which: str, to: LineSums) -> None:
     query = (
         f"SELECT c.currency, {sum_of(connection, 'c.amount')} FROM charges c "  # noqa: S608
-        f"WHERE {which} AND {_DUE} AND NOT ({REPRICED}) AND {_NO_LINE} GROUP BY c.currency"
+        f"WHERE c.period = :period AND {which} AND {_DUE} AND NOT ({REPRICED}) AND {_NO_LINE} GROUP BY c.currency"
     )
-    return {currency: Decimal(total) for currency, total in connection.execute(sql(query), values)}
+    for currency, total in connection.execute(sql(query), {"period": period}):
+        to.alone[currency] = EXACT.add(to.alone[currency], Decimal(total))
 
 
 def added_up(connection: Connection, period: str, *, ruled: bool) -> LineSums:
@@ -113,5 +115,5 @@ def added_up(connection: Connection, period: str, *, ruled: bool) -> LineSums:
         else:
             found.kinds[currency][bool(repriced), LineKind(kind)] = Decimal(total)
     if ruled:
-        found.alone.update(_without_lines(connection, "c.period = :period", {"period": period}))
+        _add_alone(connection, period, "1 = 1", found)
     return found

@@ -34,6 +34,7 @@ from clearfacts_assets.storage.chargeback.statements import sql
 from clearfacts_assets.storage.database import commit_to_disk
 
 _CACHE_KIB = 48 * 1024
+_MANY = 10_000  # lines
 
 
 class NothingToRun(ChargebackError):
@@ -131,6 +132,7 @@ def _run(connection: Connection, period: str, actor: str, now: datetime) -> RunR
         _keep(connection, new)
         _withdraw(connection, gone, run_id)
         _insert(connection, period, run_id, differing.rows())
+        _look_at(connection, added)
         _keep_sums(connection, period, groups)
     told = {name: values[name] for name in ("charges", "added", "withdrawn", "inputs")}
     record(
@@ -198,6 +200,13 @@ def _insert(connection: Connection, period: str, run_id: int, rows: Iterable[Row
         cursor.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")  # the indexes are written all over
         cursor.executemany(statement, ((period, run_id, *row) for row in rows))
     cursor.close()
+
+
+def _look_at(connection: Connection, added: int) -> None:
+    """PostgreSQL knows nothing of so many new rows until it looks at them, some minutes later, and meanwhile asks for a
+    charge's lines by going through the whole month."""
+    if added >= _MANY and connection.dialect.name == "postgresql":
+        connection.execute(sql(f"ANALYZE {LedgerLine.__tablename__}"))
 
 
 _Groups = dict[tuple[str, str, str, bytes, bool], Decimal]  # currency, kind, payer, attribution, may be priced
