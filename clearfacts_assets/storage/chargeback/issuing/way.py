@@ -13,10 +13,10 @@ from sqlalchemy import Connection, Engine
 
 from clearfacts_assets.chargeback.model import period_of
 from clearfacts_assets.chargeback.rates.model import LineKind, in_places
-from clearfacts_assets.chargeback.rates.pricing import IN_HOUSE
 from clearfacts_assets.money import EXACT, exact_sum, plain
 from clearfacts_assets.storage.chargeback.issuing.due import with_lines
 from clearfacts_assets.storage.chargeback.issuing.shelf import StatementShelf
+from clearfacts_assets.storage.chargeback.rates.line_sums import REPRICED, LineSums, added_up, kept_sums
 from clearfacts_assets.storage.chargeback.statements import sql
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.exact import sum_of
@@ -33,8 +33,6 @@ _NAMES = {
     LineKind.CARRIED: "carried between months",
 }
 _PRICE = (LineKind.LIST, LineKind.DISCOUNT)
-_REPRICED = f"c.issuer = '{IN_HOUSE}' OR c.kind = 'reversal'"
-_DUE = "c.status IN ('clear', 'approved') AND c.withdrawn_by IS NULL"
 
 
 @dataclass(slots=True)
@@ -74,29 +72,39 @@ class WayToDue:
         return {"currency": self.currency, "basis": self.basis, "issued": self.issued, "steps": steps} | told
 
 
-def way_to_due(engine: Engine, period: str) -> list[WayToDue]:
-    """Every currency in which something is due. Raises BadPeriod."""
+def way_to_due(engine: Engine, period: str, *, complete: bool = False) -> list[WayToDue]:
+    """Every currency in which something is due. Raises BadPeriod.
+
+    Of the lines what the last run kept counts, with all that changed after it. ``complete`` adds up every line, which
+    is to give the same; so does whatever is left unexplained.
+    """
     with reading(engine) as connection:
         ruled = bool(with_lines(connection, period_of(period), period))
-        found = {one.currency: one for one in _ways(connection, period, ruled)}
+        found = None if complete or not ruled else _ways(connection, period, ruled, kept_sums(connection, period))
+        if found is None or any(one.unexplained for one in found):
+            found = _ways(connection, period, ruled, added_up(connection, period, ruled=ruled))
+    by_currency = {one.currency: one for one in found or ()}
     statements = StatementShelf(engine).standing(period)
-    for currency in {*found, *statements}:
-        one, said = found.setdefault(currency, WayToDue(currency, _basis(ruled))), statements.get(currency, ())
+    for currency in {*by_currency, *statements}:
+        one, said = by_currency.setdefault(currency, WayToDue(currency, _basis(ruled))), statements.get(currency, ())
         exact = exact_sum(amount for _, amount in said)
         one.issued, one.statements = len(said), exact_sum(printed for printed, _ in said)
         one.rounding, one.on_no_statement = EXACT.subtract(one.statements, exact), EXACT.subtract(one.due, exact)
-    return [one for _, one in sorted(found.items())]
+    return [one for _, one in sorted(by_currency.items())]
 
 
 def _basis(ruled: bool) -> str:
     return "ledger lines" if ruled else "charges: rules were not applied yet"
 
 
-def _ways(connection: Connection, period: str, ruled: bool) -> Iterable[WayToDue]:
-    charges, alone = _charges(connection, period), _alone(connection, period) if ruled else {}
-    lines, strays = _lines(connection, period)
-    for currency in sorted({*charges, *lines}):
-        of_charges, kinds = charges[currency], lines[currency]
+def _ways(connection: Connection, period: str, ruled: bool, sums: LineSums | None) -> list[WayToDue] | None:
+    """A currency at a time; None where nothing is known of the lines."""
+    return None if sums is None else list(_of_sums(_charges(connection, period), sums, ruled))
+
+
+def _of_sums(charges: dict[str, dict[bool, Decimal]], lines: LineSums, ruled: bool) -> Iterable[WayToDue]:
+    for currency in sorted({*charges, *lines.kinds, *lines.strays}):
+        of_charges, kinds, strays = charges[currency], lines.kinds[currency], lines.strays[currency]
         way = WayToDue(currency, _basis(ruled), exact_sum(of_charges.values()))
         if not ruled:
             way.due = way.charges
@@ -104,21 +112,21 @@ def _ways(connection: Connection, period: str, ruled: bool) -> Iterable[WayToDue
             continue
         priced = exact_sum(kinds.get((True, kind), _ZERO) for kind in _PRICE)
         steps = [
-            ("charges without lines: apply the rules again", EXACT.minus(alone[currency])),
-            ("lines of charges that are no longer due: apply the rules again", strays[currency]),
+            ("charges without lines: apply the rules again", EXACT.minus(lines.alone[currency])),
+            ("lines of charges that are no longer due: apply the rules again", strays),
             ("priced by rates in place of the import", EXACT.subtract(priced, of_charges.get(True, _ZERO))),
         ]
         steps += [(name, exact_sum(kinds.get((which, kind), _ZERO) for which in (True, False)))
                   for kind, name in _NAMES.items()]  # fmt: skip
         way.steps = [(name, amount) for name, amount in steps if amount]
-        way.due = in_places(EXACT.add(exact_sum(kinds.values()), strays[currency]), currency)
+        way.due = in_places(EXACT.add(exact_sum(kinds.values()), strays), currency)
         yield way
 
 
 def _charges(connection: Connection, period: str) -> dict[str, dict[bool, Decimal]]:
     """What is due of charges, by currency and whether rules may price them: from the totals that are kept of them, so
     that nobody waits until millions were added up."""
-    by = f"CASE WHEN {_REPRICED} THEN 1 ELSE 0 END"
+    by = f"CASE WHEN {REPRICED} THEN 1 ELSE 0 END"
     query = sql(
         f"SELECT c.currency, {by}, {sum_of(connection, 'c.amount')} FROM charge_totals c "  # noqa: S608
         f"WHERE c.period = :period AND c.status IN ('clear', 'approved') GROUP BY c.currency, {by} "
@@ -128,43 +136,6 @@ def _charges(connection: Connection, period: str) -> dict[str, dict[bool, Decima
     for currency, repriced, total in connection.execute(query, {"period": period}):
         found[currency][bool(repriced)] = Decimal(total)
     return found
-
-
-def _alone(connection: Connection, period: str) -> dict[str, Decimal]:
-    """What has no line, of the charges that are due and that rules may price, by currency."""
-    none = (
-        "NOT EXISTS (SELECT 1 FROM ledger_lines l WHERE l.period = c.period AND l.charge_id = c.id "
-        "AND l.withdrawn_run IS NULL)"
-    )
-    query = sql(
-        f"SELECT c.currency, {sum_of(connection, 'c.amount')} FROM charges c "  # noqa: S608
-        f"WHERE c.period = :period AND {_DUE} AND NOT ({_REPRICED}) AND {none} GROUP BY c.currency"
-    )
-    found: dict[str, Decimal] = defaultdict(Decimal)
-    found.update((currency, Decimal(total)) for currency, total in connection.execute(query, {"period": period}))
-    return found
-
-
-def _lines(
-    connection: Connection, period: str
-) -> tuple[dict[str, dict[tuple[bool, LineKind], Decimal]], dict[str, Decimal]]:
-    """Live lines of what is due and of bills, by currency, whether rules may price the charge, and kind; and those of
-    charges that are due no longer."""
-    by = f"CASE WHEN {_REPRICED} THEN 1 ELSE 0 END"
-    stray = f"CASE WHEN l.charge_id <> 0 AND (c.id IS NULL OR NOT ({_DUE}) OR c.period <> l.period) THEN 1 ELSE 0 END"
-    query = sql(
-        f"SELECT l.currency, {by}, {stray}, l.kind, {sum_of(connection, 'l.amount')} FROM ledger_lines l "  # noqa: S608
-        "LEFT JOIN charges c ON c.id = l.charge_id WHERE l.period = :period AND l.withdrawn_run IS NULL "
-        f"GROUP BY l.currency, {by}, {stray}, l.kind"
-    )
-    found: dict[str, dict[tuple[bool, LineKind], Decimal]] = defaultdict(dict)
-    strays: dict[str, Decimal] = defaultdict(Decimal)
-    for currency, repriced, is_stray, kind, total in connection.execute(query, {"period": period}):
-        if is_stray:
-            strays[currency] = EXACT.add(strays[currency], Decimal(total))
-        else:
-            found[currency][bool(repriced), LineKind(kind)] = Decimal(total)
-    return found, strays
 
 
 def dues_of_investigator(engine: Engine, email: str, period: str | None) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Attribution
+from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Attribution, Kind
 from clearfacts_assets.chargeback.rates.apportioning import in_cents
 from clearfacts_assets.chargeback.rates.book import Institutions, RuleBook
 from clearfacts_assets.chargeback.rates.carrying import Carried
@@ -20,6 +20,7 @@ from clearfacts_assets.chargeback.rates.credits import CreditUse
 from clearfacts_assets.chargeback.rates.definitions import Credit, RuleKind
 from clearfacts_assets.chargeback.rates.entries import ChargeFacts
 from clearfacts_assets.chargeback.rates.model import Line, LineKind
+from clearfacts_assets.chargeback.rates.pricing import IN_HOUSE
 from clearfacts_assets.chargeback.rates.scope import Use
 from clearfacts_assets.money import EXACT, plain
 from clearfacts_assets.storage.chargeback.rates.lines import LINE, line_of
@@ -43,6 +44,7 @@ class InputReader:
     def __init__(self, connection: Connection, period: str, book: RuleBook | None = None) -> None:
         self._connection, self._period = connection, period
         self.payers: dict[bytes, Attribution] = {}  # all that it came across
+        self.repriced: set[int] = set()  # charges that rules may price
         self._hashed = hashlib.sha256()
         self._institutions = Institutions(load_registry(connection))
         self._book = load_book(connection) if book is None else book
@@ -96,6 +98,8 @@ class InputReader:
             of_list, of_charge = Decimal(listed), Decimal(amount)
             said = f"{id_}|{digest.hex()}|{use.institution}|{plain(of_list)}|{plain(of_charge)}\n"
             self._hashed.update(said.encode("utf-8", "surrogatepass"))
+            if issuer == IN_HOUSE or kind == Kind.REVERSAL:
+                self.repriced.add(id_)
             facts = (id_, kind, corrects, to, digest, use, day, currency, of_list, of_charge)
             yield ChargeFacts(*facts, quantity, unit, issuer, order)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import gc
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,12 +27,14 @@ from clearfacts_assets.storage.accounts.audit import Actor, record
 from clearfacts_assets.storage.chargeback.ledger import only_writer, state_of
 from clearfacts_assets.storage.chargeback.rates.differing import BATCH, WORDS, Differing, Row
 from clearfacts_assets.storage.chargeback.rates.inputs import InputReader
+from clearfacts_assets.storage.chargeback.rates.line_sums import keep_sums
 from clearfacts_assets.storage.chargeback.rates.lines import LINE, last_run
 from clearfacts_assets.storage.chargeback.rates.tables import LedgerLine, LedgerRun
 from clearfacts_assets.storage.chargeback.statements import sql
 from clearfacts_assets.storage.database import commit_to_disk
 
 _CACHE_KIB = 48 * 1024
+_MANY = 10_000  # lines
 
 
 class NothingToRun(ChargebackError):
@@ -107,12 +109,13 @@ def _run(connection: Connection, period: str, actor: str, now: datetime) -> RunR
     with _without_collector(), Differing(connection, period) as differing:
         computed = compute(inputs, digest)
         groups: _Groups = defaultdict(Decimal)
-        differing.compare(_counted(computed.lines, groups))
+        differing.compare(_counted(computed.lines, reader.repriced, groups))
         totals = totals_of(groups, computed.pools, reader.payers | new)
         findings, charges = [one.as_result() for one in computed.findings], computed.charges
         del computed  # what lines are made of, before they are written
         added, gone = differing.added, differing.gone
         if not added and not gone:
+            _keep_sums(connection, period, groups)
             return RunResult(period, None, charges, 0, 0, totals, findings)
         values = {
             "period": period,
@@ -129,6 +132,8 @@ def _run(connection: Connection, period: str, actor: str, now: datetime) -> RunR
         _keep(connection, new)
         _withdraw(connection, gone, run_id)
         _insert(connection, period, run_id, differing.rows())
+        _look_at(connection, added)
+        _keep_sums(connection, period, groups)
     told = {name: values[name] for name in ("charges", "added", "withdrawn", "inputs")}
     record(
         connection,
@@ -197,15 +202,31 @@ def _insert(connection: Connection, period: str, run_id: int, rows: Iterable[Row
     cursor.close()
 
 
-_Groups = dict[tuple[str, str, str, bytes], Decimal]  # currency, kind, payer, attribution
+def _look_at(connection: Connection, added: int) -> None:
+    """PostgreSQL knows nothing of so many new rows until it looks at them, some minutes later, and meanwhile asks for a
+    charge's lines by going through the whole month."""
+    if added >= _MANY and connection.dialect.name == "postgresql":
+        connection.execute(sql(f"ANALYZE {LedgerLine.__tablename__}"))
 
 
-def _counted(lines: Iterable[Line], groups: _Groups) -> Iterator[Line]:
+_Groups = dict[tuple[str, str, str, bytes, bool], Decimal]  # currency, kind, payer, attribution, may be priced
+
+
+def _counted(lines: Iterable[Line], repriced: Set[int], groups: _Groups) -> Iterator[Line]:
     """The lines as they go by, added up into the groups."""
     for line in lines:
-        key = (line.currency, line.kind, line.payer, line.attribution)
+        key = (line.currency, line.kind, line.payer, line.attribution, line.charge_id in repriced)
         groups[key] = EXACT.add(groups[key], line.amount)
         yield line
+
+
+def _keep_sums(connection: Connection, period: str, groups: _Groups) -> None:
+    """What all lines that stand now come to, also those that stood before."""
+    sums: dict[tuple[str, bool, str], Decimal] = defaultdict(Decimal)
+    for (currency, kind, _, _, repriced), amount in groups.items():
+        key = (currency, repriced, WORDS[kind])
+        sums[key] = EXACT.add(sums[key], amount)
+    keep_sums(connection, period, sums)
 
 
 def totals_of(
@@ -215,7 +236,7 @@ def totals_of(
     sums: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
     payers: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
     funds: dict[str, dict[bytes, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
-    for (currency, kind, payer, attribution), amount in groups.items():
+    for (currency, kind, payer, attribution, _), amount in groups.items():
         for name in (WORDS[kind], "due"):
             sums[currency][name] = EXACT.add(sums[currency][name], amount)
         funds[currency][attribution] = EXACT.add(funds[currency][attribution], amount)

@@ -103,3 +103,23 @@ class LedgerLine(Base):
     amount: Mapped[Decimal]
     note: Mapped[str] = mapped_column(Text)
     withdrawn_run: Mapped[int | None] = mapped_column(Identifier)
+
+
+class LedgerSums(Base):
+    """What a period's live lines come to, kept by the run that wrote them as its last step. Triggers take it away as
+    soon as anybody else adds a line or withdraws one; without it all lines are added up."""
+
+    __tablename__ = "ledger_sums"
+
+    period: Mapped[str] = mapped_column(String(7), primary_key=True)
+    last_charge: Mapped[int] = mapped_column(Identifier)  # those after it are looked at one by one
+    sums: Mapped[list[Any]] = mapped_column(Json)  # [currency, whether rules may price the charge, kind, amount]
+
+
+class MovedCharge(Base):
+    """A charge whose standing moved after the sums of its period were kept. Triggers note it, the next run forgets."""
+
+    __tablename__ = "moved_charges"
+
+    period: Mapped[str] = mapped_column(String(7), primary_key=True)
+    charge_id: Mapped[int] = mapped_column(Identifier, primary_key=True, autoincrement=False)
