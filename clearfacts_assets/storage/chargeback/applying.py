@@ -226,12 +226,13 @@ class _Application:
     def _count_as_read(self, scope: Scope) -> None:
         """Each staged row is a charge now, as it was read."""
         posted = {"period": scope.posted, "source": scope.source, "kind": scope.kind.value}
+        said = [name for name in GROUPED if name not in posted]
         rows = [
-            {**dict(zip(GROUPED, group, strict=True)), **dict(zip(("rows", *SUMMED), sums, strict=True)), **posted}
+            (*posted.values(), *group[1:], *sums)
             for file in self.staging.files
             for group, sums in file.totals.groups(scope.period)
         ]
-        add_totals(self.connection, rows)
+        add_totals(self.connection, (*posted, *said, "rows", *SUMMED), rows)
 
     def _count_as_posted(self, scope: Scope) -> None:
         count_in(
