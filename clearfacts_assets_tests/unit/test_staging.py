@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from isal import isal_zlib
+from sqlalchemy.exc import OperationalError
 
 from clearfacts_assets.chargeback.focus import Dataset
 from clearfacts_assets.chargeback.ingest.rows import STAGED, Taken
 from clearfacts_assets.chargeback.ports import Batch, ByColumn, Opened
 from clearfacts_assets.storage.chargeback.staging import ROWS_OF_A_CHUNK, Chunk, Staging, unpacked
-from clearfacts_assets.storage.database import apart, open_engine
+from clearfacts_assets.storage.database import apart, disk_is_full, in_words, open_engine
 
 TEXTS = ["1,a\n", "", 'é,"x"\r\n', "\ud800"]
 
@@ -68,6 +69,18 @@ def test_original_records_of_many_batches_make_chunks_that_follow_one_another(tm
         found = connection.exec_driver_sql("SELECT first_row, rows, data FROM staged_chunks ORDER BY first_row").all()
     assert [(first, count) for first, count, _ in found] == [(1, 2100), (2101, 300)]
     assert [text for _, _, data in found for text in unpacked(data)] == [f"{number}\n" for number in range(2400)]
+
+
+def test_a_full_disk_of_temporary_files_is_told_in_words(tmp_path: Path) -> None:
+    with apart(open_engine(f"sqlite:///{tmp_path / 'a.db'}")) as connection:
+        staging = Staging(connection)
+        file = staging.begin(_opened(tmp_path))
+        connection.exec_driver_sql("PRAGMA temp.max_page_count = 20")
+        rows = ByColumn.of([row(number, account=f"{number:09000d}") for number in range(100)])
+        with pytest.raises(OperationalError) as full:
+            staging.add(file, Batch(1, texts=["x\n"] * 100), Taken(rows))
+    assert disk_is_full(full.value)
+    assert in_words(full.value).startswith("the disk of the database is full: ")
 
 
 def _opened(folder: Path) -> Opened:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any
 
 from clearfacts_assets.chargeback.ingest.rows import STAGED
@@ -34,10 +35,12 @@ class RowTotals:
         # By which of a batch's costs are one and the same: nobody adds a number twice.
         self._shapes: dict[tuple[int, ...], dict[Group, Sums]] = {}
         self._folded: dict[Group, Sums] = {}
+        self._tied: dict[Group, Sums] | None = None  # what is asked for twice at the end
         self.whole = True  # whether no group was given up
 
     def add(self, rows: ByColumn) -> None:
         """Rows as STAGED has them."""
+        self._tied = None
         numbers: list[Sequence[str | None]] = []
         shape = []
         for place in _AMOUNTS:
@@ -66,18 +69,24 @@ class RowTotals:
         return found
 
     def groups(self, period: str) -> Iterator[tuple[Group, Sums]]:
-        """Each group of the period with what it adds up to. Only while ``whole``."""
-        found: dict[Group, Sums] = {}
-        for group, sums in self._counted():
-            if group[0] == period:
-                _add(found, group, sums)
-        return iter(found.items())
+        """Each group of the period with what it adds up to, amounts as plain texts. Only while ``whole``."""
+        shapes = self._shapes
+        if len(shapes) > 1:
+            merged: dict[Group, Sums] = {}
+            for group, sums in self._counted():
+                _add(merged, group, sums)
+            shapes = {tuple(range(len(SUMMED))): merged}
+        for shape, groups in shapes.items():
+            spread = itemgetter(*shape)
+            for group, (rows, *amounts) in groups.items():
+                if group[0] == period:
+                    yield group, (rows, *spread(list(map(plain, amounts))))
 
     def _counted(self) -> Iterator[tuple[Group, Sums]]:
         """Groups with rows and sums in the order of SUMMED; some of them more than once."""
         for shape, groups in self._shapes.items():
-            for group, sums in groups.items():
-                yield group, (sums[0], *(sums[place + 1] for place in shape))
+            spread = itemgetter(0, *(place + 1 for place in shape))
+            yield from ((group, spread(sums)) for group, sums in groups.items())
 
     def tie_out(self) -> list[dict[str, Any]]:
         """What was invoiced (BilledCost as text) by each key of TIE_OUT, in their order."""
@@ -87,10 +96,11 @@ class RowTotals:
         ]
 
     def _tied_out(self) -> dict[Group, Sums]:
-        found = dict(self._folded)
-        for group, sums in self._counted():
-            _add(found, group[: len(TIE_OUT)], sums)
-        return found
+        if self._tied is None:
+            self._tied = dict(self._folded)
+            for group, sums in self._counted():
+                _add(self._tied, group[: len(TIE_OUT)], sums)
+        return self._tied
 
 
 def _add(to: dict[Group, Sums], key: Group, sums: Sums) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import insert, update
 
 from clearfacts_assets.chargeback.ingest.row_totals import GROUPED, SUMMED
-from clearfacts_assets.chargeback.ingest.rows import STAGED
 from clearfacts_assets.chargeback.lifecycle import Action, State, require
 from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Difference, Mode
 from clearfacts_assets.chargeback.ports import Delivery, Outcome
@@ -27,19 +26,17 @@ from clearfacts_assets.storage.chargeback.ledger import (
     only_writer,
     put_together,
 )
-from clearfacts_assets.storage.chargeback.mended_rows import bind_mended
+from clearfacts_assets.storage.chargeback.mended_rows import bind_mended, says_what_it_mends
 from clearfacts_assets.storage.chargeback.mending import REPLACED, remember_mended, require_replaceable
+from clearfacts_assets.storage.chargeback.posting import insert_staged, reverse
 from clearfacts_assets.storage.chargeback.registry import begin_source
 from clearfacts_assets.storage.chargeback.staging import Staging
 from clearfacts_assets.storage.chargeback.statements import sql
 from clearfacts_assets.storage.chargeback.suspicions import link_corrections, suspect_duplicates
 from clearfacts_assets.storage.chargeback.tables import CostImport, CostImportFile
 from clearfacts_assets.storage.database import commit_to_disk, now_writing
-from clearfacts_assets.storage.exact import negative_of
 
-_COPIED = [name for name in STAGED if name not in ("period", "row", "line")]
 _NOT_FROZEN = "period IN (SELECT name FROM billing_periods WHERE state <> 'finalized')"
-_COSTS = ("billed", "effective", "contracted", "list", "listed", "amount")
 
 
 class NotApplied(Exception):
@@ -85,12 +82,14 @@ class _Application:
         self.import_id = 0
         self.before = 0  # the highest id of a charge before this import
         self.mends = False  # whether some of its rows mend refused records
+        self.numbered = False  # whether equal rows of the delivery are told apart
 
     def run(self) -> tuple[int, list[Difference]]:
         connection, delivery = self.connection, self.delivery
         only_writer(connection)
-        number_occurrences(connection)
         scopes = self._scopes()
+        if not self._is_first(scopes):
+            self._number()
         self.before = connection.execute(sql("SELECT COALESCE(max(id), 0) FROM charges")).scalar_one()
         differences: list[Difference] = []
         self._record(scopes)
@@ -128,6 +127,17 @@ class _Application:
             mode = Mode.APPEND if strayed else delivery.mode
             scopes.append(Scope(period, posted, state, delivery.source, mode))
         return scopes
+
+    def _is_first(self, scopes: Sequence[Scope]) -> bool:
+        """Whether there is nothing that the rows could be equal to or mend, but one another."""
+        if any(scope.late for scope in scopes) or any(map(says_what_it_mends, self.staging.files)):
+            return False
+        query = sql("SELECT 1 FROM charge_totals WHERE period = :posted AND source = :source LIMIT 1")
+        return all(self.connection.execute(query, scope.values).first() is None for scope in scopes)
+
+    def _number(self) -> None:
+        number_occurrences(self.connection)
+        self.numbered = True
 
     def _said(self, period: str) -> Sums:
         """What the delivery's rows of the period add up to."""
@@ -208,12 +218,14 @@ class _Application:
         if scope.mode is Mode.SNAPSHOT:
             self._withdraw(scope)
             if scope.late:
-                self._reverse(scope, "SELECT id FROM present WHERE matched = 0 AND frozen = 1")
+                reverse(
+                    self.connection, scope, self.import_id, "SELECT id FROM present WHERE matched = 0 AND frozen = 1"
+                )
         if self.mends:
             require_replaceable(self.connection, scope.period, late=scope.late)
             self._withdraw_where(f"id IN ({REPLACED}) AND withdrawn_by IS NULL AND {_NOT_FROZEN}", period=scope.period)
             if scope.late:
-                self._reverse(scope, REPLACED)
+                reverse(self.connection, scope, self.import_id, REPLACED)
         self._insert(scope)
         if scope.mode is Mode.SNAPSHOT or self.mends:
             carry_decisions(self.connection, scope, self.delivery.at)
@@ -226,12 +238,13 @@ class _Application:
     def _count_as_read(self, scope: Scope) -> None:
         """Each staged row is a charge now, as it was read."""
         posted = {"period": scope.posted, "source": scope.source, "kind": scope.kind.value}
+        said = [name for name in GROUPED if name not in posted]
         rows = [
-            {**dict(zip(GROUPED, group, strict=True)), **dict(zip(("rows", *SUMMED), sums, strict=True)), **posted}
+            (*posted.values(), *group[1:], *sums)
             for file in self.staging.files
             for group, sums in file.totals.groups(scope.period)
         ]
-        add_totals(self.connection, rows)
+        add_totals(self.connection, (*posted, *said, "rows", *SUMMED), rows)
 
     def _count_as_posted(self, scope: Scope) -> None:
         count_in(
@@ -260,35 +273,17 @@ class _Application:
             {"import": self.import_id, **values},
         )
 
-    def _reverse(self, scope: Scope, which: str) -> None:
-        """What was finalized and is gone: the same with the opposite sign, in the next open period."""
-        kept = [name for name in _COPIED if name not in _COSTS]
-        negated = ", ".join(f'{negative_of(self.connection, f"""c."{name}" """)}' for name in _COSTS)
-        named = ", ".join(f'"{name}"' for name in (*kept, *_COSTS))
-        copied = ", ".join(f'c."{name}"' for name in kept)
-        self.connection.execute(
-            sql(
-                f"INSERT INTO charges (period, origin_period, kind, source, import_id, import_file, row, line, "  # noqa: S608
-                f"occurrence, corrects, {named}) SELECT :posted, :period, 'reversal', c.source, :import, "
-                f"c.import_file, c.row, c.line, c.occurrence, c.id, {copied}, {negated} "
-                f"FROM charges c WHERE c.id IN ({which}) AND c.withdrawn_by IS NULL AND NOT EXISTS "
-                "(SELECT 1 FROM charges r WHERE r.corrects = c.id AND r.kind = 'reversal' AND r.withdrawn_by IS NULL)"
-            ),
-            {**scope.values, "import": self.import_id},
-        )
-
     def _insert(self, scope: Scope) -> None:
-        named, copied = (", ".join(f'{prefix}"{name}"' for name in _COPIED) for prefix in ("", "s."))
-        old = "COALESCE(s.corrects, (SELECT old_id FROM pairs WHERE pairs.seq = s.seq))" if scope.late else "s.corrects"
-        self.connection.execute(
-            sql(
-                f"INSERT INTO charges (period, origin_period, kind, source, import_id, import_file, row, line, "  # noqa: S608
-                f"occurrence, corrects, {named}) SELECT :posted, :period, '{scope.kind}', :source, :import, f.id, "
-                f"s.row, s.line, s.occurrence, {old}, {copied} FROM staged s JOIN staged_files f ON f.number = s.file "
-                "WHERE s.period = :period AND s.charge_id IS NULL ORDER BY s.seq"
-            ),
-            {**scope.values, "import": self.import_id},
-        )
+        """The new rows. Where nobody has told equal ones apart yet, the ledger's index of identities does: it takes the
+        first of them, and only where some are left over are they numbered."""
+        rows = "s.period = :period AND s.charge_id IS NULL"
+        if self.numbered:
+            insert_staged(self.connection, scope, self.import_id, rows)
+            return
+        taken = insert_staged(self.connection, scope, self.import_id, rows, "ON CONFLICT DO NOTHING")
+        if taken < sum(count for count, _ in self._said(scope.period).values()):
+            self._number()
+            insert_staged(self.connection, scope, self.import_id, f"{rows} AND s.occurrence > 0")
 
     def _describe(self, differences: Sequence[Difference]) -> None:
         told = {one.period: as_result(one) for one in differences}

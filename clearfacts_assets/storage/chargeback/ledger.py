@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -12,8 +12,9 @@ from sqlalchemy import Connection, func, insert, select
 from clearfacts_assets.chargeback.lifecycle import State
 from clearfacts_assets.chargeback.model import month_after
 from clearfacts_assets.money import EXACT, plain
+from clearfacts_assets.storage.chargeback.many_rows import insert_many
 from clearfacts_assets.storage.chargeback.statements import sql
-from clearfacts_assets.storage.chargeback.tables import ChargeTotal, Period
+from clearfacts_assets.storage.chargeback.tables import Period
 from clearfacts_assets.storage.exact import sum_of
 
 _LOCK = 0xC4A_26EB  # PostgreSQL's advisory lock: one writer of the ledger
@@ -75,16 +76,16 @@ def _count(connection: Connection, sign: int, where: str, values: dict[str, obje
         return
     columns = (*_GROUPED.split(", "), "rows", *_SUMMED)
     rows = [
-        dict(zip(columns, (*row[:-1], *(Decimal(_signed(one, sign)) for one in row[-1].split())), strict=True))
+        (*row[:-1], *(_signed(one, sign) for one in row[-1].split()))
         for row in connection.execute(sql(f"{selected}, decimal_sums({named}) {behind}"), values)
     ]
-    add_totals(connection, rows)
+    add_totals(connection, columns, rows)
 
 
-def add_totals(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Add sums of charges that somebody has counted already; each has the columns of ``charge_totals``."""
-    if rows:
-        connection.execute(insert(ChargeTotal), rows)
+def add_totals(connection: Connection, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Add sums of charges that somebody has counted already; ``columns`` are those of ``charge_totals``, amounts are
+    plain texts."""
+    insert_many(connection, "charge_totals", columns, rows)
 
 
 def _signed(amount: str, sign: int) -> str:

@@ -36,13 +36,18 @@ class _Refused:
     cells: list[str]
 
 
+def says_what_it_mends(file: StagedFile) -> bool:
+    """Whether the file has the columns by which a row finds a refused record."""
+    return set(SAID_OF_REFUSALS) <= set(file.opened.written)
+
+
 def bind_mended(connection: Connection, files: Iterable[StagedFile], source: str, import_id: int) -> bool:
     """Fill ``mends``. A staged row that says what stands for its record is that charge; any other is a row of its own,
     whatever else there is that says the same. Returns whether any row mends something.
 
     Raises FileRefused for two rows that mend one record, and for a record that the provider has replaced since.
     """
-    mended = [file for file in files if set(SAID_OF_REFUSALS) <= set(file.opened.written)]
+    mended = [file for file in files if says_what_it_mends(file)]
     said = {file.number: (file.opened.path, _reasons(connection, file)) for file in mended}
     wanted = {key for _, reasons in said.values() for key, _ in reasons.values()}
     if not wanted:
