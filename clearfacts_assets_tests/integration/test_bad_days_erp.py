@@ -19,18 +19,23 @@ def in_pages(pipeline: Pipeline, bad: BadDay) -> None:
     pipeline.configure(SOURCE__PAGE_SIZE=PAGE, **bad.settings)
 
 
-@pytest.mark.parametrize("bad", END_TO_END, ids=str)
-def test_without_a_first_page_nothing_happens_and_the_message_says_why(quick_pipeline: Pipeline, bad: BadDay) -> None:
-    in_pages(quick_pipeline, bad)
-    quick_pipeline.simulator.fault("erp", bad.kind, match=LIST, **bad.options)
-    run = quick_pipeline.run()
-    assert not run.result.success
-    assert run.job.status == "failed"
-    assert run.counts.total == 0
-    assert run.message.startswith("Nothing was retrieved.")
-    assert "/erp/invoices (page 1" in run.message
-    assert [words for words in bad.says if words not in run.message] == []
-    assert quick_pipeline.simulator.calls().get("clearfacts.upload", 0) == 0
+def test_without_a_first_page_nothing_happens_and_the_message_says_why(
+    quick_pipeline: Pipeline, subtests: pytest.Subtests
+) -> None:
+    """One run after the other, and the day is still delivered in the end."""
+    for bad in END_TO_END:
+        with subtests.test(str(bad)):
+            in_pages(quick_pipeline, bad)
+            quick_pipeline.simulator.clear_faults()
+            quick_pipeline.simulator.fault("erp", bad.kind, match=LIST, **bad.options)
+            run = quick_pipeline.run()
+            assert not run.result.success
+            assert run.job.status == "failed"
+            assert run.counts.total == 0
+            assert run.message.startswith("Nothing was retrieved.")
+            assert "/erp/invoices (page 1" in run.message
+            assert [words for words in bad.says if words not in run.message] == []
+            assert quick_pipeline.simulator.calls().get("clearfacts.upload", 0) == 0
     quick_pipeline.simulator.clear_faults()
     assert quick_pipeline.run().job.status == "completed"
     quick_pipeline.check_all_delivered()
@@ -148,15 +153,19 @@ def test_an_invoice_edited_after_its_delivery_is_held_for_a_person(pipeline: Pip
     pipeline.check_all_delivered()
 
 
-@pytest.mark.parametrize("variant", ["no_ubl", "not_an_object"])
-def test_a_record_that_cannot_be_used_fails_alone(quick_pipeline: Pipeline, variant: str) -> None:
+def test_a_record_that_cannot_be_used_fails_alone(quick_pipeline: Pipeline, subtests: pytest.Subtests) -> None:
+    """One run after the other: what is left of the day is sent by the first one, and the record by the last one."""
     quick_pipeline.simulator.reset(per_day=6, broken_share=0, duplicate_share=0)
-    quick_pipeline.simulator.fault("erp", "bad_record", variant=variant, row=2, match=LIST)
-    run = quick_pipeline.run()
-    assert run.job.status == "completed"
-    assert (run.counts.total, run.counts.sent, run.counts.failed) == (6, 5, 1)
-    (reason,) = run.reasons.values()
-    assert reason.startswith("the record is unusable: ")
+    for variant, sent, before in (("no_ubl", 5, 0), ("not_an_object", 0, 5)):
+        with subtests.test(variant):
+            quick_pipeline.simulator.clear_faults()
+            quick_pipeline.simulator.fault("erp", "bad_record", variant=variant, row=2, match=LIST)
+            run = quick_pipeline.run()
+            assert run.job.status == "completed"
+            assert (run.counts.total, run.counts.failed) == (6, 1)
+            assert (run.counts.sent, run.counts.duplicates) == (sent, before)
+            (reason,) = [text for name, text in run.reasons.items() if run.rows[name].status == "failed"]
+            assert reason.startswith("the record is unusable: ")
     quick_pipeline.simulator.clear_faults()
     again = quick_pipeline.run()
     assert (again.counts.sent, again.counts.duplicates) == (1, 5)

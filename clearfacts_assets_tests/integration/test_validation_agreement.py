@@ -44,19 +44,26 @@ class Official:
         self._processor = PySaxonProcessor(license=False)
         artefact = (content or (artefacts() / "EN16931-UBL-validation.xslt").read_bytes()).decode("utf-8")
         self._sheet = self._processor.new_xslt30_processor().compile_stylesheet(stylesheet_text=artefact)
+        self._said: dict[bytes, list[tuple[str, str, str]] | None] = {}
 
     def failed(self, content: bytes, *, places: bool = False) -> Counter[tuple[str, ...]]:
-        """How often each rule failed, with its flag, and where; ERROR where the artefact itself breaks."""
+        """How often each rule failed, with its flag, or where; ERROR where the artefact itself breaks."""
+        if content not in self._said:
+            self._said[content] = self._asked(content)
+        said = self._said[content]
+        if said is None:
+            return ERROR
+        return Counter((rule, plain(location) if places else flag) for rule, flag, location in said)
+
+    def _asked(self, content: bytes) -> list[tuple[str, str, str]] | None:
         text = etree.tostring(etree.fromstring(content), encoding="unicode")
         try:
             svrl = self._sheet.transform_to_string(xdm_node=self._processor.parse_xml(xml_text=text))
         except PySaxonApiError:
-            return ERROR
+            return None
         root = etree.fromstring(svrl.encode(), etree.XMLParser(huge_tree=True))
-        failed = list(root.iter(f"{SVRL}failed-assert"))
-        if places:
-            return Counter((each.get("id"), plain(each.get("location"))) for each in failed)
-        return Counter((each.get("id"), each.get("flag")) for each in failed)
+        failed = root.iter(f"{SVRL}failed-assert")
+        return [(each.get("id"), each.get("flag"), each.get("location")) for each in failed]
 
 
 def plain(location: str) -> str:
@@ -145,7 +152,7 @@ def test_what_is_proved_is_never_wrong_and_most_sound_documents_are_proved(offic
     prover = Prover((artefacts() / "EN16931-UBL-validation.xslt").read_bytes(), ROOTS)
     assert prover.asserts == 979
     proved: Counter[tuple[bool, bool]] = Counter()
-    for content in [*originals(), *mutants(SEED + 1, MUTANTS)]:
+    for content in [*originals(), *mutants(SEED, MUTANTS)]:
         sound = not official.failed(content)
         proves = prover.proves(ElementIndex(parse(content).root))
         assert sound or not proves
