@@ -168,10 +168,13 @@ def test_no_name_that_says_nothing() -> None:
 
 def touches_environment(path: Path) -> bool:
     """Whether the file names os.environ or os.getenv, however they were imported."""
+    text = path.read_text("utf-8")
+    if "environ" not in text and "getenv" not in text:
+        return False
     return any(
         (isinstance(node, ast.Attribute) and node.attr in {"environ", "environb", "getenv"})
         or (isinstance(node, ast.ImportFrom) and node.module == "os" and {"environ", "getenv"} & _names(node))
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in ast.walk(ast.parse(text))
     )
 
 
