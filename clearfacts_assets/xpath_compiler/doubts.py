@@ -17,7 +17,17 @@ from clearfacts_assets.xpath_compiler.elements import Element, ElementIndex
 from clearfacts_assets.xpath_compiler.prover import DIGITS, Absent, Prover, set_before
 from clearfacts_assets.xpath_compiler.reads import Reads, unread
 from clearfacts_assets.xpath_compiler.translation import ROOT
-from clearfacts_assets.xpath_compiler.xpath import Binary, Call, Every, Node, NotUnderstood, Path, Step, parse
+from clearfacts_assets.xpath_compiler.xpath import (
+    Binary,
+    Call,
+    Every,
+    Node,
+    NotUnderstood,
+    Path,
+    Step,
+    last_names,
+    parse,
+)
 
 _UP = ("parent", "ancestor")
 DOUBTFUL = (runtime.Unproved, decimal.DecimalException)
@@ -195,14 +205,8 @@ class Doubts(Prover):
 
 def _may_both_claim(pattern: str, other: str) -> bool:
     """Whether one element may match both patterns, as far as its name tells."""
-    first, second = _last_names(parse(pattern)), _last_names(parse(other))
+    first, second = last_names(parse(pattern)), last_names(parse(other))
     return not first.isdisjoint(second) or "*" in first | second
-
-
-def _last_names(pattern: Node) -> frozenset[str]:
-    if isinstance(pattern, Binary):
-        return _last_names(pattern.left) | _last_names(pattern.right)
-    return frozenset({pattern.steps[-1].name if isinstance(pattern, Path) else "*"})
 
 
 def _present(absent: Absent, element: Element) -> Iterator[Element]:

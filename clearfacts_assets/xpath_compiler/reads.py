@@ -10,7 +10,17 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from clearfacts_assets.xpath_compiler.elements import ElementIndex
-from clearfacts_assets.xpath_compiler.xpath import Binary, Call, Every, Literal, Node, NotUnderstood, Path, Step, Variable
+from clearfacts_assets.xpath_compiler.xpath import (
+    Binary,
+    Call,
+    Every,
+    Literal,
+    Node,
+    NotUnderstood,
+    Path,
+    Step,
+    Variable,
+)
 
 _PRESENCE = frozenset({"exists", "count", "not", "name", "local-name"})  # they look at elements, not into them
 _VALUE = frozenset(

@@ -55,6 +55,7 @@ class _Run:
     packed: bytes  # the text of all of them
     steps: tuple[str, ...]  # of each: how a location in the whole document names it
     lines: array[int]  # of each element in it, in order, on which line of the document it stands
+    tags: array[int]  # and its tag, as a place in Excerpt.tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class Excerpt:
     line: int  # of the root
     root: str  # its name in locations
     runs: tuple[_Run, ...]
+    tags: tuple[str, ...]  # the root's first
 
 
 def excerpt_of(doubts: Doubts, document: ParsedDocument, at_once: int) -> Excerpt | None:
@@ -81,12 +83,14 @@ def excerpt_of(doubts: Doubts, document: ParsedDocument, at_once: int) -> Excerp
         shell.set(name, value)
     tag = etree.tostring(shell, encoding="UTF-8", xml_declaration=False).removesuffix(b"/>")
     unread = doubts.unread(index, doubt.rules | doubt.far) if doubt.far else frozenset[str]()
-    writing = _Writing(_declared(tag), unread)
+    writing = _Writing(_declared(tag), unread, {cast("str", root.tag): 0})
     with without_attachments(root):
         runs = tuple(_runs(root, _lines_of(doubt), writing, at_once, every=bool(doubt.far)))
     line: int = root.sourceline  # type: ignore[assignment]
     end = b"</" + _NAME.match(tag)[1] + b">"  # type: ignore[index]
-    return Excerpt(Doubt(doubt.rules, doubt.far, []), tag + b">", end, line, location_of(root), runs)
+    return Excerpt(
+        Doubt(doubt.rules, doubt.far, []), tag + b">", end, line, location_of(root), runs, tuple(writing.tags)
+    )
 
 
 def _lines_of(doubt: Doubt) -> frozenset[int]:
@@ -108,24 +112,24 @@ def _declared(tag: bytes) -> frozenset[bytes]:
 
 
 class _Writing:
-    """Children of the root as text, with the line of each element in it."""
+    """Children of the root as text."""
 
-    def __init__(self, declared: frozenset[bytes], unread: frozenset[str]) -> None:
+    def __init__(self, declared: frozenset[bytes], unread: frozenset[str], tags: dict[str, int]) -> None:
         self._declared, self._unread = declared, unread
+        self.tags = tags  # in the order in which they come
 
-    def whole(self, child: etree._Element) -> tuple[bytes, list[int]]:
-        lines = [cast("int", element.sourceline) for element in child.iter(etree.Element)]
-        return self._text(child), lines
+    def whole(self, child: etree._Element) -> tuple[bytes, list[etree._Element]]:
+        """The text, and the elements in it."""
+        return self._text(child), list(child.iter(etree.Element))
 
-    def read(self, child: etree._Element) -> tuple[bytes, list[int]]:
+    def read(self, child: etree._Element) -> tuple[bytes, list[etree._Element]]:
         """The same without elements that nobody reads. Nothing that is read stands in one of them, so none is left of
         what stands in them either."""
         if not self._unread:
             return self.whole(child)
         copy = deepcopy(child)
         etree.strip_elements(copy, *self._unread, with_tail=True)
-        elements = child.iter(etree.Element)
-        return self._text(copy), [cast("int", one.sourceline) for one in elements if one.tag not in self._unread]
+        return self._text(copy), [one for one in child.iter(etree.Element) if one.tag not in self._unread]
 
     def _text(self, child: etree._Element) -> bytes:
         text = etree.tostring(child, encoding="UTF-8", xml_declaration=False, with_tail=False)
@@ -137,24 +141,25 @@ class _Writing:
 class _Building:
     """A run that grows by children."""
 
-    def __init__(self, *, is_line: bool) -> None:
+    def __init__(self, tags: dict[str, int], *, is_line: bool) -> None:
         self.is_line, self.size = is_line, 0
-        self._in_doubt = False
+        self._known, self._in_doubt = tags, False
         self._texts: list[bytes] = []
         self._steps: list[str] = []
-        self._lines = array("I")
+        self._lines, self._tags = array("I"), array("I")
 
-    def add(self, written: tuple[bytes, list[int]], step: str, *, in_doubt: bool) -> None:
-        text, lines = written
+    def add(self, written: tuple[bytes, list[etree._Element]], step: str, *, in_doubt: bool) -> None:
+        text, elements = written
         self._texts.append(text)
         self.size += len(text)
         self._in_doubt = self._in_doubt or in_doubt
         self._steps.append(step)
-        self._lines.extend(lines)
+        self._lines.extend(cast("int", one.sourceline) for one in elements)
+        self._tags.extend(self._known.setdefault(cast("str", one.tag), len(self._known)) for one in elements)
 
     def built(self) -> _Run:
         packed = zlib.compress(b"".join(self._texts), _PACKED)
-        return _Run(self.is_line, self._in_doubt, packed, tuple(self._steps), self._lines)
+        return _Run(self.is_line, self._in_doubt, packed, tuple(self._steps), self._lines, self._tags)
 
 
 def _runs(
@@ -163,7 +168,7 @@ def _runs(
     """All children but, if not every one is asked for, the lines of which nothing is in doubt; in order."""
     totals = Counter(child.tag for child in root.iterchildren(etree.Element))
     seen: Counter[str] = Counter()
-    run = _Building(is_line=False)
+    run = _Building(writing.tags, is_line=False)
     head = 0  # bytes of what is no line, so far
     for place, child in enumerate(root.iterchildren(etree.Element)):
         seen[child.tag] += 1
@@ -173,7 +178,7 @@ def _runs(
         if is_line != run.is_line or (is_line and run.size >= max(at_once, head)):
             if run.size:
                 yield run.built()
-            run = _Building(is_line=is_line)
+            run = _Building(writing.tags, is_line=is_line)
         written = writing.read(child) if is_line else writing.whole(child)
         run.add(written, step_of(child.tag, seen[child.tag], totals[child.tag]), in_doubt=doubtful)
         head += 0 if is_line else len(written[0])
@@ -244,13 +249,21 @@ class _Told:
 
     def hear(self, sheet: Stylesheet, runs: Sequence[int], *, head: bool) -> None:
         """Ask about these runs; what is said of the head is taken from one part, for all parts have it."""
-        ends = list(accumulate((len(self._excerpt.runs[number].lines) for number in runs), initial=1))
+        counted = [self._counted(sheet, self._excerpt.runs[number].tags) for number in runs]
+        ends = list(accumulate(map(len, counted), initial=len(self._counted(sheet, [0]))))
         for failed in sheet.failed_in(lambda: _text(self._excerpt, runs)):
             place = int(failed.location.removeprefix("#")) - 1
             which = bisect(ends, place) - 1
-            element = (runs[which], place - ends[which]) if place else _ROOT
-            if head or (place and self._excerpt.runs[element[0]].is_line):
+            element = (runs[which], counted[which][place - ends[which]]) if which >= 0 else _ROOT
+            if head or (which >= 0 and self._excerpt.runs[element[0]].is_line):
                 self._note(failed, element)
+
+    def _counted(self, sheet: Stylesheet, tags: Sequence[int]) -> Sequence[int]:
+        """The places of the elements that the sheet counts, among those with these tags."""
+        if sheet.counted is None:
+            return range(len(tags))
+        these = {number for number, tag in enumerate(self._excerpt.tags) if tag in sheet.counted}
+        return array("I", (place for place, tag in enumerate(tags) if tag in these))
 
     def _note(self, failed: Failed, element: _Element) -> None:
         mode, rule = self._doubts.places[failed.rule]
