@@ -83,7 +83,7 @@ def excerpt_of(doubts: Doubts, document: ParsedDocument, at_once: int) -> Excerp
         shell.set(name, value)
     tag = etree.tostring(shell, encoding="UTF-8", xml_declaration=False).removesuffix(b"/>")
     unread = doubts.unread(index, doubt.rules | doubt.far) if doubt.far else frozenset[str]()
-    writing = _Writing(_declared(tag), unread, {cast("str", root.tag): 0})
+    writing = _Writing(_declared(tag), unread, {root.tag: 0})
     with without_attachments(root):
         runs = tuple(_runs(root, _lines_of(doubt), writing, at_once, every=bool(doubt.far)))
     line: int = root.sourceline  # type: ignore[assignment]
@@ -155,7 +155,7 @@ class _Building:
         self._in_doubt = self._in_doubt or in_doubt
         self._steps.append(step)
         self._lines.extend(cast("int", one.sourceline) for one in elements)
-        self._tags.extend(self._known.setdefault(cast("str", one.tag), len(self._known)) for one in elements)
+        self._tags.extend(self._known.setdefault(one.tag, len(self._known)) for one in elements)
 
     def built(self) -> _Run:
         packed = zlib.compress(b"".join(self._texts), _PACKED)

@@ -145,7 +145,7 @@ def _leave_out_patterns(root: etree._Element) -> None:
     left = {template.get("mode") for template in _asserting(root)}
     for call in list(root.iterfind(f"{{{_XSL}}}template[@match='/']//{{{_XSL}}}apply-templates[@mode]")):
         if call.get("mode") not in left and call.get("mode") not in LOCATING:
-            call.getparent().remove(call)
+            call.getparent().remove(call)  # type: ignore[union-attr]
 
 
 def _asserting(root: etree._Element) -> list[etree._Element]:
