@@ -39,9 +39,7 @@ def read(context: str, test: str = "true()") -> tuple[set[str], set[str]]:
         ("//*[ends-with(name(), 'Amount')]", "string-length(.) < 3", {"*Amount"}, {"*Amount"}),
     ],
 )
-def test_of_lines_is_read_what_the_expression_names(
-    context: str, test: str, names: set[str], values: set[str]
-) -> None:
+def test_of_lines_is_read_what_the_expression_names(context: str, test: str, names: set[str], values: set[str]) -> None:
     assert read(context, test) == (names, values)
 
 
