@@ -20,6 +20,7 @@ _EVERYTHING = ("text()", "@*|node()")
 class Assert:
     rule: str  # BR-CO-10
     test: str  # XPath
+    is_fixed: bool = True  # its words are the same of every element
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,4 +71,5 @@ def _assert(choose: etree._Element) -> Assert:
     if when is None or failed is None or len(choose) != 2 or len(when):
         raise NotUnderstood("an assert in another form")
     rule = next((value_of(each) for each in failed.iterfind(f"{_XSL}attribute") if each.get("name") == "id"), "")
-    return Assert(rule, when.get("test") or "")
+    text = failed.find(f"{_SVRL}text")
+    return Assert(rule, when.get("test") or "", text is not None and not len(text))

@@ -15,8 +15,19 @@ from clearfacts_assets.xpath_compiler import runtime
 from clearfacts_assets.xpath_compiler.asserts import Rule
 from clearfacts_assets.xpath_compiler.elements import Element, ElementIndex
 from clearfacts_assets.xpath_compiler.prover import DIGITS, Absent, Prover, set_before
+from clearfacts_assets.xpath_compiler.reads import Reads, unread
 from clearfacts_assets.xpath_compiler.translation import ROOT
-from clearfacts_assets.xpath_compiler.xpath import Binary, Call, Every, Node, Path, Step, parse
+from clearfacts_assets.xpath_compiler.xpath import (
+    Binary,
+    Call,
+    Every,
+    Node,
+    NotUnderstood,
+    Path,
+    Step,
+    last_names,
+    parse,
+)
 
 _UP = ("parent", "ancestor")
 DOUBTFUL = (runtime.Unproved, decimal.DecimalException)
@@ -54,6 +65,7 @@ class Doubts(Prover):
         self.places: dict[str, tuple[int, int]] = {}  # of each rule: its pattern, and its place there
         self._modes: dict[str, int] = {}
         self._find: list[Callable[[ElementIndex], list[Element]]] = []
+        self._rules: list[Rule] = []
         super().__init__(xslt, roots)
 
     def where(self, index: ElementIndex) -> Doubt | None:
@@ -83,7 +95,33 @@ class Doubts(Prover):
         far |= rules & self._far
         return Doubt(frozenset(rules - far), frozenset(far), elements)
 
+    def unread(self, index: ElementIndex, rules: Collection[str]) -> frozenset[str]:
+        """Tags of which these rules, all asserts of them, read nothing in what is repeated; none where that cannot be
+        told. They find the same in the document without these elements."""
+        reads = Reads(self._repeated)
+        try:
+            for rule in self._rules:
+                self._note(reads, rule, rules)
+        except NotUnderstood:
+            return frozenset()
+        return unread(index, reads, self._translation.prefixes)
+
+    def _note(self, reads: Reads, rule: Rule, rules: Collection[str]) -> None:
+        """What the rule reads if it is asked; else, where it may claim an element of one that is, whether it does."""
+        asked = [one for one in rule.asserts if one.rule in rules]
+        if asked or any(
+            _may_both_claim(rule.context, other.context)
+            for other in self._rules
+            if other.mode == rule.mode and any(one.rule in rules for one in other.asserts)
+        ):
+            at = reads.pattern(parse(rule.context))
+            for one in asked:
+                if not one.is_fixed:
+                    raise NotUnderstood(f"what the words of {one.rule} read")
+                reads.expression(parse(one.test), at, {}, value=False)
+
     def _rule(self, rule: Rule) -> str:
+        self._rules.append(rule)
         mode = self._modes.setdefault(rule.mode, len(self._modes))
         pattern = parse(rule.context)
         self._whole = self._whole or not self._is_local_pattern(pattern)
@@ -98,7 +136,7 @@ class Doubts(Prover):
             if at_root and self._is_absence(node):
                 self._absences.add(each.rule)
                 continue
-            is_local = self._is_local(node, at_root=at_root)
+            is_local = each.is_fixed and self._is_local(node, at_root=at_root)
             if not is_local:
                 self._far.add(each.rule)
             test = self._translation.truth(node, ROOT if at_root else "x", {})
@@ -163,6 +201,12 @@ class Doubts(Prover):
         else:
             inside = step.axis in ("child", "attribute", "self")
         return inside and all(self._is_local(one, at_root=at_root) for one in step.predicates)
+
+
+def _may_both_claim(pattern: str, other: str) -> bool:
+    """Whether one element may match both patterns, as far as its name tells."""
+    first, second = last_names(parse(pattern)), last_names(parse(other))
+    return not first.isdisjoint(second) or "*" in first | second
 
 
 def _present(absent: Absent, element: Element) -> Iterator[Element]:

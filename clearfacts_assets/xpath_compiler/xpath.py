@@ -77,6 +77,14 @@ def parse(text: str) -> Node:
     return tree
 
 
+def last_names(pattern: Node) -> frozenset[str]:
+    """The names of the elements that a pattern finds; ``*`` among them where they may have any."""
+    if isinstance(pattern, Binary):
+        return last_names(pattern.left) | last_names(pattern.right)
+    last = pattern.steps[-1] if isinstance(pattern, Path) else None
+    return frozenset({last.name if last is not None and last.axis == "child" else "*"})
+
+
 def _tokens(text: str) -> list[tuple[str, str]]:
     found, place = [], 0
     text = text.strip()

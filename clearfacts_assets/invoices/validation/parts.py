@@ -3,7 +3,8 @@
 Saxon's own tree of 20,000 lines takes as much memory as all that we read ourselves, and all rules of the norm take as
 much again. So it is given the rules that are in doubt, and of the document only what these look at (``Doubts``): it
 says of each line what it would say of it in the whole document. Rules that look at all lines, as sums do, are shown all
-of them. What is needed for that is noted as text, packed, so that tree and index can go before Saxon comes.
+of them, each without the elements that no rule in doubt reads: to them it is the same document (``reads``). What is
+needed for that is noted as text, packed, so that tree and index can go before Saxon comes.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from array import array
 from bisect import bisect, insort
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import cast
@@ -40,6 +42,7 @@ LINES = ("cac:InvoiceLine", "cac:CreditNoteLine")
 AT_ONCE = 2**18  # bytes of lines in a part; as many as the head has, where that is longer
 _LINES = frozenset(f"{{{CAC}}}{name.partition(':')[2]}" for name in LINES)
 _NAME = re.compile(rb"<([^\s/>]+)")
+_DECLARATION = re.compile(rb' xmlns(?::[^=\s]+)?="[^"]*"')
 _PACKED = 1  # zlib's quickest: lines resemble each other
 
 
@@ -48,9 +51,11 @@ class _Run:
     """Children of the root that follow each other, all of them lines or none."""
 
     is_line: bool
+    in_doubt: bool  # of some line among them rules may say something that look at no other line
     packed: bytes  # the text of all of them
     steps: tuple[str, ...]  # of each: how a location in the whole document names it
     lines: array[int]  # of each element in it, in order, on which line of the document it stands
+    tags: array[int]  # and its tag, as a place in Excerpt.tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +68,13 @@ class Excerpt:
     line: int  # of the root
     root: str  # its name in locations
     runs: tuple[_Run, ...]
+    tags: tuple[str, ...]  # the root's first
 
 
 def excerpt_of(doubts: Doubts, document: ParsedDocument, at_once: int) -> Excerpt | None:
     """None where nothing but the whole document, with all rules, will do."""
-    doubt = doubts.where(element_index_of(document))
+    index = element_index_of(document)
+    doubt = doubts.where(index)
     if doubt is None:
         return None
     root = document.root
@@ -75,11 +82,15 @@ def excerpt_of(doubts: Doubts, document: ParsedDocument, at_once: int) -> Excerp
     for name, value in root.items():
         shell.set(name, value)
     tag = etree.tostring(shell, encoding="UTF-8", xml_declaration=False).removesuffix(b"/>")
+    unread = doubts.unread(index, doubt.rules | doubt.far) if doubt.far else frozenset[str]()
+    writing = _Writing(_declared(tag), unread, {root.tag: 0})
     with without_attachments(root):
-        runs = tuple(_runs(root, None if doubt.far else _lines_of(doubt), _declared(tag), at_once))
+        runs = tuple(_runs(root, _lines_of(doubt), writing, at_once, every=bool(doubt.far)))
     line: int = root.sourceline  # type: ignore[assignment]
     end = b"</" + _NAME.match(tag)[1] + b">"  # type: ignore[index]
-    return Excerpt(Doubt(doubt.rules, doubt.far, []), tag + b">", end, line, location_of(root), runs)
+    return Excerpt(
+        Doubt(doubt.rules, doubt.far, []), tag + b">", end, line, location_of(root), runs, tuple(writing.tags)
+    )
 
 
 def _lines_of(doubt: Doubt) -> frozenset[int]:
@@ -95,48 +106,82 @@ def _lines_of(doubt: Doubt) -> frozenset[int]:
     return frozenset(place for place, one in enumerate(root.children) if id(one) in below) if root else frozenset()
 
 
-def _declared(tag: bytes) -> bytes:
+def _declared(tag: bytes) -> frozenset[bytes]:
     """The namespaces that a tag declares, as lxml writes them in each of its children again."""
-    return b"".join(re.findall(rb' xmlns(?::[^=\s]+)?="[^"]*"', tag))
+    return frozenset(_DECLARATION.findall(tag))
+
+
+class _Writing:
+    """Children of the root as text."""
+
+    def __init__(self, declared: frozenset[bytes], unread: frozenset[str], tags: dict[str, int]) -> None:
+        self._declared, self._unread = declared, unread
+        self.tags = tags  # in the order in which they come
+
+    def whole(self, child: etree._Element) -> tuple[bytes, list[etree._Element]]:
+        """The text, and the elements in it."""
+        return self._text(child), list(child.iter(etree.Element))
+
+    def read(self, child: etree._Element) -> tuple[bytes, list[etree._Element]]:
+        """The same without elements that nobody reads. Nothing that is read stands in one of them, so none is left of
+        what stands in them either."""
+        if not self._unread:
+            return self.whole(child)
+        copy = deepcopy(child)
+        etree.strip_elements(copy, *self._unread, with_tail=True)
+        return self._text(copy), [one for one in child.iter(etree.Element) if one.tag not in self._unread]
+
+    def _text(self, child: etree._Element) -> bytes:
+        text = etree.tostring(child, encoding="UTF-8", xml_declaration=False, with_tail=False)
+        tag, mark, rest = text.partition(b">")
+        tag = _DECLARATION.sub(lambda found: b"" if found[0] in self._declared else found[0], tag)  # the root has it
+        return tag + mark + rest
 
 
 class _Building:
     """A run that grows by children."""
 
-    def __init__(self, *, is_line: bool) -> None:
+    def __init__(self, tags: dict[str, int], *, is_line: bool) -> None:
         self.is_line, self.size = is_line, 0
+        self._known, self._in_doubt = tags, False
         self._texts: list[bytes] = []
         self._steps: list[str] = []
-        self._lines = array("I")
+        self._lines, self._tags = array("I"), array("I")
 
-    def add(self, child: etree._Element, text: bytes, step: str) -> None:
+    def add(self, written: tuple[bytes, list[etree._Element]], step: str, *, in_doubt: bool) -> None:
+        text, elements = written
         self._texts.append(text)
         self.size += len(text)
+        self._in_doubt = self._in_doubt or in_doubt
         self._steps.append(step)
-        self._lines.extend(cast("int", element.sourceline) for element in child.iter(etree.Element))
+        self._lines.extend(cast("int", one.sourceline) for one in elements)
+        self._tags.extend(self._known.setdefault(one.tag, len(self._known)) for one in elements)
 
     def built(self) -> _Run:
-        return _Run(self.is_line, zlib.compress(b"".join(self._texts), _PACKED), tuple(self._steps), self._lines)
+        packed = zlib.compress(b"".join(self._texts), _PACKED)
+        return _Run(self.is_line, self._in_doubt, packed, tuple(self._steps), self._lines, self._tags)
 
 
-def _runs(root: etree._Element, chosen: Collection[int] | None, declared: bytes, at_once: int) -> Iterator[_Run]:
-    """All children but the lines that are not chosen, in order; None chooses all."""
+def _runs(
+    root: etree._Element, in_doubt: Collection[int], writing: _Writing, at_once: int, *, every: bool
+) -> Iterator[_Run]:
+    """All children but, if not every one is asked for, the lines of which nothing is in doubt; in order."""
     totals = Counter(child.tag for child in root.iterchildren(etree.Element))
     seen: Counter[str] = Counter()
-    run = _Building(is_line=False)
+    run = _Building(writing.tags, is_line=False)
     head = 0  # bytes of what is no line, so far
     for place, child in enumerate(root.iterchildren(etree.Element)):
         seen[child.tag] += 1
-        is_line = child.tag in _LINES
-        if is_line and chosen is not None and place not in chosen:
+        is_line, doubtful = child.tag in _LINES, place in in_doubt
+        if is_line and not every and not doubtful:
             continue
-        if run.size and (is_line != run.is_line or (is_line and run.size >= max(at_once, head))):
-            yield run.built()
-        if not run.size or is_line != run.is_line or (is_line and run.size >= max(at_once, head)):
-            run = _Building(is_line=is_line)
-        text = etree.tostring(child, encoding="UTF-8", xml_declaration=False).replace(declared, b"", 1)
-        run.add(child, text, step_of(child.tag, seen[child.tag], totals[child.tag]))
-        head += 0 if is_line else len(text)
+        if is_line != run.is_line or (is_line and run.size >= max(at_once, head)):
+            if run.size:
+                yield run.built()
+            run = _Building(writing.tags, is_line=is_line)
+        written = writing.read(child) if is_line else writing.whole(child)
+        run.add(written, step_of(child.tag, seen[child.tag], totals[child.tag]), in_doubt=doubtful)
+        head += 0 if is_line else len(written[0])
     if run.size:
         yield run.built()
 
@@ -162,9 +207,9 @@ def findings_of(
 
 
 def _parts(runs: Sequence[_Run]) -> Iterator[Sequence[int]]:
-    """The head with each run of lines; the head alone where no line is in doubt."""
+    """The head with each run of lines in doubt; the head alone where no line is."""
     head = [number for number, run in enumerate(runs) if not run.is_line]
-    lines = [number for number, run in enumerate(runs) if run.is_line]
+    lines = [number for number, run in enumerate(runs) if run.is_line and run.in_doubt]
     for number in lines:
         yield sorted([*head, number])
     if not lines:
@@ -204,13 +249,21 @@ class _Told:
 
     def hear(self, sheet: Stylesheet, runs: Sequence[int], *, head: bool) -> None:
         """Ask about these runs; what is said of the head is taken from one part, for all parts have it."""
-        ends = list(accumulate((len(self._excerpt.runs[number].lines) for number in runs), initial=1))
+        counted = [self._counted(sheet, self._excerpt.runs[number].tags) for number in runs]
+        ends = list(accumulate(map(len, counted), initial=len(self._counted(sheet, [0]))))
         for failed in sheet.failed_in(lambda: _text(self._excerpt, runs)):
             place = int(failed.location.removeprefix("#")) - 1
             which = bisect(ends, place) - 1
-            element = (runs[which], place - ends[which]) if place else _ROOT
-            if head or (place and self._excerpt.runs[element[0]].is_line):
+            element = (runs[which], counted[which][place - ends[which]]) if which >= 0 else _ROOT
+            if head or (which >= 0 and self._excerpt.runs[element[0]].is_line):
                 self._note(failed, element)
+
+    def _counted(self, sheet: Stylesheet, tags: Sequence[int]) -> Sequence[int]:
+        """The places of the elements that the sheet counts, among those with these tags."""
+        if sheet.counted is None:
+            return range(len(tags))
+        these = {number for number, tag in enumerate(self._excerpt.tags) if tag in sheet.counted}
+        return array("I", (place for place, tag in enumerate(tags) if tag in these))
 
     def _note(self, failed: Failed, element: _Element) -> None:
         mode, rule = self._doubts.places[failed.rule]

@@ -23,6 +23,7 @@ from clearfacts_assets.invoices.validation.elements import let_go_of_element_ind
 from clearfacts_assets.invoices.validation.memory import LARGE
 from clearfacts_assets.invoices.validation.rules import MOST_OF_A_RULE, bounded
 from clearfacts_assets.invoices.validation.ubl import EMBEDDED_DOCUMENT, said, value_of
+from clearfacts_assets.xpath_compiler.xpath import NotUnderstood, last_names, parse
 
 SVRL = "http://purl.oclc.org/dsdl/svrl"
 _XSL = "http://www.w3.org/1999/XSL/Transform"
@@ -76,7 +77,10 @@ class Stylesheet:
 
     def __init__(self, xslt: bytes, only: Collection[str] | None = None) -> None:
         """With ``only`` it says what these rules say, and takes the less memory the fewer they are."""
-        text = _stripped(xslt, only)
+        root = _stripped(xslt, only)
+        # The tags of the elements that locations count; None: all elements are counted.
+        self.counted = _number_elements(root, every=only is None)
+        text = etree.tostring(root, encoding="unicode")
         self._executable = _processor().new_xslt30_processor().compile_stylesheet(stylesheet_text=text)
 
     def failed(self, document: ParsedDocument) -> list[Failed]:
@@ -115,13 +119,10 @@ def _errors() -> Iterator[None]:
         raise CannotRun(str(error).strip().splitlines()[0] if str(error).strip() else "no reason given") from None
 
 
-def _stripped(xslt: bytes, only: Collection[str] | None = None) -> str:
+def _stripped(xslt: bytes, only: Collection[str] | None = None) -> etree._Element:
     """The stylesheet without what only reports what was *not* wrong: a quarter faster, the same failed asserts.
 
     Nor does it repeat a rule's test with each assert that fails: a list of codes has eight thousand characters.
-
-    Locations become places in the document's order: counting siblings for each of them, as the ISO skeleton does, takes
-    a minute for a long document with something wrong on every line.
     """
     root = etree.fromstring(xslt, etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True))
     for name in ("fired-rule", "active-pattern"):
@@ -132,10 +133,24 @@ def _stripped(xslt: bytes, only: Collection[str] | None = None) -> str:
         if only is not None and _id_of(failed) not in only:
             choice = failed.getparent().getparent()
             choice.getparent().remove(choice)
-    _number_elements(root)
+    if only is not None:
+        _leave_out_patterns(root)
     for output in root.iter(f"{{{_XSL}}}output"):
         output.set("indent", "no")
-    return etree.tostring(root, encoding="unicode")
+    return root
+
+
+def _leave_out_patterns(root: etree._Element) -> None:
+    """Those of which no assert is left: walking through a document for nothing leaves much behind in memory."""
+    left = {template.get("mode") for template in _asserting(root)}
+    for call in list(root.iterfind(f"{{{_XSL}}}template[@match='/']//{{{_XSL}}}apply-templates[@mode]")):
+        if call.get("mode") not in left and call.get("mode") not in LOCATING:
+            call.getparent().remove(call)  # type: ignore[union-attr]
+
+
+def _asserting(root: etree._Element) -> list[etree._Element]:
+    """The templates that say something."""
+    return [one for one in root.iterfind(f"{{{_XSL}}}template") if one.find(f".//{{{SVRL}}}failed-assert") is not None]
 
 
 def _id_of(failed: etree._Element) -> str:
@@ -143,8 +158,12 @@ def _id_of(failed: etree._Element) -> str:
     return next((value_of(one) for one in failed.iterfind(f"{{{_XSL}}}attribute") if one.get("name") == "id"), "")
 
 
-def _number_elements(sheet: etree._Element) -> None:
-    """Have locations written as ``#n``, the n-th element of the document: Saxon numbers them all at once, if at all."""
+def _number_elements(sheet: etree._Element, *, every: bool) -> frozenset[str] | None:
+    """Have locations written as ``#n``, the n-th element of the document, or of those of which rules may say something.
+
+    Counting siblings for each location, as the ISO skeleton does, takes a minute for a long document with something
+    wrong on every line. Saxon numbers elements all at once, if at all, and remembers 300 bytes of each.
+    """
     place = f"concat('#', (ancestor-or-self::*)[last()]/accumulator-before('{_NUMBERS}'))"
     replaced = False
     for attribute in sheet.iter(f"{{{_XSL}}}attribute"):
@@ -153,11 +172,25 @@ def _number_elements(sheet: etree._Element) -> None:
             attribute.replace(call, etree.Element(f"{{{_XSL}}}value-of", select=place))
             replaced = True
     if not replaced:
-        return
+        return None
+    names = {"*"} if every else _spoken_of(sheet)
     numbers = etree.Element(f"{{{_XSL}}}accumulator", {"name": _NUMBERS, "initial-value": "0"})
-    etree.SubElement(numbers, f"{{{_XSL}}}accumulator-rule", match="*", select="$value + 1")
+    match = "*" if "*" in names else " | ".join(sorted(names))
+    etree.SubElement(numbers, f"{{{_XSL}}}accumulator-rule", match=match, select="$value + 1")
     sheet.insert(0, numbers)
     sheet.insert(0, etree.Element(f"{{{_XSL}}}mode", {"use-accumulators": _NUMBERS}))
+    if match == "*":
+        return None
+    parts = (name.rpartition(":") for name in names)
+    return frozenset(f"{{{sheet.nsmap[prefix]}}}{local}" if prefix else local for prefix, _, local in parts)
+
+
+def _spoken_of(sheet: etree._Element) -> set[str]:
+    """The names of the elements of which rules may say something, as the sheet writes them; ``*`` where any may."""
+    try:
+        return {name for one in _asserting(sheet) for name in last_names(parse(one.get("match") or "*"))} or {"*"}
+    except NotUnderstood:
+        return {"*"}
 
 
 def text_for_saxon(document: ParsedDocument) -> str:
