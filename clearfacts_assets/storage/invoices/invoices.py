@@ -193,12 +193,14 @@ class InvoiceRepository(InvoiceViews):
             ]
 
     def record_results(self, job_id: UUID, results: Sequence[DeliveryResult], *, now: datetime) -> None:
-        """Keep what delivery came to. Rows of earlier jobs that waited for the same delivery follow it."""
+        """Keep what delivery came to. The rows name their delivery already: writing that again costs as much as the rest.
+
+        Rows of earlier jobs that waited for the same delivery follow it.
+        """
         values = [
             {
                 "row": result.row_id,
                 "status": result.status,
-                "delivery_id": result.delivery_id,
                 "clearfacts_response": result.response or None,
                 "error_message": result.message or None,
                 "processed_at": None if result.status is InvoiceStatus.PENDING else now,
