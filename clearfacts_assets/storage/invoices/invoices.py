@@ -193,7 +193,7 @@ class InvoiceRepository(InvoiceViews):
             ]
 
     def record_results(self, job_id: UUID, results: Sequence[DeliveryResult], *, now: datetime) -> None:
-        """Keep what delivery came to. The rows name their delivery already: writing that again costs as much as the rest.
+        """Keep what delivery came to. The rows name their delivery already; that again would cost as much as the rest.
 
         Rows of earlier jobs that waited for the same delivery follow it.
         """
