@@ -15,7 +15,8 @@ Bind = tuple[str, Any, Callable[[Any], Any] | None]  # name, value where rows ha
 def execute_many(connection: Connection, statement: Executable, rows: Sequence[Row]) -> int:
     """Execute it for rows that all have the same names. Returns how many rows of the database were written.
 
-    On SQLite it gives nothing back, so that it must not say RETURNING there; columns get no defaults of SQLAlchemy's.
+    An INSERT is counted on SQLite only without RETURNING, on PostgreSQL only with it. Columns get no defaults of
+    SQLAlchemy's.
     """
     if not rows:
         return 0
