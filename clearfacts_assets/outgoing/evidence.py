@@ -6,6 +6,7 @@ import html
 import json
 import re
 from collections.abc import Iterable
+from functools import lru_cache, partial
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -36,6 +37,7 @@ class Secrets:
         self._secrets = tuple(secret for secret in secrets if secret)
         shapes = {shape for secret in self._secrets for shape in _shapes(secret)}
         self._pattern = re.compile("|".join(map(re.escape, sorted(shapes, key=len, reverse=True)))) if shapes else None
+        self._name = lru_cache(maxsize=256)(partial(self.excerpt, characters=100))  # every answer has the same names
 
     def and_also(self, *secrets: str) -> Secrets:
         """These and further ones."""
@@ -65,26 +67,30 @@ class Secrets:
             return self.excerpt(value)
         if isinstance(value, dict):
             items = list(value.items())[:_ITEMS] if depth else []
-            return {self.excerpt(str(key), 100): self.keep(item, depth - 1) for key, item in items}
+            return {self._name(str(key)): self.keep(item, depth - 1) for key, item in items}
         if isinstance(value, list):
             return [self.keep(item, depth - 1) for item in value[:_ITEMS]] if depth else []
         return value if value is None or isinstance(value, bool | int) else self.excerpt(str(value), 100)
 
-    def evidence(self, response: Head, body: bytes | bytearray) -> dict[str, Any]:
-        """What is kept of an answer: status, the headers that help a support desk, and the body or its beginning."""
+    def evidence(self, response: Head, body: bytes | bytearray, parsed: Any = None) -> dict[str, Any]:
+        """What is kept of an answer: status, the headers that help a support desk, and the body or its beginning.
+
+        ``parsed`` is the body's JSON value, where it is known.
+        """
         names = ("Content-Type", "Retry-After", "X-Request-Id", "X-Correlation-Id", "Location")
         came = {name.lower() for name, _ in response.headers.raw}
         found = {name: response.headers[name] for name in names if name.lower().encode() in came}
         return {
             "status": response.status_code,
             "headers": {name: self.excerpt(value, 200) for name, value in found.items()},
-            "body": self._beginning(body),
+            "body": self._beginning(body, parsed),
         }
 
-    def _beginning(self, body: bytes | bytearray) -> Any:
-        parsed = parse_json(body) if len(body) <= EXCERPT_CHARACTERS else None
-        if isinstance(parsed, dict | list):
-            return self.keep(parsed)
+    def _beginning(self, body: bytes | bytearray, parsed: Any) -> Any:
+        if len(body) <= EXCERPT_CHARACTERS:
+            whole = parse_json(body) if parsed is None else parsed
+            if isinstance(whole, dict | list):
+                return self.keep(whole)
         return self.excerpt(bytes(body[: 4 * EXCERPT_CHARACTERS]).decode("utf-8", "replace"))
 
 
@@ -96,6 +102,8 @@ def _shapes(secret: str) -> Iterable[str]:
 
 def replaced_unstorable(text: str) -> str:
     """The text without the characters that no database takes."""
+    if text.isascii() and "\x00" not in text:
+        return text
     return _UNSTORABLE.sub("\ufffd", text)
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -71,6 +72,7 @@ class Identifier(Uuid[UUID]):
         return _uuid
 
 
+@lru_cache(maxsize=4096)  # each comes back a few times while its invoice is worked on
 def _uuid(digits: str | None) -> UUID | None:
     return None if digits is None else UUID(int=int(digits, 16))
 
@@ -85,16 +87,24 @@ class Json(TypeDecorator[Any]):
         return dialect.type_descriptor((JSONB if dialect.name == "postgresql" else JSON)(none_as_null=True))
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
-        return value if value is None or _is_plain(value) else _plain(value)
+        return value if value is None or _plain_text(value) is not None else _plain(value)
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        return _as_text if dialect.name == "sqlite" else super().bind_processor(dialect)
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether it can be stored as it is. Writing it once costs a quarter of copying it."""
+def _as_text(value: Any) -> str | None:
+    """As SQLite keeps it, written once."""
+    return None if value is None else _plain_text(value) or _STRICT.encode(_plain(value))
+
+
+def _plain_text(value: Any) -> str | None:
+    """The value as JSON, if it can be stored as it is. Writing it once costs a quarter of copying it."""
     try:
         text = _STRICT.encode(value)
     except ValueError:
-        return False
-    return _UNSTORABLE.search(text) is None
+        return None
+    return None if _UNSTORABLE.search(text) else text
 
 
 def _plain(value: Any) -> Any:
@@ -122,7 +132,8 @@ class UtcDateTime(TypeDecorator[datetime]):
         return _from_text if dialect.name == "sqlite" else _in_utc
 
 
-# One function a value: there are ten moments in the rows of an invoice, and each goes to the database and back.
+# One function a value: there are ten moments in the rows of an invoice, and each goes to the database and back; those
+# of rows that are written together are the same.
 def _in_utc(value: datetime | None) -> datetime | None:
     if value is None or value.tzinfo is UTC:
         return value
@@ -131,12 +142,14 @@ def _in_utc(value: datetime | None) -> datetime | None:
     return value.astimezone(UTC)
 
 
+@lru_cache(maxsize=1024)
 def _written(value: datetime | None) -> str | None:
     """As SQLAlchemy writes it on SQLite: ``2026-11-20 08:12:00.000000``, without the zone."""
     moment = _in_utc(value)
     return None if moment is None else moment.isoformat(" ", "microseconds")[:_LENGTH_OF_A_MOMENT]
 
 
+@lru_cache(maxsize=1024)
 def _from_text(value: str | None) -> datetime | None:
     # SQLite keeps no zone; what stands there was written in UTC.
     return None if value is None else datetime.fromisoformat(value).replace(tzinfo=UTC)

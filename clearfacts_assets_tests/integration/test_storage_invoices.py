@@ -24,6 +24,7 @@ from clearfacts_assets.invoices.model import (
     SourceDocument,
 )
 from clearfacts_assets.invoices.retrieval import Stored
+from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices.documents import stored
 from clearfacts_assets.storage.invoices.invoice_rows import LONGEST_INVOICE_ID
 from clearfacts_assets.storage.invoices.invoices import InvoiceRepository
@@ -158,11 +159,11 @@ def test_a_forced_job_stores_settled_content_again(rows: InvoiceRepository, engi
 
 
 def test_a_document_on_its_way_is_not_replaced(rows: InvoiceRepository, job: UUID, engine: Engine) -> None:
-    delivery = in_ledger(engine, document("a").content, State.DELIVERED)
-    rows.store(job, [document("a")], now=NOW, skip_delivered=False)
+    rows.store(job, [document("a")], now=NOW)
     validate(rows, job)
     ((row,),) = rows.batches_to_deliver(job, 10)
-    rows.record_results(job, [DeliveryResult(row.row_id, InvoiceStatus.SENT, delivery)], now=NOW)
+    (answer,) = SqlDeliveryLedger(engine).register(job, "clearfacts", [row])
+    rows.record_results(job, [DeliveryResult(row.row_id, InvoiceStatus.SENT, answer.delivery.id)], now=NOW)
     assert rows.store(job, [document("a", "<changed/>", minutes=5)], now=NOW) == Stored(repeated=1)
 
 

@@ -215,11 +215,12 @@ class Calls:
                 return self._failed(request, came, body, error, handed_over=call.handed_over)
             if not call.handed_over:  # an answer to something else, left over on a connection that was closing
                 return NotSent(f"{request.place}: the connection closed before the request left")
+        parsed = parse_json(body)
         return Answer(
             address=request.place,
             status=came.status_code,
-            json=parse_json(body),
-            evidence=self.secrets.evidence(came, body),
+            json=parsed,
+            evidence=self.secrets.evidence(came, body, parsed),
             wait=retry_after(came, self._now(), self._longest_wait),
         )
 

@@ -27,7 +27,10 @@ class Versions:
     moves: list[tuple[State | None, Event, State]] = field(default_factory=list)
 
     def version(self, delivery_id: UUID) -> DeliveryRecord:
-        return next(one for one in self.versions if one.id == delivery_id)
+        return self.versions[self._place(delivery_id)]
+
+    def _place(self, delivery_id: UUID) -> int:
+        return [one.id for one in self.versions].index(delivery_id)
 
     def others(self, delivery_id: UUID) -> list[DeliveryRecord]:
         return [one for one in self.versions if one.id != delivery_id]
@@ -101,7 +104,7 @@ class Versions:
         return [shown for shown in self.shown if shown.delivery_id == one.id]
 
     def _put(self, one: DeliveryRecord, **changes: object) -> None:
-        index = next(place for place, known in enumerate(self.versions) if known.id == one.id)
+        index = self._place(one.id)
         if changes.keys() != {"day"}:  # another day is no news for anybody
             changes["updated_at"] = self.now
         # Not dataclasses.replace, which takes three times as long for so many fields.

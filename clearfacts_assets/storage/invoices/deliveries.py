@@ -57,6 +57,7 @@ from clearfacts_assets.storage.invoices.tables import (
     Job,
     SourceVersion,
 )
+from clearfacts_assets.storage.many import execute_many
 
 SETTLE_PATIENCE_SECONDS = 60.0  # an answer that cannot be written costs a person's time: try longer than elsewhere
 ROUNDS = 20  # each lost one means that somebody else registered something
@@ -305,7 +306,7 @@ def _link(connection: Connection, answers: Sequence[Registration]) -> None:
     """Let each row of the job name its delivery."""
     linked = {answer.row_id: answer.delivery.id for answer in answers}
     rows = [{"row": row_id, "delivery": delivery_id} for row_id, delivery_id in linked.items()]
-    connection.execute(_LINK, rows)
+    execute_many(connection, _LINK, rows)
 
 
 _LINK = update(_rows).where(_rows.c.id == bindparam("row")).values(delivery_id=bindparam("delivery"))

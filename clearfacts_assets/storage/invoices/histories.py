@@ -41,6 +41,7 @@ from clearfacts_assets.storage.invoices.delivery_rows import (
     shown_row,
 )
 from clearfacts_assets.storage.invoices.tables import SHOWN_NOW, Delivery, DeliveryAttempt, DeliveryWish, SourceVersion
+from clearfacts_assets.storage.many import execute_many
 
 _deliveries = cast(Table, Delivery.__table__)
 _attempts = cast(Table, DeliveryAttempt.__table__)
@@ -99,7 +100,7 @@ class Loaded:
             values = {"delivery": one.id, **{f"new_{name}": value for name, value in changes.items()}}
             alike.setdefault(tuple(changes), []).append(values)
         for names, rows in alike.items():
-            connection.execute(_change(names), rows)
+            execute_many(connection, _change(names), rows)
 
     def _save_shown(self, connection: Connection) -> None:
         now = [shown for digest in sorted(self.batch.histories) for shown in self.batch.histories[digest].shown]
@@ -198,10 +199,8 @@ def complete(connection: Connection, ended: Iterable[tuple[Attempt, Settlement]]
             proofs.append(about | {"said": attempt.proof})
         else:
             outcomes.append(about | {"said": attempt.outcome, "why": settlement.reason or None})
-    if outcomes:
-        connection.execute(_END, outcomes)
-    if proofs:
-        connection.execute(_PROVE, proofs)
+    execute_many(connection, _END, outcomes)
+    execute_many(connection, _PROVE, proofs)
 
 
 def _insert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -211,14 +210,13 @@ def _insert(connection: Connection, table: Table, rows: Sequence[Mapping[str, An
 
 
 def _execute_insert(connection: Connection, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
-    if len(connection.execute(statement, rows).all()) < len(rows):
+    if execute_many(connection, statement, rows) < len(rows):
         raise Raced
 
 
 def begin_attempts(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write the attempts of claims."""
-    if rows:
-        connection.execute(insert(_attempts), rows)
+    execute_many(connection, _BEGIN, rows)
 
 
 # Written once: to make a statement costs as much as to execute it for a few rows.
@@ -264,15 +262,22 @@ def _new(dialect: str, names: tuple[str, ...]) -> Any:
         for name, value in CONSTANT.items()
         if name not in names
     }
-    return insert_by(dialect, _deliveries).values(constant).on_conflict_do_nothing().returning(_deliveries.c.id)
+    return _counted(dialect, insert_by(dialect, _deliveries).values(constant), _deliveries)
 
 
 @cache
 def _insert_new(dialect: str, table: Table) -> Any:
-    return insert_by(dialect, table).on_conflict_do_nothing().returning(next(iter(table.primary_key)))
+    return _counted(dialect, insert_by(dialect, table), table)
+
+
+def _counted(dialect: str, statement: Any, table: Table) -> Any:
+    """The insert of what is not there yet; PostgreSQL tells it by what it returns, SQLite by the number of rows."""
+    statement = statement.on_conflict_do_nothing()
+    return statement.returning(next(iter(table.primary_key))) if dialect == "postgresql" else statement
 
 
 _THIS_ATTEMPT = (_attempts.c.delivery_id == bindparam("delivery"), _attempts.c.fence == bindparam("attempt"))
+_BEGIN = insert(_attempts)
 _END = (
     update(_attempts)
     .where(*_THIS_ATTEMPT, _attempts.c.outcome.is_(None))

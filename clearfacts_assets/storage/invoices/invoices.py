@@ -49,6 +49,7 @@ from clearfacts_assets.storage.invoices.settled_rows import (
     waiting_elsewhere,
 )
 from clearfacts_assets.storage.invoices.tables import SHOWN_NOW, Delivery, InvoiceRow, Job, SourceVersion
+from clearfacts_assets.storage.many import execute_many
 
 COPIED_AT_ONCE = 200
 TAKEN_AT_ONCE = 200
@@ -145,11 +146,10 @@ class InvoiceRepository(InvoiceViews):
 
         A row of which the database refuses a value is failed, and says which. Returns how many these were.
         """
-        values = [{"row": row_id, **verdict_of(report, as_json, now)} for row_id, report, as_json in reports]
-        statement = update(_rows).where(
-            _rows.c.id == bindparam("row"), _rows.c.job_id == job_id, _rows.c.delivery_id.is_(None)
-        )
-        return self._update_many(statement, values)
+        values = [
+            {"row": row_id, "job": job_id, **verdict_of(report, as_json, now)} for row_id, report, as_json in reports
+        ]
+        return self._update_many(_JUDGE, values)
 
     def batches_to_deliver(
         self,
@@ -193,12 +193,14 @@ class InvoiceRepository(InvoiceViews):
             ]
 
     def record_results(self, job_id: UUID, results: Sequence[DeliveryResult], *, now: datetime) -> None:
-        """Keep what delivery came to. Rows of earlier jobs that waited for the same delivery follow it."""
+        """Keep what delivery came to. The rows name their delivery already; that again would cost as much as the rest.
+
+        Rows of earlier jobs that waited for the same delivery follow it.
+        """
         values = [
             {
                 "row": result.row_id,
                 "status": result.status,
-                "delivery_id": result.delivery_id,
                 "clearfacts_response": result.response or None,
                 "error_message": result.message or None,
                 "processed_at": None if result.status is InvoiceStatus.PENDING else now,
@@ -209,10 +211,9 @@ class InvoiceRepository(InvoiceViews):
         settling = {result.delivery_id: result for result in results if result.status in SETTLES_EARLIER_ROWS}
 
         def work(connection: Connection) -> None:
-            write_rows(connection, update(_rows).where(_rows.c.id == bindparam("row")), values, without_the_answer)
+            write_rows(connection, _UPDATE, values, without_the_answer)
             waited = waiting_elsewhere(connection, job_id, settling, now)
-            if waited:
-                connection.execute(update(_rows).where(_rows.c.id == bindparam("row")), waited)
+            execute_many(connection, _UPDATE, waited)
 
         write(self._engine, work, repeatable=True)
 
@@ -260,6 +261,10 @@ def _upsert(connection: Connection, values: Sequence[Mapping[str, Any]]) -> int:
 
 
 # Written once: to make a statement costs as much as to execute it for a few rows.
+_UPDATE = update(_rows).where(_rows.c.id == bindparam("row"))
+_JUDGE = _UPDATE.where(_rows.c.job_id == bindparam("job"), _rows.c.delivery_id.is_(None))
+
+
 @cache
 def _insert_or_replace(dialect: str) -> Any:
     statement = insert_by(dialect, _rows)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Executable
 from sqlalchemy.exc import DBAPIError
 
 from clearfacts_assets.storage.database import refuses_a_row
+from clearfacts_assets.storage.many import execute_many
 
 LONGEST_REFUSAL = 300  # characters of the database's own words
 
@@ -48,7 +49,7 @@ def write_rows(connection: Connection, statement: Executable, rows: Sequence[Row
 
 def _execute(connection: Connection, statement: Executable, rows: Sequence[Row]) -> None:
     with connection.begin_nested():  # PostgreSQL goes on after an error only from a savepoint
-        connection.execute(statement, rows)
+        execute_many(connection, statement, rows)
 
 
 def _in_words(error: DBAPIError) -> str:

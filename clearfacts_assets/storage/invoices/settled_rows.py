@@ -77,12 +77,12 @@ def waiting_elsewhere(
 ) -> list[dict[str, Any]]:
     """What becomes of earlier jobs' rows that waited for deliveries which this job has settled."""
     # By the delivery alone: with the status in the question, SQLite walks through all pending rows.
-    query = select(_rows.c.id, _rows.c.job_id, _rows.c.status, _rows.c.delivery_id).where(
-        _rows.c.delivery_id.in_(settling)
+    query = select(_rows.c.id, _rows.c.status, _rows.c.delivery_id).where(
+        _rows.c.delivery_id.in_(settling), _rows.c.job_id != job_id
     )
     waited = []
     for row in connection.execute(query) if settling else ():
-        if row.job_id == job_id or row.status != InvoiceStatus.PENDING:
+        if row.status != InvoiceStatus.PENDING:
             continue
         became, why = settling[row.delivery_id].status, settling[row.delivery_id].message
         if became is InvoiceStatus.SENT:
