@@ -83,6 +83,8 @@ class Column:
         """Without zeros that say nothing."""
         if not self._number:
             return values
+        if "".join(values).count(".") == len(values):  # each number has one
+            return list(map(str.rstrip, map(str.rstrip, values, repeat("0")), repeat(".")))
         return [one.rstrip("0").rstrip(".") if one[-1:] == "0" and "." in one else one for one in values]
 
     def tagged(self, values: Sequence[str]) -> list[str]:
