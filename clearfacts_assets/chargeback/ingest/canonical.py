@@ -103,7 +103,7 @@ def _reader_of(column: str) -> Callable[[str], str]:
     if column in MOMENTS:
         return _moment_or_not
     if column in TAGS:
-        return lambda cell: read_tags(cell).canonical()
+        return lambda cell: read_tags(cell).canonical
     if column in ("BillingCurrency", "PricingCurrency"):
         return lambda cell: text_of(cell).upper()
     return text_of

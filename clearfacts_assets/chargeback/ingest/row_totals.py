@@ -63,6 +63,10 @@ class RowTotals:
             self._folded = self._tied_out()
             self._shapes.clear()
 
+    def periods(self) -> set[str]:
+        """Of all rows."""
+        return {period for period, *_ in self._tied_out()}
+
     def by_currency(self, period: str) -> dict[str, tuple[int, Decimal]]:
         """Rows and amounts of a period."""
         found: dict[str, tuple[int, Decimal]] = {}
