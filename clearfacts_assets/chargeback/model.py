@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from operator import attrgetter
 
 from clearfacts_assets.messages import ExplainedError, Message
 from clearfacts_assets.money import plain
@@ -117,7 +118,8 @@ class Attribution:
     origin: str = ""  # tag, allocated, registry, override or person, what counted most
 
     def fields(self) -> tuple[str, ...]:
-        return tuple(getattr(self, name) for name in ATTRIBUTION_FIELDS)
+        said: tuple[str, ...] = _FIELDS(self)
+        return said
 
 
 ATTRIBUTION_FIELDS = (
@@ -131,6 +133,7 @@ ATTRIBUTION_FIELDS = (
     "origin",
 )
 TAG_FIELDS = ATTRIBUTION_FIELDS[:-1]
+_FIELDS = attrgetter(*ATTRIBUTION_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ def read_attribution(tags_cell: str, allocated_cell: str | None, rules: Attribut
     keys, allocated_keys = _by_key(tags), _by_key(allocated)
     for name, wanted in rules.mapping.items():
         key = _key(wanted)
-        value, problem = _find(allocated, allocated_keys, key)
+        value, problem = _find(allocated, allocated_keys, key) if allocated_keys else ("", None)
         if value or problem:
             origin = "allocated"
         else:
@@ -114,5 +114,5 @@ def _find(tags: Tags, by_key: dict[str, list[str]], key: str) -> tuple[str, Flag
 
 
 def _both(tags: Tags, allocated: Tags) -> str:
-    first, second = tags.canonical(), allocated.canonical()
+    first, second = tags.canonical, allocated.canonical
     return f"{second}\n{first}" if second else first

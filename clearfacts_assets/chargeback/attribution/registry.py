@@ -113,6 +113,8 @@ class Registry:
 
     def applied(self, said: Attribution, day: str) -> Attribution:
         """The attribution with aliases resolved and with what the project's entry of that day fills or overrides."""
+        if not (self.investigators or self.projects):
+            return said
         named = replace(said, pi_email=self.person(said.pi_email)) if said.pi_email else said
         entry = next(
             (

@@ -31,9 +31,13 @@ class Tags:
     nested: frozenset[str] = frozenset()
     twice: frozenset[str] = frozenset()
     text: str = ""
+    canonical: str = field(init=False, compare=False)  # asked for each time that the tags are met
+    """Equal for texts that say the same; the text itself where it cannot be read. Empty for no tags."""
 
-    def canonical(self) -> str:
-        """Equal for texts that say the same; the text itself where it cannot be read. Empty for no tags."""
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "canonical", self._canonical())
+
+    def _canonical(self) -> str:
         if self.problem or self.twice:
             return writable(self.text)
         return writable(json.dumps(self.values, sort_keys=True, ensure_ascii=False)) if self.values else ""
@@ -95,11 +99,11 @@ def _pairs(text: str, depth: int = 0) -> list[tuple[str, Any]]:
     """Raises ValueError and its kin where the text is in none of the forms."""
     if text[0] in '{["':
         try:
-            return _pairs_of(json.loads(text, object_pairs_hook=_Pairs), depth)
+            return _pairs_of(_JSON.decode(text), depth)
         except json.JSONDecodeError:
             pass
     if text[0] == '"':
-        return _pairs_of(json.loads("{" + text + "}", object_pairs_hook=_Pairs), depth)
+        return _pairs_of(_JSON.decode("{" + text + "}"), depth)
     if text[0] == "{" and "'" in text:
         return _pairs_of(ast.literal_eval(text), depth)
     inner = text[1:-1] if text[0] == "{" and text[-1] == "}" else text
@@ -110,6 +114,9 @@ def _pairs(text: str, depth: int = 0) -> list[tuple[str, Any]]:
 
 class _Pairs(list[tuple[str, Any]]):
     """A JSON object, with keys that stand there twice."""
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_Pairs)  # one for all: json.loads would make one for each text
 
 
 def _pairs_of(value: Any, depth: int) -> list[tuple[str, Any]]:

@@ -83,6 +83,8 @@ class Column:
         """Without zeros that say nothing."""
         if not self._number:
             return values
+        if "".join(values).count(".") == len(values):  # each number has one
+            return list(map(str.rstrip, map(str.rstrip, values, repeat("0")), repeat(".")))
         return [one.rstrip("0").rstrip(".") if one[-1:] == "0" and "." in one else one for one in values]
 
     def tagged(self, values: Sequence[str]) -> list[str]:
@@ -101,7 +103,7 @@ def _reader_of(column: str) -> Callable[[str], str]:
     if column in MOMENTS:
         return _moment_or_not
     if column in TAGS:
-        return lambda cell: read_tags(cell).canonical()
+        return lambda cell: read_tags(cell).canonical
     if column in ("BillingCurrency", "PricingCurrency"):
         return lambda cell: text_of(cell).upper()
     return text_of

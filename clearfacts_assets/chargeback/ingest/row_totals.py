@@ -7,8 +7,10 @@ invoiced is in them too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from decimal import Decimal
+import operator
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal, localcontext
+from itertools import repeat
 from operator import itemgetter
 from typing import Any
 
@@ -48,16 +50,22 @@ class RowTotals:
             if said not in numbers:
                 numbers.append(said)
             shape.append(numbers.index(said))
-        groups, add = self._shapes.setdefault(tuple(shape), {}), EXACT.add
+        groups = self._shapes.setdefault(tuple(shape), {})
         keys = zip(*(rows.columns[place] for place in _GROUP), strict=True)
-        amounts = zip(*(map(Decimal, [one or "0" for one in said]) for said in numbers), strict=True)
-        for key, row in zip(keys, amounts, strict=True):
-            before = groups.get(key)
-            groups[key] = (1, *row) if before is None else (before[0] + 1, *map(add, before[1:], row))
+        amounts = (map(Decimal, [one or "0" for one in said]) for said in numbers)
+        counted: Iterable[Sums] = zip(repeat(1, len(rows)), *amounts, strict=True)
+        with localcontext(EXACT):
+            for key, row in zip(keys, counted, strict=True):
+                before = groups.get(key)
+                groups[key] = row if before is None else tuple(map(operator.add, before, row))
         if sum(map(len, self._shapes.values())) > self._most:
             self.whole = False
             self._folded = self._tied_out()
             self._shapes.clear()
+
+    def periods(self) -> set[str]:
+        """Of all rows."""
+        return {period for period, *_ in self._tied_out()}
 
     def by_currency(self, period: str) -> dict[str, tuple[int, Decimal]]:
         """Rows and amounts of a period."""

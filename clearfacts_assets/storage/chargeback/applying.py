@@ -82,13 +82,15 @@ class _Application:
         self.import_id = 0
         self.before = 0  # the highest id of a charge before this import
         self.mends = False  # whether some of its rows mend refused records
+        self.first = False  # whether its rows can only be equal to one another
         self.numbered = False  # whether equal rows of the delivery are told apart
 
     def run(self) -> tuple[int, list[Difference]]:
         connection, delivery = self.connection, self.delivery
         only_writer(connection)
         scopes = self._scopes()
-        if not self._is_first(scopes):
+        self.first = self._is_first(scopes)
+        if not self.first:
             self._number()
         self.before = connection.execute(sql("SELECT COALESCE(max(id), 0) FROM charges")).scalar_one()
         differences: list[Difference] = []
@@ -113,10 +115,9 @@ class _Application:
         return self.import_id, differences
 
     def _scopes(self) -> list[Scope]:
-        found = self.connection.execute(sql("SELECT DISTINCT period FROM staged ORDER BY period")).scalars()
         delivery = self.delivery
         scopes = []
-        for period in list(found):
+        for period in sorted(set().union(*(file.totals.periods() for file in self.staging.files))):
             state, posted = begin_period(self.connection, period, delivery.at), period
             if state is State.FINALIZED:
                 posted = next_open(self.connection, period, delivery.at)
@@ -233,7 +234,8 @@ class _Application:
             self._count_as_read(scope)
         else:
             self._count_as_posted(scope)
-        put_together(self.connection, scope.posted)
+        if not self.first or len(self.staging.files) > 1:  # or there is one row a group
+            put_together(self.connection, scope.posted)
 
     def _count_as_read(self, scope: Scope) -> None:
         """Each staged row is a charge now, as it was read."""
