@@ -74,14 +74,15 @@ def keep(page: Page, folder: Path, name: str) -> None:
     sys.stdout.write(f"{name}.png: {(folder / f'{name}.png').stat().st_size / 1000:.0f} kB\n")
 
 
-def photograph(page: Page, folder: Path, asset: str, partition: str, name: str) -> None:
+def photograph(page: Page, folder: Path, asset: str, partition: str) -> None:
     """An asset's page at a partition, and its charts opened as *Show Markdown* opens them."""
+    name = f"dagster-{asset.replace('_', '-')}"
     page.goto(f"/assets/{asset}?view=partitions&partition={quote(partition)}")
     page.get_by_text("Show Markdown").first.wait_for()
     page.wait_for_timeout(1500)
     if (invitation := page.get_by_role("button", name="Skip")).count():  # Dagster's, at the first look of all
         invitation.click()
-    keep(page, folder, f"{name}-metadata")
+    keep(page, folder, f"{name}-tables")
     page.get_by_text("Show Markdown").first.click()
     page.locator("img[src^='data:image/svg']").first.wait_for()
     keep(page, folder, f"{name}-charts")
@@ -94,8 +95,8 @@ def main() -> None:
         load_sample(api.engine, MONTHS[-1])
         materialize(api)
         with browser_at(api) as page:
-            photograph(page, folder, "charges", f"{MONTHS[-1]}|{SOURCE}", "dagster-charges")
-            photograph(page, folder, "approved_charges", MONTHS[-1], "dagster-approved-charges")
+            photograph(page, folder, "charges", f"{MONTHS[-1]}|{SOURCE}")
+            photograph(page, folder, "approved_charges", MONTHS[-1])
 
 
 if __name__ == "__main__":

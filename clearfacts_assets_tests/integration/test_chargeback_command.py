@@ -123,6 +123,18 @@ def test_exit_codes(command: Command, arguments: tuple[str, ...], code: int) -> 
     assert "Traceback" not in done.stderr
 
 
+def test_what_is_no_file_to_read_is_named_for_what_it_is(command: Command, tmp_path: Path) -> None:
+    pipe, gone = tmp_path / "pipe.csv", tmp_path / "gone.csv"
+    os.mkfifo(pipe)
+    told = command("chargeback", "ingest", str(tmp_path), str(pipe), str(gone), "-s", "aws", code=1).stderr
+    said = " ".join(told.split())
+    assert "it is a folder: name the files in it" in said
+    assert "a pipe can be read only once: write it to a file first" in said
+    assert "gone.csv: there is no such file" in said
+    for words in (("conformance",), ("funds", "import"), ("overrides", "import"), ("settings", "import")):
+        assert "it is a folder" in command("chargeback", *words, str(tmp_path), code=1).stderr
+
+
 def test_a_refused_file_says_why_in_json_too(command: Command) -> None:
     file = str(SAMPLES / "focus/shape/duplicate-header.csv")
     refused = command.json("chargeback", "ingest", file, "-s", "aws", code=1)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clearfacts_assets.cli.chargeback.shared import AsJson, By, MaybePeriod, Reason, ledger, now, told, who
+from clearfacts_assets.cli.chargeback.shared import AsJson, By, MaybePeriod, Reason, count_of, ledger, now, told, who
 from clearfacts_assets.cli.console import instant, print_json, print_table, say
 
 app = typer.Typer(help="Imports: one line a delivery.")
@@ -91,7 +91,7 @@ def withdraw(import_id: Id, reason: Reason, actor: By = None, as_json: AsJson = 
     if as_json:
         print_json({"import_id": import_id, "withdrawn": gone})
     else:
-        say(f"{gone} charges of import {import_id} are withdrawn.")
+        say(f"Withdrawn: {count_of(gone, 'charge')} of import {import_id}.")
 
 
 @refusals.command()
@@ -108,7 +108,8 @@ def export(
     engine, rows = ledger(), 0
     with told():
         repository = ImportRepository(engine)
-        found = repository.show(import_id).refused
+        record = repository.show(import_id)
+        found = record.refused
         mended = found - sum(1 for _ in repository.refusals(import_id, mended=False))
         with output.open("w", newline="", encoding="utf-8") as file:
             for cells in refused_rows(engine, import_id):
@@ -117,10 +118,12 @@ def export(
     if as_json:
         print_json({"import_id": import_id, "refused": found, "mended": mended, "written": rows, "file": str(output)})
         return
-    say(f"{rows} of {found} refused rows are in {output}.")
+    say(f"Written to {output}: {rows} of {count_of(found, 'refused row')}.")
     if mended:
         say(f"{mended} of them were mended already: charges stand for them, and they are left out.")
-    say(f"Mend it, then: clearfacts chargeback refusals retry {output} -s SOURCE")
+    if rows:
+        month = f" -p {record.period}" if record.period else ""
+        say(f"Mend it, then: clearfacts chargeback refusals retry {output} -s {record.source}{month}")
 
 
 @refusals.command()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clearfacts_assets.cli.chargeback.shared import AsJson, By, Reason, ledger, now, told, who
+from clearfacts_assets.cli.chargeback.shared import AsJson, By, Reason, count_of, ledger, now, told, who
 from clearfacts_assets.cli.console import instant, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def print_totals(currency: str, one: Totals) -> None:
     bases = {source["name"]: source["basis"] for source in _sources()}
     names = ("list", "discount", "billed", "amount", "flagged", "rejected", "not_billed", "due")
     print_table(
-        f"{currency}: {one.charges} charges",
+        f"{currency}: {count_of(one.charges, 'charge')}",
         ("", currency),
         [(name.replace("_", " "), plain(getattr(one, name))) for name in names],
         right=(currency,),
