@@ -151,6 +151,12 @@ def test_unknown_prices_and_currencies_are_said(books: Books) -> None:
     assert (charge["currency"], charge["flags"]) == ("XXX", ["unknown_currency"])
     books.put(row(BillingCurrency=None), name="c.csv", source="told", currency="EUR")
     assert books.charges(source="told")[0]["currency"] == "EUR"
+    words = ("usd", "US$", "Tokens", "XXX", "DÖL")
+    books.put(*(row(BillingCurrency=one, ResourceId=one) for one in words), name="d.csv", source="words")
+    assert {one["resource_id"]: one["flags"] for one in books.charges(source="words")} == {
+        "usd": [],
+        **{one: ["unknown_currency"] for one in words[1:]},
+    }
 
 
 def test_a_month_far_above_those_before_is_flagged(books: Books) -> None:

@@ -71,8 +71,12 @@ def told() -> Iterator[None]:
         yield
     except BadPeriod as error:
         fail(str(error), code=2)
-    except (ChargebackError, FileNotFoundError) as error:
+    except ChargebackError as error:
         fail(str(error))
+    except FileNotFoundError as error:
+        from clearfacts_assets.cli.expected_errors import of_file
+
+        fail(of_file(error))
 
 
 def attribute_again(engine: Engine, period: str | None = None) -> int:
