@@ -138,6 +138,16 @@ def test_what_is_no_file_to_read_is_named_for_what_it_is(command: Command, tmp_p
         assert "it is a folder" in command("chargeback", *words, str(tmp_path), code=1).stderr
 
 
+def test_a_list_of_imports_breaks_no_word_and_an_import_tells_its_money(command: Command) -> None:
+    assert "nothing to verify" in command("chargeback", "periods", "verify").stdout
+    file = str(SAMPLES / "focus/clean/focus-1.2.csv")
+    command("chargeback", "ingest", file, "-s", "aws")
+    assert " snapshot  2025-03 " in command("chargeback", "imports", "list").stdout
+    shown = command("chargeback", "imports", "show", "1").stdout
+    assert " USD" in shown
+    assert "{" not in shown.partition("What it changed")[2]
+
+
 def test_a_refused_file_says_why_in_json_too(command: Command) -> None:
     file = str(SAMPLES / "focus/shape/duplicate-header.csv")
     refused = command.json("chargeback", "ingest", file, "-s", "aws", code=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,7 +50,7 @@ def list_(
             for one in found
         ],
         right=("import", "rows", "refused"),
-        whole=("at",),
+        wide=True,
     )
 
 
@@ -73,12 +74,12 @@ def show(import_id: Id, as_json: AsJson = False) -> None:
         right=("rows", "refused"),
     )
     rows = [
-        (period, kind, change["rows"], change["before"], change["after"])
+        (period, kind, change["rows"], _money(change["before"]), _money(change["after"]))
         for period, kinds in one.difference.items()
         for kind, change in kinds.items()
         if isinstance(change, dict) and change["rows"]
     ]
-    print_table("What it changed", ("period", "", "rows", "before", "after"), rows, right=("rows",))
+    print_table("What it changed", ("period", "", "rows", "before", "after"), rows, right=("rows",), wide=True)
 
 
 @app.command()
@@ -138,6 +139,10 @@ def retry(
     from clearfacts_assets.cli.chargeback.deliveries import ingest
 
     ingest([file], source, period, True, False, False, False, False, actor, as_json)
+
+
+def _money(amounts: Mapping[str, str]) -> str:
+    return "; ".join(f"{amount} {currency}" for currency, amount in sorted(amounts.items()))
 
 
 def _as_result(one: Any) -> dict[str, Any]:

@@ -143,6 +143,8 @@ def verify(as_json: AsJson = False) -> None:
     broken = [one for one in found if one.problem]
     if as_json:
         print_json({"periods": [asdict(one) for one in found], "broken": len(broken)})
+    elif not found:
+        say("No period is finalized yet: there is nothing to verify.")
     else:
         rows = [(one.period, one.rows, one.hash[:16], one.problem or "holds") for one in found]
         print_table("Finalized periods", ("period", "charges", "hash", ""), rows, right=("charges",))
