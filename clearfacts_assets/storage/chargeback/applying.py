@@ -75,8 +75,9 @@ def apply(
     try:
         with connection.begin():
             import_id, differences = _Application(staging, delivery, identity, by).run()
-            for period in sorted({one.posted for one in differences}) if anomaly_factor is not None else ():
-                flag_anomalies(connection, period, anomaly_factor)
+            if anomaly_factor is not None:
+                for period in sorted({one.posted for one in differences}):
+                    flag_anomalies(connection, period, anomaly_factor)
             commit_to_disk(connection)
     except NotApplied as stopped:
         differences, why = stopped.differences, stopped.why
