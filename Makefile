@@ -44,7 +44,7 @@ SAMPLES := chargeback_samples chargeback_cases rate_cases usage_sources
 samples: setup ## every sample of cost exports to its exact totals, every case from public bug reports (about two minutes)
 	@$(BIN)/pytest $(SAMPLES:%=clearfacts_assets_tests/integration/test_%.py) -q -n $(WORKERS) $(ARGS)
 	@$(BIN)/pytest clearfacts_assets_tests/integration/test_journal_commands.py -q -n $(WORKERS) -k "case" $(ARGS)
-	@$(BIN)/pytest clearfacts_assets_tests/integration/test_statement_mails.py -q -n $(WORKERS) -k "in_doubt" $(ARGS)
+	@$(BIN)/pytest clearfacts_assets_tests/integration/test_statement_mails.py -q -n $(WORKERS) -k "in_doubt or accept_then_drop" $(ARGS)
 
 observe: setup ## the demo with Prometheus and AlertManager beside it, where they are installed
 	@$(BIN)/python observability/observe.py $(strip $(DEMO))
