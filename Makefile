@@ -15,7 +15,7 @@ export UV_PYTHON_DOWNLOADS := never
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo-chargeback observe night test test-fast check lint faults fuzz map sbom audit chart-tools inventory pin lock clean
+.PHONY: help setup run demo-chargeback samples observe night test test-fast check lint faults fuzz map sbom audit chart-tools inventory pin lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,13 @@ run: setup ## the whole system on this machine, until Ctrl-C (ONCE=1 ends after 
 
 demo-chargeback: setup ## two months of chargeback, flaws and all, in a folder that is thrown away
 	@$(BIN)/clearfacts chargeback demo
+
+# The cases of journals and mails are among other tests, and picked by their names.
+SAMPLES := chargeback_samples chargeback_cases rate_cases usage_sources
+samples: setup ## every sample of cost exports to its exact totals, every case from public bug reports (about two minutes)
+	@$(BIN)/pytest $(SAMPLES:%=clearfacts_assets_tests/integration/test_%.py) -q -n $(WORKERS) $(ARGS)
+	@$(BIN)/pytest clearfacts_assets_tests/integration/test_journal_commands.py -q -n $(WORKERS) -k "case" $(ARGS)
+	@$(BIN)/pytest clearfacts_assets_tests/integration/test_statement_mails.py -q -n $(WORKERS) -k "in_doubt or accept_then_drop" $(ARGS)
 
 observe: setup ## the demo with Prometheus and AlertManager beside it, where they are installed
 	@$(BIN)/python observability/observe.py $(strip $(DEMO))

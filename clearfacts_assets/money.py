@@ -19,6 +19,7 @@ EXACT = Context(prec=400, traps=[Inexact, InvalidOperation, DivisionByZero, Over
 _ROUNDING = Context(prec=400, rounding=ROUND_HALF_UP)
 
 NO_CURRENCY = "XXX"  # ISO 4217's own code for "no currency is involved"
+_NONE = frozenset([NO_CURRENCY, "XTS"])  # XTS is for tests
 _EXPONENTS = {
     **dict.fromkeys(
         [
@@ -99,6 +100,11 @@ class Money:
 
     def __str__(self) -> str:
         return f"{plain(self.amount)} {self.currency}"
+
+
+def is_code(currency: str) -> bool:
+    """Whether it has the form of a currency's code (ISO 4217) and is none of those that mean no currency."""
+    return len(currency) == 3 and currency.isascii() and currency.isalpha() and currency not in _NONE
 
 
 def exponent(currency: str) -> int:

@@ -101,6 +101,9 @@ def test_an_override_is_laid_down_imported_and_ended(command: Command, tmp_path:
         (("periods", "show", "2019-01"), 1),
         (("review", "approve", "--id", "99"), 1),
         (("review", "approve"), 2),
+        (("review", "approve", "-p", "2025-03", "--reason", "nonsense"), 2),
+        (("charges", "export", "-o", "/nowhere/charges.csv"), 1),
+        (("charges", "export", "-o", "/"), 1),
         (("review", "correct", "--id", "1"), 2),
         (("imports", "show", "99"), 1),
         (("charges", "show", "99"), 1),
@@ -121,6 +124,28 @@ def test_an_override_is_laid_down_imported_and_ended(command: Command, tmp_path:
 def test_exit_codes(command: Command, arguments: tuple[str, ...], code: int) -> None:
     done = command("chargeback", *arguments, code=code)
     assert "Traceback" not in done.stderr
+
+
+def test_what_is_no_file_to_read_is_named_for_what_it_is(command: Command, tmp_path: Path) -> None:
+    pipe, gone = tmp_path / "pipe.csv", tmp_path / "gone.csv"
+    os.mkfifo(pipe)
+    told = command("chargeback", "ingest", str(tmp_path), str(pipe), str(gone), "-s", "aws", code=1).stderr
+    said = " ".join(told.split())
+    assert "it is a folder: name the files in it" in said
+    assert "a pipe can be read only once: write it to a file first" in said
+    assert "gone.csv: there is no such file" in said
+    for words in (("conformance",), ("funds", "import"), ("overrides", "import"), ("settings", "import")):
+        assert "it is a folder" in command("chargeback", *words, str(tmp_path), code=1).stderr
+
+
+def test_a_list_of_imports_breaks_no_word_and_an_import_tells_its_money(command: Command) -> None:
+    assert "nothing to verify" in command("chargeback", "periods", "verify").stdout
+    file = str(SAMPLES / "focus/clean/focus-1.2.csv")
+    command("chargeback", "ingest", file, "-s", "aws")
+    assert " snapshot  2025-03 " in command("chargeback", "imports", "list").stdout
+    shown = command("chargeback", "imports", "show", "1").stdout
+    assert " USD" in shown
+    assert "{" not in shown.partition("What it changed")[2]
 
 
 def test_a_refused_file_says_why_in_json_too(command: Command) -> None:

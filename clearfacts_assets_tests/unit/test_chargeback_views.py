@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from clearfacts_assets.chargeback.defs import charts
 from clearfacts_assets.chargeback.defs.views import spending_views
@@ -48,9 +49,9 @@ def test_charts_are_wellformed_pictures_whatever_names_say() -> None:
     names = ["<script>alert(1)</script>", "a & b 'c' \"d\"", "\x00\x1b[31m", "年", "x" * 500, "](http://elsewhere)"]
     bars = [(name, 5.0 - place, float(place)) for place, name in enumerate(names)]
     drawn = [
-        charts.bars("by <project>", bars, "2026-08"),
+        charts.bars("by <project>", bars, "2026-09", "2026-08"),
         charts.columns("by month", ["2026-08", "2026-09"], {name: [1.0, -2.0] for name in names}),
-        charts.bars("nothing", [], "2026-08"),
+        charts.bars("nothing", [], "2026-09", "2026-08"),
         charts.columns("nothing", [], {}),
         charts.columns("zero", ["2026-08"], {"a": [0.0]}),
     ]
@@ -64,8 +65,24 @@ def test_charts_are_wellformed_pictures_whatever_names_say() -> None:
         assert base64.b64decode(told[1]).decode() == svg
 
 
+@pytest.mark.parametrize(
+    ("most", "lines"),
+    [
+        (1145.0, ["0", "250", "500", "750", "1,000", "1,250"]),
+        (980.0, ["0", "200", "400", "600", "800", "1,000"]),
+        (0.07, ["0", "0.02", "0.04", "0.06", "0.08"]),
+        (0.4, ["0", "0.10", "0.20", "0.30", "0.40"]),
+        (3_100_000.0, ["0", "1.0M", "2.0M", "3.0M", "4.0M"]),
+    ],
+)
+def test_the_grid_of_a_chart_stands_at_round_amounts(most: float, lines: list[str]) -> None:
+    root = ElementTree.fromstring(charts.columns("by month", ["2026-09"], {"Compute": [most]}))
+    texts = [one.text for one in root.iter() if one.get("text-anchor") == "end"]
+    assert texts == lines
+
+
 def test_what_is_left_of_many_names_is_one_bar() -> None:
-    svg = charts.bars("by project", [(f"p{number}", 100.0 - number, 0.0) for number in range(30)], "2026-08")
+    svg = charts.bars("by project", [(f"p{number}", 100.0 - number, 0.0) for number in range(30)], "2026-09", "2026-08")
     assert "20 others" in svg
     assert "p29" not in svg
     assert len(svg) < 10_000

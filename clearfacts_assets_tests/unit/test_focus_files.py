@@ -92,13 +92,38 @@ def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path: Path) -> None:
     ("text", "code_"),
     [
         ("a,b\n1,2\n", "no_header"),
-        ("", "no_header"),
+        ("", "empty"),
+        ("\ufeff\r\n \r\n", "empty"),
         ("BilledCost,billedcost,BillingPeriodStart\n", "duplicate_column"),
         ("BilledCost,ListCost\n", "missing_column"),
     ],
 )
 def test_a_header_that_cannot_be_charged_by_is_refused(tmp_path: Path, text: str, code_: str) -> None:
     assert code(file(tmp_path, text)) == code_
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"PK\x03\x04\x14\x00\x00\x00\x08\x00\x81\x8d\x90", "an archive or an Excel workbook"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\x00\x00", "an archive or an Excel workbook"),
+        (b"aws.csv".ljust(257, b"\x00") + b"ustar\x0000", "an archive or an Excel workbook"),
+        (b"BZh91AY&SY\x81\x8d", "packed in a way"),
+        (b"\x28\xb5\x2f\xfd\x24\x81\x8d\x8f\x90", "packed in a way"),
+        (b"%PDF-1.7\n%\x81\x8d\x8f\x90", "a document for people"),
+        (b"\r\n  <!DOCTYPE html><html>Please log in</html>", "a page of HTML or XML"),
+        (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "a page of HTML or XML"),
+        (b'[{"BilledCost": "1.5"}]', "it is JSON"),
+        (gzip.compress(b'{"BilledCost": "1.5"}\n', mtime=0), "it is JSON"),
+        (bytes(4096), "nothing but zeros"),
+        (b"Costs of March\r\n\r\nBilledCost,BillingPeriodStart\r\n", "no column of FOCUS: Costs of March."),
+        (b"BilledCost^BillingPeriodStart\r\n", "no column of FOCUS: BilledCost^BillingPeriodStart."),
+    ],
+)
+def test_what_is_no_export_at_all_is_named(tmp_path: Path, content: bytes, told: str) -> None:
+    with pytest.raises(FileRefused) as refused:
+        open_export(file(tmp_path, content))
+    assert told in str(refused.value)
 
 
 def test_parquet_that_is_broken_is_refused(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from clearfacts_assets.chargeback.cost_sources.foreign import told
 from clearfacts_assets.chargeback.cost_sources.opening import Survey, refused, survey, text_of
 from clearfacts_assets.chargeback.cost_sources.records import DELIMITERS, Records, headers_of
 from clearfacts_assets.chargeback.focus import (
@@ -27,8 +28,9 @@ class FocusCsv:
         return not head.startswith(b"PAR1")
 
     def open(self, path: Path, limits: Limits) -> CsvExport:
-        seen = survey(path, limits)
-        delimiter, written = _header(path, seen, limits)
+        with told(path, limits):
+            seen = survey(path, limits)
+            delimiter, written = _header(path, seen, limits)
         columns = tuple(canonical_name(name) for name in written)
         check_columns(path, columns)
         dialect = " ".join(filter(None, ("csv", DELIMITERS[delimiter], seen.encoding, "gzip" if seen.packed else "")))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from html import escape
-from math import floor, log10
+from math import ceil, floor, log10
 
 WIDTH = 720
 INK, PALE, LINE, PAPER, BEFORE = "#1f2933", "#616e7c", "#d5dbe1", "#ffffff", "#b6c0ca"
@@ -15,7 +15,7 @@ COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 OTHERS = "#9aa5b1"
 HEADING, BOLD = 15, 600  # size and weight of a chart's name
 FONT = "font-family='Inter,Segoe UI,Helvetica,Arial,sans-serif'"
-MOST_BARS, MOST_SERIES, LONGEST_NAME = 10, 6, 30
+MOST_BARS, MOST_SERIES, LONGEST_NAME, MOST_STEPS = 10, 6, 30, 5
 
 
 def as_markdown(svg: str, words: str) -> str:
@@ -52,7 +52,7 @@ def columns(title: str, months: Sequence[str], series: Mapping[str, Sequence[flo
     return _svg(plot.bottom + 28, parts)
 
 
-def bars(title: str, rows: Sequence[tuple[str, float, float]], before: str) -> str:
+def bars(title: str, rows: Sequence[tuple[str, float, float]], month: str, before: str) -> str:
     """A bar for each (name, now, the month before), the largest first; thin and grey below it, what was before."""
     ordered = sorted(rows, key=lambda one: -abs(one[1]))
     shown = ordered[:MOST_BARS]
@@ -62,8 +62,10 @@ def bars(title: str, rows: Sequence[tuple[str, float, float]], before: str) -> s
     most = max((max(abs(now), abs(then)) for _, now, then in shown), default=0) or 1
     parts = [
         _text(20, 26, title, size=HEADING, colour=INK),
-        f"<rect x='20' y='40' width='10' height='4' fill='{BEFORE}'/>",
-        _text(36, 46, before, size=11),
+        f"<rect x='20' y='38' width='14' height='8' fill='{COLOURS[0]}'/>",
+        _text(40, 46, month, size=11),
+        f"<rect x='100' y='42' width='14' height='4' fill='{BEFORE}'/>",
+        _text(120, 46, f"{before}, and ▲▼ the change since", size=11),
     ]
     y = 60
     for name, now, then in shown:
@@ -121,10 +123,11 @@ class _Plot:
 
     def grid(self) -> list[str]:
         parts = []
-        for share in (0, 0.25, 0.5, 0.75, 1):
-            value = self._high * share
+        step = _step(self._high)
+        for place in range(round(self._high / step) + 1):
+            value = step * place
             y = self.y(value)
-            stroke = PALE if not share else LINE
+            stroke = LINE if place else PALE
             parts.append(f"<line x1='{self.left}' x2='{WIDTH - 20}' y1='{y:.1f}' y2='{y:.1f}' stroke='{stroke}'/>")
             parts.append(_text(self.left - 8, y + 4, amount(value) if value else "0", size=10, anchor="end"))
         return parts
@@ -146,12 +149,18 @@ def _legend(colours: Mapping[str, str]) -> str:
     return "".join(parts)
 
 
-def _round_up(value: float) -> float:
-    """The next 1, 2, 2.5 or 5 with zeros behind it."""
-    if value <= 0:
+def _step(most: float) -> float:
+    """Between two lines of the grid: 1, 2, 2.5 or 5 with zeros, so that at most five steps reach ``most``."""
+    if most <= 0:
         return 1.0
-    unit = 10.0 ** floor(log10(value))
-    return next(unit * one for one in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if value <= unit * one * 1.0000001)
+    unit = 10.0 ** floor(log10(most / MOST_STEPS))
+    return next(unit * one for one in (1, 2, 2.5, 5, 10) if most <= unit * one * MOST_STEPS * 1.0000001)
+
+
+def _round_up(value: float) -> float:
+    """The next line of the grid."""
+    step = _step(value)
+    return step * max(1, ceil(value / step - 1e-9))
 
 
 def _rect(x: float, y: float, width: float, height: float, colour: str, told: str) -> str:

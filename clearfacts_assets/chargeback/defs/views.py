@@ -53,8 +53,10 @@ def _of_currency(frame: pandas.DataFrame, month: str, currency: str, words: str)
     services, projects = (_now_and_then(one, month, before) for one in (by_service, by_project))
     drawn = [
         charts.as_markdown(charts.columns(f"{words}, by month, {currency}", months, series), f"{words}, by month"),
-        charts.as_markdown(charts.bars(f"{told}, by service, {currency}", services, before), f"{told}, by service"),
-        charts.as_markdown(charts.bars(f"{told}, by project, {currency}", projects, before), f"{told}, by project"),
+        *(
+            charts.as_markdown(charts.bars(f"{told}, by {what}, {currency}", rows, month, before), f"{told}, by {what}")
+            for what, rows in (("service", services), ("project", projects))
+        ),
     ]
     shown = months[-MONTHS_SHOWN:]
     return {

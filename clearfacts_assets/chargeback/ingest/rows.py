@@ -13,7 +13,7 @@ from clearfacts_assets.chargeback.ingest.payers import Payer, Payers, Seen, stan
 from clearfacts_assets.chargeback.ingest.rules import ReadingRules
 from clearfacts_assets.chargeback.model import Basis, Flag, Refusal, Status
 from clearfacts_assets.chargeback.ports import Batch, ByColumn, Opened
-from clearfacts_assets.money import NO_CURRENCY, BadAmount, parse_amount
+from clearfacts_assets.money import NO_CURRENCY, BadAmount, is_code, parse_amount
 
 COSTS = ("BilledCost", "EffectiveCost", "ContractedCost", "ListCost")
 # What a staged row takes from the canonical row as it is.
@@ -143,8 +143,10 @@ class RowReader:
         ]
         if self._plain and not undated:
             usual = periods if self._rules.period is None else [self._rules.period] * len(rows)
+            odd = {one for one in set(currencies) if self._is_odd(one)}
+            known = ["" if one in odd else one for one in currencies] if odd else currencies
             said = zip(
-                amounts, contracted, listing, values["CommitmentDiscountId"], values["ChargeClass"], currencies,
+                amounts, contracted, listing, values["CommitmentDiscountId"], values["ChargeClass"], known,
                 periods, usual, strict=True,
             )  # fmt: skip
             special: Iterable[int] = [
@@ -208,11 +210,17 @@ class RowReader:
         listed, extra = self._listed(amount, contracted, listing, covering)
         if undated:
             extra.add(Flag.UNREADABLE_DATE)
+        if self._is_odd(currency):
+            extra.add(Flag.UNKNOWN_CURRENCY)
         extra |= self._flags(said, covering and effective.strip("-0.") != "")
         flags = standing(payer.read_flags | extra, payer.flags | extra) if extra else payer.standing
         if self._excepted(payer, said):
             flags = (flags[0], flags[1], Status.NOT_BILLED.value)
         return (said["BillingPeriodStart"][:7], currency, listed, amount, *payer.digests, *flags)
+
+    def _is_odd(self, currency: str) -> bool:
+        """A provider's word for its credits, a sign, or none: who bills in it has to say so."""
+        return not is_code(currency) and currency != self._rules.currency
 
     def _no_currency(self) -> str:
         if "BillingCurrency" in self._without:
@@ -243,8 +251,6 @@ class RowReader:
         if purchase_is_used:
             twice = rules.basis is Basis.EFFECTIVE
             flags.add(Flag.PURCHASE_COUNTS_TWICE if twice else Flag.PURCHASE_WITH_EFFECTIVE_COST)
-        if "BillingCurrency" in self._without and not rules.currency:
-            flags.add(Flag.UNKNOWN_CURRENCY)
         searched = (said["ServiceName"], said["ResourceId"], said["ResourceName"])
         if any(one.pattern.search(text) for one in rules.patterns for text in searched):
             flags.add(Flag.PATTERN_MATCH)

@@ -19,7 +19,7 @@ from clearfacts_assets.cli.chargeback.choosing import (
     OfProject,
     WithFlag,
 )
-from clearfacts_assets.cli.chargeback.shared import AsJson, MaybePeriod, ledger, told
+from clearfacts_assets.cli.chargeback.shared import AsJson, MaybePeriod, count_of, ledger, told
 from clearfacts_assets.cli.console import fail, print_json, print_more, print_table, say
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def export(
     if as_json and output:
         print_json({"charges": count, "file": str(output)})
     elif output:
-        say(f"{count} charges are in {output}.")
+        say(f"Written to {output}: {count_of(count, 'charge')}.")
 
 
 def _columns(columns: str | None) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clearfacts_assets.chargeback.model import Status
+from clearfacts_assets.chargeback.model import Flag, Status
 
 if TYPE_CHECKING:
     from clearfacts_assets.storage.chargeback.charges import ChargeFilter
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Ids = Annotated[list[int] | None, typer.Option("--id", help="this charge; may be given several times")]
 InSource = Annotated[str | None, typer.Option("-s", "--source", help="only of this source")]
 InStatus = Annotated[list[Status] | None, typer.Option("--status", help="only these; may be given several times")]
-WithFlag = Annotated[str | None, typer.Option("--reason", help="only with this flag, as missing_fund_org")]
+WithFlag = Annotated[Flag | None, typer.Option("--reason", help="only with this flag, as missing_fund_org")]
 OfPi = Annotated[str | None, typer.Option("--pi", help="only of this investigator")]
 OfProject = Annotated[str | None, typer.Option("--project", help="only of this project")]
 OfFund = Annotated[str | None, typer.Option("--fund", help="only of this fund")]
@@ -30,7 +30,7 @@ class Choice:
     period: str | None = None
     ids: Sequence[int] = ()
     source: str | None = None
-    flag: str | None = None
+    flag: Flag | None = None
     pi: str | None = None
     project: str | None = None
     fund: str | None = None
@@ -50,7 +50,7 @@ class Choice:
             period=period_of(self.period) if self.period else None,
             source=self.source,
             status=tuple(one.value for one in status),
-            flag=self.flag,
+            flag=self.flag.value if self.flag else None,
             pi_email=self.pi,
             project_id=self.project,
             fund_org=self.fund,

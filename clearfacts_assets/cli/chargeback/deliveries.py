@@ -8,15 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clearfacts_assets.cli.chargeback.shared import (
-    AsJson,
-    By,
-    MaybePeriod,
-    ledger,
-    now,
-    told,
-    who,
-)
+from clearfacts_assets.cli.chargeback.shared import AsJson, By, MaybePeriod, count_of, ledger, now, readable, told, who
 from clearfacts_assets.cli.console import err, fail, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -81,9 +73,7 @@ def _import(files: Sequence[Path], wanted: Wanted, actor: str | None) -> tuple[O
     from clearfacts_assets.settings import load
     from clearfacts_assets.storage.chargeback.importing import import_files
 
-    missing = [str(one) for one in files if not one.is_file()]
-    if missing:
-        fail(f"{', '.join(missing)}: there is no such file")
+    readable(*files)
     try:
         engine = ledger()
         configured = load()
@@ -124,7 +114,7 @@ def _print(outcome: Outcome, source: str, dry_run: bool) -> None:
         print_table("Difference", ("period", "", "rows", "money"), rows, right=("rows",), wide=True)
     if outcome.refusals:
         print_table(
-            f"Refused: {outcome.refused} rows",
+            f"Refused: {count_of(outcome.refused, 'row')}",
             ("file", "line", "code", "why"),
             [(one.file, one.line, one.code, one.message) for one in outcome.refusals[:20]],
             right=("line",),
@@ -134,7 +124,8 @@ def _print(outcome: Outcome, source: str, dry_run: bool) -> None:
     if outcome.unchanged:
         say(f"These files are what was imported last (import {outcome.import_id}): nothing changes.")
     elif outcome.applied:
-        say(f"Imported from {source}: {outcome.rows} rows, {outcome.refused} refused (import {outcome.import_id}).")
+        came = f"{count_of(outcome.rows, 'row')}, {outcome.refused} refused"
+        say(f"Imported from {source}: {came} (import {outcome.import_id}).")
         if outcome.refused:
             say(f"Mend them: clearfacts chargeback refusals export {outcome.import_id} -o refused.csv")
     elif dry_run and outcome.differences:
@@ -160,6 +151,7 @@ def conformance(file: Path, as_json: AsJson = False) -> None:
     """What a cost export says against FOCUS. Nothing is imported; exit code 1 where something was found."""
     from clearfacts_assets.chargeback.ingest.conformance import examine
 
+    readable(file)
     with told():
         report = examine(file)
     if as_json:

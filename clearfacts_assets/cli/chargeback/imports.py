@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from clearfacts_assets.cli.chargeback.shared import AsJson, By, MaybePeriod, Reason, ledger, now, told, who
+from clearfacts_assets.cli.chargeback.shared import AsJson, By, MaybePeriod, Reason, count_of, ledger, now, told, who
 from clearfacts_assets.cli.console import instant, print_json, print_table, say
 
 app = typer.Typer(help="Imports: one line a delivery.")
@@ -49,7 +50,7 @@ def list_(
             for one in found
         ],
         right=("import", "rows", "refused"),
-        whole=("at",),
+        wide=True,
     )
 
 
@@ -73,12 +74,12 @@ def show(import_id: Id, as_json: AsJson = False) -> None:
         right=("rows", "refused"),
     )
     rows = [
-        (period, kind, change["rows"], change["before"], change["after"])
+        (period, kind, change["rows"], _money(change["before"]), _money(change["after"]))
         for period, kinds in one.difference.items()
         for kind, change in kinds.items()
         if isinstance(change, dict) and change["rows"]
     ]
-    print_table("What it changed", ("period", "", "rows", "before", "after"), rows, right=("rows",))
+    print_table("What it changed", ("period", "", "rows", "before", "after"), rows, right=("rows",), wide=True)
 
 
 @app.command()
@@ -91,7 +92,7 @@ def withdraw(import_id: Id, reason: Reason, actor: By = None, as_json: AsJson = 
     if as_json:
         print_json({"import_id": import_id, "withdrawn": gone})
     else:
-        say(f"{gone} charges of import {import_id} are withdrawn.")
+        say(f"Withdrawn: {count_of(gone, 'charge')} of import {import_id}.")
 
 
 @refusals.command()
@@ -108,7 +109,8 @@ def export(
     engine, rows = ledger(), 0
     with told():
         repository = ImportRepository(engine)
-        found = repository.show(import_id).refused
+        record = repository.show(import_id)
+        found = record.refused
         mended = found - sum(1 for _ in repository.refusals(import_id, mended=False))
         with output.open("w", newline="", encoding="utf-8") as file:
             for cells in refused_rows(engine, import_id):
@@ -117,10 +119,12 @@ def export(
     if as_json:
         print_json({"import_id": import_id, "refused": found, "mended": mended, "written": rows, "file": str(output)})
         return
-    say(f"{rows} of {found} refused rows are in {output}.")
+    say(f"Written to {output}: {rows} of {count_of(found, 'refused row')}.")
     if mended:
         say(f"{mended} of them were mended already: charges stand for them, and they are left out.")
-    say(f"Mend it, then: clearfacts chargeback refusals retry {output} -s SOURCE")
+    if rows:
+        month = f" -p {record.period}" if record.period else ""
+        say(f"Mend it, then: clearfacts chargeback refusals retry {output} -s {record.source}{month}")
 
 
 @refusals.command()
@@ -135,6 +139,10 @@ def retry(
     from clearfacts_assets.cli.chargeback.deliveries import ingest
 
     ingest([file], source, period, True, False, False, False, False, actor, as_json)
+
+
+def _money(amounts: Mapping[str, str]) -> str:
+    return "; ".join(f"{amount} {currency}" for currency, amount in sorted(amounts.items()))
 
 
 def _as_result(one: Any) -> dict[str, Any]:

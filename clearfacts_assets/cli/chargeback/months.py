@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from clearfacts_assets.cli.chargeback.periods import print_lines, print_totals
-from clearfacts_assets.cli.chargeback.shared import AsJson, ForPeriod, MaybePeriod, ledger, now, told
+from clearfacts_assets.cli.chargeback.shared import AsJson, ForPeriod, MaybePeriod, count_of, ledger, now, told
 from clearfacts_assets.cli.console import print_json, print_table, say
 
 
@@ -137,7 +137,7 @@ def reconcile(period: ForPeriod, as_json: AsJson = False) -> None:
             wide=True,
         )
         if one.refused_rows:
-            say(f"{one.refused_rows} rows were refused; their amounts are in neither sum.")
+            say(f"Refused: {count_of(one.refused_rows, 'row')}, whose amounts are in neither sum.")
     print_lines({} if as_json else lines)
     _print_ways(() if as_json else ways, period)
     for currency, flags in () if as_json else notes.items():

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clearfacts_assets.cli.chargeback.shared import AsJson, By, Reason, ledger, now, say_who_pays_now, told, who
+from clearfacts_assets.cli.chargeback.shared import (
+    AsJson,
+    By,
+    Reason,
+    count_of,
+    ledger,
+    now,
+    readable,
+    say_who_pays_now,
+    told,
+    who,
+)
 from clearfacts_assets.cli.console import fail, print_json, print_table
 
 if TYPE_CHECKING:
@@ -102,11 +113,10 @@ def import_(
     """Many at once: all of them or none. The same file again lays nothing down."""
     from clearfacts_assets.chargeback.attribution.entries import entries_of
 
-    if not file.is_file():
-        fail(f"{file}: there is no such file")
+    readable(file)
     with told(), file.open(newline="", encoding="utf-8-sig") as opened:
         ids = _repository().add(entries_of("overrides", opened), actor=who(actor), now=now())
-    say_who_pays_now({"rows": len(ids)}, f"{len(ids)} rows of {file.name}", as_json)
+    say_who_pays_now({"rows": len(ids)}, f"{count_of(len(ids), 'row')} of {file.name}", as_json)
 
 
 def _repository() -> OverrideRepository:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clearfacts_assets.cli.chargeback.shared import AsJson, By, Reason, ledger, now, told, who
+from clearfacts_assets.cli.chargeback.shared import AsJson, By, Reason, count_of, ledger, now, told, who
 from clearfacts_assets.cli.console import instant, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def print_totals(currency: str, one: Totals) -> None:
     bases = {source["name"]: source["basis"] for source in _sources()}
     names = ("list", "discount", "billed", "amount", "flagged", "rejected", "not_billed", "due")
     print_table(
-        f"{currency}: {one.charges} charges",
+        f"{currency}: {count_of(one.charges, 'charge')}",
         ("", currency),
         [(name.replace("_", " "), plain(getattr(one, name))) for name in names],
         right=(currency,),
@@ -143,6 +143,8 @@ def verify(as_json: AsJson = False) -> None:
     broken = [one for one in found if one.problem]
     if as_json:
         print_json({"periods": [asdict(one) for one in found], "broken": len(broken)})
+    elif not found:
+        say("No period is finalized yet: there is nothing to verify.")
     else:
         rows = [(one.period, one.rows, one.hash[:16], one.problem or "holds") for one in found]
         print_table("Finalized periods", ("period", "charges", "hash", ""), rows, right=("charges",))

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from clearfacts_assets.cli.chargeback.shared import AsJson, By, Reason, ledger, now, say_who_pays_now, told, who
+from clearfacts_assets.cli.chargeback.shared import (
+    AsJson,
+    By,
+    Reason,
+    count_of,
+    ledger,
+    now,
+    readable,
+    say_who_pays_now,
+    told,
+    who,
+)
 from clearfacts_assets.cli.console import fail, print_json, print_table
 
 if TYPE_CHECKING:
@@ -241,12 +252,11 @@ def _alias(kind: str, name: str, alias: str, actor: str | None, as_json: bool) -
 def _import(kind: str, file: Path, actor: str | None, as_json: bool) -> None:
     from clearfacts_assets.chargeback.attribution.entries import entries_of
 
-    if not file.is_file():
-        fail(f"{file}: there is no such file")
+    readable(file)
     with told(), file.open(newline="", encoding="utf-8-sig") as opened:
         rows = entries_of(kind, opened)
         _repository().put(kind, rows, actor=who(actor), now=now())
-    say_who_pays_now({"rows": len(rows)}, f"{len(rows)} rows of {file.name}", as_json)
+    say_who_pays_now({"rows": len(rows)}, f"{count_of(len(rows), 'row')} of {file.name}", as_json)
 
 
 def _day(text: str | None) -> str:

@@ -8,7 +8,17 @@ import typer
 
 from clearfacts_assets.chargeback.model import Status
 from clearfacts_assets.cli.chargeback.choosing import Choice, Filter, Ids, InSource, OfFund, OfPi, OfProject, WithFlag
-from clearfacts_assets.cli.chargeback.shared import AsJson, By, MaybePeriod, attribute_again, ledger, now, told, who
+from clearfacts_assets.cli.chargeback.shared import (
+    AsJson,
+    By,
+    MaybePeriod,
+    attribute_again,
+    count_of,
+    ledger,
+    now,
+    told,
+    who,
+)
 from clearfacts_assets.cli.console import fail, print_json, print_more, print_table, say
 
 if TYPE_CHECKING:
@@ -19,6 +29,9 @@ app = typer.Typer(help="Charges that wait for a person. Nothing flagged or rejec
 
 Note = Annotated[str, typer.Option("-n", "--note", help="why; it is kept with your name")]
 All = Annotated[bool, typer.Option("--all", help="all that wait in the period")]
+
+
+_DONE = {"approve": "approved", "reject": "rejected", "correct": "corrected", "undo": "undone"}
 
 
 @app.command("list")
@@ -142,7 +155,7 @@ def again(period: MaybePeriod = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"charges_changed": moved})
     else:
-        say(f"{moved} charges stand elsewhere now.")
+        say(f"Attributed anew: {count_of(moved, 'charge')}.")
 
 
 def _waiting(which: Choice, every: bool) -> ChargeFilter:
@@ -163,6 +176,6 @@ def _decide(which: ChargeFilter, decision: Decision, actor: str | None, as_json:
     if as_json:
         print_json({"verdict": decision.verdict, "decided": len(decided), "charges": decided[:1000]})
     else:
-        say(f"{len(decided)} charges: {decision.verdict}.")
+        say(f"{count_of(len(decided), 'charge')} {_DONE[decision.verdict]}.")
     if not decided:
         raise typer.Exit(1)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import getpass
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -30,6 +32,28 @@ def ledger() -> Engine:
     return open_engine(ready().business_database_url)
 
 
+def count_of(number: int, what: str) -> str:
+    """1 row, 2 rows."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def readable(*files: Path) -> None:
+    """Fails, naming each, where a file that is to be read is none."""
+    found = ((file, _why_unreadable(file)) for file in files)
+    if said := [f"{file}: {why}" for file, why in found if why]:
+        fail("; ".join(said))
+
+
+def _why_unreadable(file: Path) -> str:
+    if file.is_dir():
+        return "it is a folder: name the files in it"
+    if not file.exists():
+        return "there is no such file"
+    if not file.is_file():  # it is read more than once: for its digest, its header, its rows
+        return "it is no plain file, and a pipe can be read only once: write it to a file first"
+    return "" if os.access(file, os.R_OK) else f"it may not be read by {getpass.getuser()}"
+
+
 def who(actor: str | None) -> str:
     return actor or getpass.getuser()
 
@@ -47,8 +71,12 @@ def told() -> Iterator[None]:
         yield
     except BadPeriod as error:
         fail(str(error), code=2)
-    except (ChargebackError, FileNotFoundError) as error:
+    except ChargebackError as error:
         fail(str(error))
+    except FileNotFoundError as error:
+        from clearfacts_assets.cli.expected_errors import of_file
+
+        fail(of_file(error))
 
 
 def attribute_again(engine: Engine, period: str | None = None) -> int:
@@ -67,4 +95,4 @@ def say_who_pays_now(said: Mapping[str, Any], what: str, as_json: bool) -> None:
     if as_json:
         print_json({**said, "charges_changed": moved})
     else:
-        say(f"{what}; {moved} charges stand elsewhere now.")
+        say(f"{what}; attributed anew: {count_of(moved, 'charge')}.")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clearfacts_assets.cli.chargeback.shared import AsJson, By, ledger, now, told, who
+from clearfacts_assets.cli.chargeback.shared import AsJson, By, ledger, now, readable, told, who
 from clearfacts_assets.cli.console import fail, print_json, print_table, say
 
 app = typer.Typer(help="Settings of another chargeback system.")
@@ -27,8 +27,7 @@ def import_(
     from clearfacts_assets.chargeback.taking_over import take_over
     from clearfacts_assets.storage.chargeback.registry import RegistryRepository
 
-    if not file.is_file():
-        fail(f"{file}: there is no such file")
+    readable(file)
     try:
         read = yaml.safe_load(file.read_text("utf-8")) or {}
     except yaml.YAMLError as error:

@@ -16,6 +16,7 @@ from clearfacts_assets.chargeback.ports import Delivery, Outcome
 from clearfacts_assets.money import EXACT
 from clearfacts_assets.storage.accounts.audit import Actor, record
 from clearfacts_assets.storage.chargeback.carrying import carry_decisions
+from clearfacts_assets.storage.chargeback.comparing import flag_anomalies
 from clearfacts_assets.storage.chargeback.difference import Scope, Sums, as_result, beyond, compare, number_occurrences
 from clearfacts_assets.storage.chargeback.ledger import (
     add_totals,
@@ -55,7 +56,13 @@ class Identity:
     rules: str
 
 
-def apply(staging: Staging, delivery: Delivery, identity: Identity, by: Actor | None = None) -> Outcome:
+def apply(
+    staging: Staging,
+    delivery: Delivery,
+    identity: Identity,
+    by: Actor | None = None,
+    anomaly_factor: float | None = None,
+) -> Outcome:
     """Compare and, unless it is only looked at or needs somebody's word, apply. Raises NotAllowed."""
     connection = staging.connection
     rows, refused = sum(one.rows for one in staging.files), sum(one.refused for one in staging.files)
@@ -65,6 +72,9 @@ def apply(staging: Staging, delivery: Delivery, identity: Identity, by: Actor | 
     try:
         with connection.begin():
             import_id, differences = _Application(staging, delivery, identity, by).run()
+            if anomaly_factor is not None:
+                for period in sorted({one.posted for one in differences}):
+                    flag_anomalies(connection, period, anomaly_factor)
             commit_to_disk(connection)
     except NotApplied as stopped:
         differences, why = stopped.differences, stopped.why

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from clearfacts_assets.chargeback.attribution.anomalies import anomalies
 from clearfacts_assets.chargeback.lifecycle import State
@@ -18,53 +18,52 @@ from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.exact import sum_of
 
 
-def month_over_month(engine: Engine, up_to: str) -> list[tuple[str, str, str, str, Decimal]]:
+def _month_over_month(connection: Connection, up_to: str) -> list[tuple[str, str, str, str, Decimal]]:
     """(period, project, service, currency, amount) of a year up to this period, without what was rejected."""
-    with reading(engine) as connection:
-        found = connection.execute(
-            sql(
-                f"SELECT t.period, a.project_id, t.service, t.currency, {sum_of(connection, 't.amount')} "  # noqa: S608
-                "FROM charge_totals t JOIN cost_attributions a ON a.digest = t.attribution "
-                "WHERE t.period <= :period AND t.period >= :posted AND t.status <> 'rejected' "
-                "GROUP BY t.period, a.project_id, t.service, t.currency ORDER BY t.period"
-            ),
-            {"period": up_to, "posted": f"{int(up_to[:4]) - 1:04d}{up_to[4:]}"},
-        )
-        return [(row[0], row[1], row[2], row[3], Decimal(row[4])) for row in found]
+    found = connection.execute(
+        sql(
+            f"SELECT t.period, a.project_id, t.service, t.currency, {sum_of(connection, 't.amount')} "  # noqa: S608
+            "FROM charge_totals t JOIN cost_attributions a ON a.digest = t.attribution "
+            "WHERE t.period <= :period AND t.period >= :posted AND t.status <> 'rejected' "
+            "GROUP BY t.period, a.project_id, t.service, t.currency ORDER BY t.period"
+        ),
+        {"period": up_to, "posted": f"{int(up_to[:4]) - 1:04d}{up_to[4:]}"},
+    )
+    return [(row[0], row[1], row[2], row[3], Decimal(row[4])) for row in found]
 
 
-def flag_anomalies(engine: Engine, period: str, factor: float) -> int:
-    """Flag the charges of projects whose cost of a service is far above the months before. Returns how many."""
-    found = anomalies(month_over_month(engine, period), period, factor)
+def flag_anomalies(connection: Connection, period: str, factor: float) -> int:
+    """Flag the charges of projects whose cost of a service is far above the months before. Returns how many. In the
+    transaction of who brings charges: one that is killed in between leaves none that counts without being looked at."""
+    found = anomalies(_month_over_month(connection, period), period, factor)
     if not found:
         return 0
-    with engine.begin() as connection:
-        only_writer(connection)
-        if state_of(connection, period) is not State.OPEN:
-            return 0
-        changes: list[dict[str, Any]] = []
-        for project, service, currency, _ in found:
-            rows = connection.execute(
-                sql(
-                    "SELECT c.id, c.flags, c.attribution FROM charges c "
-                    "JOIN cost_attributions a ON a.digest = c.attribution "
-                    "WHERE c.period = :period AND c.withdrawn_by IS NULL AND a.project_id = :project "
-                    "AND c.service = :service AND c.currency = :currency AND c.status = 'clear' "
-                    "AND NOT EXISTS (SELECT 1 FROM charge_decisions d WHERE d.charge_id = c.id)"
-                ),
-                {"period": period, "project": project, "service": service, "currency": currency},
-            )
-            changes += [
-                {
-                    "id": row.id,
-                    "attribution": bytes(row.attribution),
-                    "flags": flag_text({*map(Flag, row.flags.split()), Flag.ANOMALY}),
-                    "status": "flagged",
-                }
-                for row in rows
-            ]
-        set_standing(connection, changes)
-        put_together(connection, period)
+    only_writer(connection)
+    if state_of(connection, period) is not State.OPEN:
+        return 0
+    changes: list[dict[str, Any]] = []
+    for project, service, currency, _ in found:
+        rows = connection.execute(
+            sql(
+                "SELECT c.id, c.flags, c.attribution FROM charges c "
+                "JOIN cost_attributions a ON a.digest = c.attribution "
+                "WHERE c.period = :period AND c.withdrawn_by IS NULL AND a.project_id = :project "
+                "AND c.service = :service AND c.currency = :currency AND c.status = 'clear' "
+                "AND NOT EXISTS (SELECT 1 FROM charge_decisions d WHERE d.charge_id = c.id)"
+            ),
+            {"period": period, "project": project, "service": service, "currency": currency},
+        )
+        changes += [
+            {
+                "id": row.id,
+                "attribution": bytes(row.attribution),
+                "flags": flag_text({*map(Flag, row.flags.split()), Flag.ANOMALY}),
+                "status": "flagged",
+            }
+            for row in rows
+        ]
+    set_standing(connection, changes)
+    put_together(connection, period)
     return len(changes)
 
 

@@ -17,7 +17,6 @@ from clearfacts_assets.chargeback.model import Mode, period_of
 from clearfacts_assets.chargeback.ports import Delivery, Outcome
 from clearfacts_assets.rate_options import UsageOptions
 from clearfacts_assets.storage.accounts.audit import Actor
-from clearfacts_assets.storage.chargeback.comparing import flag_anomalies
 from clearfacts_assets.storage.chargeback.difference import as_result as difference_as_result
 from clearfacts_assets.storage.chargeback.imports import ImportRepository
 from clearfacts_assets.storage.chargeback.rates.usage import usage_of
@@ -67,12 +66,9 @@ def import_files(
     known = registry.known_source(source, now) if wanted.dry_run else registry.source(source, now=now, actor=actor)
     used = usage_of(engine, source, usage, attribution_rules(preferences).mapping)
     rules = reading_rules(preferences, known, registry.load(), delivery.period, used)
-    ledger = ImportRepository(engine, by=None if isinstance(actor, str) else actor)
-    outcome = ingest(files, delivery, rules, ledger)
-    if outcome.applied and not outcome.unchanged and not wanted.dry_run:
-        for period in sorted({one.posted for one in outcome.differences}):
-            flag_anomalies(engine, period, preferences.anomaly_factor)
-    return outcome, source
+    by = None if isinstance(actor, str) else actor
+    ledger = ImportRepository(engine, by, anomaly_factor=preferences.anomaly_factor)
+    return ingest(files, delivery, rules, ledger), source
 
 
 def outcome_as_result(outcome: Outcome, source: str) -> dict[str, Any]:

@@ -48,9 +48,10 @@ class ImportRecord:
 class ImportRepository:
     """The ledger as an import sees it; implements ``ingest.delivery.Ledger``."""
 
-    def __init__(self, engine: Engine, by: Actor | None = None) -> None:
-        """``by``: who imports, where more is known than the name that the delivery has."""
-        self._engine, self._by = engine, by
+    def __init__(self, engine: Engine, by: Actor | None = None, *, anomaly_factor: float | None = None) -> None:
+        """``by``: who imports, where more is known than the name that the delivery has. ``anomaly_factor``: how many
+        times the usual amount is flagged with the import; None: nothing is."""
+        self._engine, self._by, self._anomaly_factor = engine, by, anomaly_factor
 
     @contextmanager
     def staging(self) -> Iterator[Staging]:
@@ -58,7 +59,7 @@ class ImportRepository:
             yield Staging(connection)
 
     def apply(self, staging: Staging, delivery: Delivery, content: str, rules: str) -> Outcome:
-        return apply(staging, delivery, Identity(content, rules), self._by)
+        return apply(staging, delivery, Identity(content, rules), self._by, self._anomaly_factor)
 
     def stopped(self, staging: Staging, why: str) -> Outcome:
         rows, refused = sum(one.rows for one in staging.files), sum(one.refused for one in staging.files)
