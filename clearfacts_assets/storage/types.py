@@ -142,11 +142,15 @@ def _in_utc(value: datetime | None) -> datetime | None:
     return value.astimezone(UTC)
 
 
-@lru_cache(maxsize=1024)
 def _written(value: datetime | None) -> str | None:
     """As SQLAlchemy writes it on SQLite: ``2026-11-20 08:12:00.000000``, without the zone."""
     moment = _in_utc(value)
-    return None if moment is None else moment.isoformat(" ", "microseconds")[:_LENGTH_OF_A_MOMENT]
+    return None if moment is None else _text_of(moment)
+
+
+@lru_cache(maxsize=1024)  # of moments in UTC alone: elsewhere the two hours of a night in October are equal
+def _text_of(moment: datetime) -> str:
+    return moment.isoformat(" ", "microseconds")[:_LENGTH_OF_A_MOMENT]
 
 
 @lru_cache(maxsize=1024)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, cast
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import Engine, Table, bindparam, insert, select, update
@@ -31,6 +32,14 @@ def test_rows_are_as_if_written_one_by_one(engine: Engine, details: Any) -> None
         connection.execute(insert(JOBS), alone)
         found = {one["id"]: {**one, "id": None} for one in connection.execute(select(JOBS)).mappings()}
     assert [found[one["id"]] for one in many] == [found[alone["id"]]] * 2
+
+
+def test_the_two_hours_of_the_night_in_which_clocks_go_back_stay_apart(engine: Engine) -> None:
+    night = [datetime(2026, 10, 25, 2, 30, fold=fold, tzinfo=ZoneInfo("Europe/Brussels")) for fold in (0, 1)]
+    with engine.begin() as connection:
+        execute_many(connection, insert(JOBS), [row({}, moment) for moment in night])
+        found = sorted(connection.scalars(select(Job.created_at)))
+    assert found == [datetime(2026, 10, 25, hour, 30, tzinfo=UTC) for hour in (0, 1)]
 
 
 def test_only_rows_that_are_there_are_counted(engine: Engine) -> None:
