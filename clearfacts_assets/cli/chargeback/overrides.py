@@ -12,9 +12,9 @@ from clearfacts_assets.cli.chargeback.shared import (
     By,
     Reason,
     count_of,
+    entries_in,
     ledger,
     now,
-    readable,
     say_who_pays_now,
     told,
     who,
@@ -111,11 +111,9 @@ def import_(
     as_json: AsJson = False,
 ) -> None:
     """Many at once: all of them or none. The same file again lays nothing down."""
-    from clearfacts_assets.chargeback.attribution.entries import entries_of
-
-    readable(file)
-    with told(), file.open(newline="", encoding="utf-8-sig") as opened:
-        ids = _repository().add(entries_of("overrides", opened), actor=who(actor), now=now())
+    rows = entries_in(file, "overrides")
+    with told():
+        ids = _repository().add(rows, actor=who(actor), now=now())
     say_who_pays_now({"rows": len(ids)}, f"{count_of(len(ids), 'row')} of {file.name}", as_json)
 
 

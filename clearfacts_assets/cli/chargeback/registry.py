@@ -14,9 +14,9 @@ from clearfacts_assets.cli.chargeback.shared import (
     By,
     Reason,
     count_of,
+    entries_in,
     ledger,
     now,
-    readable,
     say_who_pays_now,
     told,
     who,
@@ -250,11 +250,8 @@ def _alias(kind: str, name: str, alias: str, actor: str | None, as_json: bool) -
 
 
 def _import(kind: str, file: Path, actor: str | None, as_json: bool) -> None:
-    from clearfacts_assets.chargeback.attribution.entries import entries_of
-
-    readable(file)
-    with told(), file.open(newline="", encoding="utf-8-sig") as opened:
-        rows = entries_of(kind, opened)
+    rows = entries_in(file, kind)
+    with told():
         _repository().put(kind, rows, actor=who(actor), now=now())
     say_who_pays_now({"rows": len(rows)}, f"{count_of(len(rows), 'row')} of {file.name}", as_json)
 

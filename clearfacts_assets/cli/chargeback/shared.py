@@ -44,6 +44,15 @@ def readable(*files: Path) -> None:
         fail("; ".join(said))
 
 
+def entries_in(file: Path, kind: str) -> list[dict[str, Any]]:
+    """The rows of a CSV file of the registry or of overrides; fails where it cannot be read."""
+    from clearfacts_assets.chargeback.attribution.entries import entries_of
+
+    readable(file)
+    with told(), file.open(newline="", encoding="utf-8-sig") as opened:
+        return entries_of(kind, opened)
+
+
 def _why_unreadable(file: Path) -> str:
     if file.is_dir():
         return "it is a folder: name the files in it"
