@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from clearfacts_assets.chargeback.cost_sources.foreign import told
+from clearfacts_assets.chargeback.cost_sources.foreign import named_for_what_it_is
 from clearfacts_assets.chargeback.cost_sources.opening import Survey, refused, survey, text_of
 from clearfacts_assets.chargeback.cost_sources.records import DELIMITERS, Records, headers_of
 from clearfacts_assets.chargeback.focus import (
@@ -28,7 +28,7 @@ class FocusCsv:
         return not head.startswith(b"PAR1")
 
     def open(self, path: Path, limits: Limits) -> CsvExport:
-        with told(path, limits):
+        with named_for_what_it_is(path, limits):
             seen = survey(path, limits)
             delimiter, written = _header(path, seen, limits)
         columns = tuple(canonical_name(name) for name in written)

@@ -39,7 +39,7 @@ LONGEST_QUOTE = 60  # characters of a first line that are told
 
 
 @contextmanager
-def told(path: Path, limits: Limits) -> Iterator[None]:
+def named_for_what_it_is(path: Path, limits: Limits) -> Iterator[None]:
     """Who refuses the file as a whole says what it is instead, where that is known: the header is then no fault."""
     try:
         yield
