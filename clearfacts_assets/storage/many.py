@@ -1,15 +1,54 @@
-"""One statement for many rows, past SQLAlchemy's work on each row, which costs more than SQLite's own."""
+"""Many rows by one statement, past SQLAlchemy's work on each row, which costs more than SQLite's own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Executable
+from sqlalchemy.exc import DBAPIError
 
 Row = Mapping[str, Any]
 Bind = tuple[str, Any, Callable[[Any], Any] | None]  # name, value where rows have none, what makes it the database's
+
+
+def insert_many(
+    connection: Connection,
+    table: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    marks: str | None = None,
+) -> None:
+    """The quickest way for new rows, however many: by COPY on PostgreSQL, by one prepared statement on SQLite.
+
+    In the connection's transaction, which begins where there is none. Values go to the driver as they are: amounts as
+    texts. ``marks`` says on SQLite what stands in the columns where that is not a row's values in their order.
+
+    Raises DBAPIError.
+    """
+    if not connection.in_transaction():
+        connection.begin()
+    named = ", ".join(f'"{name}"' for name in columns)
+    copying = connection.dialect.name == "postgresql"
+    statement = f"INSERT INTO {table} ({named}) VALUES ({marks or ', '.join('?' * len(columns))})"  # noqa: S608
+    if copying:
+        statement = f"COPY {table} ({named}) FROM STDIN"
+    dbapi: Any = connection.dialect.loaded_dbapi
+    raw: Any = connection.connection.dbapi_connection
+    try:
+        with closing(raw.cursor()) as cursor:
+            if copying:
+                with cursor.copy(statement) as copy:
+                    for row in rows:
+                        copy.write_row(row)
+            else:
+                cursor.executemany(statement, rows)
+    except dbapi.Error as error:
+        # As SQLAlchemy says it, which is passed by here: a full disk is told in words.
+        raise DBAPIError.instance(statement, None, error, dbapi.Error, dialect=connection.dialect) from error
 
 
 def execute_many(connection: Connection, statement: Executable, rows: Sequence[Row]) -> int:

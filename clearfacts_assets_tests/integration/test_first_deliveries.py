@@ -6,13 +6,7 @@ import pytest
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import DBAPIError
 
-from clearfacts_assets.chargeback.lifecycle import NotAllowed, State
-from clearfacts_assets.chargeback.model import Mode
-from clearfacts_assets.storage.chargeback.difference import Scope
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
-from clearfacts_assets.storage.chargeback.posting import insert_staged
-from clearfacts_assets.storage.chargeback.staging import Staging
-from clearfacts_assets.storage.database import apart, now_writing
 from clearfacts_assets_tests.fixtures.chargeback import Books, outcome_rows, row, write
 
 TWICE, ONCE = row(ResourceId="twice"), row(ResourceId="once")
@@ -82,16 +76,3 @@ def test_an_import_leaves_the_ledger_guarded(books: Books) -> None:
     with pytest.raises(DBAPIError, match="finalized"), books.engine.begin() as connection:
         connection.execute(text(f"INSERT INTO charges ({named}) SELECT {other} FROM charges WHERE occurrence = 1"))
     assert [one.problem for one in PeriodRepository(books.engine).verify()] == [""]
-
-
-@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
-def test_what_sqlites_guard_would_refuse_is_refused_while_it_is_set_aside(books: Books) -> None:
-    books.put(ONCE)
-    books.finalize("2025-03")
-    scope = Scope("2025-03", "2025-03", State.OPEN, "aws", Mode.APPEND)
-    with apart(books.engine) as connection:
-        Staging(connection)
-        now_writing(connection)
-        connection.exec_driver_sql("CREATE TEMPORARY TABLE staged_files (number integer PRIMARY KEY, id integer)")
-        with pytest.raises(NotAllowed, match="2025-03 is finalized"):
-            insert_staged(connection, scope, 1, "s.period = :period")

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from sqlalchemy import Connection
 
 from clearfacts_assets.chargeback.ingest.row_totals import SUMMED
 from clearfacts_assets.chargeback.ingest.rows import STAGED
-from clearfacts_assets.chargeback.lifecycle import Action, State, require
 from clearfacts_assets.storage.chargeback.difference import Scope
-from clearfacts_assets.storage.chargeback.ledger import state_of
 from clearfacts_assets.storage.chargeback.statements import sql
 from clearfacts_assets.storage.exact import negative_of
 
@@ -29,28 +24,7 @@ def insert_staged(connection: Connection, scope: Scope, import_id: int, which: s
         f"s.row, s.line, s.occurrence, {old}, {copied} FROM staged s JOIN staged_files f ON f.number = s.file "
         f"WHERE {which} ORDER BY s.seq {behind}"
     )
-    with _asked_once(connection, scope.posted):
-        return connection.execute(statement, {**scope.values, "import": import_id}).rowcount
-
-
-@contextmanager
-def _asked_once(connection: Connection, period: str) -> Iterator[None]:
-    """For one statement that only adds charges to this period, without ids of its own: what SQLite's trigger would ask
-    of each of them is asked once, in the same transaction, which alone writes. While a table has a trigger, SQLite
-    copies all rows of ``INSERT ... SELECT`` once more, which is a third of the statement. Nobody else ever sees the
-    ledger without its trigger: it is back before the commit, and where the process ends before it was never gone.
-
-    Raises NotAllowed where the period takes no charges.
-    """
-    if connection.dialect.name != "sqlite":
-        yield
-        return
-    query = "SELECT sql FROM sqlite_master WHERE type = 'trigger' AND name = 'charges_insert'"
-    trigger: str = connection.execute(sql(query)).scalar_one()
-    connection.exec_driver_sql("DROP TRIGGER charges_insert")
-    yield
-    connection.exec_driver_sql(trigger)
-    require(period, state_of(connection, period) or State.OPEN, Action.IMPORT)
+    return connection.execute(statement, {**scope.values, "import": import_id}).rowcount
 
 
 def reverse(connection: Connection, scope: Scope, import_id: int, which: str) -> None:

@@ -7,7 +7,7 @@ with its connection. On SQLite nobody has to wait for an import while its files 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from clearfacts_assets.chargeback.ingest.row_totals import RowTotals
 from clearfacts_assets.chargeback.ingest.rows import STAGED, Taken
 from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Refusal
 from clearfacts_assets.chargeback.ports import Batch, ByColumn, Opened
-from clearfacts_assets.storage.chargeback.many_rows import insert_many
+from clearfacts_assets.storage.many import insert_many
 from clearfacts_assets.storage.types import storable
 
 PAGE_BYTES = 32 * 1024  # of the temporary tables, which are read and written in their order
@@ -103,7 +103,7 @@ class Staging:
         columns: list[Sequence[Any]] = [*rows.columns, [file] * len(rows)]
         named = (*STAGED, "file")
         if self._copying:
-            self._insert("staged", named, zip(*columns, strict=True))
+            insert_many(self.connection, "staged", named, zip(*columns, strict=True))
             return
         given: list[Sequence[Any]] = []
         marks = []
@@ -117,8 +117,9 @@ class Staging:
             marks.append(f"?{given.index(column) + 1 if name in _OFTEN_ALIKE else len(given)}")
         insert_many(self.connection, "staged", named, zip(*given, strict=True), marks=", ".join(marks))
 
-    def _insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        insert_many(self.connection, table, columns, rows)
+    def _insert(self, table: str, columns: Sequence[str], rows: Collection[Sequence[Any]]) -> None:
+        if rows:
+            insert_many(self.connection, table, columns, rows)
 
 
 SHOWN = 100  # refusals that are kept in memory to be shown; all are in the table

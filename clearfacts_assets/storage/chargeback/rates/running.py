@@ -32,6 +32,7 @@ from clearfacts_assets.storage.chargeback.rates.lines import LINE, last_run
 from clearfacts_assets.storage.chargeback.rates.tables import LedgerLine, LedgerRun
 from clearfacts_assets.storage.chargeback.statements import sql
 from clearfacts_assets.storage.database import commit_to_disk
+from clearfacts_assets.storage.many import insert_many
 
 _CACHE_KIB = 48 * 1024
 _MANY = 10_000  # lines
@@ -185,21 +186,10 @@ def _withdraw(connection: Connection, gone: Sequence[int], run_id: int) -> None:
 
 
 def _insert(connection: Connection, period: str, run_id: int, rows: Iterable[Row]) -> None:
-    """The quickest way into either database."""
-    columns = ("period", "run_id", *LINE)
-    named = ", ".join(columns)
-    raw: Any = connection.connection.dbapi_connection
-    cursor = raw.cursor()
-    if connection.dialect.name == "postgresql":
-        with cursor.copy(f"COPY {LedgerLine.__tablename__} ({named}) FROM STDIN") as copy:
-            for row in rows:
-                copy.write_row((period, run_id, *row))
-    else:
-        marks = ", ".join("?" * len(columns))
-        statement = f"INSERT INTO {LedgerLine.__tablename__} ({named}) VALUES ({marks})"  # noqa: S608
-        cursor.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")  # the indexes are written all over
-        cursor.executemany(statement, ((period, run_id, *row) for row in rows))
-    cursor.close()
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"PRAGMA cache_size = -{_CACHE_KIB}")  # the indexes are written all over
+    lines = ((period, run_id, *row) for row in rows)
+    insert_many(connection, LedgerLine.__tablename__, ("period", "run_id", *LINE), lines)
 
 
 def _look_at(connection: Connection, added: int) -> None:
