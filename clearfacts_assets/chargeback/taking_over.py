@@ -24,10 +24,8 @@ _IGNORED = {
     "logging": "see log_level and log_format",
     "web": "the door, its users and its passwords are our own: docs/security.md",
     "sources": "nothing of it was ever used",
-}
-_LATER = {
-    "smtp": "mails are not sent yet",
-    "email": "mails are not sent yet",
+    "smtp": "say it anew: email.host, port, security, username and password",
+    "email": "say it anew: email.sender, sender_name and subject",
 }
 
 
@@ -63,8 +61,6 @@ def take_over(read: Mapping[str, Any]) -> TakenOver:
             _SECTIONS[key](taken, value if isinstance(value, Mapping) else {}, key, value)
         elif key in _IGNORED:
             _each(taken, key, value, "ignored", _IGNORED[key])
-        elif key in _LATER:
-            _each(taken, key, value, "ignored", _LATER[key])
         else:
             taken.say(str(key), "refused", "not a setting of OpenChargeback 0.4")
     taken.settings.setdefault("tag_mapping", _changed(_DEFAULT_MAPPING))

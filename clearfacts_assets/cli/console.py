@@ -69,7 +69,10 @@ def print_table(
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), show_header=any(columns))
     for column in columns:
         kept_whole = column in right or column in whole
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=kept_whole)
+        # Rich gives a place to a column that is empty, and does not count it where it measures.
+        table.add_column(
+            column, justify="right" if column in right else "left", overflow="fold", no_wrap=kept_whole, min_width=1
+        )
     for row in rows:
         table.add_row(*(Text("" if cell is None else harmless(str(cell))) for cell in row))
     if wide:
