@@ -24,9 +24,10 @@ def windows(pacing: Pacing, *outcomes: Outcome) -> list[int]:
     return found
 
 
-def test_every_answer_earns_three_further_calls_until_there_was_trouble(pacing: Pacing) -> None:
+def test_every_answer_earns_seven_further_calls_until_there_was_trouble() -> None:
+    pacing = Pacing(Pace(concurrency=20), lambda: 100.0, most_ahead=40)
     assert pacing.free(0) == 1
-    assert windows(pacing, GOOD, GOOD, GOOD, GOOD) == [4, 7, 8, 8]
+    assert windows(pacing, GOOD, GOOD, GOOD, GOOD) == [8, 15, 20, 20]
     assert windows(pacing, BUSY, GOOD, GOOD, GOOD) == [1, 2, 3, 4]
 
 

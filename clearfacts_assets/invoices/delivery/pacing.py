@@ -11,7 +11,7 @@ from math import ceil
 from clearfacts_assets.invoices.delivery.outcomes import Pace
 from clearfacts_assets.invoices.ports import Denied, NotSent, Outcome, Unknown
 
-EARNED = 3  # further calls at once for each answer, until there was trouble
+EARNED = 7  # further calls at once for each answer, until there was trouble
 FORGET = 0.9  # how slowly a slow moment of the ledger is forgotten, a transaction
 
 
