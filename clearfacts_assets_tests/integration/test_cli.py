@@ -9,10 +9,12 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 
 from clearfacts_assets import settings
 from clearfacts_assets.cli import main
@@ -37,6 +39,7 @@ INVOICE = {
     *("source_updated_at", "created_at", "updated_at", "delivery_id", "delivery_state", "partition_key"),
 }
 Call = Callable[..., tuple[int, str, str]]
+_get_command = cache(typer.main.get_command)  # to make all commands anew takes longer than most of what they do here
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +69,7 @@ def clearfacts(
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("CLEARFACTS_CONFIG", "")
     monkeypatch.setattr(our_logging, "configure", lambda *values, **named: None)
+    monkeypatch.setattr(typer.main, "get_command", _get_command)
 
     def call(*arguments: str) -> tuple[int, str, str]:
         settings.load.cache_clear()
