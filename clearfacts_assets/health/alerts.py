@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Engine
 
 from clearfacts_assets.health.probes import Health
-from clearfacts_assets.notifications import messages
+from clearfacts_assets.notifications import slack_messages
 from clearfacts_assets.notifications.at_once import tell_at_once
 from clearfacts_assets.notifications.outbox import Matter, last_of
 from clearfacts_assets.notifications.routes import tell
@@ -24,9 +24,9 @@ def tell_at_once_of_database(configured: Settings, verdict: Health, *, now: date
 
 def tell_of_recovery(engine: Engine, configured: Settings, system: str, *, since: datetime, now: datetime) -> bool:
     """A system is back whose fall the outbox did not see."""
-    back = messages.HealthRecovered(system, since, now, configured.public_address)
+    back = slack_messages.HealthRecovered(system, since, now, configured.public_address)
     subject = f"health:{system}:up:{now.isoformat()}"
-    return tell(engine, configured, subject, messages.health_recovered(back), now, Matter(UP, system, now))
+    return tell(engine, configured, subject, slack_messages.health_recovered(back), now, Matter(UP, system, now))
 
 
 def tell_of_health(engine: Engine, configured: Settings, verdicts: Sequence[Health], *, now: datetime) -> int:
@@ -45,8 +45,10 @@ def tell_of_health(engine: Engine, configured: Settings, verdicts: Sequence[Heal
     return told
 
 
-def _down(configured: Settings, verdict: Health, now: datetime) -> messages.Message:
-    return messages.health_down(messages.HealthDown(verdict.system, verdict.message, now, configured.public_address))
+def _down(configured: Settings, verdict: Health, now: datetime) -> slack_messages.Message:
+    return slack_messages.health_down(
+        slack_messages.HealthDown(verdict.system, verdict.message, now, configured.public_address)
+    )
 
 
 def _down_since(engine: Engine, system: str) -> datetime | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from clearfacts_assets.notifications.channels import sender
-from clearfacts_assets.notifications.messages import Message
 from clearfacts_assets.notifications.outbox import NotTold
+from clearfacts_assets.notifications.slack_messages import Message
 from clearfacts_assets.outcome_kinds import OutcomeKind
 from clearfacts_assets.settings import Settings
 

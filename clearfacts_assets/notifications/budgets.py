@@ -8,9 +8,9 @@ from sqlalchemy import Engine
 
 from clearfacts_assets.chargeback.rates.budgets import Budget, Notice, notices
 from clearfacts_assets.money import plain
-from clearfacts_assets.notifications.messages import BudgetTold, budget_told
 from clearfacts_assets.notifications.outbox import Matter
 from clearfacts_assets.notifications.routes import tell
+from clearfacts_assets.notifications.slack_messages import BudgetTold, budget_told
 from clearfacts_assets.settings import Settings
 from clearfacts_assets.storage.chargeback.rates.spending import budgets_of
 

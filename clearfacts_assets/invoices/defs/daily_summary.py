@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Engine
 
 from clearfacts_assets.invoices.days import FIRST_DAY, ZONE
-from clearfacts_assets.notifications import messages
+from clearfacts_assets.notifications import slack_messages
 from clearfacts_assets.notifications.outbox import Matter
 from clearfacts_assets.notifications.routes import tell
 from clearfacts_assets.settings import Settings
@@ -34,7 +34,7 @@ def tell_of_yesterday(engine: Engine, configured: Settings, *, now: datetime) ->
         return False
     missing = missing_now(engine, now, FIRST_DAY)
     told = "\n".join(_lines(day, day_totals(engine, day), waiting_for_a_person(engine), missing))
-    message = messages.plain_fact(
+    message = slack_messages.plain_fact(
         f"Invoices of {day}", told, f"{configured.public_address}/assets/job_metrics?partition={day}", "Open the day"
     )
     return tell(engine, configured, subject, message, now, Matter(SUMMARY, day))

@@ -29,7 +29,7 @@ from clearfacts_assets.invoices.model import DocumentType, InvoiceKey, Party, ki
 from clearfacts_assets.invoices.parties import normal_form
 from clearfacts_assets.invoices.validation.head import read_invoice
 from clearfacts_assets.invoices.validation.ubl import Unreadable, from_text, parse
-from clearfacts_assets.notifications.messages import KeysBecameOne, keys_became_one
+from clearfacts_assets.notifications.slack_messages import KeysBecameOne, keys_became_one
 from clearfacts_assets.storage import types
 
 revision = "0008"
