@@ -1,7 +1,5 @@
 """Peppol's rules are asked where a document shows a sign that they may find something, and only there."""
 
-# ruff: noqa: E501 - fragments of XML are easier to read in one line
-
 from __future__ import annotations
 
 import pytest
