@@ -21,6 +21,8 @@ def compared(operator: str, left: Code, right: Code, names: tuple[str, str]) -> 
         if left.kind in ("number", "day") and not (_is_there(left) and _is_there(right)):
             return f"{_NAMES[operator]}({left.python}, {right.python})"
         return f"({left.python} {sign} {right.python})"
+    if operator == "=" and (lefts is None or rights is None):  # a missing number is in no list
+        return f"({right.python} in {lefts})" if rights is None else f"({left.python} in {rights})"
     if rights is None and _is_constant(right):
         return f"any([{a} {sign} {right.python} for {a} in {lefts}])"
     return f"any([{a} {sign} {b} for {a} in {lefts or _alone(left)} for {b} in {rights or _alone(right)}])"

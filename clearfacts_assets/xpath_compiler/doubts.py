@@ -127,7 +127,7 @@ class Doubts(Prover):
         self._whole = self._whole or not self._is_local_pattern(pattern)
         at_root = self.is_root(rule)
         self._translation.root = ROOT if at_root else ""
-        candidates = [f"[{ROOT}]"] if at_root else self._candidates(pattern)
+        loops = [f"[{ROOT}]:\n"] if at_root else self._candidates(pattern)
         for each in rule.asserts:
             place = (mode, len(self.places))
             if self.places.setdefault(each.rule, place)[0] != mode:
@@ -141,9 +141,9 @@ class Doubts(Prover):
                 self._far.add(each.rule)
             test = self._translation.truth(node, ROOT if at_root else "x", {})
             body = "".join(
-                f"    for x in {some}:\n        try:\n            if not {test}: found.append(x)\n"
+                f"    for x in {loop}        try:\n            if not {test}: found.append(x)\n"
                 "        except DOUBTFUL: found.append(x)\n"
-                for some in candidates
+                for loop in loops
             )
             self._asked.append(_Asked(each.rule, is_local, at_root, body))
         return ""

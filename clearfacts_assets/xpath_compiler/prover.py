@@ -93,14 +93,12 @@ class Prover:
             return ""
         if at_root:
             return "".join(f"    if not {test}: return False\n" for test in tests)
-        written = "\n".join(f"        if not {test}: return False" for test in tests)
-        return "".join(
-            f"    for x in {candidates}:\n{written}\n" for candidates in self._candidates(parse(rule.context))
-        )
+        written = "".join(f"        if not {test}: return False\n" for test in tests)
+        return "".join(f"    for x in {loop}{written}" for loop in self._candidates(parse(rule.context)))
 
     def _candidates(self, pattern: Node) -> list[str]:
-        """For each alternative of a pattern, the elements that match it. A rule of higher priority that claims an
-        element first is left out of account: then more is asked than must hold, never less."""
+        """For each alternative of a pattern, the head of a loop over the elements that match it. A rule of higher
+        priority that claims an element first is left out of account: then more is asked than must hold, never less."""
         if isinstance(pattern, Binary) and pattern.operator == "|":
             return [*self._candidates(pattern.left), *self._candidates(pattern.right)]
         if not isinstance(pattern, Path) or any(step.axis != "child" for step in pattern.steps):
@@ -109,9 +107,8 @@ class Prover:
         found, rest = self._by_name(last)
         conditions = self._above("x", above, anchored=pattern.start == "/")
         conditions += [self._translation.truth(predicate, "x", {}) for predicate in rest]
-        if not conditions:
-            return [found]
-        return [f"[x for x in {found} if {' and '.join(conditions)}]"]
+        others = f"        if not ({' and '.join(conditions)}): continue\n" if conditions else ""
+        return [f"{found}:\n{others}"]
 
     def _by_name(self, step: Step) -> tuple[str, list[Node]]:
         """The elements of the last step's name, and the predicates that are still to be looked at."""

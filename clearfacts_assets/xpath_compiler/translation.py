@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from clearfacts_assets.xpath_compiler.calls import CALLS, Code, as_number, is_there, listed
+from clearfacts_assets.xpath_compiler.calls import CALLS, Code, as_number, as_text, is_there, listed
 from clearfacts_assets.xpath_compiler.comparisons import compared
 from clearfacts_assets.xpath_compiler.xpath import (
     Binary,
@@ -90,6 +90,10 @@ class Translation:
         return Code("truth", f"all({test} for {name} in {over})")
 
     def _binary(self, node: Binary, context: str, bound: dict[str, Code]) -> Code:
+        if node.operator == "and" and (listed_code := _listed(node)):
+            text, codes = listed_code
+            among = ", ".join(map(repr, sorted(set(codes))))
+            return Code("truth", f"({as_text(self.code(text, context, bound))} in {{{among}}})")
         if node.operator in ("and", "or"):
             left, right = (self.truth(each, context, bound) for each in (node.left, node.right))
             return Code("truth", f"({left} {node.operator} {right})")
@@ -128,7 +132,7 @@ class Translation:
         code = self._start(path.start, first, context, bound)
         for step in others:
             code = self._step(code, step, bound)
-        return code
+        return code if path.steps[-1].axis != "parent" else Code("elements", listed(code))
 
     def _start(self, start: str, step: Step, context: str, bound: dict[str, Code]) -> Code:
         if start == "//":
@@ -200,7 +204,7 @@ class Translation:
 
     def _parent(self, code: Code, name: str) -> Code:
         if code.kind == "element":
-            return Code("elements", f"[{code.python}.parent or index.top]")
+            return Code("element", f"({code.python}.parent or index.top)")
         return Code("elements", f"parents({code.python}, index)")
 
     def _itself(self, code: Code, name: str) -> Code:
@@ -254,6 +258,21 @@ class Translation:
         if (call.name, len(arguments)) not in CALLS:
             raise NotUnderstood(f"function {call.name}")
         return CALLS[call.name, len(arguments)](*arguments)
+
+
+def _listed(node: Binary) -> tuple[Node, list[str]] | None:
+    """``not(contains(a, ' ')) and contains(' X Y ', concat(' ', a, ' '))``: the text, and the codes it is to be one of.
+
+    What has no blank in it, and stands between blanks, is what stands between two that follow each other.
+    """
+    match node:
+        case Binary(
+            "and",
+            Call("not", (Call("contains", (text, Literal(" "))),)),
+            Call("contains", (Literal(str(codes)), Call("concat", (Literal(" "), same, Literal(" "))))),
+        ) if text == same and codes.count(" ") > 1:
+            return text, codes.split(" ")[1:-1]
+    return None
 
 
 def _mentions_variables(node: Node | None) -> bool:

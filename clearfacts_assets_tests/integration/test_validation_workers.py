@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
@@ -170,6 +171,28 @@ def test_a_document_that_takes_too_long_is_held_and_the_others_go_on():
     assert reports["slow"].findings[0].rule == "DOC-TIME"
     assert reports["slow"].decision is Decision.HOLD
     assert reports["a"].decision is reports["b"].decision is Decision.ACCEPT
+
+
+def test_a_document_that_a_busy_machine_holds_up_is_not_too_slow():
+    with Validator(workers=1, layers=("amounts",), document_seconds=3) as validator:
+        validator.validate(document())
+        reports = validator.validate_many([("long", document(lines=10_000))])
+        [worker] = validator.worker_pids
+        with ThreadPoolExecutor(1) as beside:
+            report = beside.submit(next, reports)
+            time.sleep(0.2)
+            os.kill(worker, signal.SIGSTOP)  # others have the processor
+            time.sleep(3.5)
+            os.kill(worker, signal.SIGCONT)
+            assert report.result()[1].decision is Decision.ACCEPT
+
+
+@pytest.mark.parametrize("layer", ["en16931", "amounts"])
+def test_an_endless_document_ends_in_saxon_too(layer):
+    wrong = document(lines=3_000).replace(b'unitCode="C62"', b'unitCode="QQQ"')
+    with Validator(workers=1, layers=(layer,), document_seconds=0.1) as validator:
+        [(_, report)] = validator.validate_many([("slow", wrong)])
+    assert report.findings[0].rule == "DOC-TIME"
 
 
 def test_closing_ends_the_processes():

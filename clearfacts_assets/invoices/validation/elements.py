@@ -37,19 +37,10 @@ class _Walkable(Element):
 
 
 class ElementIndex(plain.ElementIndex):
-    """The same for UBL, with the schemes of identifiers that occur."""
+    """The same for UBL."""
 
     element = _Walkable
-    __slots__ = ("schemes",)
-
-    def __init__(self, source: etree._Element) -> None:
-        self.schemes: set[str] = set()
-        super().__init__(source)
-
-    def _note(self, element: Element, attributes: Sequence[tuple[str, str]]) -> None:
-        super()._note(element, attributes)
-        if "schemeID" in element.attributes:
-            self.schemes.add(element.attributes["schemeID"])
+    __slots__ = ()
 
 
 def element_index_of(document: ParsedDocument) -> ElementIndex:

@@ -23,7 +23,7 @@ from mockeinvoice.rules.peppol import SCHEMES
 
 from clearfacts_assets.invoices.model import Finding, Severity
 from clearfacts_assets.invoices.ports import ParsedDocument, RuleSet
-from clearfacts_assets.invoices.validation.elements import Element, ElementIndex, element_index_of, location_of
+from clearfacts_assets.invoices.validation.elements import ElementIndex, element_index_of, location_of
 from clearfacts_assets.invoices.validation.profiles import (
     SELF_BILLING,
     SELF_BILLING_PROCESS,
@@ -31,14 +31,16 @@ from clearfacts_assets.invoices.validation.profiles import (
     profile_of_document,
 )
 from clearfacts_assets.invoices.validation.rules import MOST_OF_A_RULE, Release, RuleOptions, with_more
-from clearfacts_assets.invoices.validation.ubl import CAC, CBC, CREDIT_NOTE
+from clearfacts_assets.invoices.validation.rules._peppol_signs import signs_of, tag_of
+from clearfacts_assets.invoices.validation.ubl import CBC
 
 LAYER = "peppol_bis3"
 _SEVERITIES = {"fatal": Severity.ERROR, "warning": Severity.WARNING}
 _ERROR = "XSLT-ERROR"
 _PRECISION = 60  # digits in which sums of amounts are exact, as mock-einvoice computes them
 
-# What a document must hold for a rule to have anything to say. A rule that is not named here is always asked.
+# What a document must show for a rule to have anything to say: an element, or a sign in words that ``signs_of`` gives
+# wherever it is not sure of the contrary. A rule that is not named here is always asked.
 _NEEDS: dict[str, tuple[str, ...]] = {
     "PEPPOL-EN16931-R005": ("cbc:TaxCurrencyCode",),
     "PEPPOL-EN16931-R055": ("cbc:TaxCurrencyCode",),
@@ -55,6 +57,17 @@ _NEEDS: dict[str, tuple[str, ...]] = {
     "PEPPOL-EN16931-CL003": ("cac:AllowanceCharge",),
     "PEPPOL-EN16931-CL006": ("cbc:DescriptionCode",),
     **{f"PEPPOL-EN16931-P01{number:02d}": ("cbc:TaxExemptionReasonCode",) for number in range(4, 12)},
+    **{f"PEPPOL-EN16931-R{number}": ("odd head",) for number in ("001", "002", "003", "004", "007", "053", "054")},
+    "PEPPOL-EN16931-R008": ("empty element",),
+    "PEPPOL-EN16931-R010": ("no address",),
+    "PEPPOL-EN16931-R020": ("no address",),
+    "PEPPOL-EN16931-R051": ("odd currency",),
+    "PEPPOL-EN16931-CL007": ("odd currency",),
+    "PEPPOL-EN16931-R061": ("odd payment",),
+    "PEPPOL-EN16931-R120": ("odd line",),
+    "PEPPOL-EN16931-CL008": ("odd scheme",),
+    **{f"PEPPOL-EN16931-P{number}": ("odd type",) for number in ("0100", "0101", "0112")},
+    "PEPPOL-EN16931-F001": ("odd date",),
 }
 _SCHEME_OF = {f"PEPPOL-COMMON-{short}": scheme for scheme, short, *_ in SCHEMES} | {"PEPPOL-COMMON-R046": "9907"}
 _NATIONAL = re.compile(r"(DE|DK|GR|IS|IT|NL|NO|SE)-")
@@ -65,10 +78,6 @@ _NOT_FOR_SELF_BILLING = frozenset(
     {"PEPPOL-EN16931-R004", "PEPPOL-EN16931-R007", "PEPPOL-EN16931-P0100", "PEPPOL-EN16931-P0101"}
 )
 _SELF_BILLING_TYPES = {"InvoiceTypeCode": "389", "CreditNoteTypeCode": "261"}
-
-# A line whose net amount is far inside the two cents that R120 allows, computed in binary, is inside them exactly.
-_PLAIN = re.compile(r"-?[0-9]{1,9}(?:\.[0-9]{1,6})?")
-_SURELY_WITHIN = 0.019
 
 
 # They turn the same few names into tags again and again, for each document: a tenth of their time.
@@ -92,12 +101,14 @@ class PeppolBis3:
     def check(self, document: ParsedDocument) -> list[Finding]:
         index = element_index_of(document)
         self_billing = profile_of_document(document) is Profile.SELF_BILLING
-        signs = _signs(index)
+        signs = signs_of(index)
         asked = self._always.union(*(self._by_sign[sign] for sign in self._by_sign.keys() & signs))
-        with decimal.localcontext() as context:
-            context.prec = _PRECISION
-            found = [finding for place in sorted(asked) for finding in _ask(self._rules[place], index)]
-        found = _without_errors(found)
+        found: list[Finding] = []
+        if asked:
+            with decimal.localcontext() as context:
+                context.prec = _PRECISION
+                found = [finding for place in sorted(asked) for finding in _ask(self._rules[place], index)]
+            found = _without_errors(found)
         if self_billing:
             found = [finding for finding in found if finding.rule not in _NOT_FOR_SELF_BILLING]
             found += _self_billing(index)
@@ -107,101 +118,16 @@ class PeppolBis3:
     def _gate(rule: str) -> frozenset[str]:
         """Signs of which a document must show one for the rule to be asked; empty where it is always asked."""
         if rule in _NEEDS:
-            return frozenset(map(_tag, _NEEDS[rule]))
+            return frozenset(tag_of(sign) if ":" in sign else sign for sign in _NEEDS[rule])
         if rule in _SCHEME_OF:
             return frozenset({f"scheme {_SCHEME_OF[rule]}"})
         if rule == "PEPPOL-COMMON-R056-2":
             return frozenset({"country NL", "repeated"})
-        if rule == "PEPPOL-EN16931-R008":
-            return frozenset({"empty"})
-        if rule == "PEPPOL-EN16931-R120":
-            return frozenset({"line amount"})
         national = _NATIONAL.match(rule)
         if national:
             names = _OTHER_NAMES.get(national.group(1), (national.group(1),))
             return frozenset({"repeated", *(f"country {name}" for name in names)})
         return frozenset()
-
-
-def _tag(name: str) -> str:
-    prefix, local = name.split(":")
-    return f"{{{CAC if prefix == 'cac' else CBC}}}{local}"
-
-
-def _signs(index: ElementIndex) -> set[str]:
-    """All that this document shows of what gates ask for: tags, schemes, countries, empty elements, odd lines."""
-    signs = set(index.by_tag)
-    signs.update(f"scheme {scheme}" for scheme in index.schemes)
-    for name in ("cbc:IdentificationCode", "cbc:CompanyID"):
-        for element in index.all(_tag(name)):
-            signs.add(f"country {element.value.strip()[:2].upper()}")
-    if index.has_empty:
-        signs.add("empty")
-    if any(len(index.all(name)) > 1 for name in _PARTIES) or any(
-        _repeats(party) for name in _PARTIES for party in index.all(name)
-    ):
-        signs.add("repeated")
-    if not all(map(_plainly_right, _lines(index))):
-        signs.add("line amount")
-    return signs
-
-
-_PARTIES = [
-    _tag(f"cac:{name}") for name in ("AccountingSupplierParty", "AccountingCustomerParty", "TaxRepresentativeParty")
-]
-_READ_BY_NATIONAL_RULES = frozenset(
-    map(
-        _tag,
-        [
-            "cac:Party",
-            "cac:PartyTaxScheme",
-            "cac:TaxScheme",
-            "cbc:ID",
-            "cbc:CompanyID",
-            "cac:PostalAddress",
-            "cac:Country",
-            "cbc:IdentificationCode",
-            "cac:PartyLegalEntity",
-        ],
-    )
-)
-
-
-def _lines(index: ElementIndex) -> Iterator[Element]:
-    yield from index.all(f"{{{CAC}}}InvoiceLine")
-    yield from index.all(f"{{{CAC}}}CreditNoteLine")
-
-
-_NET, _PRICE, _UNIT_PRICE = _tag("cbc:LineExtensionAmount"), _tag("cac:Price"), _tag("cbc:PriceAmount")
-_BASE, _ALLOWANCE = _tag("cbc:BaseQuantity"), _tag("cac:AllowanceCharge")
-_INVOICED, _CREDITED = _tag("cbc:InvoicedQuantity"), _tag("cbc:CreditedQuantity")
-
-
-def _plainly_right(line: Element) -> bool:
-    """Whether R120 surely holds: quantity times price, nothing else involved, every number there once and plain."""
-    by = line.by
-    quantities = by.get(
-        _CREDITED if line.parent and line.parent.tag.startswith(f"{{{CREDIT_NOTE}}}") else _INVOICED, ()
-    )
-    nets, prices = by.get(_NET, ()), by.get(_PRICE, ())
-    if _ALLOWANCE in by or len(quantities) != 1 or len(nets) != 1 or len(prices) != 1:
-        return False
-    amounts = prices[0].by.get(_UNIT_PRICE, ())
-    if _BASE in prices[0].by or len(amounts) != 1:
-        return False
-    plain = _PLAIN.fullmatch
-    net, quantity, price = nets[0].value, quantities[0].value, amounts[0].value
-    if not (plain(net) and plain(quantity) and plain(price)):
-        return False
-    return abs(float(net) - float(quantity) * float(price)) < _SURELY_WITHIN
-
-
-def _repeats(element: Element) -> bool:
-    """Whether something that national rules read stands twice beside itself below."""
-    for tag, same in element.by.items():
-        if tag in _READ_BY_NATIONAL_RULES and (len(same) > 1 or (same[0].by and _repeats(same[0]))):
-            return True
-    return False
 
 
 def _ask(rule: Any, index: ElementIndex) -> Iterable[Finding]:
