@@ -115,8 +115,9 @@ class Prover:
         predicates = list(step.predicates)
         if step.name == "*":
             # Leaving its other conditions out asks more elements than must be asked, never fewer.
-            ending = _ending(predicates)
-            return f"[e for tag, same in index.by_tag.items() if tag.endswith({ending!r}) for e in same]", []
+            ending, others = _endings(predicates)
+            named = f"tag.endswith({ending!r})" + (f" and not tag.endswith({others!r})" if others else "")
+            return f"[e for tag, same in index.by_tag.items() if {named} for e in same]", []
         tag = self._translation.tag(step.name)
         grouping = self._translation.grouping(predicates[0]) if predicates else None
         if grouping:
@@ -214,17 +215,26 @@ def _names(node: Node | None) -> list[str]:
     return []
 
 
-def _ending(predicates: list[Node]) -> str:
-    """The ending in ``[ends-with(name(), 'X') and ...]``."""
-    if len(predicates) != 1:
+def _endings(predicates: list[Node]) -> tuple[str, tuple[str, ...]]:
+    """The ending in ``[ends-with(name(), 'X') and not(ends-with(name(), 'Y')) and ...]``, and those that it refuses.
+
+    Many a unit price has four decimals: asked what the rules ask of amounts, no document with one would be proved.
+    """
+    first, *more = _conjuncts(predicates[0]) if len(predicates) == 1 else [None]
+    ending = _ending(first)
+    if not ending:
         raise NotUnderstood("a pattern for any element")
-    conjuncts = _conjuncts(predicates[0])
-    first = conjuncts[0]
-    if not (isinstance(first, Call) and first.name == "ends-with" and _is_name(first.arguments[0])):
-        raise NotUnderstood("a pattern for any element")
-    ending = first.arguments[1]
+    refused = [_ending(each.arguments[0]) for each in more if isinstance(each, Call) and each.name == "not"]
+    return ending, tuple(filter(None, refused))
+
+
+def _ending(node: Node | None) -> str:
+    """X of ``ends-with(name(), 'X')``; empty where it is anything else."""
+    if not (isinstance(node, Call) and node.name == "ends-with" and _is_name(node.arguments[0])):
+        return ""
+    ending = node.arguments[1]
     if not isinstance(ending, Literal) or not isinstance(ending.value, str) or ":" in ending.value:
-        raise NotUnderstood("a pattern for any element")
+        return ""
     return ending.value
 
 

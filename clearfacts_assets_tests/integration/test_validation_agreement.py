@@ -161,6 +161,17 @@ def test_what_is_proved_is_never_wrong_and_most_sound_documents_are_proved(offic
     print(f"\nproved {proved[True, True]} of {proved[True, True] + proved[True, False]} sound documents")  # noqa: T201
 
 
+@pytest.mark.parametrize(
+    ("element", "rules"), [("PriceAmount", []), ("TaxExclusiveAmount", ["BR-DEC-12", "UBL-DT-01"])]
+)
+def test_a_price_may_have_more_than_two_decimals_and_is_proved_so_and_an_amount_may_not(official, element, rules):
+    prover = Prover((artefacts() / "EN16931-UBL-validation.xslt").read_bytes(), ROOTS)
+    content = re.sub(rb"(<cbc:%b [^>]*>\d+\.\d\d)<" % element.encode(), rb"\g<1>00<", document())
+    assert content != document()
+    assert set(official.failed(content)) == {(rule, "fatal") for rule in rules}
+    assert prover.proves(ElementIndex(parse(content).root)) == (not rules)
+
+
 def test_peppol_s_gates_change_no_finding():
     """Against mock-einvoice as it is shipped: its own parser, its own tree, every rule asked."""
     from mockeinvoice import rules as shipped
