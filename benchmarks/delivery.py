@@ -9,7 +9,7 @@ A real simulator over HTTP, a real ledger in a SQLite file whose commits reach t
 is what our client is built on, in the same version: as many threads as connections, a client each, kept open; the same
 documents as JSON of the same members over HTTP/1.1; every answer read whole, its status looked at; no ledger, and all
 connections from the first moment on. Ours includes reading the rows, registering them and recording what came of each.
-CPU is this process'. Memory is its peak.
+The clients of both are made before. CPU is this process'. Memory is its peak.
 """
 
 from __future__ import annotations
@@ -76,9 +76,13 @@ def one_pass(engine: Engine, simulator: RunningSimulator, count: int, prefix: st
     """A job over ``count`` invoices: stored, accepted without validation, delivered, recorded."""
     jobs, rows, job_id = JobRepository(engine), InvoiceRepository(engine), uuid4()
     store, record = written(jobs, rows, job_id, batches(count, prefix))
+    destination = ClearfactsRest(
+        DestinationOptions(base_url=simulator.clearfacts_url, token=simulator.clearfacts_token, connections=connections)
+    )
     started, before = time.perf_counter(), cpu()
-    _deliver(engine, rows, job_id, simulator, connections)
+    _deliver(engine, rows, job_id, destination, connections)
     delivered, used = time.perf_counter(), cpu() - before
+    destination.close()
     counts = jobs.counts(job_id)
     statuses = Counter({InvoiceStatus.SENT.value: counts.sent, InvoiceStatus.DUPLICATE.value: counts.duplicates})
     return Measured(count, store, record, delivered - started, used, statuses)
@@ -127,11 +131,8 @@ def bare(simulator: RunningSimulator, count: int, prefix: str, connections: int)
 
 
 def _deliver(
-    engine: Engine, rows: InvoiceRepository, job_id: UUID, simulator: RunningSimulator, connections: int
+    engine: Engine, rows: InvoiceRepository, job_id: UUID, destination: ClearfactsRest, connections: int
 ) -> None:
-    destination = ClearfactsRest(
-        DestinationOptions(base_url=simulator.clearfacts_url, token=simulator.clearfacts_token, connections=connections)
-    )
     for results in deliver(
         rows.batches_to_deliver(job_id, BATCH),
         ledger=SqlDeliveryLedger(engine),
@@ -140,7 +141,6 @@ def _deliver(
         pace=Pace(concurrency=connections),
     ):
         rows.record_results(job_id, results, now=datetime.now(UTC))
-    destination.close()
 
 
 def _accepted(content: bytes) -> Report:

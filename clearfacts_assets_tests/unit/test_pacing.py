@@ -24,10 +24,9 @@ def windows(pacing: Pacing, *outcomes: Outcome) -> list[int]:
     return found
 
 
-def test_every_answer_earns_seven_further_calls_until_there_was_trouble() -> None:
-    pacing = Pacing(Pace(concurrency=20), lambda: 100.0, most_ahead=40)
+def test_the_first_answer_opens_the_way_for_all_and_after_trouble_each_for_one_more(pacing: Pacing) -> None:
     assert pacing.free(0) == 1
-    assert windows(pacing, GOOD, GOOD, GOOD, GOOD) == [8, 15, 20, 20]
+    assert windows(pacing, GOOD, GOOD) == [8, 8]
     assert windows(pacing, BUSY, GOOD, GOOD, GOOD) == [1, 2, 3, 4]
 
 

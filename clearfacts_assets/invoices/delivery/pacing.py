@@ -1,5 +1,5 @@
-"""How fast a run hands documents over: more calls at once for each answer, one at a time after trouble, and a stop when
-waiting or asking on is of no use."""
+"""How fast a run hands documents over: the first call alone, then all at once; after trouble one at a time and one more
+for each answer; and a stop when waiting or asking on is of no use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from math import ceil
 from clearfacts_assets.invoices.delivery.outcomes import Pace
 from clearfacts_assets.invoices.ports import Denied, NotSent, Outcome, Unknown
 
-EARNED = 7  # further calls at once for each answer, until there was trouble
 FORGET = 0.9  # how slowly a slow moment of the ledger is forgotten, a transaction
 
 
@@ -59,8 +58,9 @@ class Pacing:
         if isinstance(outcome, Denied):
             return True, f"{self.whom} refuses our credentials: {outcome.reason}"
         if not isinstance(outcome, NotSent | Unknown):
-            earned = 1 if self.trouble else EARNED
-            self.window, self.unknowns, self.setbacks = min(self.window + earned, self.pace.concurrency), 0, 0
+            # The first answer shows that the way is open: to go on by degrees would risk no fewer calls later on.
+            window = self.window + 1 if self.trouble else self.pace.concurrency
+            self.window, self.unknowns, self.setbacks = min(window, self.pace.concurrency), 0, 0
             return False, ""
         now, self.trouble = self.monotonic(), outcome.reason
         self.faltering.clear()

@@ -105,7 +105,7 @@ class _Run:
         exhausted = False
         while True:
             told_to_stop = self._look_for_stop()
-            while not exhausted and not told_to_stop and self.work_list.has_room(self.pace.concurrency):
+            while not exhausted and not told_to_stop and self._has_room():
                 batch = next(batches, None)
                 exhausted = batch is None
                 self._take_on(batch or ())
@@ -122,6 +122,10 @@ class _Run:
                 return
             if self.work_list.open and not self.wire:
                 self._wait()
+
+    def _has_room(self) -> bool:
+        """Whether more is to be taken on now: what is ready leaves first, where nothing is under way."""
+        return self.work_list.has_room(self.pace.concurrency) and (bool(self.wire) or not self.work_list.ready)
 
     def more(self) -> Iterator[Sequence[Candidate]]:
         """The pieces of what is taken on while the run sends: of a batch all or none."""
