@@ -15,6 +15,7 @@ import httpx
 EXCERPT_CHARACTERS = 2000
 _DEPTH = 12  # levels of a JSON answer that are kept
 _ITEMS = 50  # items of one list or object that are kept
+_NAME_CHARACTERS = 100  # of an object's member
 _LEAST_TAIL = 4  # characters of a secret, cut off at the end of a text, that count as the secret
 _HIDDEN = "***"
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # PostgreSQL takes neither NUL nor half a surrogate pair
@@ -37,7 +38,11 @@ class Secrets:
         self._secrets = tuple(secret for secret in secrets if secret)
         shapes = {shape for secret in self._secrets for shape in _shapes(secret)}
         self._pattern = re.compile("|".join(map(re.escape, sorted(shapes, key=len, reverse=True)))) if shapes else None
-        self._name = lru_cache(maxsize=256)(partial(self.excerpt, characters=100))  # every answer has the same names
+        # What bytes hold that may hold a secret, whole or cut off.
+        traces = {re.escape(shape[:_LEAST_TAIL].encode()) for shape in shapes}
+        self._trace = re.compile(b"|".join(sorted(traces))) if traces else None
+        # Every answer has the same names.
+        self._name = lru_cache(maxsize=256)(partial(self.excerpt, characters=_NAME_CHARACTERS))
 
     def and_also(self, *secrets: str) -> Secrets:
         """These and further ones."""
@@ -86,12 +91,30 @@ class Secrets:
             "body": self._beginning(body, parsed),
         }
 
+    def _is_harmless(self, body: bytes | bytearray) -> bool:
+        """Whether each text in this JSON is surely fit to be kept as it is; most answers are.
+
+        Without a backslash what a text says is what stands there, and what is nowhere in the whole is in no part.
+        """
+        return body.isascii() and b"\\" not in body and (self._trace is None or self._trace.search(body) is None)
+
     def _beginning(self, body: bytes | bytearray, parsed: Any) -> Any:
         if len(body) <= EXCERPT_CHARACTERS:
             whole = parse_json(body) if parsed is None else parsed
+            if isinstance(whole, dict) and _is_flat(whole) and self._is_harmless(body):
+                return dict(whole)
             if isinstance(whole, dict | list):
                 return self.keep(whole)
         return self.excerpt(bytes(body[: 4 * EXCERPT_CHARACTERS]).decode("utf-8", "replace"))
+
+
+def _is_flat(value: dict[str, Any]) -> bool:
+    """Whether it holds only what is kept whole."""
+    return (
+        len(value) <= _ITEMS
+        and all(item is None or isinstance(item, str | bool | int) for item in value.values())
+        and max(map(len, value), default=0) <= _NAME_CHARACTERS
+    )
 
 
 def _shapes(secret: str) -> Iterable[str]:
