@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 
 from clearfacts_assets.invoices.lifecycle import State
 
@@ -195,15 +194,12 @@ TABLE: tuple[Row, ...] = (
 
 def decide(versions: Iterable[Facts]) -> dict[int, Row]:
     """What may be done with each version, by its revision: the first row of the table that fits it."""
-    known = tuple(versions)
-    return {own.revision: _fitting(own, known[:place] + known[place + 1 :]) for place, own in enumerate(known)}
-
-
-@lru_cache(maxsize=1024)
-def _fitting(own: Facts, others: tuple[Facts, ...]) -> Row:
-    """Most invoices have one version, of which is known what is known of thousands."""
-    situation = Situation(own, others)
-    return next(row for row in TABLE if row.when(situation))
+    known = list(versions)
+    rows = {}
+    for own in known:
+        situation = Situation(own, [one for one in known if one is not own])
+        rows[own.revision] = next(row for row in TABLE if row.when(situation))
+    return rows
 
 
 def table() -> str:
