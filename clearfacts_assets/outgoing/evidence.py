@@ -94,9 +94,12 @@ class Secrets:
     def _is_harmless(self, body: bytes | bytearray) -> bool:
         """Whether each text in this JSON is surely fit to be kept as it is; most answers are.
 
-        Without a backslash what a text says is what stands there, and what is nowhere in the whole is in no part.
+        Without a backslash what a text says is what stands there, and what is nowhere in the whole is in no part. JSON
+        in UTF-16 or 32, which is read too, has a NUL beside each letter.
         """
-        return body.isascii() and b"\\" not in body and (self._trace is None or self._trace.search(body) is None)
+        if not body.isascii() or b"\\" in body or b"\0" in body:
+            return False
+        return self._trace is None or self._trace.search(body) is None
 
     def _beginning(self, body: bytes | bytearray, parsed: Any) -> Any:
         if len(body) <= EXCERPT_CHARACTERS:

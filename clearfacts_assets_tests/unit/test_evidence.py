@@ -53,6 +53,12 @@ def test_no_secret_stays_in_it() -> None:
     assert kept(secrets, '{"said": "\\u00733cr3t-token"}') == {"said": "***"}
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-16", "utf-32-le", "utf-32"])
+def test_no_secret_stays_in_it_however_it_is_written(encoding: str) -> None:
+    body = json.dumps({"said": f"{PLAIN}!"}).encode(encoding)
+    assert Secrets(PLAIN).evidence(HEAD, body)["body"] == {"said": "***!"}
+
+
 def test_what_is_kept_is_not_the_answer_itself() -> None:
     answer = dict(ANSWER)
     body = Secrets(PLAIN).evidence(HEAD, json.dumps(answer).encode(), answer)["body"]
