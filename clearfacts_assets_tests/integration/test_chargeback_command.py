@@ -126,6 +126,25 @@ def test_exit_codes(command: Command, arguments: tuple[str, ...], code: int) -> 
     assert "Traceback" not in done.stderr
 
 
+def test_who_is_charged_nothing_is_said(command: Command) -> None:
+    said = " ".join(command("chargeback", "show", "nobody@x.edu", "-p", "2025-03", code=1).stderr.split())
+    assert "nobody@x.edu is charged nothing in 2025-03" in said
+    assert "investigators list" in said
+
+
+@pytest.mark.parametrize("email", ["ada", "ada@bio", "a@x.edu, b@x.edu", "Ada <ada@x.edu>"])
+def test_an_investigator_without_an_address_is_refused_with_the_line(
+    command: Command, tmp_path: Path, email: str
+) -> None:
+    """Statements could not be sent there; the whole file is refused, as for any other line."""
+    file = tmp_path / "people.csv"
+    file.write_text(f'email,name\ncleo@x.edu,Cleo\n"{email}",Ada\n')
+    said = " ".join(command("chargeback", "investigators", "import", str(file), code=1).stderr.split())
+    assert f"line 3: {email.lower()!r} is no address" in said
+    assert command.json("chargeback", "investigators", "list")["investigators"] == []
+    assert "is no address" in " ".join(command("chargeback", "investigators", "add", email, code=1).stderr.split())
+
+
 def test_what_is_no_file_to_read_is_named_for_what_it_is(command: Command, tmp_path: Path) -> None:
     pipe, gone = tmp_path / "pipe.csv", tmp_path / "gone.csv"
     os.mkfifo(pipe)

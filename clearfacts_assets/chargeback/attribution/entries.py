@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from clearfacts_assets.chargeback.attribution.overrides import NAMED
-from clearfacts_assets.chargeback.attribution.registry import normal_name
+from clearfacts_assets.chargeback.attribution.registry import is_address, normal_name
 from clearfacts_assets.chargeback.model import ChargebackError
 from clearfacts_assets.money import BadAmount, parse_amount
 
@@ -104,6 +104,8 @@ def checked(kind: str, said: Mapping[str, str]) -> dict[str, Any]:
             raise BadEntry("{name} is longer than {longest} characters", name=name, longest=longest)
     if kind != "investigators":
         entry.setdefault("valid_from", "")
+    elif not is_address(entry["email"]):
+        raise BadEntry("{email!r} is no address: statements could not be sent there", email=entry["email"])
     return _override(entry) if kind == "overrides" else entry
 
 

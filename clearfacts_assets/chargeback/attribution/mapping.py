@@ -7,13 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from clearfacts_assets.chargeback.attribution.registry import Registry
+from clearfacts_assets.chargeback.attribution.registry import Registry, is_address
 from clearfacts_assets.chargeback.attribution.tags import Tags, read_tags, writable
 from clearfacts_assets.chargeback.model import TAG_FIELDS, Attribution, Flag
 
-_ADDRESS = re.compile(
-    r"[^\s@<>()\[\],;:\\\"=|+]+(?:\+[^\s@<>()\[\],;:\\\"=|+]+)?@[^\s@<>()\[\],;:\\\"=|]+\.[^\s@<>()\[\],;:\\\"=|.]{2,}"
-)
 _PREFIXES = ("user:", "user_")  # AWS puts one before the keys that people chose
 _FORMULA = ("=", "+", "@", "-", "\t", "\r")
 LONGEST_VALUE = 500  # characters of one attribution field
@@ -68,7 +65,7 @@ def read_attribution(tags_cell: str, allocated_cell: str | None, rules: Attribut
 def flags_of(to: Attribution, day: str, rules: AttributionRules, registry: Registry) -> set[Flag]:
     """The flags that an attribution earns on a day."""
     found = {_MISSING[name] for name in rules.required if not getattr(to, name)}
-    if to.pi_email and not _ADDRESS.fullmatch(to.pi_email):
+    if to.pi_email and not is_address(to.pi_email):
         found.add(Flag.INVALID_PI_EMAIL)
     if to.fund_org and rules.fund_patterns and not any(one.search(to.fund_org) for one in rules.fund_patterns):
         found.add(Flag.INVALID_FUND_ORG)

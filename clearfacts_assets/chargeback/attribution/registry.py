@@ -6,12 +6,17 @@ end. Ends are exclusive.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from clearfacts_assets.chargeback.attribution.overrides import Override, Overrides
 from clearfacts_assets.chargeback.model import TAG_FIELDS, Attribution, Flag
+
+_ADDRESS = re.compile(
+    r"[^\s@<>()\[\],;:\\\"=|+]+(?:\+[^\s@<>()\[\],;:\\\"=|+]+)?@[^\s@<>()\[\],;:\\\"=|]+\.[^\s@<>()\[\],;:\\\"=|.]{2,}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,12 @@ def covers(valid_from: str, valid_to: str, day: str) -> bool:
 def normal_name(text: str) -> str:
     """Names, addresses and aliases are compared without case and without blanks at their ends or doubled."""
     return " ".join(text.casefold().split())
+
+
+def is_address(text: str) -> bool:
+    """Whether mail could be sent to it as it stands: one address without a name, as RFC 5321 has it, on a domain with a
+    dot."""
+    return _ADDRESS.fullmatch(text) is not None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import typer
 
 from clearfacts_assets.cli.chargeback.periods import print_lines, print_totals
 from clearfacts_assets.cli.chargeback.shared import AsJson, ForPeriod, MaybePeriod, count_of, ledger, now, told
-from clearfacts_assets.cli.console import print_json, print_table, say
+from clearfacts_assets.cli.console import fail, print_json, print_table, say
 
 
 def month(period: MaybePeriod = None, as_json: AsJson = False) -> None:
@@ -164,13 +164,17 @@ def show(
         dues = dues_of_investigator(engine, email, period)
     if as_json:
         print_json({"pi_email": email, "period": period, "charges": found, "due": dues})
-    else:
+    elif found:
         columns = ("period", "project_id", "fund_org", "service", "status", "charges", "listed", "amount", "currency")
         rows = [[one[name] for name in columns] for one in found]
         print_table(f"Charges of {email}", columns, rows, right=("charges", "listed", "amount"), wide=True)
+    if not as_json:
         _print_dues(email, dues)
-    if not found:
-        raise typer.Exit(1)
+    if not (found or dues):
+        fail(
+            f"{email} is charged nothing{f' in {period}' if period else ''}: "
+            "`clearfacts chargeback investigators list` shows who is known, and by which other names"
+        )
 
 
 def _print_dues(email: str, dues: Sequence[dict[str, Any]]) -> None:
