@@ -1,7 +1,10 @@
 # Every command of this project. `make` alone lists them.
 # Needs GNU make, awk, sed and Python 3.11 or newer; everything else is put into .venv from requirements.lock.
 
-PYTHON ?= python3
+# The distribution's own Python, where it can make an environment, else the first on the PATH: distributions compile
+# theirs by profiles, pyenv does not unless asked, and then everything takes half as long again.
+PYTHON ?= $(shell /usr/bin/python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo /usr/bin/python3 || echo python3)
 BIN := .venv/bin
 READY := .venv/.ready
 # One more than two cores: some tests wait for processes that they start.
@@ -24,7 +27,7 @@ setup: $(READY) ## create or renew .venv; nothing to do when it is current
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "make setup: needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + "; name another one: make setup PYTHON=python3.12")'
-	@echo "make setup: .venv from requirements.lock (about half a minute the first time)"
+	@echo "make setup: .venv from requirements.lock with $(PYTHON) (about half a minute the first time)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv --clear .venv || { echo "make setup: python's venv module is missing (Debian: apt-get install python3-venv)" >&2; exit 1; }
 	@test -x $(BIN)/uv || { \
 		sed -n '/^uv==/,/# via/p' requirements.lock > .venv/uv.txt && \
