@@ -64,9 +64,12 @@ def _investigator(verb: str) -> Any:
         actor: By = None,
         as_json: AsJson = False,
     ) -> None:
-        _put(
-            "investigators", {"email": email.strip().lower(), "name": name, "institution": institution}, actor, as_json
-        )
+        from clearfacts_assets.chargeback.attribution.entries import checked
+
+        said = {"email": email.strip(), "name": name, "institution": institution}
+        with told():
+            entry = checked("investigators", {key: value for key, value in said.items() if value is not None})
+        _put("investigators", entry, actor, as_json)
 
     put.__doc__ = f"{verb.capitalize()} an investigator."
     return investigators.command(verb)(put)
