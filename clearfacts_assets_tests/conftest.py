@@ -10,6 +10,7 @@ pytest_plugins = [
 ]
 FIXTURES = [
     "clearfacts_assets_tests.fixtures.engines",
+    "clearfacts_assets_tests.fixtures.dagster_in_memory",
     "clearfacts_assets_tests.fixtures.rule_sets",
     "clearfacts_assets_tests.fixtures.api",
     "clearfacts_assets_tests.fixtures.databases",
