@@ -12,7 +12,7 @@ import pytest
 
 if TYPE_CHECKING:  # the process that only hands tests to others needs none of it
     from clearfacts_assets_tests.faults.stage import Stage
-    from clearfacts_assets_tests.faults.worker import Workshop
+    from clearfacts_assets_tests.faults.workshop import Workshop
     from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 
 DEFAULT_SEEDS = 16  # of `make test`; `make faults` plays more
@@ -76,7 +76,7 @@ def _tell_of(
 
 @pytest.fixture(scope="session")
 def workshop() -> Iterator[Workshop]:
-    from clearfacts_assets_tests.faults.worker import Workshop
+    from clearfacts_assets_tests.faults.workshop import Workshop
 
     with Workshop() as running:
         yield running

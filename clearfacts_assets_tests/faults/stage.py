@@ -31,7 +31,8 @@ from clearfacts_assets.storage.invoices.tables import (
 )
 from clearfacts_assets.storage.operations.tables import Alert
 from clearfacts_assets_tests.faults.papers import Paper
-from clearfacts_assets_tests.faults.worker import WINDOW, Place, Worker, Workshop
+from clearfacts_assets_tests.faults.worker import WINDOW, Place, Worker
+from clearfacts_assets_tests.faults.workshop import Workshop
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 
 

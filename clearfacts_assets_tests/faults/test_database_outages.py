@@ -12,7 +12,8 @@ from clearfacts_assets.invoices.lifecycle import State
 from clearfacts_assets.storage import migrate
 from clearfacts_assets_tests.faults.papers import papers
 from clearfacts_assets_tests.faults.stage import Stage
-from clearfacts_assets_tests.faults.worker import FAILED, Worker, Workshop
+from clearfacts_assets_tests.faults.worker import FAILED, Worker
+from clearfacts_assets_tests.faults.workshop import Workshop
 from clearfacts_assets_tests.fixtures.databases import PostgresServer
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 

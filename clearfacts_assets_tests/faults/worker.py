@@ -1,32 +1,22 @@
-"""Real worker processes that may be killed for real, made in milliseconds.
+"""What a worker of the fault suite does, in a process of its own that may be killed for real (``workshop``).
 
-``Workshop`` starts this module as a process that has everything imported. For each worker it forks a child, which
-does what a job does, with the product's own parts: begin the job, retrieve and store, record verdicts, deliver, record
+It is what a job does, with the product's own parts: begin the job, retrieve and store, record verdicts, deliver, record
 the results, finish, tell Slack. A crash is a SIGKILL: at a named point of the work, or after some time.
 """
 
 from __future__ import annotations
 
-import faulthandler
-import gc
-import json
 import os
 import resource
 import signal
-import ssl
-import subprocess
-import sys
-import tempfile
 import threading
-import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
-from types import TracebackType
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 from sqlalchemy import Engine, event
@@ -46,12 +36,11 @@ from clearfacts_assets.invoices.validation.head import read_invoice
 from clearfacts_assets.invoices.validation.ubl import parse
 from clearfacts_assets.notifications.slack import Slack, open_client
 from clearfacts_assets.settings import Settings, SlackSettings
-from clearfacts_assets.storage.database import open_engine
 from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices.invoices import InvoiceRepository
 from clearfacts_assets.storage.invoices.jobs import JobRepository
 from clearfacts_assets.storage.invoices.takeover import Takeover
-from clearfacts_assets_tests.faults.papers import Paper, papers
+from clearfacts_assets_tests.faults.papers import Paper
 
 DAY = "2026-11-20"
 WINDOW = Window(datetime(2026, 11, 19, 23, tzinfo=UTC), datetime(2026, 11, 20, 23, tzinfo=UTC))
@@ -63,7 +52,6 @@ AFTER_RETRIEVAL = (
 )
 POINTS = ("page", *AFTER_RETRIEVAL)
 LONGEST_WAIT = 0.05  # seconds that a Retry-After may ask for
-LONGEST_SECONDS = 240  # a worker that hangs shows where, and ends
 SETTLE_PATIENCE = 5.0  # seconds
 CLOCK = {"off": 0.0}  # of this process, in seconds
 FULL = "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '53100', MESSAGE = 'could not extend file'; END $$"
@@ -309,90 +297,3 @@ def _ledger(engine: Engine) -> SqlDeliveryLedger:
 
 def _now() -> datetime:
     return datetime.now(UTC) + timedelta(seconds=CLOCK["off"])
-
-
-class Workshop:
-    """The process that forks workers; one at a time may ask it."""
-
-    def __init__(self) -> None:
-        self.log = tempfile.NamedTemporaryFile("w+", prefix="clearfacts-workers-", suffix=".log", delete=False)  # noqa: SIM115
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True
-        )
-
-    def __enter__(self) -> Workshop:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        self._process.communicate()
-        self.log.close()
-        os.unlink(self.log.name)
-
-    def run(self, place: Place, workers: Sequence[Worker]) -> list[int]:
-        """All at once. Returns how each ended: 0, FAILED, or minus the signal that killed it."""
-        ends: list[int] = self._ask([asdict(place), [asdict(worker) for worker in workers]])
-        return ends
-
-    def warm_up(self, place: Place) -> None:
-        """Do one delivery in the forking process, so that its children find every statement compiled."""
-        self._ask([asdict(place), []])
-
-    def _ask(self, question: Any) -> Any:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(question) + "\n")
-        self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
-
-    def complaints(self) -> str:
-        """What workers wrote to standard error since the last time."""
-        self.log.seek(self._read if hasattr(self, "_read") else 0)
-        text = self.log.read()
-        self._read = self.log.tell()
-        return text
-
-
-def _serve() -> None:
-    context = ssl.create_default_context()
-    ssl.create_default_context = lambda *_, **__: context  # type: ignore[assignment]  # 25 ms each, and never used here
-    engines: dict[str, Engine] = {}
-    for line in sys.stdin:
-        place, workers = json.loads(line)
-        where = Place(**place)
-        if where.database_url not in engines:
-            engines[where.database_url] = engine = open_engine(where.database_url)
-            work(where, Worker(str(uuid4()), papers(2, "warm")), engine)
-            engine.dispose()
-            gc.collect()
-            gc.freeze()
-        engine = engines[where.database_url]
-        children = [_fork(where, Worker(**(one | _papers_of(one))), engine) for one in workers]
-        ends = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-        print(json.dumps(ends), flush=True)  # noqa: T201
-
-
-def _papers_of(worker: dict[str, Any]) -> dict[str, Any]:
-    return {"papers": [Paper(**paper) for paper in worker["papers"]]}
-
-
-def _fork(place: Place, worker: Worker, engine: Engine) -> int:
-    pid = os.fork()
-    if pid == 0:
-        code = FAILED
-        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # the answers to the stage are not for workers to write
-        faulthandler.dump_traceback_later(LONGEST_SECONDS, exit=True)
-        try:
-            work(place, worker, engine)
-            code = 0
-        except BaseException:  # noqa: BLE001  the parent must see the end, whatever it was
-            traceback.print_exc()
-        finally:
-            sys.stderr.flush()
-            os._exit(code)
-    return pid
-
-
-if __name__ == "__main__":
-    _serve()
