@@ -11,6 +11,7 @@ import re
 import subprocess
 import tomllib
 from collections.abc import Iterator
+from functools import cache, lru_cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,7 @@ PACKAGE_HOSTS = [
 ]
 
 
+@lru_cache(maxsize=1)
 def tracked() -> list[Path]:
     """Every file that git keeps or would keep."""
     listed = subprocess.run(
@@ -83,10 +85,18 @@ def package_files() -> list[Path]:
     return [path for path in tracked() if path.suffix == ".py" and path.is_relative_to(PACKAGE)]
 
 
-def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield node
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+def functions(node: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """All below a node. Expressions, which are most of a file, hold none."""
+    for below in ast.iter_child_nodes(node):
+        if isinstance(below, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield below
+        if not isinstance(below, ast.expr):
+            yield from functions(below)
 
 
 def test_no_file_is_longer_than_400_lines() -> None:
@@ -102,7 +112,7 @@ def test_no_function_is_longer_than_a_screen() -> None:
     long = {
         f"{shown(path)}:{function.lineno} {function.name}": count
         for path in python_files()
-        for function in functions(path)
+        for function in functions(parsed(path))
         if (count := (function.end_lineno or 0) - function.body[0].lineno + 1) > MOST_LINES_OF_A_FUNCTION
     }
     assert long == {}
@@ -146,7 +156,7 @@ def test_the_walks_pass_files_that_are_there() -> None:
 
 
 def test_every_package_and_module_says_what_it_is_for() -> None:
-    silent = [shown(path) for path in package_files() if not ast.get_docstring(ast.parse(path.read_text("utf-8")))]
+    silent = [shown(path) for path in package_files() if not ast.get_docstring(parsed(path))]
     assert silent == []
 
 
@@ -197,8 +207,9 @@ def test_no_package_registry_is_named_anywhere() -> None:
     named = [
         f"{shown(path)}: {host}"
         for path in tracked()
+        for text in [path.read_bytes().decode("utf-8", "replace").lower()]
         for host in PACKAGE_HOSTS
-        if host in path.read_bytes().decode("utf-8", "replace").lower()
+        if host in text
     ]
     assert named == []
 

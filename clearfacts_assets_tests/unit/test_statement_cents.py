@@ -17,24 +17,30 @@ from clearfacts_assets_tests.fixtures.statements import charge
 
 CURRENCIES = st.sampled_from(["USD", "EUR", "JPY", "KWD"])
 EXACT = st.decimals(-10_000, 10_000, places=6, allow_nan=False)
+# Made once: one that is made for each draw is looked at anew each time, which takes longer than the draw.
+HOW_MANY = st.integers(1, 25)
+OTHER_PRICE = st.none() | EXACT
+SUBSIDIES = st.lists(st.tuples(st.sampled_from(["half", "cap"]), EXACT), max_size=2)
+FUNDS = st.sampled_from(["A-1", "B-2"])
+RESOURCES = st.sampled_from(["one", "two", "three"])
+CATEGORIES = st.sampled_from(["Usage", "Usage", "Credit", "Tax"])
 
 
 @st.composite
 def due_charges(draw):
     """A random ledger: discounts, subsidies in percent and in money, credits, refunds."""
     found = []
-    for id_ in range(1, draw(st.integers(1, 25)) + 1):
-        charged = draw(EXACT)
-        listed = draw(st.one_of(st.just(charged), EXACT))
-        subsidies = draw(st.lists(st.tuples(st.sampled_from(["half", "cap"]), EXACT), max_size=2))
+    for id_ in range(1, draw(HOW_MANY) + 1):
+        charged, other = draw(EXACT), draw(OTHER_PRICE)
+        subsidies = draw(SUBSIDIES)
         found.append(
             charge(
                 id_,
                 str(charged),
-                str(listed),
-                fund=draw(st.sampled_from(["A-1", "B-2"])),
-                resource_id=draw(st.sampled_from(["one", "two", "three"])),
-                category=draw(st.sampled_from(["Usage", "Usage", "Credit", "Tax"])),
+                str(charged if other is None else other),
+                fund=draw(FUNDS),
+                resource_id=draw(RESOURCES),
+                category=draw(CATEGORIES),
                 subsidies=tuple(Relief(name, "sponsor", amount) for name, amount in subsidies),
             )
         )

@@ -249,3 +249,22 @@ def test_the_chart_of_a_year_is_exact_and_says_what_it_shows():
     drawn = columns(tables(many, months)[("a", "p", "USD")], months, "USD")
     assert drawn["services"][-1] == "Other services"
     assert drawn["values"][-1][-1] == 12.0
+
+
+def test_the_table_of_a_year_has_every_month_and_no_other_and_its_services_by_name():
+    months = months_before("2025-03")
+    rows = [
+        ("b", "p", "USD", "2025-03", "VM", Decimal("1.10")),
+        ("a", "p", "USD", "2025-03", "VM", Decimal("2")),
+        ("a", "p", "USD", "2024-04", "Disk", Decimal("3.000")),
+        ("a", "p", "USD", "2024-03", "Gone", Decimal("4")),
+    ]
+    nothing = [Decimal(0)] * 11
+    found = tables(rows, months)
+    assert list(found) == [("a", "p", "USD"), ("b", "p", "USD")]
+    assert found["a", "p", "USD"] == [
+        ("Disk", [Decimal("3.000"), *nothing]),
+        ("Gone", [Decimal(0)] * 12),
+        ("VM", [*nothing, Decimal(2)]),
+    ]
+    assert tables([], months) == {}

@@ -1,6 +1,6 @@
 """What a year looked like, month by month and service by service: the tables behind the charts.
 
-One pandas pivot makes the tables of everybody at once; what is drawn of each is chosen without pandas, in the workers.
+The tables of everybody are made at once; what is drawn of each is chosen in the workers.
 """
 
 from __future__ import annotations
@@ -28,22 +28,17 @@ def months_before(period: str) -> list[str]:
 def tables(rows: Sequence[tuple[str, str, str, str, str, Decimal]], months: Sequence[str]) -> Mapping[Payer, Table]:
     """Everybody's table of (investigator, project, currency, month, service, due): exact Decimals, 0 for nothing.
 
-    The rows are sums already: one for each of what stands before the amount.
+    The rows are sums already: one for each of what stands before the amount. Services are in order of their
+    names; other months than these are left out.
     """
-    import pandas as pd
-
-    if not rows:
-        return {}
-    names = ["investigator", "project", "currency", "month", "service", "due"]
-    frame = pd.DataFrame(rows, columns=names).astype(object)
-    wide = frame.pivot(index=["investigator", "project", "currency", "service"], columns="month", values="due")
-    wide = wide.reindex(columns=list(months))
-    known = wide.notna().to_numpy().tolist()
-    found: dict[Payer, list[tuple[str, Sequence[Decimal]]]] = {}
-    for key, amounts, there in zip(wide.index.tolist(), wide.to_numpy(dtype=object).tolist(), known, strict=True):
-        whole = [amount if is_known else Decimal(0) for amount, is_known in zip(amounts, there, strict=True)]
-        found.setdefault((key[0], key[1], key[2]), []).append((key[3], whole))
-    return found
+    places = {month: place for place, month in enumerate(months)}
+    found: dict[Payer, dict[str, list[Decimal]]] = {}
+    for investigator, project, currency, month, service, due in sorted(rows, key=lambda row: (row[:3], row[4])):
+        services = found.setdefault((investigator, project, currency), {})
+        amounts = services.setdefault(service, [Decimal(0)] * len(months))
+        if month in places:
+            amounts[places[month]] = due
+    return {payer: list(services.items()) for payer, services in found.items()}
 
 
 def columns(table: Table, months: Sequence[str], currency: str, *, from_first: bool = False) -> dict[str, Any]:
