@@ -88,7 +88,13 @@ def test_a_deadlock_or_a_busy_file_is_tried_again(migrated_url: str) -> None:
         thread.start()
     for thread in threads:
         thread.join(120)
-    assert len(tries) == (3 if engine.dialect.name == "postgresql" else 2)
+    if engine.dialect.name == "postgresql":  # who was refused may be back before the other wakes up, and loses again
+        assert len(tries) >= 3
+    else:
+        assert len(tries) == 2
+    with engine.connect() as connection:
+        amounts = dict(connection.execute(select(THINGS.c.words, THINGS.c.amount)).tuples().all())
+    assert sorted(amounts.values()) == [1, 2], "both did both, one after the other"
     engine.dispose()
 
 
