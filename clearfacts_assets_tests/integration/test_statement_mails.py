@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,13 +18,15 @@ from clearfacts_assets.chargeback.statements.bounces import read_bounce
 from clearfacts_assets.chargeback.statements.mail_life import TRANSITIONS, MailEvent, MailNotAllowed, MailState
 from clearfacts_assets.chargeback.statements.mailing import Letter, message, subject_line
 from clearfacts_assets.chargeback.statements.sending import Sent, send_due
+from clearfacts_assets.chargeback.statements.typesetting import Press
 from clearfacts_assets.cli.chargeback.posting import problem_of
 from clearfacts_assets.notifications.email import Postman, SmtpServer
 from clearfacts_assets.simulator.mail import PASSWORD, USERNAME, MailServer
 from clearfacts_assets.storage.chargeback.issuing.mail_rows import Posting
 from clearfacts_assets.storage.chargeback.issuing.mails import LEASE, MailBox
 from clearfacts_assets.storage.chargeback.registry import RegistryRepository
-from clearfacts_assets_tests.fixtures.chargeback import row
+from clearfacts_assets.storage.database import open_engine
+from clearfacts_assets_tests.fixtures.chargeback import Books, row
 from clearfacts_assets_tests.fixtures.statements import TODAY, Office
 from clearfacts_assets_tests.integration.test_statements import tags, two_projects
 
@@ -91,13 +94,27 @@ def running() -> Iterator[MailServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def fill(press: Press, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], None]:
+    """Two statements of one investigator, issued."""
+
+    def issue(url: str) -> None:
+        engine = open_engine(url)
+        office = Office(Books(engine, tmp_path_factory.mktemp("exports")), press)
+        two_projects(office)
+        office.generate()
+        engine.dispose()
+
+    return issue
+
+
 @pytest.fixture
-def post(office: Office, running: MailServer) -> PostOffice:
+def post(filled_url: str, press: Press, running: MailServer, tmp_path: Path) -> Iterator[PostOffice]:
     """With two statements of one investigator issued."""
     running.room.clear()
-    two_projects(office)
-    office.generate()
-    return PostOffice(office, running)
+    engine = open_engine(filled_url)
+    yield PostOffice(Office(Books(engine, tmp_path), press), running)
+    engine.dispose()
 
 
 def test_an_investigator_gets_one_mail_with_all_statements_and_never_a_second(post):
