@@ -26,9 +26,8 @@ from clearfacts_assets.storage.chargeback.issuing.mail_rows import Posting
 from clearfacts_assets.storage.chargeback.issuing.mails import LEASE, MailBox
 from clearfacts_assets.storage.chargeback.registry import RegistryRepository
 from clearfacts_assets.storage.database import open_engine
-from clearfacts_assets_tests.fixtures.chargeback import Books, row
-from clearfacts_assets_tests.fixtures.statements import TODAY, Office
-from clearfacts_assets_tests.integration.test_statements import tags, two_projects
+from clearfacts_assets_tests.fixtures.chargeback import Books, row, tags
+from clearfacts_assets_tests.fixtures.statements import TODAY, Office, issue_two
 
 ADDRESS = "ada@bio.example.edu"
 
@@ -96,16 +95,7 @@ def running() -> Iterator[MailServer]:
 
 @pytest.fixture(scope="module")
 def fill(press: Press, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], None]:
-    """Two statements of one investigator, issued."""
-
-    def issue(url: str) -> None:
-        engine = open_engine(url)
-        office = Office(Books(engine, tmp_path_factory.mktemp("exports")), press)
-        two_projects(office)
-        office.generate()
-        engine.dispose()
-
-    return issue
+    return lambda url: issue_two(url, press, tmp_path_factory.mktemp("exports"))
 
 
 @pytest.fixture
