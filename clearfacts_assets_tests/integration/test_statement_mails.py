@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,8 +24,7 @@ from clearfacts_assets.simulator.mail import PASSWORD, USERNAME, MailServer
 from clearfacts_assets.storage.chargeback.issuing.mail_rows import Posting
 from clearfacts_assets.storage.chargeback.issuing.mails import LEASE, MailBox
 from clearfacts_assets.storage.chargeback.registry import RegistryRepository
-from clearfacts_assets.storage.database import open_engine
-from clearfacts_assets_tests.fixtures.chargeback import Books, row, tags
+from clearfacts_assets_tests.fixtures.chargeback import row, tags
 from clearfacts_assets_tests.fixtures.statements import TODAY, Office, issue_two
 
 ADDRESS = "ada@bio.example.edu"
@@ -99,12 +97,10 @@ def fill(press: Press, tmp_path_factory: pytest.TempPathFactory) -> Callable[[st
 
 
 @pytest.fixture
-def post(filled_url: str, press: Press, running: MailServer, tmp_path: Path) -> Iterator[PostOffice]:
+def post(issued: Office, running: MailServer) -> PostOffice:
     """With two statements of one investigator issued."""
     running.room.clear()
-    engine = open_engine(filled_url)
-    yield PostOffice(Office(Books(engine, tmp_path), press), running)
-    engine.dispose()
+    return PostOffice(issued, running)
 
 
 def test_an_investigator_gets_one_mail_with_all_statements_and_never_a_second(post):

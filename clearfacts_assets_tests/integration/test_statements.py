@@ -18,22 +18,13 @@ from clearfacts_assets.storage.chargeback.issuing.groundwork import NothingIssue
 from clearfacts_assets.storage.chargeback.issuing.orders import Issuance, Manner
 from clearfacts_assets.storage.chargeback.issuing.remarks import CannotRemark, Remarks
 from clearfacts_assets.storage.chargeback.issuing.summaries import SummaryIssuer
-from clearfacts_assets.storage.database import open_engine
-from clearfacts_assets_tests.fixtures.chargeback import Books, row, tags
+from clearfacts_assets_tests.fixtures.chargeback import row, tags
 from clearfacts_assets_tests.fixtures.statements import ORGANISATION, TODAY, Office, issue_two, two_projects, words
 
 
 @pytest.fixture(scope="module")
 def fill(press, tmp_path_factory):
     return lambda url: issue_two(url, press, tmp_path_factory.mktemp("exports"))
-
-
-@pytest.fixture
-def issued(filled_url, press, tmp_path):
-    """With two statements of one investigator issued."""
-    engine = open_engine(filled_url)
-    yield Office(Books(engine, tmp_path), press)
-    engine.dispose()
 
 
 def test_each_project_has_a_statement_and_twice_issues_nothing_anew(office):
