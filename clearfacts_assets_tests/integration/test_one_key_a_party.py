@@ -71,6 +71,7 @@ class Old:
 
     def __init__(self, url: str) -> None:
         self.url, self._minutes = url, count()
+        self._columns: dict[str, set[str]] = {}  # of a table, until the database goes up
         self.engine: Engine = open_engine(url)
         self.job_id = uuid4()
         times = {"created_at": NOW, "updated_at": NOW}
@@ -79,8 +80,9 @@ class Old:
     def _add(self, table: Table, *rows: dict[str, Any]) -> None:
         """Rows as they were then: with the columns that the table had, and what the program of then put into them."""
         with self.engine.begin() as connection:
-            there = {column["name"] for column in inspect(connection).get_columns(table.name)}
-            columns = [column for column in table.c if column.name in there]
+            if table.name not in self._columns:
+                self._columns[table.name] = {one["name"] for one in inspect(connection).get_columns(table.name)}
+            columns = [column for column in table.c if column.name in self._columns[table.name]]
             defaults = {one.name: one.default.arg for one in columns if one.default and one.default.is_scalar}
             of_then = sa_table(table.name, *(sa_column(one.name, one.type) for one in columns))
             connection.execute(insert(of_then), [defaults | row for row in rows])
@@ -137,6 +139,7 @@ class Old:
 
     def upgraded(self, **options: Any) -> dict[UUID, DeliveryRecord]:
         migrate.upgrade(self.url, **options)
+        self._columns.clear()
         return self.now()
 
     def now(self) -> dict[UUID, DeliveryRecord]:

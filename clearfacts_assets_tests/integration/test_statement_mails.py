@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from email import message_from_bytes
@@ -17,15 +17,15 @@ from clearfacts_assets.chargeback.statements.bounces import read_bounce
 from clearfacts_assets.chargeback.statements.mail_life import TRANSITIONS, MailEvent, MailNotAllowed, MailState
 from clearfacts_assets.chargeback.statements.mailing import Letter, message, subject_line
 from clearfacts_assets.chargeback.statements.sending import Sent, send_due
+from clearfacts_assets.chargeback.statements.typesetting import Press
 from clearfacts_assets.cli.chargeback.posting import problem_of
 from clearfacts_assets.notifications.email import Postman, SmtpServer
 from clearfacts_assets.simulator.mail import PASSWORD, USERNAME, MailServer
 from clearfacts_assets.storage.chargeback.issuing.mail_rows import Posting
 from clearfacts_assets.storage.chargeback.issuing.mails import LEASE, MailBox
 from clearfacts_assets.storage.chargeback.registry import RegistryRepository
-from clearfacts_assets_tests.fixtures.chargeback import row
-from clearfacts_assets_tests.fixtures.statements import TODAY, Office
-from clearfacts_assets_tests.integration.test_statements import tags, two_projects
+from clearfacts_assets_tests.fixtures.chargeback import row, tags
+from clearfacts_assets_tests.fixtures.statements import TODAY, Office, issue_two
 
 ADDRESS = "ada@bio.example.edu"
 
@@ -91,13 +91,16 @@ def running() -> Iterator[MailServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def fill(press: Press, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], None]:
+    return lambda url: issue_two(url, press, tmp_path_factory.mktemp("exports"))
+
+
 @pytest.fixture
-def post(office: Office, running: MailServer) -> PostOffice:
+def post(issued: Office, running: MailServer) -> PostOffice:
     """With two statements of one investigator issued."""
     running.room.clear()
-    two_projects(office)
-    office.generate()
-    return PostOffice(office, running)
+    return PostOffice(issued, running)
 
 
 def test_an_investigator_gets_one_mail_with_all_statements_and_never_a_second(post):

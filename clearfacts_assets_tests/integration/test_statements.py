@@ -19,16 +19,12 @@ from clearfacts_assets.storage.chargeback.issuing.orders import Issuance, Manner
 from clearfacts_assets.storage.chargeback.issuing.remarks import CannotRemark, Remarks
 from clearfacts_assets.storage.chargeback.issuing.summaries import SummaryIssuer
 from clearfacts_assets_tests.fixtures.chargeback import row, tags
-from clearfacts_assets_tests.fixtures.statements import ORGANISATION, TODAY, Office, words
+from clearfacts_assets_tests.fixtures.statements import ORGANISATION, TODAY, Office, issue_two, two_projects, words
 
 
-def two_projects(office):
-    office.books.put(
-        row(BilledCost="10.004", ListCost="12.00", ResourceId="a"),
-        row(BilledCost="5.003", ResourceId="b", Tags=tags(project_id="other")),
-        row(BilledCost="7.00", ResourceId="c", Tags=tags(project_id="other", fund_org="BIO-000002")),
-    )
-    office.close()
+@pytest.fixture(scope="module")
+def fill(press, tmp_path_factory):
+    return lambda url: issue_two(url, press, tmp_path_factory.mktemp("exports"))
 
 
 def test_each_project_has_a_statement_and_twice_issues_nothing_anew(office):
@@ -79,36 +75,32 @@ def test_two_with_one_local_part_and_one_project_name_are_two(office):
         assert f"{due} USD" in said
 
 
-def test_a_correction_is_another_version_and_the_old_one_stays(office):
-    two_projects(office)
-    office.generate()
-    first = office.shelf.pdf("S-2025-03-0001", 1)[1]
-    moved = office.books.charges(resource_id="a")[0]["id"]
-    office.books.decide(Verdict.CORRECT, moved, project_id="other")
-    found = office.generate(now=TODAY + timedelta(days=2))
+def test_a_correction_is_another_version_and_the_old_one_stays(issued):
+    first = issued.shelf.pdf("S-2025-03-0001", 1)[1]
+    moved = issued.books.charges(resource_id="a")[0]["id"]
+    issued.books.decide(Verdict.CORRECT, moved, project_id="other")
+    found = issued.generate(now=TODAY + timedelta(days=2))
     assert (found.new, sorted(found.corrected)) == ([], ["S-2025-03-0001", "S-2025-03-0002"])
     assert found.difference == {"USD": Decimal("0.01")}  # 10.00 and 12.00 were 22.007 in all
-    assert [(one["number"], one["version"], one["due"]) for one in office.standing()] == [
+    assert [(one["number"], one["version"], one["due"]) for one in issued.standing()] == [
         ("S-2025-03-0002", 2, "22.01"),
         ("S-2025-03-0001", 2, "0"),
-    ] or [(one["number"], one["version"], one["due"]) for one in office.standing()] == [
+    ] or [(one["number"], one["version"], one["due"]) for one in issued.standing()] == [
         ("S-2025-03-0001", 2, "0"),
         ("S-2025-03-0002", 2, "22.01"),
     ]
-    old = office.shelf.get("S-2025-03-0001", 1)
+    old = issued.shelf.get("S-2025-03-0001", 1)
     assert old["state"] == "corrected"
-    assert office.shelf.pdf("S-2025-03-0001", 1)[1] == first
+    assert issued.shelf.pdf("S-2025-03-0001", 1)[1] == first
     assert "It replaces version 1, which said 12.00 USD: the difference is 10.01 USD." in words(
-        office.shelf.pdf("S-2025-03-0002")[1]
+        issued.shelf.pdf("S-2025-03-0002")[1]
     )
-    assert office.shelf.difference("S-2025-03-0001")[-1] == ("in all", "10.00", "0", "-10.00")
-    assert office.generate().corrected == []
+    assert issued.shelf.difference("S-2025-03-0001")[-1] == ("in all", "10.00", "0", "-10.00")
+    assert issued.generate().corrected == []
 
 
-def test_a_charge_is_on_one_statement_that_stands_whatever_a_program_does(office):
-    two_projects(office)
-    office.generate()
-    with pytest.raises(DatabaseError), office.books.engine.begin() as connection:
+def test_a_charge_is_on_one_statement_that_stands_whatever_a_program_does(issued):
+    with pytest.raises(DatabaseError), issued.books.engine.begin() as connection:
         connection.execute(
             text(
                 "INSERT INTO statement_charges (statement_id, charge_id, share, line, fund, cost_center, service, "
@@ -131,26 +123,22 @@ def test_a_charge_is_on_one_statement_that_stands_whatever_a_program_does(office
         "DELETE FROM statement_events",
     ],
 )
-def test_what_was_issued_cannot_be_changed_in_the_database(office, statement):
-    if office.books.engine.dialect.name == "postgresql":
+def test_what_was_issued_cannot_be_changed_in_the_database(issued, statement):
+    if issued.books.engine.dialect.name == "postgresql":
         statement = statement.replace("'1'", "1").replace("'0'", "0") if "number" not in statement else statement
-    two_projects(office)
-    office.generate()
-    with pytest.raises(DatabaseError), office.books.engine.begin() as connection:
+    with pytest.raises(DatabaseError), issued.books.engine.begin() as connection:
         connection.execute(text(statement))
 
 
-def test_a_voided_one_frees_its_charges_and_its_number_is_not_used_for_another(office):
-    two_projects(office)
-    office.generate()
-    office.shelf.void("S-2025-03-0001", actor="rita", reason="sent to the wrong school", now=TODAY)
-    assert [one["number"] for one in office.standing()] == ["S-2025-03-0002"]
+def test_a_voided_one_frees_its_charges_and_its_number_is_not_used_for_another(issued):
+    issued.shelf.void("S-2025-03-0001", actor="rita", reason="sent to the wrong school", now=TODAY)
+    assert [one["number"] for one in issued.standing()] == ["S-2025-03-0002"]
     with pytest.raises(StatementNotAllowed):
-        office.shelf.void("S-2025-03-0001", actor="rita", reason="again", now=TODAY)
-    assert office.generate().new == ["S-2025-03-0001"]
-    assert office.shelf.get("S-2025-03-0001")["version"] == 2
+        issued.shelf.void("S-2025-03-0001", actor="rita", reason="again", now=TODAY)
+    assert issued.generate().new == ["S-2025-03-0001"]
+    assert issued.shelf.get("S-2025-03-0001")["version"] == 2
     with pytest.raises(NoSuchStatement):
-        office.shelf.get("S-2025-03-0009")
+        issued.shelf.get("S-2025-03-0009")
 
 
 def test_two_at_once_issue_each_statement_once(office):
@@ -200,17 +188,15 @@ def _all():
     return StatementFilter()
 
 
-def test_what_is_kept_gives_the_same_bytes_and_another_template_is_named(office, tmp_path):
+def test_what_is_kept_gives_the_same_bytes_and_another_template_is_named(issued, tmp_path):
     from clearfacts_assets.chargeback.statements.typesetting import Press
 
-    two_projects(office)
-    office.generate()
-    assert office.shelf.recompute("S-2025-03-0001", office.press).problem == ""
+    assert issued.shelf.recompute("S-2025-03-0001", issued.press).problem == ""
     own = tmp_path / "own"
     own.mkdir()
     (own / "investigator.typ").write_text('#import "parts.typ": *\n#show: page-of\n#attach-lines()\n= Other\n')
     other = Press(tmp_path / "press", own)
-    assert office.shelf.recompute("S-2025-03-0001", other).problem == "other templates or fonts than then"
+    assert issued.shelf.recompute("S-2025-03-0001", other).problem == "other templates or fonts than then"
 
 
 def test_proposed_ones_are_accepted_by_silence_and_not_against_an_objection(office):
