@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import re
 import sqlite3
 import time
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
@@ -33,6 +35,7 @@ REFUSING = ("22", "54")  # SQLSTATE classes: data exception (too long, out of ra
 SQLITE_BUSY = frozenset({5, 6})  # SQLITE_BUSY, SQLITE_LOCKED; the low byte of the extended codes
 
 _READS_ONLY = "clearfacts_reads_only"
+_opened: WeakSet[Engine] = WeakSet()
 
 
 def open_engine(url: str) -> Engine:
@@ -43,11 +46,20 @@ def open_engine(url: str) -> Engine:
     """
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return traced(create_engine(parsed, pool_pre_ping=True))
-    engine = create_engine(parsed, connect_args={"timeout": SQLITE_BUSY_SECONDS})
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
+        engine = create_engine(parsed, pool_pre_ping=True)
+    else:
+        engine = create_engine(parsed, connect_args={"timeout": SQLITE_BUSY_SECONDS})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    _opened.add(engine)
     return traced(engine)
+
+
+@atexit.register
+def _hang_up() -> None:
+    """At the process's end no connection stays open: SQLite takes its log away when a file's last one is closed."""
+    for engine in list(_opened):
+        engine.dispose()
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -222,3 +225,14 @@ def test_what_must_not_be_forgotten_is_on_disk_when_it_is_committed(engine: Engi
         return str(connection.execute(text(question)).scalar_one())
 
     assert write(engine, how) in ("on", "2")  # SQLite's 2 is FULL
+
+
+def test_a_process_that_ends_leaves_a_sqlite_database_in_one_file(migrated_file: Path, tmp_path: Path) -> None:
+    file = tmp_path / "left.db"
+    file.write_bytes(migrated_file.read_bytes())
+    program = (
+        "import sys; from clearfacts_assets.storage.database import open_engine; engine = open_engine(sys.argv[1])\n"
+        "with engine.begin() as connection: connection.exec_driver_sql('CREATE TABLE left_behind (it TEXT)')\n"
+    )
+    subprocess.run([sys.executable, "-c", program, f"sqlite:///{file}"], check=True)
+    assert [one.name for one in tmp_path.iterdir()] == ["left.db"]

@@ -12,9 +12,11 @@ HEAVY = {"alembic", "dagster", "fastapi", "graphql", "httpx", "lxml", "pandas", 
 HEAVY |= {"sqlalchemy", "xmlschema"}
 PROGRAM = """
 import json, sys
+from typer.main import get_command
 from clearfacts_assets.cli.main import app
+command = get_command(app)  # which an app else does for each call
 for arguments in json.loads(sys.argv[1]):
-    app([*arguments, "--help"], standalone_mode=False)
+    command([*arguments, "--help"], standalone_mode=False)
     print(json.dumps([arguments, sorted({name.partition(".")[0] for name in sys.modules})]), file=sys.stderr)
 """
 GROUPS = [
