@@ -26,6 +26,8 @@ from clearfacts_assets_tests.fixtures.destinations import (
 from clearfacts_assets_tests.fixtures.simulated_submissions import submission
 from clearfacts_assets_tests.fixtures.wire import Line, answer, answering, unused_port
 
+pytestmark = pytest.mark.waits
+
 # --- connections -----------------------------------------------------------------------------------------------------
 
 

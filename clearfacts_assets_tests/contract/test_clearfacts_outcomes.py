@@ -26,6 +26,8 @@ from clearfacts_assets_tests.fixtures.destinations import (
 from clearfacts_assets_tests.fixtures.simulated_submissions import submission
 from clearfacts_assets_tests.fixtures.wire import Line, Script, answer, answering, took_at_most, unused_port
 
+pytestmark = pytest.mark.waits
+
 # --- nothing left: NOT SENT ------------------------------------------------------------------------------------------
 
 

@@ -20,6 +20,8 @@ from clearfacts_assets.storage.database import write
 from clearfacts_assets.storage.invoices.tables import Delivery
 from clearfacts_assets_tests.fixtures.pipeline import Pipeline
 
+pytestmark = pytest.mark.waits
+
 NOW = datetime.now(UTC)
 YEARS = timedelta(days=4 * 365)
 

@@ -21,6 +21,8 @@ from clearfacts_assets.storage.invoices.delivery_review import DeliveryReview
 from clearfacts_assets_tests.fixtures.runs import Runs, statuses
 from clearfacts_assets_tests.fixtures.submissions import TRANSPORT, Acceptor, candidate, candidates, for_number
 
+pytestmark = pytest.mark.waits
+
 SENT, FAILED, DUPLICATE, PENDING = (
     InvoiceStatus.SENT,
     InvoiceStatus.FAILED,

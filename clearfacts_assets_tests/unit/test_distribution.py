@@ -30,12 +30,14 @@ def test_files_that_share_what_helm_renders_are_one_group_and_faults_are_played_
     assert len(apart) == 3
 
 
-def test_long_ones_come_first_and_those_that_wait_are_spread_with_their_whole_file() -> None:
-    files = ["unit/test_a.py::1", "integration/test_b.py::1", "integration/test_b.py::2", "faults/test_c.py::1"]
+def test_what_waits_and_what_computes_take_turns_with_their_whole_files_and_units_come_last() -> None:
+    files = ["unit/test_a.py::1", "integration/test_b.py::1", "integration/test_b.py::2", "integration/test_d.py::1"]
+    faults = ["faults/test_c.py::1", "faults/test_c.py::2"]
     waiting = [one("integration/test_w.py::1", "waits"), one("integration/test_w.py::2", "waits")]
     late = [one("faults/test_x.py::1", "waits")]
-    played = [item.nodeid.partition("/")[2] for item in ordered([*map(one, files), *waiting, *late])]
+    played = [item.nodeid.partition("/")[2] for item in ordered([*map(one, files + faults), *waiting, *late])]
     assert played == [
-        *("faults/test_x.py::1", "faults/test_c.py::1", "integration/test_b.py::1", "integration/test_b.py::2"),
-        *("integration/test_w.py::1", "integration/test_w.py::2", "unit/test_a.py::1"),
+        *("faults/test_c.py::1", "faults/test_x.py::1", "integration/test_b.py::1", "integration/test_b.py::2"),
+        *("integration/test_w.py::1", "integration/test_w.py::2", "faults/test_c.py::2", "integration/test_d.py::1"),
+        "unit/test_a.py::1",
     ]

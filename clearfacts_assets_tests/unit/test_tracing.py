@@ -24,6 +24,8 @@ from clearfacts_assets.telemetry.logging import formatter
 from clearfacts_assets.tracing import Collector
 from clearfacts_assets_tests.fixtures.collector import ListeningCollector, listening
 
+pytestmark = pytest.mark.waits
+
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"  # the example of W3C Trace Context
 NOT_SAMPLED = CALLER[:-2] + "00"
 
