@@ -17,7 +17,7 @@ from clearfacts_assets.storage.accounts.audit import Actor
 from clearfacts_assets_tests.fixtures.pipeline import DAY, Pipeline
 
 NEXT_DAY = "2026-11-19"
-PER_DAY = 6
+PER_DAY = 20
 NOWHERE = "http://127.0.0.1:9/"  # nothing listens there
 
 Lose = Callable[[], None]
@@ -25,7 +25,7 @@ Lose = Callable[[], None]
 
 @pytest.fixture
 def lose(quick_pipeline: Pipeline, tmp_path: Path) -> Lose:
-    """A day is delivered and a backup made; another day is, and the disk is lost. Restores on an empty one."""
+    """A day is delivered and a backup made; 20 more are delivered, and the disk is lost. Restores on an empty one."""
     pipeline = quick_pipeline
     file = tmp_path / "clearfacts.db"
     places = Places(tmp_path / "home", tmp_path / "home" / "dagster", tmp_path / "invoices", f"sqlite:///{file}")

@@ -32,7 +32,6 @@ def outage(quick_pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Pipelin
     """Clearfacts is down while the day runs, and stays so."""
     pipeline = quick_pipeline
     monkeypatch.setattr(takeover, "ROWS_AT_ONCE", PIECE)
-    pipeline.simulator.reset(per_day=4 * PIECE)
     pipeline.configure(DELIVERY__UNKNOWNS_IN_A_ROW=1, DELIVERY__CONCURRENCY=1)
     pipeline.simulator.fault("clearfacts", "status", status=503, match={"operation": "upload"})
     assert pipeline.run().job.status == "failed"

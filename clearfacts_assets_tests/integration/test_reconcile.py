@@ -19,7 +19,7 @@ import pytest
 
 from clearfacts_assets.invoices.defs.runs import reconcile
 from clearfacts_assets.orchestration.process import this_process
-from clearfacts_assets_tests.fixtures.pipeline import DAY, RIGHT, Pipeline
+from clearfacts_assets_tests.fixtures.pipeline import DAY, Pipeline
 
 Status = dg.DagsterRunStatus
 
@@ -123,7 +123,7 @@ def test_the_row_says_running_while_the_run_runs_and_completed_after(pipeline: P
     over = Event()
 
     def look() -> None:
-        while not over.wait(0.05):
+        while not over.wait(0.02):
             for job in pipeline.jobs.list().items:
                 reconcile(pipeline.instance, pipeline.engine)
                 seen.append((job.status, pipeline.jobs.counts(job.id).sent))
@@ -139,4 +139,4 @@ def test_the_row_says_running_while_the_run_runs_and_completed_after(pipeline: P
     sent = [number for _, number in seen]
     assert {status for status, _ in seen} <= {"running", "completed"}
     assert sent == sorted(sent), "counts only grow"
-    assert any(0 < number < RIGHT for number in sent), "and can be followed"
+    assert any(0 < number < 11 for number in sent), "and can be followed"
