@@ -142,7 +142,33 @@ def test_an_investigator_without_an_address_is_refused_with_the_line(
     said = " ".join(command("chargeback", "investigators", "import", str(file), code=1).stderr.split())
     assert f"line 3: {email.lower()!r} is no address" in said
     assert command.json("chargeback", "investigators", "list")["investigators"] == []
-    assert "is no address" in " ".join(command("chargeback", "investigators", "add", email, code=1).stderr.split())
+    assert "is no address" in " ".join(command("chargeback", "investigators", "add", email, code=2).stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("projects", "add", "P\x071"), "project_id has a character in it that nobody can see"),
+        (("projects", "set", "P-1", "--fund-org", "F" * 501), "fund_org is longer than 500 characters"),
+        (("funds", "add", "F-1", "--budget", "much"), "budget 'much'"),
+        (("funds", "add", "F-1", "--award-end", "soon"), "'soon' is no day"),
+        (("investigators", "add", " "), "there is no email"),
+    ],
+)
+def test_what_is_typed_is_checked_as_a_file_is(command: Command, arguments: tuple[str, ...], why: str) -> None:
+    assert why in " ".join(command("chargeback", *arguments, code=2).stderr.split())
+    assert command.json("chargeback", arguments[0], "list")[arguments[0]] == []
+
+
+def test_a_project_and_a_fund_are_kept_as_they_are_typed(command: Command) -> None:
+    project = ("projects", "add", "P-1", "--pi-email", "ada@x.edu", "--overrides", "--from", "2025-03-01")
+    assert command.json("chargeback", *project)["overrides"] is True
+    fund = ("funds", "add", "F-1", "--budget", "1000.50", "--currency", "EUR")
+    command.json("chargeback", *fund, "--may-charge", "P-1", "--may-charge", "P-2")
+    (kept,) = command.json("chargeback", "projects", "list")["projects"]
+    assert (kept["project_id"], kept["overrides"], kept["valid_from"]) == ("P-1", True, "2025-03-01")
+    (kept,) = command.json("chargeback", "funds", "list")["funds"]
+    assert (kept["budget"], kept["currency"], kept["may_charge"]) == ("1000.50", "EUR", ["P-1", "P-2"])
 
 
 def test_what_is_no_file_to_read_is_named_for_what_it_is(command: Command, tmp_path: Path) -> None:

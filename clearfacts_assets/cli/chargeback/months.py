@@ -164,17 +164,21 @@ def show(
         dues = dues_of_investigator(engine, email, period)
     if as_json:
         print_json({"pi_email": email, "period": period, "charges": found, "due": dues})
-    elif found:
-        columns = ("period", "project_id", "fund_org", "service", "status", "charges", "listed", "amount", "currency")
-        rows = [[one[name] for name in columns] for one in found]
-        print_table(f"Charges of {email}", columns, rows, right=("charges", "listed", "amount"), wide=True)
-    if not as_json:
+    else:
+        _print_charges(email, found)
         _print_dues(email, dues)
     if not (found or dues):
         fail(
             f"{email} is charged nothing{f' in {period}' if period else ''}: "
             "`clearfacts chargeback investigators list` shows who is known, and by which other names"
         )
+
+
+def _print_charges(email: str, found: Sequence[dict[str, Any]]) -> None:
+    columns = ("period", "project_id", "fund_org", "service", "status", "charges", "listed", "amount", "currency")
+    rows = [[one[name] for name in columns] for one in found]
+    if rows:
+        print_table(f"Charges of {email}", columns, rows, right=("charges", "listed", "amount"), wide=True)
 
 
 def _print_dues(email: str, dues: Sequence[dict[str, Any]]) -> None:

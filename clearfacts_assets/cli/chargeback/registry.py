@@ -24,8 +24,6 @@ from clearfacts_assets.cli.chargeback.shared import (
 from clearfacts_assets.cli.console import fail, print_json, print_table
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
     from clearfacts_assets.storage.chargeback.registry import RegistryRepository
 
 investigators = typer.Typer(help="Principal investigators and their other names.")
@@ -64,12 +62,7 @@ def _investigator(verb: str) -> Any:
         actor: By = None,
         as_json: AsJson = False,
     ) -> None:
-        from clearfacts_assets.chargeback.attribution.entries import checked
-
-        said = {"email": email.strip(), "name": name, "institution": institution}
-        with told():
-            entry = checked("investigators", {key: value for key, value in said.items() if value is not None})
-        _put("investigators", entry, actor, as_json)
+        _put("investigators", {"email": email.strip(), "name": name, "institution": institution}, actor, as_json)
 
     put.__doc__ = f"{verb.capitalize()} an investigator."
     return investigators.command(verb)(put)
@@ -96,7 +89,7 @@ def _project(verb: str) -> Any:
             "fund_org": fund_org,
             "account_code": account_code,
             "cost_center": cost_center,
-            "overrides": overrides,
+            "overrides": None if overrides is None else "yes" if overrides else "no",
             "valid_from": valid_from or "",
             "valid_to": valid_to,
         }
@@ -122,10 +115,10 @@ def _fund(verb: str) -> Any:
         values = {
             "fund_org": fund_org,
             "name": name,
-            "budget": _budget(budget, currency),
+            "budget": budget,
             "currency": currency,
             "award_end": award_end,
-            "may_charge": may_charge or None,
+            "may_charge": ";".join(may_charge or ()) or None,
             "valid_from": valid_from or "",
             "valid_to": valid_to,
         }
@@ -236,14 +229,17 @@ def _list(kind: str, columns: tuple[str, ...], as_json: bool) -> None:
     print_table(kind.capitalize(), columns, rows)
 
 
-def _put(kind: str, values: Mapping[str, Any], actor: str | None, as_json: bool) -> None:
-    given = {name: value for name, value in values.items() if value is not None}
-    for name in ("valid_from", "valid_to", "award_end"):
-        if given.get(name):
-            given[name] = _day(given[name])
+def _put(kind: str, said: Mapping[str, str | None], actor: str | None, as_json: bool) -> None:
+    """What is said is checked as a file's rows are; what is None stays as it is."""
+    from clearfacts_assets.chargeback.attribution.entries import BadEntry, checked
+
+    try:
+        entry = checked(kind, {name: text for name, text in said.items() if text is not None})
+    except BadEntry as error:
+        fail(str(error), code=2)
     with told():
-        _repository().put(kind, [given], actor=who(actor), now=now())
-    say_who_pays_now(given, f"{next(iter(given.values()))} is known", as_json)
+        _repository().put(kind, [entry], actor=who(actor), now=now())
+    say_who_pays_now(entry, f"{next(iter(entry.values()))} is known", as_json)
 
 
 def _alias(kind: str, name: str, alias: str, actor: str | None, as_json: bool) -> None:
@@ -264,15 +260,6 @@ def _day(text: str | None) -> str:
 
     try:
         return day_of(text)
-    except BadEntry as error:
-        fail(str(error), code=2)
-
-
-def _budget(text: str | None, currency: str | None) -> Decimal | None:
-    from clearfacts_assets.chargeback.attribution.entries import BadEntry, budget_of
-
-    try:
-        return budget_of(text or "", currency or "")
     except BadEntry as error:
         fail(str(error), code=2)
 
