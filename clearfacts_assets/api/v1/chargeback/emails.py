@@ -26,8 +26,7 @@ from clearfacts_assets.api.v1.chargeback.callers import (
     told,
     wish_of,
 )
-from clearfacts_assets.api.v1.fields import Body
-from clearfacts_assets.api.v1.invoices.processing import IdempotencyKey
+from clearfacts_assets.api.v1.fields import Body, IdempotencyKey
 from clearfacts_assets.chargeback.attribution.entries import BadEntry
 from clearfacts_assets.chargeback.statements.mail_life import MailEvent, MailState
 from clearfacts_assets.chargeback.statements.mailing import bodies

@@ -18,7 +18,8 @@ from clearfacts_assets.api.job_submission import Wish
 from clearfacts_assets.api.openapi import errors
 from clearfacts_assets.api.read_routes import reads, waits
 from clearfacts_assets.api.services import Services, services, watched, watched_job
-from clearfacts_assets.api.v1.invoices.processing import IdempotencyKey, JobAccepted, accepted
+from clearfacts_assets.api.v1.fields import IdempotencyKey
+from clearfacts_assets.api.v1.invoices.processing import JobAccepted, accepted
 from clearfacts_assets.api.v1.lists import Day, ListQuery
 from clearfacts_assets.storage.invoices.job_views import JobCounts
 from clearfacts_assets.storage.invoices.jobs import UNFINISHED, JobRecord, JobRepository
