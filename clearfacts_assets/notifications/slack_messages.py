@@ -20,7 +20,6 @@ BLOCKS = 50
 DAYS = 14  # that are named
 REASONS = 5  # kinds of failure that are named; the rest is counted
 REASON_CHARACTERS = 400
-KEY_CHARACTERS = 130  # of one invoice among those that became one; twenty of them fit into one text
 URL_CHARACTERS = 1000  # a longer address is left out
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
@@ -118,15 +117,6 @@ class DaysMissed:
 
 
 @dataclass(frozen=True, slots=True)
-class KeysBecameOne:
-    """Invoices that were kept as several, because their parties were written in several ways."""
-
-    invoices: int
-    held: int  # versions that a person now has to decide about
-    shown: tuple[str, ...] = ()  # number and versions of the first of them
-
-
-@dataclass(frozen=True, slots=True)
 class BudgetTold:
     """A fund has passed a mark of its budget, or its award ends."""
 
@@ -197,18 +187,6 @@ def days_missed(fact: DaysMissed) -> Message:
     what = "They are not run by themselves: `clearfacts run --missing` runs them, or a backfill."
     summary = f"{', '.join(names[-DAYS:])}. Run them: clearfacts run --missing"
     return _message(title, summary, [_section(what), *map(_section, lines)], _link(fact.url, "Open the days"))
-
-
-def keys_became_one(fact: KeysBecameOne) -> Message:
-    invoices = "1 invoice was" if fact.invoices == 1 else f"{fact.invoices:,} invoices were"
-    told = (
-        f"Their parties were written in several ways and have one form now. Nothing is sent by that; {fact.held:,} "
-        "versions wait for a person: see `clearfacts deliveries list --state held --state parked`."
-    )
-    lines = [f"• {_escape(_one_line(line), KEY_CHARACTERS)}" for line in fact.shown]
-    more = fact.invoices - len(fact.shown)
-    blocks = [_section(told), _section("\n".join([*lines, f"• and {more:,} more"] if more else lines))]
-    return _message(f"{invoices} kept as several", told, blocks, [])
 
 
 def plain_fact(title: str, told: str, url: str = "", label: str = "") -> Message:

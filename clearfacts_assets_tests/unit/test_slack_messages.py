@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,11 +20,11 @@ from clearfacts_assets.notifications.slack_messages import (
     HealthRecovered,
     JobCompleted,
     JobFailed,
-    KeysBecameOne,
     Message,
     Run,
 )
 
+MIGRATION = importlib.import_module("clearfacts_assets.storage.migrations.versions.0008_one_key_a_party")
 RUN = Run("daily_processing", "0f1e-17", "https://billing.example/runs/0f1e-17?a=1&b=2", "2026-11-20")
 COUNTS = Counts(total=1204, sent=1190, failed=9, duplicates=4, pending=1)
 SINCE = datetime(2026, 11, 21, 1, 30, tzinfo=UTC)
@@ -188,13 +189,13 @@ def test_days_that_were_missed_are_named_with_why_and_the_oldest_of_many_are_cou
 
 def test_what_became_one_invoice_is_named_up_to_a_bound() -> None:
     shown = tuple(f"F-{number} {'x' * 300}" for number in range(20))
-    message = slack_messages.keys_became_one(KeysBecameOne(31, 40, shown))
+    message = MIGRATION.message_of(MIGRATION.KeysBecameOne(31, 40, shown))
     assert message["text"].startswith("31 invoices were kept as several: ")
     assert "40 versions wait for a person" in whole(message)
     assert whole(message).endswith("• and 11 more")
     assert max(len(text) for text in texts(message["blocks"])) <= slack_messages.TEXT_CHARACTERS
-    one = slack_messages.keys_became_one(
-        KeysBecameOne(1, 1, ("<!channel> F-1: revision 1 delivered, revision 2 held",))
+    one = MIGRATION.message_of(
+        MIGRATION.KeysBecameOne(1, 1, ("<!channel> F-1: revision 1 delivered, revision 2 held",))
     )
     assert one["text"].startswith("1 invoice was kept as several")
     assert whole(one).endswith("• &lt;!channel&gt; F-1: revision 1 delivered, revision 2 held")
