@@ -39,8 +39,6 @@ ROOMS = {
     "storage.migrate": "storage/migrations",
     "storage.migrations": "storage/migrations",
     "storage.operations": "storage/operations",
-    "credentials": "configuration, credentials",
-    "configuration": "configuration, credentials",
     "alert_settings": "settings",
     "chargeback_settings": "settings",
     "customer_settings": "settings",

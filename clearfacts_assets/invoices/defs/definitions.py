@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from clearfacts_assets.invoices.defs import assets, automation, checks, document_status
+from clearfacts_assets.invoices.defs import assets, automation, checks, document_status, resources
 from clearfacts_assets.invoices.defs.sensors import alerts, due, missed_days, waiting_statements
 
 defs = dg.Definitions(
@@ -29,4 +29,5 @@ defs = dg.Definitions(
         missed_days.missed_days,
         waiting_statements.waiting_statements,
     ],
+    resources=resources.from_settings(),
 )
