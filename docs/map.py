@@ -32,6 +32,7 @@ ROOMS = {
     "invoices.validation": "invoices/validation",
     "chargeback": "chargeback",
     "chargeback.defs": "chargeback/defs",
+    "chargeback.notifications": "chargeback/notifications",
     "storage": "storage: database, types",
     "storage.accounts": "storage/accounts",
     "storage.chargeback": "storage/chargeback",

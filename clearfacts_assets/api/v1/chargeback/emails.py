@@ -28,9 +28,9 @@ from clearfacts_assets.api.v1.chargeback.callers import (
 )
 from clearfacts_assets.api.v1.fields import Body, IdempotencyKey
 from clearfacts_assets.chargeback.attribution.entries import BadEntry
+from clearfacts_assets.chargeback.notifications import statement_mails
 from clearfacts_assets.chargeback.statements.mail_life import MailEvent, MailState
 from clearfacts_assets.chargeback.statements.mailing import bodies
-from clearfacts_assets.notifications import statement_mails
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID
 from clearfacts_assets.storage.chargeback.issuing.mails import MailBox
 
