@@ -14,7 +14,7 @@ from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.auth.principal import Principal
 from clearfacts_assets.api.envelope import Success
 from clearfacts_assets.api.errors import ApiError, ErrorCode
-from clearfacts_assets.api.job_submission import Wish
+from clearfacts_assets.api.invoices.job_submission import Wish
 from clearfacts_assets.api.openapi import errors
 from clearfacts_assets.api.read_routes import waits
 from clearfacts_assets.api.services import Services, services
