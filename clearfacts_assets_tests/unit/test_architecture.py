@@ -21,6 +21,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from clearfacts_assets.invoices.destinations import TRANSPORTS
+from clearfacts_assets.invoices.sources import SOURCES
+
 PROJECT = Path(__file__).resolve().parents[2]
 PACKAGE = PROJECT / "clearfacts_assets"
 
@@ -226,6 +229,18 @@ def test_all_of_the_trade_is_kept_from_dagster_http_sql_and_settings() -> None:
     layers = [{name.strip(" ()") for name in re.split("[:|]", layer)} for layer in room["layers"]]
     trade = set().union(*layers[2:])  # below Dagster and the adapters
     assert {name.removeprefix("clearfacts_assets.invoices.") for name in kept["source_modules"]} == trade
+
+
+def test_what_opens_a_source_or_a_destination_names_none() -> None:
+    """A registry knows them by name; what is special about one is said in its own file."""
+    registered = {*SOURCES, *TRANSPORTS}
+    named = {
+        (shown(path), node.value)
+        for path in (PACKAGE / "resources.py", PACKAGE / "invoices" / "defs" / "resources.py")
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Constant) and node.value in registered
+    }
+    assert named == set()
 
 
 def direct_requirements() -> list[Requirement]:
