@@ -29,7 +29,11 @@ class SourceSettings(Section):
     kind: str = Field("java_backend", description=" or ".join(SOURCES))
     base_url: HttpUrl | None = Field(None, description="the Java backend's address, without /invoices")
     token: Changeable[SecretStr] = Field(SecretStr(""), description="bearer token for the Java backend")
-    folder: Path | None = Field(None, description="folder of what is dropped, for the kinds folder and inbox")
+    folder: Path | None = Field(
+        None,
+        description="folder of what is dropped, for the kinds folder, inbox and statements; beside java_backend that "
+        "of invoices made of statements",
+    )
     page_size: int = Field(100, ge=1, le=1000, description="invoices asked for in one page")
     connect_timeout: Seconds = Field(5, description="seconds to connect")
     deadline: Changeable[Seconds] = Field(60, description="seconds for one whole request, however slowly it drips")

@@ -8,10 +8,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from clearfacts_assets.chargeback.journals.formats import FORMATS
 from clearfacts_assets.setting_types import Section
 
 # The names that chargeback/journals knows, which settings do not import; a test holds them equal.
-FORMATS = ("standard", "summary", "gl", "template", "banner", "workday", "peoplesoft", "csv")
 NAMES_OF_DESCRIPTIONS = ("source", "period", "fund_org", "pi_email", "project_id", "service", "statement", "number")
 
 

@@ -8,13 +8,16 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from clearfacts_assets.chargeback.cost_sources import USAGE_KINDS
+from clearfacts_assets.setting_types import one_of
+
 
 class UsageOptions(BaseModel):
     """How the files of one source say what was used."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["slurm", "storage", "csv_usage"]
+    kind: str
     service: str = ""
     unit: str = ""
     columns: dict[str, str] = Field(default_factory=dict)
@@ -22,6 +25,8 @@ class UsageOptions(BaseModel):
     measure: Literal["sum", "max"] = "sum"
     timezone: str = "UTC"
     sampling: Literal["", "daily", "monthly"] = ""
+
+    _there_is_one = field_validator("kind")(one_of(USAGE_KINDS))
 
     @field_validator("timezone")
     @classmethod
@@ -40,7 +45,7 @@ class RateOptions(BaseModel):
 
     usage: dict[str, UsageOptions] = Field(
         default_factory=dict,
-        description="by source, how its files say what was used: kind (slurm, storage, csv_usage), service, unit, "
+        description=f"by source, how its files say what was used: kind ({', '.join(USAGE_KINDS)}), service, unit, "
         "columns by field, weights by partition, measure (sum or max), timezone, sampling (daily or monthly)",
     )
     two_people: bool = Field(False, description="whether rates and rules count only once another person approves them")

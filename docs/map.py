@@ -46,6 +46,7 @@ ROOMS = {
     "journal_settings": "settings",
     "setting_types": "settings",
     "invoice_settings": "settings",
+    "rate_options": "settings",
     "retention_settings": "settings",
     "statement_settings": "settings",
     "trace_settings": "settings",

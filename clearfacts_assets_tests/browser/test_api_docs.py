@@ -9,20 +9,20 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from clearfacts_assets_tests.browser.test_login import PATIENCE, chromium, log_in, pytestmark  # noqa: F401
+from clearfacts_assets_tests.browser.test_login import log_in
 from clearfacts_assets_tests.fixtures.api import RunningApi
+from clearfacts_assets_tests.fixtures.desk_browser import PATIENCE
 
 API = "/api/v1"
 DOCS = f"{API}/docs"
 
 
 @pytest.fixture
-def docs(chromium: Browser, quick_api: RunningApi) -> Iterator[Page]:  # noqa: F811
+def docs(chromium: Browser, quick_api: RunningApi) -> Iterator[Page]:
     """Each test checks that the console has no fault and that no other host was asked."""
     faults: list[str] = []
     context = chromium.new_context(base_url=quick_api.url, viewport={"width": 1280, "height": 900})
     context.set_default_timeout(PATIENCE)
-    expect.set_options(timeout=PATIENCE)
     page = context.new_page()
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda line: faults.append(line.text) if line.type in ("error", "warning") else None)

@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from clearfacts_assets_tests.browser.test_login import PATIENCE, chromium, pytestmark  # noqa: F401
 from clearfacts_assets_tests.fixtures.api import RunningApi
 from clearfacts_assets_tests.fixtures.callers import TEST
 from clearfacts_assets_tests.fixtures.chargeback import ADA, NOW, row, write
 from clearfacts_assets_tests.fixtures.chargeback_api import load, rows_of_two
 from clearfacts_assets_tests.fixtures.desk import Person, with_books
-from clearfacts_assets_tests.fixtures.desk_browser import bring, enter, problems, watch
+from clearfacts_assets_tests.fixtures.desk_browser import PATIENCE, bring, enter, problems, watch
 from clearfacts_assets_tests.fixtures.ubl_documents import document
 from clearfacts_assets_tests.security.test_desk_invoice import kept
 
@@ -55,14 +54,13 @@ LONG = {
 
 
 @pytest.fixture
-def desk(chromium: Browser, quick_api: RunningApi) -> Iterator[Page]:  # noqa: F811
+def desk(chromium: Browser, quick_api: RunningApi) -> Iterator[Page]:
     """A reviewer's browser. Each test checks that no script failed and that the policy refused nothing."""
     faults: list[str] = []
     context = chromium.new_context(
         base_url=quick_api.url, viewport={"width": 1440, "height": 900}, reduced_motion="reduce"
     )
     context.set_default_timeout(PATIENCE)
-    expect.set_options(timeout=PATIENCE)
     page = context.new_page()
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda line: faults.append(line.text) if "Content Security Policy" in line.text else None)

@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from clearfacts_assets_tests.browser.test_login import PATIENCE, chromium, pytestmark  # noqa: F401
 from clearfacts_assets_tests.fixtures.api import RunningApi
 from clearfacts_assets_tests.fixtures.chargeback import row, write
 from clearfacts_assets_tests.fixtures.chargeback_api import rows_of_two
 from clearfacts_assets_tests.fixtures.desk import Person, with_books
-from clearfacts_assets_tests.fixtures.desk_browser import clicks, enter, watch
+from clearfacts_assets_tests.fixtures.desk_browser import PATIENCE, clicks, enter, watch
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "desk.md"
 TABLE = re.compile(r"^\| (?P<task>[^|]+) \| (?P<here>\d+) \| (?P<there>[^|]+) \|$", re.MULTILINE)
@@ -202,14 +201,13 @@ TASKS: tuple[Callable[[Clicking], None], ...] = (look_and_decide, close, issue, 
 
 
 def test_the_docs_say_how_many_clicks_each_task_takes(
-    chromium: Browser,  # noqa: F811
+    chromium: Browser,
     quick_api: RunningApi,
     tmp_path: Path,
 ) -> None:
     with_books(quick_api)
     context = chromium.new_context(base_url=quick_api.url, viewport={"width": 1440, "height": 1000})
     context.set_default_timeout(PATIENCE)
-    expect.set_options(timeout=PATIENCE)
     enter(context, quick_api, "admin")
     watch(context, counting=True)
     page = context.new_page()

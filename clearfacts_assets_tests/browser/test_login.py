@@ -6,33 +6,14 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from clearfacts_assets_tests.fixtures.api import RunningApi
 from clearfacts_assets_tests.fixtures.callers import PASSWORD
-
-# The same browser without a window's parts takes half of the processor's time; the whole one serves as well.
-CHROMIUM = next(
-    (file for name in ("chromium-headless-shell", "chromium") if (file := Path("/usr/bin", name)).is_file()), None
-)
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
-PATIENCE = 300_000  # milliseconds; two cores are shared by all tests
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="there is no Chromium in /usr/bin: apt-get install chromium-headless-shell"
-)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        yield browser
-        browser.close()
+from clearfacts_assets_tests.fixtures.desk_browser import PATIENCE
 
 
 @pytest.fixture
@@ -46,7 +27,6 @@ def page(chromium: Browser, quick_api: RunningApi) -> Iterator[Page]:
     port = server.servers[0].sockets[0].getsockname()[1]
     context = chromium.new_context(base_url=f"http://127.0.0.1:{port}", viewport={"width": 1280, "height": 800})
     context.set_default_timeout(PATIENCE)
-    expect.set_options(timeout=PATIENCE)
     page = context.new_page()
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))

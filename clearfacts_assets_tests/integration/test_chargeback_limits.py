@@ -17,9 +17,8 @@ from clearfacts_assets_tests.fixtures.chargeback import ADA, NOW, Books, row
 TABLES = ("charges", "cost_imports", "cost_import_files", "cost_row_chunks", "charge_totals", "billing_periods")
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)  # a server's disk is not ours to fill
 def test_a_full_disk_stops_an_import_in_words_and_nothing_is_half_done(books: Books) -> None:
-    if books.engine.dialect.name != "sqlite":
-        pytest.skip("the server's disk is not ours to fill")
     rows = [row(ResourceId=f"res-{number}") for number in range(3000)]
     with books.engine.connect() as connection:
         pages = connection.execute(text("PRAGMA page_count")).scalar_one()

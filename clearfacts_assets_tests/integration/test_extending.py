@@ -23,6 +23,13 @@ from typer.testing import CliRunner
 from clearfacts_assets import configuration, resources, settings
 from clearfacts_assets.api import app as api
 from clearfacts_assets.api import metrics
+from clearfacts_assets.api.v1.chargeback.journal_fields import FileQuery
+from clearfacts_assets.chargeback import cost_sources
+from clearfacts_assets.chargeback.cost_sources.detection import is_use, open_export
+from clearfacts_assets.chargeback.cost_sources.usage import Usage
+from clearfacts_assets.chargeback.journals import formats
+from clearfacts_assets.chargeback.model import FileRefused
+from clearfacts_assets.chargeback.rates.definitions import RuleKind
 from clearfacts_assets.cli import main, settings_catalogue
 from clearfacts_assets.invoices import destinations, sources
 from clearfacts_assets.invoices.defs import resources as invoice_resources
@@ -34,8 +41,12 @@ from clearfacts_assets.notifications import channels
 from clearfacts_assets.notifications.channels import sender
 from clearfacts_assets.notifications.outbox import DispatchCount, dispatch, enqueue
 from clearfacts_assets.setting_types import Changeable, Section
+from clearfacts_assets.storage.chargeback.journals.manner import format_options
+from clearfacts_assets.storage.chargeback.rates.rules import RuleRepository
+from clearfacts_assets.storage.chargeback.rates.usage import usage_of
 from clearfacts_assets.storage.database import open_engine
 from clearfacts_assets_tests.fixtures.api import RunningApi
+from clearfacts_assets_tests.fixtures.journals import journal, part
 from clearfacts_assets_tests.fixtures.simulated_submissions import submission
 from clearfacts_assets_tests.fixtures.ubl_documents import document
 
@@ -108,14 +119,16 @@ def test_every_example_is_tried() -> None:
         (rules, set(rules.RULE_SETS)),
         (channels, set(channels.CHANNELS)),
         (destinations, set(destinations.TRANSPORTS.values())),
+        (cost_sources, {*cost_sources.USAGE_KINDS, *cost_sources.COST_KINDS}),
+        (formats, set(formats.FORMATS)),
     ],
-    ids=["sources", "rules", "channels", "destinations"],
+    ids=["sources", "rules", "channels", "destinations", "cost_sources", "formats"],
 )
 def test_every_adapter_that_is_there_is_registered(package: ModuleType, registered: set[str]) -> None:
     found = {
         path.stem
         for path in Path(package.__path__[0]).glob("*.py")
-        if re.search(r"^def (opened|rule_set)\(", path.read_text("utf-8"), flags=re.MULTILINE)
+        if re.search(r"^def (opened|rule_set|source|written)\(", path.read_text("utf-8"), flags=re.MULTILINE)
     }
     assert found == registered
 
@@ -188,6 +201,50 @@ def test_a_destination(add: Add, engine: Engine, monkeypatch: pytest.MonkeyPatch
     assert [type(outcome) for outcome in outcomes] == [Accepted, Denied, Unknown]
     assert isinstance(outcomes[0], Accepted)
     assert outcomes[0].document_id == invoice.idempotency_key
+
+
+def test_a_cost_source(
+    add: Add, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    add("clearfacts_assets/chargeback/cost_sources/bookings.py")
+    assert documented('In `USAGE_KINDS`: `"bookings"`.')
+    cost_sources.USAGE_KINDS.append("bookings")
+    request.addfinalizer(cost_sources.USAGE_KINDS.pop)
+    configure(monkeypatch, RATES__USAGE='{"microscope": {"kind": "bookings", "timezone": "Europe/Brussels"}}')
+    rate = {"service": "Microscope", "unit": "hour", "price": "12.00", "currency": "EUR"}
+    RuleRepository(engine).add(RuleKind.RATE, "Microscope", rate, actor="pat", now=NOW)
+    file = tmp_path / "march.csv"
+    file.write_text(
+        "service,start,end,project\nMicroscope,2025-03-01 09:00,2025-03-01 10:30,bio\n"
+        "Microscope,2025-03-01 10:30,2025-03-01 09:00,bio\n"
+    )
+    usage = usage_of(engine, "microscope", settings.load().rates.usage, {})
+    export = open_export(file, usage=usage)
+    (batch,) = export.batches()
+    (charged,) = (dict(zip(export.opened.columns, row, strict=True)) for row in batch.rows)
+    assert (charged["ChargePeriodStart"], charged["ConsumedQuantity"]) == ("2025-03-01T08:00:00Z", "5400")
+    assert (charged["ListCost"], charged["BillingCurrency"], charged["Tags"]) == ("18", "EUR", '{"project_id": "bio"}')
+    assert [(one.line, one.code) for one in batch.refusals] == [(3, "bad_date")]
+    assert is_use(file, usage)
+    with pytest.raises(FileRefused):
+        open_export(file, usage=Usage("somewhere else"))
+
+
+def test_a_journals_format(add: Add, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    add("clearfacts_assets/chargeback/journals/formats/json_lines.py")
+    assert documented('`"json_lines": About("a JSON object for each line", ".jsonl"),`')
+    with pytest.raises(ValidationError):
+        FileQuery(format="json_lines")
+    monkeypatch.setitem(formats.FORMATS, "json_lines", formats.About("a JSON object for each line", ".jsonl"))
+    configure(monkeypatch, JOURNALS__FORMAT="json_lines", JOURNALS__PRESETS='{"json_lines": {"book": "A"}}')
+    said, one = settings.load().journals, journal(part("1.10"))
+    assert (said.format, FileQuery(format="json_lines").format) == ("json_lines", "json_lines")
+    text = "".join(formats.format_of(said.format).written(one, format_options(said, said.format)))
+    assert [json.loads(line) for line in text.splitlines()] == [
+        {"book": "A", "journal": "J-2025-03-0001", "side": side, "fund": fund, "account": account, "amount": "1.10"}
+        for side, fund, account in (("D", "BIO-000001", "54100"), ("C", "IT-CLOUD", "54100"))
+    ]
+    assert formats.file_name(one, said.format) == "J-2025-03-0001_USD_json_lines.jsonl"
 
 
 def test_an_alert_channel(add: Add, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

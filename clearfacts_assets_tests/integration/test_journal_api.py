@@ -49,6 +49,7 @@ def test_a_journal_is_made_once_fetched_answered_and_taken_back(month):
     assert (file.status_code, file.headers["content-type"]) == (200, "text/csv; charset=utf-8")
     assert 'filename="J-2025-03-0001_USD_gl.csv"' in file.headers["content-disposition"]
     assert [each["Debit"] for each in csv.DictReader(io.StringIO(file.text))] == ["10.00", ""]
+    assert code(service.get(f"{one}/file", params={"format": "xls"})) == (422, "VALIDATION_ERROR")
     refused = data(service.post(f"{one}/posted", json={"refused": [{"line": 1, "message": "closed"}]}))
     assert refused == {"posted": [], "refused": {"J-2025-03-0001": [{"line": 1, "message": "closed"}]}}
     assert data(reviewer.get(f"{JOURNALS}/check/2025-03"))["done"] is False

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clearfacts_assets.chargeback.cells import BadCell, moment_of, period_start_of, text_of
-from clearfacts_assets.chargeback.cost_sources import open_export
+from clearfacts_assets.chargeback.cost_sources.detection import open_export
 from clearfacts_assets.chargeback.focus import NAMES, Dataset, dataset_of, version_of
 from clearfacts_assets.chargeback.ingest.canonical import Canonical
 from clearfacts_assets.chargeback.model import FileRefused, Refusal

@@ -87,11 +87,15 @@ def test_ci_runs_the_readmes_test_command() -> None:
     assert text(".ci/run").rstrip().endswith("make test")
 
 
+def documents() -> list[Path]:
+    folders = ("", "docs/**/", "helm-values/", "benchmarks/")
+    return [path for folder in folders for path in PROJECT.glob(f"{folder}*.md")]
+
+
 def test_links_between_documents_lead_somewhere() -> None:
-    documents = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md"), *PROJECT.glob("helm-values/*.md")]
     broken = [
         f"{document.relative_to(PROJECT)}: {target}"
-        for document in documents
+        for document in documents()
         for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.read_text("utf-8"))
         if "://" not in target and not (document.parent / target).exists()
     ]
@@ -162,6 +166,26 @@ def test_every_test_that_the_security_checks_name_exists() -> None:
     for file, test in named:
         source = (PROJECT / "clearfacts_assets_tests" / file).read_text("utf-8")
         assert f"def {test}(" in source, f"{file}::{test}"
+
+
+def test_every_test_that_a_document_names_exists() -> None:
+    """By file, by file and name, or by name. ``...`` at a name's end and ``*`` in a file's leave some out."""
+    sources = {path: path.read_text("utf-8") for path in (PROJECT / "clearfacts_assets_tests").rglob("test_*.py")}
+    tests = {path: set(re.findall(r"def (test_\w+)\(", source)) for path, source in sources.items()}
+    missing, found = [], 0
+    for document in documents():
+        for piece in code(document.read_text("utf-8")):
+            for file, name in re.findall(r"([\w/*]*\btest_[\w*]+\.py)(?:::(test_\w+))?", piece):
+                there = [path for path in tests if path.match(file)]
+                found += 1
+                if not there or (name and not any(name in tests[path] for path in there)):
+                    missing.append(f"{document.name}: {file}::{name}")
+            for name, more in re.findall(r"(?<![\w/:*.])(test_\w+)\b(?!\.py|\*)(\.\.\.)?", piece):
+                found += 1
+                if not any(one == name or (more and one.startswith(name)) for each in tests.values() for one in each):
+                    missing.append(f"{document.name}: {name}")
+    assert missing == []
+    assert found > 100
 
 
 def modules() -> list[Path]:

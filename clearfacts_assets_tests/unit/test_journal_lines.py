@@ -237,7 +237,8 @@ def test_descriptions_are_templates_of_known_names():
 
 
 def test_settings_name_what_journals_know():
-    assert (tuple(FORMATS), NAMES_OF_DESCRIPTIONS) == (journal_settings.FORMATS, journal_settings.NAMES_OF_DESCRIPTIONS)
+    assert NAMES_OF_DESCRIPTIONS == journal_settings.NAMES_OF_DESCRIPTIONS
+    assert [JournalSettings(format=name).format for name in FORMATS] == list(FORMATS)
     for wrong, told in (
         ({"format": "xls"}, "there is no format 'xls'"),
         ({"presets": {"xls": {}}}, "presets knows no format xls"),

@@ -46,6 +46,10 @@ class CsvUsage:
         return TableExport(opened, seen, delimiter, reading, self._usage, limits)
 
 
+def source(usage: Usage) -> CsvUsage:
+    return CsvUsage(usage)
+
+
 class _Rows:
     def __init__(self, fields: Fields, usage: Usage) -> None:
         self._fields, self._format = fields, usage.format

@@ -9,6 +9,7 @@ from pathlib import Path
 from clearfacts_assets.chargeback.cost_sources.foreign import named_for_what_it_is
 from clearfacts_assets.chargeback.cost_sources.opening import Survey, refused, survey, text_of
 from clearfacts_assets.chargeback.cost_sources.records import DELIMITERS, Records, headers_of
+from clearfacts_assets.chargeback.cost_sources.usage import Usage
 from clearfacts_assets.chargeback.focus import (
     NAMES,
     NEEDED,
@@ -39,6 +40,10 @@ class FocusCsv:
             path, path.name, seen.sha256, seen.size, dialect, written, columns, dataset, version_of(columns)
         )
         return CsvExport(opened, seen, delimiter, limits)
+
+
+def source(usage: Usage) -> FocusCsv:
+    return FocusCsv()
 
 
 class CsvExport:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from clearfacts_assets.chargeback.cost_sources.focus_csv import check_columns
 from clearfacts_assets.chargeback.cost_sources.opening import digest_of, refused
+from clearfacts_assets.chargeback.cost_sources.usage import Usage
 from clearfacts_assets.chargeback.focus import canonical_name, dataset_of, version_of
 from clearfacts_assets.chargeback.ports import ROWS_OF_A_BATCH, Batch, Limits, Opened
 from clearfacts_assets.messages import Message
@@ -53,6 +54,10 @@ class FocusParquet:
             path, path.name, sha256, size, "parquet", written, columns, dataset_of(columns), version_of(columns)
         )
         return ParquetExport(opened, frame)
+
+
+def source(usage: Usage) -> FocusParquet:
+    return FocusParquet()
 
 
 class ParquetExport:

@@ -65,6 +65,10 @@ def looks_like_sacct(head: bytes) -> bool:
     return head.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").lower().startswith(_HEADS)
 
 
+def source(usage: Usage) -> Slurm:
+    return Slurm(usage)
+
+
 class SlurmExport:
     """One opened file."""
 

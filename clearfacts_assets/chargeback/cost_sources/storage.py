@@ -64,6 +64,10 @@ class Storage:
         return TableExport(opened, seen, delimiter, _Rows(fields, self._usage, unit), self._usage, limits)
 
 
+def source(usage: Usage) -> Storage:
+    return Storage(usage)
+
+
 def _measured(path: Path, header: Sequence[str]) -> str:
     """The one column that says how much. Raises FileRefused where there are several, or none."""
     plain = {name: _SIZE.sub("", name.strip().lower()).strip(" _([") for name in header}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clearfacts_assets.chargeback.cells import text_of
-from clearfacts_assets.chargeback.cost_sources import open_export
+from clearfacts_assets.chargeback.cost_sources.detection import open_export
 from clearfacts_assets.chargeback.focus import CATEGORIES, MANDATORY, NAMES, Dataset
 from clearfacts_assets.chargeback.ingest.rows import RowReader
 from clearfacts_assets.chargeback.ingest.rules import ReadingRules

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 from clearfacts_assets.chargeback.cells import moment_of, text_of
 from clearfacts_assets.chargeback.collecting import few_collections
-from clearfacts_assets.chargeback.cost_sources import digest_of, is_use, open_export, refused
+from clearfacts_assets.chargeback.cost_sources.detection import is_use, open_export
+from clearfacts_assets.chargeback.cost_sources.opening import digest_of, refused
 from clearfacts_assets.chargeback.cost_sources.usage import Usage
 from clearfacts_assets.chargeback.focus import Dataset
 from clearfacts_assets.chargeback.ingest.row_totals import TIE_OUT, RowTotals

@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from clearfacts_assets.chargeback.cost_sources import open_export
+from clearfacts_assets.chargeback.cost_sources.detection import open_export
 from clearfacts_assets.chargeback.model import ChargebackError
 
 _PROVIDERS = ("ServiceProviderName", "ProviderName", "InvoiceIssuerName")

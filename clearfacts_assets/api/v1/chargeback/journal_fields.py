@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
+from pydantic_core import PydanticCustomError
 
 from clearfacts_assets.api.v1.chargeback.callers import Amount, Month, PageQuery, Reason
 from clearfacts_assets.api.v1.fields import Body
@@ -14,10 +15,16 @@ from clearfacts_assets.chargeback.journals.life import BatchState
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID
 
 Currency = Annotated[str, Field(min_length=1, max_length=20, pattern=r"^[^\x00-\x1f\x7f]*$", examples=["USD"])]
-FormatName = Literal["standard", "summary", "gl", "template", "banner", "workday", "peoplesoft", "csv"]
-assert set(FormatName.__args__) == set(FORMATS)  # type: ignore[attr-defined]  # noqa: S101 - a new one is named here
-
 MOST_REFUSED = 10_000  # lines of one answer
+
+
+def _registered(name: str) -> str:
+    if name not in FORMATS:
+        raise PydanticCustomError("unknown_format", "Input should be {known}", {"known": " or ".join(FORMATS)})
+    return name
+
+
+FormatName = Annotated[str, AfterValidator(_registered), Field(json_schema_extra={"enum": list(FORMATS)})]
 
 
 class JournalView(BaseModel):

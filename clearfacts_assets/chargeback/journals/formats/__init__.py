@@ -7,9 +7,10 @@ import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from clearfacts_assets.chargeback.journals.model import Journal
+if TYPE_CHECKING:  # the settings look here for names alone
+    from clearfacts_assets.chargeback.journals.model import Journal
 
 
 @dataclass(frozen=True, slots=True)
