@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from clearfacts_assets.storage.slices import Times
+from clearfacts_assets.storage.incremental_sums import Times
 
 
 def gauge(name: str, purpose: str, label: str, values: Mapping[str, float]) -> Metric:

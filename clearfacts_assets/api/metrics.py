@@ -17,7 +17,7 @@ from clearfacts_assets.api.chargeback import metrics as chargeback
 from clearfacts_assets.api.invoices import metrics as invoices
 from clearfacts_assets.api.metric_families import histogram
 from clearfacts_assets.orchestration.dagster_internals import SqlTable, events_table, runs_table
-from clearfacts_assets.storage.slices import Times
+from clearfacts_assets.storage.incremental_sums import Times
 from clearfacts_assets.storage.unchanged import Unchanged
 
 JOB_SECONDS = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)

@@ -11,7 +11,7 @@ from clearfacts_assets.cli.console import print_json, print_table
 
 def health(as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False) -> None:
     """Ask the ERP, the destination, Slack and the database now. Exit code 1 if one does not answer as it should."""
-    from clearfacts_assets.cli.invoices.ledger import open_ledger
+    from clearfacts_assets.cli.invoices.ledger import open_database
     from clearfacts_assets.health.probes import ask
     from clearfacts_assets.health.systems import questions, ways
     from clearfacts_assets.invoices.defs import resources
@@ -19,7 +19,7 @@ def health(as_json: Annotated[bool, typer.Option("--json", help="print JSON")] =
     from clearfacts_assets.settings import load
 
     asked = questions(
-        open_ledger(),
+        open_database(),
         resources.source(),
         resources.clearfacts(),
         slack(),

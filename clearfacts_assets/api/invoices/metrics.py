@@ -15,9 +15,9 @@ from sqlalchemy import Engine
 from clearfacts_assets.api.metric_families import gauge, histogram
 from clearfacts_assets.invoices.lifecycle import State
 from clearfacts_assets.invoices.model import InvoiceStatus
+from clearfacts_assets.storage.incremental_sums import sums_of
 from clearfacts_assets.storage.invoices import backlog, counts
 from clearfacts_assets.storage.invoices.days import number_missing
-from clearfacts_assets.storage.slices import sums_of
 
 INVOICE_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0)
 CALL_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from clearfacts_assets.invoices.defs import assets, automation, checks, document_status, resources
-from clearfacts_assets.invoices.defs.sensors import alerts, due, missed_days, waiting_statements
+from clearfacts_assets.invoices.defs.sensors import alerts, due_deliveries, missed_days, waiting_statements
 
 defs = dg.Definitions(
     assets=[
@@ -25,7 +25,7 @@ defs = dg.Definitions(
         alerts.job_failed,
         alerts.job_completed,
         alerts.alert_dispatch,
-        due.due_deliveries,
+        due_deliveries.due_deliveries,
         missed_days.missed_days,
         waiting_statements.waiting_statements,
     ],
