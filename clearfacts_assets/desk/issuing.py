@@ -18,9 +18,9 @@ from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens
 from clearfacts_assets.storage.chargeback.issuing import by_settings
-from clearfacts_assets.storage.chargeback.issuing.generated import Generated
-from clearfacts_assets.storage.chargeback.issuing.orders import Issuance
-from clearfacts_assets.storage.chargeback.issuing.shelf import StatementShelf
+from clearfacts_assets.storage.chargeback.issuing.issue_plan import Issuance
+from clearfacts_assets.storage.chargeback.issuing.issue_result import Generated
+from clearfacts_assets.storage.chargeback.issuing.repository import StatementShelf
 from clearfacts_assets.storage.chargeback.issuing.summaries import SummaryIssuer
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 

@@ -13,12 +13,12 @@ from fastapi import APIRouter, Depends, Path, Response
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError
 from clearfacts_assets.api.read_routes import waits
-from clearfacts_assets.api.v1.chargeback.callers import LONGEST_NOTE, told, wish_of
+from clearfacts_assets.api.v1.chargeback.dependencies import LONGEST_NOTE, told, wish_of
 from clearfacts_assets.api.v1.chargeback.journal_fields import MOST_REFUSED
 from clearfacts_assets.api.v1.chargeback.journals import attached
 from clearfacts_assets.chargeback.journals.answers import POSTED, REFUSED, Answer
 from clearfacts_assets.chargeback.journals.formats import FORMATS
-from clearfacts_assets.chargeback.journals.life import BatchState
+from clearfacts_assets.chargeback.journals.lifecycle import BatchState
 from clearfacts_assets.desk.changes import done_or_shown
 from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import address, late_page, page
@@ -28,7 +28,7 @@ from clearfacts_assets.storage.chargeback.journals.batches import Asked, Done
 from clearfacts_assets.storage.chargeback.journals.booking import JournalBook
 from clearfacts_assets.storage.chargeback.journals.checking import check
 from clearfacts_assets.storage.chargeback.journals.manner import file_to_fetch, manner_of
-from clearfacts_assets.storage.chargeback.journals.shelf import JournalShelf
+from clearfacts_assets.storage.chargeback.journals.repository import JournalShelf
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 
 router = APIRouter(prefix="/desk/journals", include_in_schema=False, route_class=DeskRoute)

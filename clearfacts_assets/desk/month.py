@@ -12,12 +12,12 @@ from sqlalchemy import Engine
 
 from clearfacts_assets.chargeback.lifecycle import State
 from clearfacts_assets.desk.rendering import address
-from clearfacts_assets.desk.words import mark
+from clearfacts_assets.desk.translations import mark
 from clearfacts_assets.money import EXACT
 from clearfacts_assets.storage.chargeback.imports import ImportRecord, ImportRepository
 from clearfacts_assets.storage.chargeback.issuing.mails import MailBox
-from clearfacts_assets.storage.chargeback.issuing.shelf import StatementFilter, StatementShelf
-from clearfacts_assets.storage.chargeback.journals.shelf import JournalShelf
+from clearfacts_assets.storage.chargeback.issuing.repository import StatementFilter, StatementShelf
+from clearfacts_assets.storage.chargeback.journals.repository import JournalShelf
 from clearfacts_assets.storage.chargeback.periods import NoSuchPeriod, PeriodRepository
 from clearfacts_assets.storage.chargeback.rates.month_due import MonthDue, billed_as_due, due_of_month, due_of_people
 from clearfacts_assets.storage.chargeback.registry import RegistryRepository

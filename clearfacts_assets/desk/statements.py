@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse
 
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError, ErrorCode
-from clearfacts_assets.api.v1.chargeback.callers import own, told
+from clearfacts_assets.api.v1.chargeback.dependencies import own, told
 from clearfacts_assets.chargeback.statements.model import NoSuchStatement, StatementKind
 from clearfacts_assets.desk.own import STANDING, own_statements
 from clearfacts_assets.desk.refusals import Refused
@@ -18,7 +18,7 @@ from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID
 from clearfacts_assets.storage.chargeback.issuing.remarks import Remarks
-from clearfacts_assets.storage.chargeback.issuing.shelf import StatementFilter, StatementShelf
+from clearfacts_assets.storage.chargeback.issuing.repository import StatementFilter, StatementShelf
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 
 router = APIRouter(prefix="/desk/statements", include_in_schema=False, route_class=DeskRoute)

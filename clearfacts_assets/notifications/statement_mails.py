@@ -11,7 +11,7 @@ from uuid import uuid4
 from sqlalchemy import Engine
 
 from clearfacts_assets.chargeback.model import ChargebackError
-from clearfacts_assets.chargeback.statements.mail_life import MailEvent, MailState
+from clearfacts_assets.chargeback.statements.mail_lifecycle import MailEvent, MailState
 from clearfacts_assets.chargeback.statements.mailing import Letter, MailedStatement, subject_line
 from clearfacts_assets.chargeback.statements.sending import send_due
 from clearfacts_assets.notifications.email import ADDRESS, Postman, SmtpServer

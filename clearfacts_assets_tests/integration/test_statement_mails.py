@@ -14,11 +14,11 @@ import pytest
 
 from clearfacts_assets.chargeback.attribution.review import Verdict
 from clearfacts_assets.chargeback.statements.bounces import read_bounce
-from clearfacts_assets.chargeback.statements.mail_life import TRANSITIONS, MailEvent, MailNotAllowed, MailState
+from clearfacts_assets.chargeback.statements.mail_lifecycle import TRANSITIONS, MailEvent, MailNotAllowed, MailState
 from clearfacts_assets.chargeback.statements.mailing import Letter, message, subject_line
 from clearfacts_assets.chargeback.statements.sending import Sent, send_due
 from clearfacts_assets.chargeback.statements.typesetting import Press
-from clearfacts_assets.cli.chargeback.posting import problem_of
+from clearfacts_assets.cli.chargeback.mailing import problem_of
 from clearfacts_assets.notifications.email import Postman, SmtpServer
 from clearfacts_assets.simulator.mail import PASSWORD, USERNAME, MailServer
 from clearfacts_assets.storage.chargeback.issuing.mail_rows import Posting

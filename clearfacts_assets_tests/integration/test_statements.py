@@ -12,10 +12,10 @@ from sqlalchemy.exc import DatabaseError
 
 from clearfacts_assets.chargeback.attribution.review import Verdict
 from clearfacts_assets.chargeback.lifecycle import Event, NotAllowed
-from clearfacts_assets.chargeback.statements.life import StatementNotAllowed
+from clearfacts_assets.chargeback.statements.lifecycle import StatementNotAllowed
 from clearfacts_assets.chargeback.statements.model import NoSuchStatement, StatementKind
-from clearfacts_assets.storage.chargeback.issuing.groundwork import NothingIssued
-from clearfacts_assets.storage.chargeback.issuing.orders import Issuance, Manner
+from clearfacts_assets.storage.chargeback.issuing.issue_plan import Issuance, Manner
+from clearfacts_assets.storage.chargeback.issuing.preconditions import NothingIssued
 from clearfacts_assets.storage.chargeback.issuing.remarks import CannotRemark, Remarks
 from clearfacts_assets.storage.chargeback.issuing.summaries import SummaryIssuer
 from clearfacts_assets_tests.fixtures.chargeback import row, tags
@@ -183,7 +183,7 @@ def test_drafts_count_for_nothing_and_are_replaced(office):
 
 
 def _all():
-    from clearfacts_assets.storage.chargeback.issuing.shelf import StatementFilter
+    from clearfacts_assets.storage.chargeback.issuing.repository import StatementFilter
 
     return StatementFilter()
 

@@ -12,9 +12,9 @@ from clearfacts_assets.chargeback.statements.making import make
 from clearfacts_assets.chargeback.statements.typesetting import Press
 from clearfacts_assets.desk.routes import ROUTES
 from clearfacts_assets.invoices.lifecycle import State
-from clearfacts_assets.storage.chargeback.issuing.orders import Issuance, Manner
-from clearfacts_assets.storage.chargeback.issuing.register import StatementIssuer
-from clearfacts_assets.storage.chargeback.issuing.shelf import StatementFilter, StatementShelf
+from clearfacts_assets.storage.chargeback.issuing.issue_plan import Issuance, Manner
+from clearfacts_assets.storage.chargeback.issuing.issuer import StatementIssuer
+from clearfacts_assets.storage.chargeback.issuing.repository import StatementFilter, StatementShelf
 from clearfacts_assets.storage.invoices.tables import Delivery
 from clearfacts_assets_tests.fixtures.api import RunningApi
 from clearfacts_assets_tests.fixtures.callers import PASSWORD

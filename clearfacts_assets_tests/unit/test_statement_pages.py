@@ -13,10 +13,10 @@ import pytest
 from clearfacts_assets.chargeback.statements.framing import About, FundFacts, Identity
 from clearfacts_assets.chargeback.statements.making import again, make, unpacked
 from clearfacts_assets.chargeback.statements.model import Cents, Relief, StatementKind, Subject
+from clearfacts_assets.chargeback.statements.render_pool import Outfit, make_all
 from clearfacts_assets.chargeback.statements.reports import DepartmentRow, SponsorRow, YearRow
 from clearfacts_assets.chargeback.statements.trends import columns, months_before, tables
 from clearfacts_assets.chargeback.statements.typesetting import Press, TemplateFails
-from clearfacts_assets.chargeback.statements.workshop import Outfit, make_all
 from clearfacts_assets_tests.fixtures.statements import attached, charge, order, words
 
 CHARGES = (

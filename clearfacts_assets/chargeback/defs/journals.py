@@ -24,7 +24,7 @@ from clearfacts_assets.storage.chargeback.journals.booking import JournalBook
 from clearfacts_assets.storage.chargeback.journals.checking import Checked, Verdict, check
 from clearfacts_assets.storage.chargeback.journals.ending_accruals import accruals_to_end
 from clearfacts_assets.storage.chargeback.journals.manner import manner_of
-from clearfacts_assets.storage.chargeback.journals.shelf import JournalShelf
+from clearfacts_assets.storage.chargeback.journals.repository import JournalShelf
 from clearfacts_assets.storage.chargeback.journals.statements import currencies
 
 GL_JOURNAL, CURRENCIES = "gl_journal", "currencies"

@@ -10,14 +10,14 @@ from sqlalchemy import Engine
 
 from clearfacts_assets.chargeback.defs.views import MONTHS_DRAWN, Metadata, spending_views
 from clearfacts_assets.chargeback.model import months_up_to
-from clearfacts_assets.chargeback.statements.mail_life import MailState
+from clearfacts_assets.chargeback.statements.mail_lifecycle import MailState
 from clearfacts_assets.chargeback.statements.mailing import Letter, bodies
 from clearfacts_assets.orchestration.metadata import table
-from clearfacts_assets.storage.chargeback.issuing.due import history
-from clearfacts_assets.storage.chargeback.issuing.generated import Generated
+from clearfacts_assets.storage.chargeback.issuing.due_charges import history
+from clearfacts_assets.storage.chargeback.issuing.issue_result import Generated
 from clearfacts_assets.storage.chargeback.issuing.mail_rows import Posting
 from clearfacts_assets.storage.chargeback.issuing.mails import MailBox
-from clearfacts_assets.storage.chargeback.issuing.shelf import StatementFilter, StatementShelf
+from clearfacts_assets.storage.chargeback.issuing.repository import StatementFilter, StatementShelf
 from clearfacts_assets.storage.database import reading
 
 STATEMENTS, EMAILS = "statements", "statement_emails"

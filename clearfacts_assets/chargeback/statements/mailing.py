@@ -15,9 +15,9 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from clearfacts_assets.chargeback.statements.formatting import day, harmless, money, month
 from clearfacts_assets.chargeback.statements.model import Subject
 from clearfacts_assets.chargeback.statements.typesetting import TEMPLATES
-from clearfacts_assets.chargeback.statements.words import day, harmless, money, month
 from clearfacts_assets.money import EXACT
 
 LONGEST_SUBJECT = 200  # characters

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from clearfacts_assets.chargeback.statements.mail_life import MailEvent, MailState
+from clearfacts_assets.chargeback.statements.mail_lifecycle import MailEvent, MailState
 from clearfacts_assets.chargeback.statements.mailing import Letter, message
 from clearfacts_assets.outcome_kinds import OutcomeKind
 

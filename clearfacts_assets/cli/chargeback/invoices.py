@@ -96,7 +96,7 @@ def trace(
 def _way(engine: Engine, number: str) -> dict[str, Any]:
     from clearfacts_assets.storage.chargeback.invoicing.making import InvoiceShelf
     from clearfacts_assets.storage.chargeback.invoicing.tracing import journals_of, rows_of
-    from clearfacts_assets.storage.chargeback.issuing.shelf import StatementShelf
+    from clearfacts_assets.storage.chargeback.issuing.repository import StatementShelf
 
     statement = StatementShelf(engine).get(number)
     invoices = [one | {"delivery": _delivery(engine, one["sha256"])} for one in InvoiceShelf(engine).list(None, number)]

@@ -135,7 +135,7 @@ def export(
 @app.command("list")
 def list_(period: MaybePeriod = None, currency: Currency = None, as_json: AsJson = False) -> None:
     """All journals, oldest first."""
-    from clearfacts_assets.storage.chargeback.journals.shelf import JournalShelf
+    from clearfacts_assets.storage.chargeback.journals.repository import JournalShelf
 
     found = JournalShelf(ledger()).list(period, currency=currency, limit=100_000)
     if as_json:
@@ -149,7 +149,7 @@ def list_(period: MaybePeriod = None, currency: Currency = None, as_json: AsJson
 @app.command()
 def show(number: Number, as_json: AsJson = False) -> None:
     """One journal: its lines, the statements that it books, what happened, what the general ledger answered."""
-    from clearfacts_assets.storage.chargeback.journals.shelf import JournalShelf
+    from clearfacts_assets.storage.chargeback.journals.repository import JournalShelf
 
     with told():
         one = JournalShelf(ledger()).whole(number)
@@ -191,7 +191,7 @@ def posted(
 ) -> None:
     """Write down that the general ledger posted a journal, or what it answered. Exit code 1 where lines are refused."""
     from clearfacts_assets.chargeback.journals.answers import read_answers
-    from clearfacts_assets.storage.chargeback.journals.shelf import JournalShelf, posted_by_hand
+    from clearfacts_assets.storage.chargeback.journals.repository import JournalShelf, posted_by_hand
 
     if (number is None) == (answer is None):
         fail("name a journal, or the general ledger's answer by --answer", code=2)

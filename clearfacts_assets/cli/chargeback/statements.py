@@ -43,8 +43,8 @@ def generate(
     """Issue the statements of a closed or finalized period. Twice issues nothing anew."""
     from clearfacts_assets.settings import load
     from clearfacts_assets.storage.chargeback.issuing import by_settings
-    from clearfacts_assets.storage.chargeback.issuing.orders import Issuance
-    from clearfacts_assets.storage.chargeback.issuing.shelf import StatementShelf
+    from clearfacts_assets.storage.chargeback.issuing.issue_plan import Issuance
+    from clearfacts_assets.storage.chargeback.issuing.repository import StatementShelf
 
     engine, said = ledger(), load().statements
     shelf = StatementShelf(engine)
@@ -55,7 +55,7 @@ def generate(
             _write_out(shelf, period, kind, output, draft=draft)
     result = found.as_result() | {"tie_out": tie_out}
     if send and not draft:
-        from clearfacts_assets.cli.chargeback.posting import enqueue_and_send
+        from clearfacts_assets.cli.chargeback.mailing import enqueue_and_send
 
         result["emails"] = enqueue_and_send(engine, period, actor=who(actor), dry_run=dry_run)
     if as_json:
@@ -99,7 +99,7 @@ def _tell(result: dict[str, Any]) -> None:
 
 
 def _write_out(shelf: Any, period: str, kind: StatementKind, folder: Path, *, draft: bool) -> None:
-    from clearfacts_assets.storage.chargeback.issuing.shelf import StatementFilter
+    from clearfacts_assets.storage.chargeback.issuing.repository import StatementFilter
 
     folder.mkdir(parents=True, exist_ok=True)
     states = ("draft",) if draft else ("proposed", "issued")
@@ -117,7 +117,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """Statements, oldest first."""
-    from clearfacts_assets.storage.chargeback.issuing.shelf import StatementFilter, StatementShelf
+    from clearfacts_assets.storage.chargeback.issuing.repository import StatementFilter, StatementShelf
 
     states = () if all_ else ("draft", "proposed", "issued")
     which = StatementFilter(period, kind.value if kind else None, pi, states=states)
@@ -133,7 +133,7 @@ def list_(
 @app.command()
 def show(number: Number, version: Version = None, as_json: AsJson = False) -> None:
     """One statement: its sums, what happened to it, what was objected."""
-    from clearfacts_assets.storage.chargeback.issuing.shelf import StatementShelf
+    from clearfacts_assets.storage.chargeback.issuing.repository import StatementShelf
 
     with told():
         one = StatementShelf(ledger()).whole(number, version)
@@ -174,7 +174,7 @@ def pdf(
     version: Version = None,
 ) -> None:
     """Write a statement's PDF, as it was issued."""
-    from clearfacts_assets.storage.chargeback.issuing.shelf import StatementShelf
+    from clearfacts_assets.storage.chargeback.issuing.repository import StatementShelf
 
     with told():
         name, content = StatementShelf(ledger()).pdf(number, version)
@@ -191,7 +191,7 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """What is different between two versions."""
-    from clearfacts_assets.storage.chargeback.issuing.shelf import StatementShelf
+    from clearfacts_assets.storage.chargeback.issuing.repository import StatementShelf
 
     with told():
         rows = StatementShelf(ledger()).difference(number, old, new)
@@ -205,7 +205,7 @@ def diff(
 @app.command()
 def void(number: Number, reason: Reason, actor: By = None, as_json: AsJson = False) -> None:
     """Take a statement out: it counts no more, and its charges are free for the next one."""
-    from clearfacts_assets.storage.chargeback.issuing.shelf import StatementShelf
+    from clearfacts_assets.storage.chargeback.issuing.repository import StatementShelf
 
     with told():
         one = StatementShelf(ledger()).void(number, actor=who(actor), reason=reason, now=now())
@@ -215,7 +215,7 @@ def void(number: Number, reason: Reason, actor: By = None, as_json: AsJson = Fal
 @app.command()
 def accept(number: Number, actor: By = None, as_json: AsJson = False) -> None:
     """Issue a proposed statement before its days are over: the investigator said yes."""
-    from clearfacts_assets.storage.chargeback.issuing.shelf import StatementShelf
+    from clearfacts_assets.storage.chargeback.issuing.repository import StatementShelf
 
     with told():
         one = StatementShelf(ledger()).accept(number, actor=who(actor), now=now())
@@ -259,7 +259,7 @@ def year(
 ) -> None:
     """Issue the statement of a year, for a grant report: it repeats what the months say."""
     from clearfacts_assets.cli.chargeback.issuing import issuer
-    from clearfacts_assets.storage.chargeback.issuing.orders import Issuance
+    from clearfacts_assets.storage.chargeback.issuing.issue_plan import Issuance
     from clearfacts_assets.storage.chargeback.issuing.summaries import SummaryIssuer
 
     engine = ledger()

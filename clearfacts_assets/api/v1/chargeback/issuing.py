@@ -11,7 +11,7 @@ from clearfacts_assets.api.envelope import Success
 from clearfacts_assets.api.errors import ErrorCode
 from clearfacts_assets.api.openapi import errors
 from clearfacts_assets.api.read_routes import takes_long, waits
-from clearfacts_assets.api.v1.chargeback.callers import (
+from clearfacts_assets.api.v1.chargeback.dependencies import (
     Amount,
     Issues,
     Month,
@@ -31,9 +31,9 @@ from clearfacts_assets.api.v1.chargeback.statements import (
 from clearfacts_assets.api.v1.fields import Body
 from clearfacts_assets.chargeback.statements.model import StatementKind
 from clearfacts_assets.storage.chargeback.issuing import by_settings
-from clearfacts_assets.storage.chargeback.issuing.generated import Generated
-from clearfacts_assets.storage.chargeback.issuing.orders import Issuance
-from clearfacts_assets.storage.chargeback.issuing.shelf import StatementShelf
+from clearfacts_assets.storage.chargeback.issuing.issue_plan import Issuance
+from clearfacts_assets.storage.chargeback.issuing.issue_result import Generated
+from clearfacts_assets.storage.chargeback.issuing.repository import StatementShelf
 from clearfacts_assets.storage.chargeback.issuing.summaries import SummaryIssuer
 
 router = APIRouter(prefix="/chargeback/statements", tags=["chargeback"])

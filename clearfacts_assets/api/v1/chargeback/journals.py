@@ -15,7 +15,7 @@ from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.openapi import errors
 from clearfacts_assets.api.read_routes import reads, waits
 from clearfacts_assets.api.services import Services
-from clearfacts_assets.api.v1.chargeback.callers import SeesAll, Served, told, wish_of
+from clearfacts_assets.api.v1.chargeback.dependencies import SeesAll, Served, told, wish_of
 from clearfacts_assets.api.v1.chargeback.journal_fields import (
     AnswerView,
     FileQuery,
@@ -37,7 +37,7 @@ from clearfacts_assets.storage.chargeback.journals.batches import Asked, Done
 from clearfacts_assets.storage.chargeback.journals.booking import JournalBook
 from clearfacts_assets.storage.chargeback.journals.checking import check
 from clearfacts_assets.storage.chargeback.journals.manner import file_to_fetch, manner_of
-from clearfacts_assets.storage.chargeback.journals.shelf import JournalShelf
+from clearfacts_assets.storage.chargeback.journals.repository import JournalShelf
 
 router = APIRouter(prefix="/chargeback/journals", tags=["chargeback"])
 

@@ -14,7 +14,7 @@ from clearfacts_assets.api.errors import ErrorCode
 from clearfacts_assets.api.openapi import errors
 from clearfacts_assets.api.read_routes import reads
 from clearfacts_assets.api.services import Services
-from clearfacts_assets.api.v1.chargeback.callers import (
+from clearfacts_assets.api.v1.chargeback.dependencies import (
     Amount,
     Exports,
     MaybeText,
@@ -28,10 +28,10 @@ from clearfacts_assets.api.v1.chargeback.callers import (
     own,
     told,
 )
-from clearfacts_assets.chargeback.statements.life import StatementState
+from clearfacts_assets.chargeback.statements.lifecycle import StatementState
 from clearfacts_assets.chargeback.statements.model import StatementKind
-from clearfacts_assets.storage.chargeback.issuing.owned import version_shown, versions_compared
-from clearfacts_assets.storage.chargeback.issuing.shelf import StatementFilter, StatementShelf
+from clearfacts_assets.storage.chargeback.issuing.investigator_view import version_shown, versions_compared
+from clearfacts_assets.storage.chargeback.issuing.repository import StatementFilter, StatementShelf
 
 router = APIRouter(prefix="/chargeback/statements", tags=["chargeback"])
 

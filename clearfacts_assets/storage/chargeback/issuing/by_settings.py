@@ -11,12 +11,12 @@ from sqlalchemy import Engine
 from clearfacts_assets.chargeback.statements.framing import Organisation
 from clearfacts_assets.chargeback.statements.making import Made, Order
 from clearfacts_assets.chargeback.statements.model import StatementKind
-from clearfacts_assets.chargeback.statements.workshop import Outfit, make_all
+from clearfacts_assets.chargeback.statements.render_pool import Outfit, make_all
 from clearfacts_assets.statement_settings import StatementSettings
-from clearfacts_assets.storage.chargeback.issuing.generated import Generated
-from clearfacts_assets.storage.chargeback.issuing.orders import Issuance, Manner
-from clearfacts_assets.storage.chargeback.issuing.register import StatementIssuer
-from clearfacts_assets.storage.chargeback.issuing.shelf import Recomputed, StatementFilter, StatementShelf
+from clearfacts_assets.storage.chargeback.issuing.issue_plan import Issuance, Manner
+from clearfacts_assets.storage.chargeback.issuing.issue_result import Generated
+from clearfacts_assets.storage.chargeback.issuing.issuer import StatementIssuer
+from clearfacts_assets.storage.chargeback.issuing.repository import Recomputed, StatementFilter, StatementShelf
 from clearfacts_assets.storage.chargeback.issuing.summaries import SummaryIssuer
 
 ALL = 1_000_000

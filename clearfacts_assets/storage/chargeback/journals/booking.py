@@ -8,7 +8,7 @@ from dataclasses import replace
 from sqlalchemy import Connection, Engine
 
 from clearfacts_assets.chargeback.journals.calendar import first_day_after
-from clearfacts_assets.chargeback.journals.life import BatchState
+from clearfacts_assets.chargeback.journals.lifecycle import BatchState
 from clearfacts_assets.chargeback.journals.model import BatchKind, NothingToPost
 from clearfacts_assets.chargeback.journals.posting import journal_of, transfer_of
 from clearfacts_assets.chargeback.model import period_of

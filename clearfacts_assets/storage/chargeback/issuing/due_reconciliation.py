@@ -14,12 +14,12 @@ from sqlalchemy import Connection, Engine
 from clearfacts_assets.chargeback.model import period_of
 from clearfacts_assets.chargeback.rates.model import LineKind, in_places
 from clearfacts_assets.money import EXACT, exact_sum, plain
-from clearfacts_assets.storage.chargeback.issuing.due import with_lines
-from clearfacts_assets.storage.chargeback.issuing.shelf import StatementShelf
+from clearfacts_assets.storage.chargeback.issuing.due_charges import with_lines
+from clearfacts_assets.storage.chargeback.issuing.repository import StatementShelf
 from clearfacts_assets.storage.chargeback.rates.line_sums import REPRICED, LineSums, added_up, kept_sums
-from clearfacts_assets.storage.chargeback.statements import sql
+from clearfacts_assets.storage.chargeback.sql_text import sql
 from clearfacts_assets.storage.database import reading
-from clearfacts_assets.storage.exact import sum_of
+from clearfacts_assets.storage.decimal_sums import sum_of
 
 _ZERO = Decimal(0)
 _NAMES = {

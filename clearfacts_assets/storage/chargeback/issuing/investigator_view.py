@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import Engine
 
 from clearfacts_assets.chargeback.statements.model import NoSuchStatement
-from clearfacts_assets.storage.chargeback.issuing.shelf import StatementFilter, StatementShelf
+from clearfacts_assets.storage.chargeback.issuing.repository import StatementFilter, StatementShelf
 
 _MOST_VERSIONS = 10_000
 
