@@ -189,13 +189,13 @@ def _all():
 
 
 def test_what_is_kept_gives_the_same_bytes_and_another_template_is_named(issued, tmp_path):
-    from clearfacts_assets.chargeback.statements.typesetting import Press
+    from clearfacts_assets.chargeback.statements.typesetting import TypstRenderer
 
     assert issued.shelf.recompute("S-2025-03-0001", issued.press).problem == ""
     own = tmp_path / "own"
     own.mkdir()
     (own / "investigator.typ").write_text('#import "parts.typ": *\n#show: page-of\n#attach-lines()\n= Other\n')
-    other = Press(tmp_path / "press", own)
+    other = TypstRenderer(tmp_path / "press", own)
     assert issued.shelf.recompute("S-2025-03-0001", other).problem == "other templates or fonts than then"
 
 

@@ -33,7 +33,7 @@ class NoSuchMail(ChargebackError):
 
 
 @dataclass(frozen=True, slots=True)
-class Posting:
+class MailOptions:
     """How mails are made of statements, as the settings say."""
 
     domain: str  # of message ids
@@ -62,7 +62,7 @@ class Mail:
     statement_ids: tuple[int, ...]
 
 
-def unsent(connection: Connection, period: str, posting: Posting) -> dict[str, list[dict[str, Any]]]:
+def unsent(connection: Connection, period: str, posting: MailOptions) -> dict[str, list[dict[str, Any]]]:
     """Statements that stand and were never in a mail, by investigator."""
     brought = (
         select(MailStatement.statement_id)
@@ -93,7 +93,7 @@ def enqueue(
     email: str,
     statements: Sequence[dict[str, Any]],
     period: str,
-    posting: Posting,
+    posting: MailOptions,
     actor: str,
     now: datetime,
 ) -> int:
@@ -125,7 +125,7 @@ def insert_mail(
     connection: Connection,
     values: Mapping[str, Any],
     statements: Sequence[int],
-    posting: Posting,
+    posting: MailOptions,
     actor: str,
     now: datetime,
 ) -> int:

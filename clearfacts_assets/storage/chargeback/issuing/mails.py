@@ -16,7 +16,7 @@ from clearfacts_assets.chargeback.statements.mailing import MailedStatement
 from clearfacts_assets.storage.accounts.audit import Actor, record
 from clearfacts_assets.storage.chargeback.issuing.mail_rows import (
     Mail,
-    Posting,
+    MailOptions,
     enqueue,
     happen,
     insert_mail,
@@ -47,7 +47,7 @@ class MailBox:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def want(self, period: str, posting: Posting, *, actor: str, now: datetime) -> list[int]:
+    def want(self, period: str, posting: MailOptions, *, actor: str, now: datetime) -> list[int]:
         """One mail an investigator with all that stands and was never in a mail. Returns the ids of the new ones.
 
         Two at once make no two mails of one statement.
@@ -66,7 +66,7 @@ class MailBox:
             commit_to_disk(connection)
         return found
 
-    def would_send(self, period: str, posting: Posting) -> dict[str, list[dict[str, Any]]]:
+    def would_send(self, period: str, posting: MailOptions) -> dict[str, list[dict[str, Any]]]:
         """Who would get a mail, with which statements."""
         with reading(self._engine) as connection:
             return unsent(connection, period_of(period), posting)
@@ -140,7 +140,9 @@ class MailBox:
             _audit(connection, event.value, id_, actor, now, reason)
         return state
 
-    def resend(self, id_: int, *, wish: str, actor: str, now: datetime, recipient: str | None, posting: Posting) -> int:
+    def resend(
+        self, id_: int, *, wish: str, actor: str, now: datetime, recipient: str | None, posting: MailOptions
+    ) -> int:
         """Send the same statements once more, knowingly, as another mail; the same wish makes one. Returns its id."""
         with self._engine.begin() as connection:
             only_writer(connection)

@@ -31,7 +31,7 @@ from clearfacts_assets.storage.database import reading
 BY_ITSELF = "an accrual is taken back in the month after"
 
 
-class JournalBook:
+class JournalService:
     """Makes batches. Raises what stands in ``journals.model`` and ``journals.life``; then nothing was kept."""
 
     def __init__(self, engine: Engine, manner: Manner) -> None:

@@ -34,7 +34,7 @@ from clearfacts_assets.storage.chargeback.wishes import Wish, keep, kept
 from clearfacts_assets.storage.database import reading
 
 
-class JournalShelf:
+class JournalRepository:
     """Reads batches, and writes down what became of them."""
 
     def __init__(self, engine: Engine) -> None:
