@@ -32,7 +32,7 @@ BY_ITSELF = "an accrual is taken back in the month after"
 
 
 class JournalService:
-    """Makes batches. Raises what stands in ``journals.model`` and ``journals.life``; then nothing was kept."""
+    """Makes batches. Raises what stands in ``journals.model`` and ``journals.lifecycle``; then nothing was kept."""
 
     def __init__(self, engine: Engine, manner: Manner) -> None:
         self._engine, self._manner = engine, manner
