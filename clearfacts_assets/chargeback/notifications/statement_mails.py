@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from clearfacts_assets.chargeback.model import ChargebackError
 from clearfacts_assets.chargeback.statements.mail_lifecycle import MailEvent, MailState
-from clearfacts_assets.chargeback.statements.mailing import MailedStatement, OutgoingMail, subject_line
+from clearfacts_assets.chargeback.statements.mailing import Letterhead, MailedStatement, OutgoingMail, subject_line
 from clearfacts_assets.chargeback.statements.sending import send_due
 from clearfacts_assets.notifications.email import ADDRESS, SmtpClient, SmtpServer
 from clearfacts_assets.settings import Settings
@@ -83,22 +83,29 @@ def letter(known: Settings, mail: Mail, statements: Sequence[MailedStatement]) -
         }
     test = known.email.test_recipient if mail.test else ""
     return OutgoingMail(
+        head=letterhead(known),
         message_id=mail.message_id,
         at=mail.created_at,
-        sender=known.email.sender or "statements@localhost",
-        sender_name=known.email.sender_name or known.statements.organisation,
-        reply_to=known.email.reply_to,
         recipient=test or mail.recipient,
         name=mail.name,
         copies=() if test else mail.copies,
         subject=f"[Test] {mail.subject}" if test else mail.subject,
         period=mail.period,
         statements=statements,
-        organisation=known.statements.organisation,
-        contact=known.statements.contact,
-        accent=known.statements.accent,
         links=links,
         instead_of=mail.recipient if test else "",
+    )
+
+
+def letterhead(known: Settings) -> Letterhead:
+    """Who sends mails and what they look like, as the settings say."""
+    return Letterhead(
+        sender=known.email.sender or "statements@localhost",
+        sender_name=known.email.sender_name or known.statements.organisation,
+        organisation=known.statements.organisation,
+        reply_to=known.email.reply_to,
+        contact=known.statements.contact,
+        accent=known.statements.accent,
         templates=known.statements.templates,
     )
 
