@@ -8,22 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
 from clearfacts_assets.money import plain
+from clearfacts_assets.spreadsheet import neutralised
 
-# What a spreadsheet takes for the beginning of a formula; the wide forms too, which some of them fold.
-_BEGINS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-_MAY_BEGIN = frozenset((*_BEGINS_A_FORMULA, " "))
-MARK = "'"  # what follows it is text
 ROWS_AT_ONCE = 1000
 LINE_END = "\r\n"  # RFC 4180; with it the writer quotes a cell for either character
 
 Cell = str | int | Decimal | None
-
-
-def harmless(text: str) -> str:
-    """Text that no spreadsheet takes for a formula, whatever it begins with."""
-    if not text or text[0] not in _MAY_BEGIN:
-        return text
-    return f"{MARK}{text}" if text.lstrip(" ").startswith(_BEGINS_A_FORMULA) else text
 
 
 def amount(value: Decimal | None) -> str:
@@ -39,7 +29,7 @@ def rows_as_csv(rows: Iterable[Sequence[Cell]], *, neutralise: bool) -> Iterator
         # The writer knows texts and whole numbers; a Decimal is written without exponent.
         writer.writerow(
             [
-                (harmless(cell) if neutralise else cell)
+                (neutralised(cell) if neutralise else cell)
                 if type(cell) is str
                 else amount(cell)
                 if type(cell) is Decimal

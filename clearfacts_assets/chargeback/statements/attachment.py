@@ -11,6 +11,7 @@ from clearfacts_assets.chargeback.statements.effects import traced
 from clearfacts_assets.chargeback.statements.grouping import PrintedLine
 from clearfacts_assets.chargeback.statements.model import DueCharge
 from clearfacts_assets.money import EXACT, plain
+from clearfacts_assets.spreadsheet import neutralised
 
 COLUMNS = (
     *(
@@ -43,12 +44,6 @@ COLUMNS = (
         "rules",
     ),
 )
-_BEGINS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
-def cell(text: str) -> str:
-    """Text from outside as a cell that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(_BEGINS_A_FORMULA) else text
 
 
 def lines_csv(lines: Sequence[PrintedLine]) -> str:
@@ -74,15 +69,15 @@ def lines_csv(lines: Sequence[PrintedLine]) -> str:
                     line.number,
                     one.charge_id,
                     one.share,
-                    *map(cell, words),
+                    *map(neutralised, words),
                     one.origin_period,
                     one.start,
                     one.end,
                     one.quantity,
-                    cell(one.unit),
-                    cell(one.source),
+                    neutralised(one.unit),
+                    neutralised(one.source),
                     *map(plain, amounts),
-                    cell(traced(one)),
+                    neutralised(traced(one)),
                 )
             )
     return to.getvalue()

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from clearfacts_assets.chargeback.ingest.canonical import SAID_OF_REFUSALS
 from clearfacts_assets.chargeback.model import period_of
 from clearfacts_assets.chargeback.rates.model import LineKind
+from clearfacts_assets.spreadsheet import neutralised
 from clearfacts_assets.storage.chargeback.charges import ChargeFilter, ChargeRepository
 from clearfacts_assets.storage.chargeback.imports import ImportRepository
 from clearfacts_assets.storage.chargeback.periods import PeriodRecord, PeriodRepository
@@ -20,7 +21,6 @@ from clearfacts_assets.storage.chargeback.refused_records import cells_of
 from clearfacts_assets.storage.chargeback.registry import RegistryRepository
 from clearfacts_assets.storage.chargeback.totals import Totals
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _ALWAYS = frozenset({LineKind.LIST, LineKind.DISCOUNT, LineKind.SUBSIDY, LineKind.CREDIT})
 _NUMBERS = frozenset(
     ["billed", "effective", "contracted", "list", "listed", "amount", "quantity", "id", "line", "corrects"]
@@ -107,7 +107,7 @@ def charge_rows(engine: Engine, which: ChargeFilter, columns: Sequence[str]) -> 
 def harmless_cell(column: str, value: Any) -> str:
     """As a CSV cell: amounts stay numbers, a text that begins like a formula gets an apostrophe."""
     text = plain_cell(value)
-    return f"'{text}" if column not in _NUMBERS and text.startswith(_FORMULA) else text
+    return text if column in _NUMBERS else neutralised(text)
 
 
 def plain_cell(value: Any) -> str:

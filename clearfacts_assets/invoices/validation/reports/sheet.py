@@ -7,19 +7,13 @@ import io
 from collections.abc import Iterable, Iterator
 
 from clearfacts_assets.invoices.model import Finding, Report
+from clearfacts_assets.spreadsheet import neutralised
 
 COLUMNS = (
     *("path", "sha256", "profile", "decision", "number", "issue_date", "supplier", "customer", "amount", "currency"),
     *("rule", "layer", "severity", "line", "location", "message", "hint"),
 )
-# What a spreadsheet takes for the beginning of a formula; the wide forms too, which some of them fold.
-_BEGINS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 LINE_END = "\r\n"  # RFC 4180
-
-
-def harmless(text: str) -> str:
-    """Text that no spreadsheet takes for a formula, whatever it begins with."""
-    return f"'{text}" if text.lstrip(" ").startswith(_BEGINS_A_FORMULA) else text
 
 
 def as_csv(reports: Iterable[tuple[str, Report]]) -> Iterator[str]:
@@ -33,17 +27,17 @@ def as_csv(reports: Iterable[tuple[str, Report]]) -> Iterator[str]:
 
 def _head(path: str, report: Report) -> list[str]:
     invoice = report.invoice
-    start = [harmless(path), report.sha256, report.profile, report.decision.value]
+    start = [neutralised(path), report.sha256, report.profile, report.decision.value]
     if invoice is None:
         return [*start, *[""] * 6]
     return [
         *start,
-        harmless(invoice.number),
+        neutralised(invoice.number),
         invoice.issue_date.isoformat(),
-        harmless(invoice.supplier.name),
-        harmless(invoice.customer.name),
+        neutralised(invoice.supplier.name),
+        neutralised(invoice.customer.name),
         format(invoice.payable.amount, "f"),
-        harmless(invoice.payable.currency),
+        neutralised(invoice.payable.currency),
     ]
 
 
@@ -51,13 +45,13 @@ def _finding(finding: Finding | None) -> list[str]:
     if finding is None:
         return [""] * 7
     return [
-        harmless(finding.rule),
+        neutralised(finding.rule),
         finding.layer,
         finding.severity.value,
         str(finding.line or ""),
-        harmless(finding.location),
-        harmless(finding.message),
-        harmless(finding.hint),
+        neutralised(finding.location),
+        neutralised(finding.message),
+        neutralised(finding.hint),
     ]
 
 
