@@ -1,4 +1,4 @@
-"""What an answer of the destination means for a delivery, and what a delivery's state means for an invoice."""
+"""What an answer of the destination means for a delivery, and what its invoice's row is told of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from clearfacts_assets.backoff import Backoff
 from clearfacts_assets.invoices.delivery.addressing import look_up_of
 from clearfacts_assets.invoices.delivery.wire import NotCalled
 from clearfacts_assets.invoices.ledger.model import DeliveryRecord, DeliveryResult, Settlement
-from clearfacts_assets.invoices.lifecycle import Event, State
+from clearfacts_assets.invoices.lifecycle import ROW_MEANING, Event, State
 from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets.invoices.ports import (
     Absent,
@@ -170,40 +170,13 @@ def _settlement(
     return Settlement(delivery.id, delivery.fence, events, reason, response or {}, document_id, delay)
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """What a delivery's state means for invoice rows."""
-
-    waited: InvoiceStatus  # a row that waited for it
-    met: InvoiceStatus  # a row that meets it later
-    words: str  # {when}: the moment of it; {run}: who claimed it last
-
-
-_PENDING, _FAILED, _DUPLICATE = InvoiceStatus.PENDING, InvoiceStatus.FAILED, InvoiceStatus.DUPLICATE
-
-# The one place that says so. The row of the job that got a version delivered is sent; that is for the job to know.
-MEANING: dict[State, Meaning] = {
-    State.READY: Meaning(_PENDING, _PENDING, "not sent yet"),
-    State.WAITING: Meaning(_PENDING, _PENDING, "to be tried again"),
-    State.SENDING: Meaning(_PENDING, _PENDING, "run {run} is sending it"),
-    State.UNKNOWN: Meaning(_PENDING, _PENDING, "it may have been accepted; it is looked up again in the next run"),
-    State.HELD: Meaning(_PENDING, _PENDING, "held for a person"),
-    State.PARKED: Meaning(_PENDING, _PENDING, "parked for a person"),
-    State.REJECTED: Meaning(_FAILED, _FAILED, ""),
-    State.DELIVERED: Meaning(_DUPLICATE, _DUPLICATE, "delivered before, on {when}"),
-    State.WAIVED: Meaning(_FAILED, _DUPLICATE, "a person decided on {when} not to send it"),
-    State.SUPERSEDED: Meaning(_DUPLICATE, _DUPLICATE, ""),
-    State.WITHDRAWN: Meaning(_FAILED, _FAILED, ""),
-}
-
-
 def result_of(
     row_id: UUID, delivery: DeliveryRecord, *, sent: bool = False, response: Mapping[str, Any] | None = None
 ) -> DeliveryResult:
     """What a delivery's state means for an invoice row; ``sent`` if this run got it accepted."""
     if sent:
         return DeliveryResult(row_id, InvoiceStatus.SENT, delivery.id, response=response or {})
-    meaning = MEANING[delivery.state]
+    meaning = ROW_MEANING[delivery.state]
     message = meaning.words.format(
         when=f"{delivery.delivered_at or delivery.updated_at:%Y-%m-%d %H:%M} UTC", run=delivery.run_id
     )
