@@ -38,7 +38,7 @@ TOP_LEVEL = [
 
 
 PACKAGE = PROJECT / "clearfacts_assets"
-MOST_LINES = 330  # of a file of the product; what is longer is about two things
+MOST_LINES = 320  # of a file of the product; what is longer is about two things
 MOST_PARAMETERS = 7  # of a function, without self; what has more hides an object
 # A version of the database is written once, in one piece, and never edited.
 ONE_PIECE = "storage/migrations/versions/"

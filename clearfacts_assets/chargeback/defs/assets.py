@@ -11,7 +11,7 @@ import dagster as dg
 from sqlalchemy import Engine
 
 from clearfacts_assets import settings
-from clearfacts_assets.chargeback.defs import catalogue
+from clearfacts_assets.chargeback.defs import catalogue, catalogue_checks
 from clearfacts_assets.chargeback.defs.partitions import (
     MONTHS,
     MONTHS_AND_SOURCES,
@@ -43,7 +43,7 @@ class DeliveryChoice(dg.Config):
     owners=OWNERS,
     kinds={"csv", "pandas"},
     pool="ledger",
-    check_specs=[catalogue.EVERY_ROW, catalogue.ATTRIBUTED, catalogue.USUAL],
+    check_specs=[catalogue_checks.EVERY_ROW, catalogue_checks.ATTRIBUTED, catalogue_checks.USUAL],
 )
 def charges(
     context: dg.AssetExecutionContext, config: DeliveryChoice, database: DatabaseResource
@@ -113,7 +113,7 @@ def _record(engine: Engine, month: str, source: str, outcome: Outcome | None) ->
     group_name=GROUP,
     owners=OWNERS,
     kinds={"pandas"},
-    check_specs=[catalogue.RECONCILES, catalogue.NOTHING_WAITS],
+    check_specs=[catalogue_checks.RECONCILES, catalogue_checks.NOTHING_WAITS],
 )
 def approved_charges(
     context: dg.AssetExecutionContext, database: DatabaseResource

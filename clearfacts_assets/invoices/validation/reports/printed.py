@@ -1,7 +1,7 @@
 """An invoice as a person reads it, taken from any UBL document, also one that breaks rules. Nothing is computed.
 
 Texts come from outside: they are bounded and hold no character that would change how others are shown; who shows them
-has to escape them. ``place`` is where a part stands, by which findings are put beside it.
+has to escape them.
 """
 
 from __future__ import annotations
@@ -9,11 +9,19 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from lxml import etree
 
 from clearfacts_assets.invoices.validation.elements import location_of
+from clearfacts_assets.invoices.validation.reports.printed_model import (
+    Fact,
+    PrintedAttachment,
+    PrintedInvoice,
+    PrintedLine,
+    PrintedModifier,
+    PrintedParty,
+    PrintedTax,
+)
 from clearfacts_assets.invoices.validation.ubl import CAC, CBC, EMBEDDED_DOCUMENT, first_of, said, value_of
 
 LONGEST_TEXT = 600  # characters of one text that are shown
@@ -21,85 +29,6 @@ MOST_LINES = 200  # lines of an invoice that are shown
 MOST_OF_A_KIND = 50  # attachments, allowances, rates
 _TURNS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _STEP = re.compile(r"/[^/]+(/[^/]+)?")
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """A name, in English, and what the document says."""
-
-    name: str
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class PrintedParty:
-    place: str
-    role: str
-    name: str
-    address: tuple[str, ...]
-    facts: tuple[Fact, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PrintedLine:
-    place: str
-    number: str
-    name: str
-    description: str
-    quantity: str
-    price: str
-    vat: str
-    net: str
-
-
-@dataclass(frozen=True, slots=True)
-class PrintedModifier:
-    """An allowance or a charge of the whole document."""
-
-    place: str
-    charge: bool
-    reason: str
-    amount: str
-
-
-@dataclass(frozen=True, slots=True)
-class PrintedTax:
-    place: str
-    category: str
-    rate: str
-    taxable: str
-    tax: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class PrintedAttachment:
-    place: str
-    name: str
-    description: str
-    kind: str
-    size: int | None  # bytes of the base64 text; None where it is not inside
-
-
-@dataclass(frozen=True, slots=True)
-class PrintedInvoice:
-    """The parts of an invoice in the order in which people read them. Amounts are as written, with their currency."""
-
-    credit_note: bool
-    number: str
-    head: tuple[Fact, ...]
-    notes: tuple[str, ...]
-    parties: tuple[PrintedParty, ...]
-    lines: tuple[PrintedLine, ...]
-    more_lines: int
-    modifiers: tuple[PrintedModifier, ...]
-    taxes: tuple[PrintedTax, ...]
-    totals: tuple[Fact, ...]
-    totals_place: str
-    due: str
-    payment: tuple[Fact, ...]
-    payment_places: tuple[str, ...]
-    attachments: tuple[PrintedAttachment, ...]
 
 
 def printed(root: etree._Element) -> PrintedInvoice:
