@@ -81,10 +81,14 @@ class CurrenciesDiffer(ArithmeticError):
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """An exact amount in one currency (ISO 4217 code, or a provider's word for its credits)."""
+    """An exact amount in one currency (ISO 4217 code, or a provider's word for its credits). Never from a float."""
 
     amount: Decimal
     currency: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.amount, Decimal):
+            raise TypeError(f"an amount of money is a Decimal, not a {type(self.amount).__name__}")
 
     def __add__(self, other: Money) -> Money:
         if self.currency != other.currency:

@@ -159,7 +159,11 @@ def _directory(base_url: str) -> Directory:
 
 
 class SlackResource(DagsterSlackResource):
-    """Slack with an address of its own, so that tests and the demo speak to a simulated one."""
+    """Slack with an address of its own, so that tests and the demo speak to a simulated one.
+
+    It is Dagster's resource, for whoever adds an asset that posts: only the client differs, which has time limits, our
+    way out, and the token that is in force.
+    """
 
     token: str = ""  # never configured here: see the module's docstring
     base_url: str

@@ -10,11 +10,11 @@ import hashlib
 import unicodedata
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from decimal import Decimal
 from enum import StrEnum
 
 from clearfacts_assets.invoices.parties import Party as Party
 from clearfacts_assets.invoices.parties import normal_form
+from clearfacts_assets.money import Money
 
 # UNCL 1001 as EN 16931 divides it: what BT-3 says of a credit note. Any other code is some kind of invoice.
 CREDIT_NOTE_CODES = frozenset(["81", "83", "261", "262", "296", "308", "381", "396", "420", "458", "532"])
@@ -50,21 +50,6 @@ class Decision(StrEnum):
     ACCEPT = "accept"
     HOLD = "hold"
     REJECT = "reject"
-
-
-@dataclass(frozen=True, slots=True)
-class Money:
-    """An exact amount and its ISO 4217 currency. Never built from a float."""
-
-    amount: Decimal
-    currency: str
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.amount, Decimal):
-            raise TypeError(f"an amount of money is a Decimal, not a {type(self.amount).__name__}")
-
-    def __str__(self) -> str:
-        return f"{self.amount} {self.currency}"
 
 
 @dataclass(frozen=True, slots=True)

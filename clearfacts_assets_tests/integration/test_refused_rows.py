@@ -15,7 +15,8 @@ from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from clearfacts_assets.invoices.ledger.model import DeliveryResult
-from clearfacts_assets.invoices.model import Decision, Invoice, InvoiceStatus, Money, Party, Report
+from clearfacts_assets.invoices.model import Decision, Invoice, InvoiceStatus, Party, Report
+from clearfacts_assets.money import Money
 from clearfacts_assets.storage.accounts import audit
 from clearfacts_assets.storage.database import in_words, refuses_a_row, write
 from clearfacts_assets.storage.invoices.invoice_rows import bounded_id

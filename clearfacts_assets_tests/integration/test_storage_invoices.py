@@ -17,13 +17,13 @@ from clearfacts_assets.invoices.model import (
     Finding,
     Invoice,
     InvoiceStatus,
-    Money,
     Party,
     Report,
     Severity,
     SourceDocument,
 )
 from clearfacts_assets.invoices.retrieval import Stored
+from clearfacts_assets.money import Money
 from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices.documents import stored
 from clearfacts_assets.storage.invoices.invoice_rows import LONGEST_INVOICE_ID

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from clearfacts_assets.invoices.model import DocumentType, Money
+from clearfacts_assets.invoices.model import DocumentType
 from clearfacts_assets.invoices.validation.head import read_invoice
 from clearfacts_assets.invoices.validation.ubl import (
     DEFAULT_LIMITS,
@@ -17,6 +17,7 @@ from clearfacts_assets.invoices.validation.ubl import (
     parse,
     refuse_depth,
 )
+from clearfacts_assets.money import Money
 from clearfacts_assets_tests.fixtures.ubl_documents import BIS3, BUYER_VAT, SELLER_VAT, document, edited, without
 
 

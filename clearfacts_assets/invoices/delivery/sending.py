@@ -32,8 +32,6 @@ from clearfacts_assets.invoices.ledger.model import (
 from clearfacts_assets.invoices.lifecycle import State
 from clearfacts_assets.invoices.ports import DeliveryLedger, Destination
 
-__all__ = ["Clock", "DeliveryJob", "Signals", "deliver"]  # all that a run is begun with
-
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5  # how soon a stop is noticed while waiting, and how often another run's delivery is looked at

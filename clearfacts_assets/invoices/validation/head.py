@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from lxml import etree
 
-from clearfacts_assets.invoices.model import DocumentType, Invoice, Money, Party, kind_of
+from clearfacts_assets.invoices.model import DocumentType, Invoice, Party, kind_of
 from clearfacts_assets.invoices.validation.ubl import (
     CAC,
     CBC,
@@ -19,6 +19,7 @@ from clearfacts_assets.invoices.validation.ubl import (
     Unreadable,
     value_of,
 )
+from clearfacts_assets.money import Money
 from clearfacts_assets.xpath_compiler.elements import Element
 
 _ID, _ISSUE_DATE, _CURRENCY = f"{{{CBC}}}ID", f"{{{CBC}}}IssueDate", f"{{{CBC}}}DocumentCurrencyCode"

@@ -18,11 +18,11 @@ from clearfacts_assets.invoices.model import (
     DocumentType,
     Invoice,
     InvoiceStatus,
-    Money,
     Party,
     Report,
     SourceDocument,
 )
+from clearfacts_assets.money import Money
 from clearfacts_assets.storage.invoices.documents import StoredDocument
 from clearfacts_assets.storage.types import bounded
 
