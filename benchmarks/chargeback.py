@@ -79,7 +79,7 @@ def looking(url: str) -> dict[str, tuple[float, float]]:
     """Milliseconds of CPU and on the clock: the best of five of each, and one of what nobody waits for."""
     from clearfacts_assets.storage.chargeback.charges import ChargeFilter, ChargeRepository
     from clearfacts_assets.storage.chargeback.imports import ImportRepository
-    from clearfacts_assets.storage.chargeback.issuing.way import way_to_due
+    from clearfacts_assets.storage.chargeback.issuing.due_reconciliation import way_to_due
     from clearfacts_assets.storage.chargeback.periods import PeriodRepository
     from clearfacts_assets.storage.chargeback.registry import RegistryRepository
     from clearfacts_assets.storage.chargeback.summaries import line_totals

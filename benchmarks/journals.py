@@ -127,12 +127,12 @@ def exporting(url: str, format_: str, folder: str) -> tuple[float, float, int]:
     """CPU seconds, MiB at most, lines of the journal."""
     from clearfacts_assets.journal_settings import JournalSettings
     from clearfacts_assets.storage.chargeback.journals.batches import Asked
-    from clearfacts_assets.storage.chargeback.journals.booking import JournalBook
+    from clearfacts_assets.storage.chargeback.journals.booking import JournalService
     from clearfacts_assets.storage.chargeback.journals.manner import manner_of
     from clearfacts_assets.storage.database import open_engine
 
     engine = open_engine(url)
-    book = JournalBook(engine, manner_of(JournalSettings(), format=format_, output=Path(folder)))
+    book = JournalService(engine, manner_of(JournalSettings(), format=format_, output=Path(folder)))
     before = time.process_time()
     (done,) = book.export("2025-03", Asked("bench", NOW))
     spent = time.process_time() - before

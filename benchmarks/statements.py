@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from clearfacts_assets.chargeback.statements.framing import About, Identity, Organisation
 from clearfacts_assets.chargeback.statements.making import Order
 from clearfacts_assets.chargeback.statements.model import DueCharge, StatementKind, Subject
-from clearfacts_assets.chargeback.statements.workshop import Outfit, make_all
+from clearfacts_assets.chargeback.statements.render_pool import TemplateSet, make_all
 
 REFERENCE = 1.29  # statements a second
 WHO = Organisation("Example University", "Research Computing", ("12 Observatory Lane",), "billing@example.edu")
@@ -103,7 +103,7 @@ def run(statements: int, charges: int, workers: int) -> None:
     with Memory() as memory:
         begun, cpu = time.perf_counter(), _cpu()
         size = 0
-        for made in make_all(orders(statements, charges), Outfit(), workers):
+        for made in make_all(orders(statements, charges), TemplateSet(), workers):
             assert not made.problem, made.problem
             size += len(made.typeset.pdf)
         seconds, spent = time.perf_counter() - begun, _cpu() - cpu

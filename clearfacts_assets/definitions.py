@@ -13,7 +13,7 @@ from clearfacts_assets.chargeback.defs import statements as chargeback_statement
 from clearfacts_assets.health import assets as health
 from clearfacts_assets.installation import defs as installation
 from clearfacts_assets.invoices.defs import assets, automation, checks, document_status
-from clearfacts_assets.invoices.defs.sensors import alerts, due, missed_days, waiting_statements
+from clearfacts_assets.invoices.defs.sensors import alerts, due_deliveries, missed_days, waiting_statements
 from clearfacts_assets.orchestration.executor import beating_executor
 from clearfacts_assets.orchestration.monitor import lost_runs
 from clearfacts_assets.orchestration.run_lines import speak_as_we_do
@@ -63,7 +63,7 @@ defs = dg.Definitions(
         alerts.job_failed,
         alerts.job_completed,
         alerts.alert_dispatch,
-        due.due_deliveries,
+        due_deliveries.due_deliveries,
         missed_days.missed_days,
         waiting_statements.waiting_statements,
         lost_runs,

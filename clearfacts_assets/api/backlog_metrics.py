@@ -16,10 +16,10 @@ from sqlalchemy import Engine, func, select
 from clearfacts_assets.invoices.lifecycle import State
 from clearfacts_assets.orchestration.dagster_internals import last_ticks
 from clearfacts_assets.storage.database import reading
+from clearfacts_assets.storage.incremental_sums import sums_of
 from clearfacts_assets.storage.invoices import backlog, counts
 from clearfacts_assets.storage.invoices.days import number_missing
 from clearfacts_assets.storage.operations.tables import ALERT_STATES, Alert
-from clearfacts_assets.storage.slices import sums_of
 
 
 def of_deliveries(engine: Engine, _: DagsterInstance) -> Iterator[Metric]:

@@ -15,8 +15,8 @@ from sqlalchemy import Engine, Select, Table, func, select
 from clearfacts_assets.api import backlog_metrics, chargeback_metrics
 from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets.orchestration.dagster_internals import SqlTable, events_table, runs_table
+from clearfacts_assets.storage.incremental_sums import Times, sums_of
 from clearfacts_assets.storage.invoices import counts
-from clearfacts_assets.storage.slices import Times, sums_of
 from clearfacts_assets.storage.unchanged import Unchanged
 
 JOB_SECONDS = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Engine
 
 
-def open_ledger() -> Engine:
+def open_database() -> Engine:
     """An engine on our database. Jobs that look unfinished are first compared with Dagster, which knows."""
     from clearfacts_assets.cli.startup import ready
     from clearfacts_assets.storage.database import open_engine

@@ -8,7 +8,7 @@ from fastapi import Response
 from starlette.responses import RedirectResponse
 
 from clearfacts_assets.api.errors import ApiError
-from clearfacts_assets.api.v1.chargeback.callers import told
+from clearfacts_assets.api.v1.chargeback.dependencies import told
 from clearfacts_assets.desk.visits import Visit
 
 

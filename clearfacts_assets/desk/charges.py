@@ -8,8 +8,8 @@ from fastapi import APIRouter, Depends, Path, Response
 
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError
-from clearfacts_assets.api.v1.chargeback.callers import own, told
 from clearfacts_assets.api.v1.chargeback.charges import csv_answer
+from clearfacts_assets.api.v1.chargeback.dependencies import own, told
 from clearfacts_assets.chargeback.model import Flag, Status
 from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import page

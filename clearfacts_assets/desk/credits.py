@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Response
 
 from clearfacts_assets.api.auth.permissions import Permission
-from clearfacts_assets.api.v1.chargeback.callers import told
+from clearfacts_assets.api.v1.chargeback.dependencies import told
 from clearfacts_assets.chargeback.model import period_of
 from clearfacts_assets.desk.month import current
 from clearfacts_assets.desk.rendering import late_page

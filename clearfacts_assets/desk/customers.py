@@ -16,7 +16,7 @@ from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens
-from clearfacts_assets.storage.chargeback.invoicing.making import InvoiceMaker, InvoiceShelf, Made
+from clearfacts_assets.storage.chargeback.invoicing.making import InvoiceMaker, Made, StatementInvoiceRepository
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 
 router = APIRouter(prefix="/desk/customers", include_in_schema=False, route_class=DeskRoute)
@@ -53,7 +53,7 @@ async def make(visit: Issues) -> Response:
 
 def _page(visit: Visit, problem: ApiError | None = None, made: Made | None = None) -> Response:
     period = visit.said("period") or visit.asked("period")
-    found = list(reversed(InvoiceShelf(visit.engine).list(period or None)))
+    found = list(reversed(StatementInvoiceRepository(visit.engine).list(period or None)))
     return page(
         visit,
         "customers.html",

@@ -9,15 +9,15 @@ from starlette.responses import RedirectResponse
 
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError, ErrorCode
-from clearfacts_assets.api.v1.chargeback.callers import own, told
+from clearfacts_assets.api.v1.chargeback.dependencies import own, told
 from clearfacts_assets.desk import rendering
 from clearfacts_assets.desk.month import current, largest, month_of, months_before
 from clearfacts_assets.desk.own import own_page
 from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import page
 from clearfacts_assets.desk.routing import DeskRoute
+from clearfacts_assets.desk.translations import LANGUAGES
 from clearfacts_assets.desk.visits import LANGUAGE_COOKIE, Visit, opens
-from clearfacts_assets.desk.words import LANGUAGES
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 
 router = APIRouter(prefix="/desk", include_in_schema=False, route_class=DeskRoute)

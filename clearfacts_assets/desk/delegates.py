@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Response
 
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError
-from clearfacts_assets.api.v1.chargeback.callers import LONGEST_TEXT
+from clearfacts_assets.api.v1.chargeback.dependencies import LONGEST_TEXT
 from clearfacts_assets.desk.changes import done_or_shown
 from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import address, page

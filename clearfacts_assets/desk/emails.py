@@ -11,10 +11,10 @@ from fastapi import APIRouter, Depends, Path, Response
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.read_routes import takes_long, waits
-from clearfacts_assets.api.v1.chargeback.callers import told, wish_of
+from clearfacts_assets.api.v1.chargeback.dependencies import told, wish_of
 from clearfacts_assets.api.v1.chargeback.emails import LONGEST_BOUNCE
-from clearfacts_assets.chargeback.statements.mail_life import TRANSITIONS as MAIL_TRANSITIONS
-from clearfacts_assets.chargeback.statements.mail_life import WAITS_FOR_A_PERSON, MailEvent, MailState
+from clearfacts_assets.chargeback.statements.mail_lifecycle import TRANSITIONS as MAIL_TRANSITIONS
+from clearfacts_assets.chargeback.statements.mail_lifecycle import WAITS_FOR_A_PERSON, MailEvent, MailState
 from clearfacts_assets.chargeback.statements.mailing import bodies
 from clearfacts_assets.desk.changes import done_or_shown
 from clearfacts_assets.desk.refusals import Refused

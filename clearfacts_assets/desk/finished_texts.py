@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 
-from clearfacts_assets.api.v1.chargeback.callers import without_command
+from clearfacts_assets.api.v1.chargeback.dependencies import without_command
 
 LONGEST = 2000  # characters of a text that is looked at; what is longer stays as it is
 # Names of values that are texts of ours again, and by what several of them are joined.

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from clearfacts_assets.api.errors import ApiError, ErrorCode
-from clearfacts_assets.desk.words import mark
+from clearfacts_assets.desk.translations import mark
 from clearfacts_assets.messages import Message, Messages
 
 # By pydantic's type of the error; in braces what its context holds.

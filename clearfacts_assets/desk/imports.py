@@ -17,8 +17,8 @@ from starlette.responses import RedirectResponse
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError
 from clearfacts_assets.api.uploads import Upload, received
-from clearfacts_assets.api.v1.chargeback.callers import LONGEST_NOTE, told
 from clearfacts_assets.api.v1.chargeback.charges import csv_answer
+from clearfacts_assets.api.v1.chargeback.dependencies import LONGEST_NOTE, told
 from clearfacts_assets.chargeback.model import Mode
 from clearfacts_assets.chargeback.ports import Outcome
 from clearfacts_assets.desk.held_files import held, hold, release

@@ -18,9 +18,9 @@ from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens
 from clearfacts_assets.storage.chargeback.issuing import by_settings
-from clearfacts_assets.storage.chargeback.issuing.generated import Generated
-from clearfacts_assets.storage.chargeback.issuing.orders import Issuance
-from clearfacts_assets.storage.chargeback.issuing.shelf import StatementShelf
+from clearfacts_assets.storage.chargeback.issuing.issue_plan import Issuance
+from clearfacts_assets.storage.chargeback.issuing.issue_result import Generated
+from clearfacts_assets.storage.chargeback.issuing.repository import StatementRepository
 from clearfacts_assets.storage.chargeback.issuing.summaries import SummaryIssuer
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 
@@ -103,7 +103,9 @@ def _generated(visit: Visit) -> Generated:
 
 def _page(visit: Visit, problem: ApiError | None = None, found: Generated | None = None) -> Response:
     period = visit.said("period") or visit.asked("period")
-    tie_out = StatementShelf(visit.engine).tie_out(period) if found is not None and period and not found.dry_run else []
+    tie_out = (
+        StatementRepository(visit.engine).tie_out(period) if found is not None and period and not found.dry_run else []
+    )
     return page(
         visit,
         "generate.html",

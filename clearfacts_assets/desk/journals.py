@@ -13,22 +13,22 @@ from fastapi import APIRouter, Depends, Path, Response
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError
 from clearfacts_assets.api.read_routes import waits
-from clearfacts_assets.api.v1.chargeback.callers import LONGEST_NOTE, told, wish_of
+from clearfacts_assets.api.v1.chargeback.dependencies import LONGEST_NOTE, told, wish_of
 from clearfacts_assets.api.v1.chargeback.journal_fields import MOST_REFUSED
 from clearfacts_assets.api.v1.chargeback.journals import attached
 from clearfacts_assets.chargeback.journals.answers import POSTED, REFUSED, Answer
 from clearfacts_assets.chargeback.journals.formats import FORMATS
-from clearfacts_assets.chargeback.journals.life import BatchState
+from clearfacts_assets.chargeback.journals.lifecycle import BatchState
 from clearfacts_assets.desk.changes import done_or_shown
 from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import address, late_page, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens, position_of, reason_of
 from clearfacts_assets.storage.chargeback.journals.batches import Asked, Done
-from clearfacts_assets.storage.chargeback.journals.booking import JournalBook
+from clearfacts_assets.storage.chargeback.journals.booking import JournalService
 from clearfacts_assets.storage.chargeback.journals.checking import check
 from clearfacts_assets.storage.chargeback.journals.manner import file_to_fetch, manner_of
-from clearfacts_assets.storage.chargeback.journals.shelf import JournalShelf
+from clearfacts_assets.storage.chargeback.journals.repository import JournalRepository
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 
 router = APIRouter(prefix="/desk/journals", include_in_schema=False, route_class=DeskRoute)
@@ -94,7 +94,7 @@ def get_file(number: Number, visit: Fetches) -> Response:
     if wanted and wanted not in FORMATS:
         raise Refused("There is no such format: choose from the list.")
     with told():
-        name, content = file_to_fetch(JournalShelf(visit.engine), number, said, wanted)
+        name, content = file_to_fetch(JournalRepository(visit.engine), number, said, wanted)
     return attached(name, content)
 
 
@@ -115,7 +115,7 @@ async def answer(number: Number, visit: Fetches) -> Response:
             answers = [Answer(number, line, REFUSED, why, reference) for line, why in _refused(visit)]
         else:
             answers = [Answer(number, None, POSTED, "", reference)]
-        return JournalShelf(visit.engine).answered(answers, actor=visit.caller.actor, now=visit.served.clock())
+        return JournalRepository(visit.engine).answered(answers, actor=visit.caller.actor, now=visit.served.clock())
 
     return await _changed(visit, number, "ledger", work)
 
@@ -139,9 +139,9 @@ async def _changed(visit: Visit, number: str, done: str, work: Callable[[], Any]
     return await waits.run(done_or_shown, visit, kept, partial(_whole, visit, number))
 
 
-def _book(visit: Visit) -> JournalBook:
+def _book(visit: Visit) -> JournalService:
     """Files go to the folder for the general ledger alone, where there is one."""
-    return JournalBook(visit.engine, manner_of(visit.served.configured.journals))
+    return JournalService(visit.engine, manner_of(visit.served.configured.journals))
 
 
 def _day(visit: Visit) -> date | None:
@@ -169,7 +169,7 @@ def _refused(visit: Visit) -> list[tuple[int | None, str]]:
 def _list(visit: Visit, problem: ApiError | None = None, would: list[Done] | None = None) -> Response:
     period = visit.said("period") or visit.asked("period")
     state = visit.asked("state")
-    found = JournalShelf(visit.engine).list(
+    found = JournalRepository(visit.engine).list(
         period or None,
         states=(state,) if state in set(BatchState) else (),
         after=position_of(visit, "after"),
@@ -196,7 +196,7 @@ def _list(visit: Visit, problem: ApiError | None = None, would: list[Done] | Non
 
 def _whole(visit: Visit, number: str, problem: ApiError | None = None) -> Response:
     with told():
-        one = JournalShelf(visit.engine).whole(number)
+        one = JournalRepository(visit.engine).whole(number)
     typed = {name: visit.said(name) for name in ("reference", "refused", "reason", "accounting_date")}
     said: dict[str, Any] = {"one": one, "lines_shown": LINES_SHOWN, "formats": sorted(FORMATS), "typed": typed}
     return page(visit, "journal.html", problem=problem, format=visit.served.configured.journals.format, **said)

@@ -12,12 +12,12 @@ from sqlalchemy import Engine
 
 from clearfacts_assets.chargeback.lifecycle import State
 from clearfacts_assets.desk.rendering import address
-from clearfacts_assets.desk.words import mark
+from clearfacts_assets.desk.translations import mark
 from clearfacts_assets.money import EXACT
 from clearfacts_assets.storage.chargeback.imports import ImportRecord, ImportRepository
 from clearfacts_assets.storage.chargeback.issuing.mails import MailBox
-from clearfacts_assets.storage.chargeback.issuing.shelf import StatementFilter, StatementShelf
-from clearfacts_assets.storage.chargeback.journals.shelf import JournalShelf
+from clearfacts_assets.storage.chargeback.issuing.repository import StatementFilter, StatementRepository
+from clearfacts_assets.storage.chargeback.journals.repository import JournalRepository
 from clearfacts_assets.storage.chargeback.periods import NoSuchPeriod, PeriodRepository
 from clearfacts_assets.storage.chargeback.rates.month_due import MonthDue, billed_as_due, due_of_month, due_of_people
 from clearfacts_assets.storage.chargeback.registry import RegistryRepository
@@ -148,9 +148,9 @@ def month_of(engine: Engine, period: str) -> Month:
         imports=imports[:MOST_IMPORTS],
         waiting=sum(one.flagged_charges for one in totals.values()),
         refused=sum(one.refused for one in imports if not one.withdrawn_at),
-        statements=len(StatementShelf(engine).list(standing, limit=10_000)),
+        statements=len(StatementRepository(engine).list(standing, limit=10_000)),
         mailed=bool(MailBox(engine).list(period=period, states=("sent",), limit=1)),
-        booked=bool(JournalShelf(engine).list(period, states=("exported", "posted"), limit=1)),
+        booked=bool(JournalRepository(engine).list(period, states=("exported", "posted"), limit=1)),
     )
 
 

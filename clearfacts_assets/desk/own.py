@@ -12,7 +12,7 @@ from clearfacts_assets.desk.month import largest, months_before, sums_of
 from clearfacts_assets.desk.rendering import page
 from clearfacts_assets.desk.visits import Visit
 from clearfacts_assets.money import EXACT
-from clearfacts_assets.storage.chargeback.issuing.shelf import StatementFilter, StatementShelf
+from clearfacts_assets.storage.chargeback.issuing.repository import StatementFilter, StatementRepository
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 from clearfacts_assets.storage.chargeback.rates.month_due import OwnDue, billed_as_due, due_of_people
 from clearfacts_assets.storage.chargeback.registry import RegistryRepository
@@ -65,7 +65,7 @@ def _by(name: str, lines: Sequence[OwnDue] | None, billed: dict[str, Decimal], c
 
 def own_statements(visit: Visit, payers: tuple[str, ...]) -> list[dict[str, Any]]:
     """Those that stand, newest first: never a draft."""
-    shelf = StatementShelf(visit.engine)
+    shelf = StatementRepository(visit.engine)
     found = [
         one
         for subject in payers

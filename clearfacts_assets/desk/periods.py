@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse
 
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError
-from clearfacts_assets.api.v1.chargeback.callers import LONGEST_NOTE, told
+from clearfacts_assets.api.v1.chargeback.dependencies import LONGEST_NOTE, told
 from clearfacts_assets.chargeback.lifecycle import TRANSITIONS, Event, State
 from clearfacts_assets.desk.month import sums_of
 from clearfacts_assets.desk.refusals import Refused

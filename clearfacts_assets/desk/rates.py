@@ -21,9 +21,9 @@ from clearfacts_assets.desk.visits import Visit, opens
 from clearfacts_assets.notifications.budgets import tell_of_budgets
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
+from clearfacts_assets.storage.chargeback.rates.rule_dry_run import Tried, Wished, try_rule
 from clearfacts_assets.storage.chargeback.rates.rules import RuleRepository
 from clearfacts_assets.storage.chargeback.rates.running import RunResult, apply_rules
-from clearfacts_assets.storage.chargeback.rates.trying import Tried, Wished, try_rule
 
 router = APIRouter(prefix="/desk/rates", include_in_schema=False, route_class=DeskRoute)
 Sees = Annotated[Visit, Depends(opens(Permission.CHARGEBACK_READ))]

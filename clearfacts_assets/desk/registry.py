@@ -12,14 +12,14 @@ from starlette.responses import RedirectResponse
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.uploads import received
-from clearfacts_assets.api.v1.chargeback.callers import asked_again, told
+from clearfacts_assets.api.v1.chargeback.dependencies import asked_again, told
 from clearfacts_assets.api.v1.chargeback.registry import FILE_BYTES
 from clearfacts_assets.chargeback.attribution.entries import COLUMNS, KEYS, checked, entries_of
 from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
+from clearfacts_assets.desk.translations import mark
 from clearfacts_assets.desk.visits import Visit, opens, require_token
-from clearfacts_assets.desk.words import mark
 from clearfacts_assets.storage.chargeback.registry import RegistryRepository
 
 router = APIRouter(prefix="/desk/registry", include_in_schema=False, route_class=DeskRoute)

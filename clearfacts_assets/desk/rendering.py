@@ -17,8 +17,8 @@ from starlette.responses import StreamingResponse
 from clearfacts_assets.api.errors import ApiError
 from clearfacts_assets.chargeback.model import CHANGES
 from clearfacts_assets.desk import charts
+from clearfacts_assets.desk.translations import LANGUAGES, Words, mark
 from clearfacts_assets.desk.visits import Visit
-from clearfacts_assets.desk.words import LANGUAGES, Words, mark
 from clearfacts_assets.invoices.validation.reports.page import styles
 
 KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}

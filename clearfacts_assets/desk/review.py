@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse
 
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError
-from clearfacts_assets.api.v1.chargeback.callers import LONGEST_NOTE, LONGEST_TEXT, told, wish_of
+from clearfacts_assets.api.v1.chargeback.dependencies import LONGEST_NOTE, LONGEST_TEXT, told, wish_of
 from clearfacts_assets.chargeback.attribution.review import Decision, Verdict
 from clearfacts_assets.chargeback.model import Status
 from clearfacts_assets.desk.charges import choices, filter_of, parameters_of

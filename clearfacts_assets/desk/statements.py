@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse
 
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError, ErrorCode
-from clearfacts_assets.api.v1.chargeback.callers import own, told
+from clearfacts_assets.api.v1.chargeback.dependencies import own, told
 from clearfacts_assets.chargeback.statements.model import NoSuchStatement, StatementKind
 from clearfacts_assets.desk.own import STANDING, own_statements
 from clearfacts_assets.desk.refusals import Refused
@@ -18,7 +18,7 @@ from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID
 from clearfacts_assets.storage.chargeback.issuing.remarks import Remarks
-from clearfacts_assets.storage.chargeback.issuing.shelf import StatementFilter, StatementShelf
+from clearfacts_assets.storage.chargeback.issuing.repository import StatementFilter, StatementRepository
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 
 router = APIRouter(prefix="/desk/statements", include_in_schema=False, route_class=DeskRoute)
@@ -49,7 +49,7 @@ def list_statements(visit: SeesOwn) -> Response:
     which = StatementFilter(
         period or None, kind if kind in set(StatementKind) else None, visit.asked("subject") or None, states=states
     )
-    shelf = StatementShelf(visit.engine)
+    shelf = StatementRepository(visit.engine)
     found = shelf.list(which, after=position, limit=A_PAGE + 1)
     return page(
         visit,
@@ -96,7 +96,7 @@ def get_statement(number: str, visit: SeesOwn) -> Response:
 def statement_pdf(number: str, visit: TakesAway) -> Response:
     """As it was issued; shown in a frame of our own pages and nowhere else."""
     _one(visit, number)
-    name, content = StatementShelf(visit.engine).pdf(number, _version(visit))
+    name, content = StatementRepository(visit.engine).pdf(number, _version(visit))
     way = "attachment" if visit.asked("download") else "inline"
     headers = {
         "Content-Disposition": f'{way}; filename="{name}"',
@@ -110,7 +110,7 @@ def statement_pdf(number: str, visit: TakesAway) -> Response:
 def statement_lines(number: str, visit: TakesAway) -> Response:
     """Every charge of it as CSV: exact amounts, harmless in a spreadsheet."""
     one = _one(visit, number)
-    text = StatementShelf(visit.engine).whole(number, one["version"])["lines"]
+    text = StatementRepository(visit.engine).whole(number, one["version"])["lines"]
     headers = {"Content-Disposition": f'attachment; filename="{number}-v{one["version"]}-lines.csv"'}
     return Response(text.encode("utf-8", "replace"), media_type="text/csv; charset=utf-8", headers=headers)
 
@@ -150,7 +150,7 @@ def void(number: str, visit: Decides) -> Response:
 
 
 def _decided(visit: Visit, number: str, what: str) -> Response:
-    shelf, who, now = StatementShelf(visit.engine), visit.caller.name, visit.served.clock()
+    shelf, who, now = StatementRepository(visit.engine), visit.caller.name, visit.served.clock()
     try:
         _one(visit, number)
         with told(visit.caller):
@@ -176,7 +176,7 @@ def _one(visit: Visit, number: str) -> dict[str, Any]:
     if not number.isprintable():
         raise missing
     try:
-        found = StatementShelf(visit.engine).get(number, _version(visit))
+        found = StatementRepository(visit.engine).get(number, _version(visit))
     except NoSuchStatement:
         raise missing from None
     payers = own(visit.caller, visit.served)
@@ -188,7 +188,7 @@ def _one(visit: Visit, number: str) -> dict[str, Any]:
 
 def _whole(visit: Visit, number: str, problem: ApiError | None = None) -> Response:
     _one(visit, number)
-    shelf = StatementShelf(visit.engine)
+    shelf = StatementRepository(visit.engine)
     one = shelf.whole(number, _version(visit))
     versions = [
         other

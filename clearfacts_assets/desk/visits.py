@@ -16,9 +16,9 @@ from clearfacts_assets.api.auth.principal import Principal
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.forms import form_of
 from clearfacts_assets.api.services import Services
-from clearfacts_assets.api.v1.chargeback.callers import LONGEST_NOTE
+from clearfacts_assets.api.v1.chargeback.dependencies import LONGEST_NOTE
 from clearfacts_assets.desk.refusals import Refused
-from clearfacts_assets.desk.words import Words, preferred
+from clearfacts_assets.desk.translations import Words, preferred
 
 LONGEST_FORM = 2**18  # bytes; a thousand charges that were selected are a tenth of it
 MOST_FIELDS = 5000

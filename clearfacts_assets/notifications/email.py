@@ -58,14 +58,14 @@ class _Ended(Exception):
         self.handover = handover
 
 
-class Postman:
+class SmtpClient:
     """One connection for many mails, made when it is first needed and again after it broke. Use it in a ``with``."""
 
     def __init__(self, server: SmtpServer) -> None:
         self._server = server
         self._smtp: smtplib.SMTP | None = None
 
-    def __enter__(self) -> Postman:
+    def __enter__(self) -> SmtpClient:
         return self
 
     def __exit__(

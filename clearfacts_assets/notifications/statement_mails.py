@@ -11,12 +11,12 @@ from uuid import uuid4
 from sqlalchemy import Engine
 
 from clearfacts_assets.chargeback.model import ChargebackError
-from clearfacts_assets.chargeback.statements.mail_life import MailEvent, MailState
-from clearfacts_assets.chargeback.statements.mailing import Letter, MailedStatement, subject_line
+from clearfacts_assets.chargeback.statements.mail_lifecycle import MailEvent, MailState
+from clearfacts_assets.chargeback.statements.mailing import MailedStatement, OutgoingMail, subject_line
 from clearfacts_assets.chargeback.statements.sending import send_due
-from clearfacts_assets.notifications.email import ADDRESS, Postman, SmtpServer
+from clearfacts_assets.notifications.email import ADDRESS, SmtpClient, SmtpServer
 from clearfacts_assets.settings import Settings
-from clearfacts_assets.storage.chargeback.issuing.mail_rows import Mail, Posting
+from clearfacts_assets.storage.chargeback.issuing.mail_rows import Mail, MailOptions
 from clearfacts_assets.storage.chargeback.issuing.mails import MailBox
 
 NO_HOST = "email.host is not set: the mails wait"
@@ -36,10 +36,10 @@ def problem_of(address: str) -> str:
     return ""
 
 
-def posting_of(configured: Settings) -> Posting:
+def posting_of(configured: Settings) -> MailOptions:
     """How mails are made of statements."""
     domain = configured.email.sender.rpartition("@")[2] or "localhost"
-    return Posting(
+    return MailOptions(
         domain,
         problem_of,
         partial(subject_of, configured),
@@ -63,17 +63,17 @@ def server_of(configured: Settings) -> SmtpServer:
     )
 
 
-def letters(configured: Settings, box: MailBox) -> Callable[[int], Letter]:
+def letters(configured: Settings, box: MailBox) -> Callable[[int], OutgoingMail]:
     """The letter of a mail, with its PDFs read."""
 
-    def letter_of(id_: int) -> Letter:
+    def letter_of(id_: int) -> OutgoingMail:
         mail = box.mail(id_)
         return letter(configured, mail, box.statements(mail.statement_ids))
 
     return letter_of
 
 
-def letter(configured: Settings, mail: Mail, statements: Sequence[MailedStatement]) -> Letter:
+def letter(configured: Settings, mail: Mail, statements: Sequence[MailedStatement]) -> OutgoingMail:
     """A mail, before it is bytes; with links in place of PDFs where those are too large."""
     size = sum(len(one.pdf) for one in statements)
     links = {}
@@ -83,7 +83,7 @@ def letter(configured: Settings, mail: Mail, statements: Sequence[MailedStatemen
             for one in statements
         }
     test = configured.email.test_recipient if mail.test else ""
-    return Letter(
+    return OutgoingMail(
         message_id=mail.message_id,
         at=mail.created_at,
         sender=configured.email.sender or "statements@localhost",
@@ -104,7 +104,7 @@ def letter(configured: Settings, mail: Mail, statements: Sequence[MailedStatemen
     )
 
 
-def previews(engine: Engine, configured: Settings, period: str, now: datetime) -> Iterator[tuple[str, Letter]]:
+def previews(engine: Engine, configured: Settings, period: str, now: datetime) -> Iterator[tuple[str, OutgoingMail]]:
     """Whom each mail that would be sent is for, and the mail. Nothing is sent, and nothing is marked."""
     box, posting = MailBox(engine), posting_of(configured)
     names = box.names()
@@ -135,7 +135,7 @@ def enqueue_and_send(
 def send(engine: Engine, configured: Settings, period: str | None, *, clock: Clock) -> dict[str, Any]:
     """Send what is due."""
     said, box = configured.email, MailBox(engine)
-    with Postman(server_of(configured)) as postman:
+    with SmtpClient(server_of(configured)) as postman:
         found = send_due(
             box,
             postman,

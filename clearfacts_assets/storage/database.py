@@ -21,7 +21,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from clearfacts_assets import tracing
 from clearfacts_assets.backoff import Backoff
-from clearfacts_assets.storage import exact
+from clearfacts_assets.storage import decimal_sums
 from clearfacts_assets.storage.tracing import told_by, traced
 
 T = TypeVar("T")
@@ -64,7 +64,7 @@ def _hang_up() -> None:
 
 def _prepare_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # BEGIN is ours, see _begin_sqlite
-    exact.teach(connection)  # type: ignore[arg-type]
+    decimal_sums.teach(connection)  # type: ignore[arg-type]
     cursor = connection.cursor()
     _use_write_ahead_log(cursor)
     # A claim that a power cut takes back would let its invoice leave twice: every commit reaches the disk.

@@ -18,7 +18,7 @@ from sqlalchemy import Engine, event, text
 from clearfacts_assets.chargeback.attribution.review import Verdict
 from clearfacts_assets.chargeback.lifecycle import Event
 from clearfacts_assets.chargeback.rates.definitions import RuleKind
-from clearfacts_assets.chargeback.statements.typesetting import Press
+from clearfacts_assets.chargeback.statements.typesetting import TypstRenderer
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 from clearfacts_assets.storage.chargeback.rates.lines import LedgerLines
 from clearfacts_assets.storage.database import open_engine
@@ -37,7 +37,7 @@ def finalize(engine: Engine, _folder: Path) -> object:
 
 
 def generate(engine: Engine, folder: Path) -> object:
-    return Office(Books(engine, folder), Press(folder / "press")).generate()
+    return Office(Books(engine, folder), TypstRenderer(folder / "press")).generate()
 
 
 class Doomed:

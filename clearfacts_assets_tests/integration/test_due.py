@@ -13,7 +13,7 @@ from sqlalchemy import select
 from clearfacts_assets import resources
 from clearfacts_assets.invoices.defs.notifications import LEFT_SUBJECT
 from clearfacts_assets.invoices.defs.sensors.alerts import tend
-from clearfacts_assets.invoices.defs.sensors.due import (
+from clearfacts_assets.invoices.defs.sensors.due_deliveries import (
     FIRST_WAIT,
     MOST_RUNS,
     Plan,

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from clearfacts_assets.chargeback.journals.life import BatchNotAllowed
+from clearfacts_assets.chargeback.journals.lifecycle import BatchNotAllowed
 from clearfacts_assets.chargeback.journals.model import NothingToPost
 from clearfacts_assets.storage.chargeback.journals.checking import check
 from clearfacts_assets_tests.fixtures.chargeback import row

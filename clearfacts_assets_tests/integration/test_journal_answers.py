@@ -9,10 +9,10 @@ from sqlalchemy import text
 
 from clearfacts_assets.chargeback.attribution.review import Verdict
 from clearfacts_assets.chargeback.journals.answers import read_answers
-from clearfacts_assets.chargeback.journals.life import BatchNotAllowed
+from clearfacts_assets.chargeback.journals.lifecycle import BatchNotAllowed
 from clearfacts_assets.chargeback.journals.model import NoSuchBatch, NothingToPost
 from clearfacts_assets.storage.chargeback.journals.checking import check
-from clearfacts_assets.storage.chargeback.journals.shelf import posted_by_hand
+from clearfacts_assets.storage.chargeback.journals.repository import posted_by_hand
 from clearfacts_assets_tests.fixtures.chargeback import row
 from clearfacts_assets_tests.fixtures.journals import NOW, tags, two_funds
 

@@ -12,11 +12,11 @@ from sqlalchemy.exc import DatabaseError
 from clearfacts_assets.chargeback.attribution.review import Verdict
 from clearfacts_assets.chargeback.journals.chart import Chart
 from clearfacts_assets.chargeback.journals.files import prepare
-from clearfacts_assets.chargeback.journals.life import BatchNotAllowed
+from clearfacts_assets.chargeback.journals.lifecycle import BatchNotAllowed
 from clearfacts_assets.chargeback.journals.model import CannotPost, NothingToPost
 from clearfacts_assets.storage.accounts.audit import entries
 from clearfacts_assets.storage.chargeback.journals.checking import check
-from clearfacts_assets.storage.chargeback.journals.shelf import posted_by_hand
+from clearfacts_assets.storage.chargeback.journals.repository import posted_by_hand
 from clearfacts_assets.storage.chargeback.journals.statements import StatementBent
 from clearfacts_assets.storage.chargeback.registry import RegistryRepository
 from clearfacts_assets_tests.fixtures.chargeback import row

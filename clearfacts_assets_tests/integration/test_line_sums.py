@@ -19,7 +19,7 @@ from clearfacts_assets.chargeback.rates.definitions import RuleKind
 from clearfacts_assets.money import normal_text
 from clearfacts_assets.storage.chargeback.attributing import attribute_again
 from clearfacts_assets.storage.chargeback.imports import ImportRepository
-from clearfacts_assets.storage.chargeback.issuing.way import WayToDue, way_to_due
+from clearfacts_assets.storage.chargeback.issuing.due_reconciliation import WayToDue, way_to_due
 from clearfacts_assets.storage.chargeback.overriding import OverrideRepository
 from clearfacts_assets.storage.chargeback.rates.line_sums import LineSums, added_up, kept_sums
 from clearfacts_assets.storage.chargeback.registry import RegistryRepository

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import Engine, Table, bindparam, insert, select, update
 
+from clearfacts_assets.storage.bulk import execute_many
 from clearfacts_assets.storage.invoices.tables import Job
-from clearfacts_assets.storage.many import execute_many
 
 JOBS = cast(Table, Job.__table__)
 NOW = datetime(2026, 11, 21, 1, 0, tzinfo=UTC)

@@ -17,7 +17,7 @@ from clearfacts_assets.storage.chargeback.imports import ImportRepository
 from clearfacts_assets.storage.chargeback.rates.balances import credits, given_by_pools, paid_by
 from clearfacts_assets.storage.chargeback.rates.explaining import explain
 from clearfacts_assets.storage.chargeback.rates.rules import RuleRepository
-from clearfacts_assets.storage.chargeback.rates.tying import tie_out
+from clearfacts_assets.storage.chargeback.rates.tie_out import tie_out
 from clearfacts_assets_tests.fixtures.chargeback import NOW, row, tags, uses
 from clearfacts_assets_tests.fixtures.rates import Rules
 

@@ -22,7 +22,7 @@ from sqlalchemy import (
     update,
 )
 
-from clearfacts_assets.storage.slices import NEWEST, RECENT, Question, Slices, Times, sums_of
+from clearfacts_assets.storage.incremental_sums import NEWEST, RECENT, Question, Slices, Times, sums_of
 from clearfacts_assets.storage.types import UtcDateTime
 
 FIRST = datetime(2026, 11, 20, 1, 30, tzinfo=UTC)

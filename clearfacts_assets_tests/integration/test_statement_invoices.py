@@ -26,7 +26,7 @@ from clearfacts_assets.invoices.sources.statements import Statements
 from clearfacts_assets.settings import load
 from clearfacts_assets.simulator.trade import RECEIVERS
 from clearfacts_assets.storage.chargeback.invoicing.laying_out import lay_out
-from clearfacts_assets.storage.chargeback.invoicing.making import InvoiceMaker, InvoiceShelf
+from clearfacts_assets.storage.chargeback.invoicing.making import InvoiceMaker, StatementInvoiceRepository
 from clearfacts_assets.storage.chargeback.registry import RegistryRepository
 from clearfacts_assets_tests.fixtures.chargeback import ADA, NOW, Books, row
 from clearfacts_assets_tests.fixtures.journals import Bookkeeping
@@ -123,7 +123,7 @@ def test_a_correction_is_a_credit_note_that_names_the_invoice_and_a_new_invoice(
     office.shelf.void(number, actor="pat", reason="withdrawn", now=NOW)
     (credit,) = maker(office, tmp_path).make("2025-03", actor="pat", now=NOW).documents
     assert (credit["kind"], credit["names"], credit["net"]) == ("credit_note", f"{number}-2", "7.00")
-    assert len(InvoiceShelf(office.books.engine).list("2025-03")) == 4
+    assert len(StatementInvoiceRepository(office.books.engine).list("2025-03")) == 4
 
 
 def test_what_is_missing_is_named_and_hinders_nobody_else(office, tmp_path):
@@ -136,7 +136,7 @@ def test_what_is_missing_is_named_and_hinders_nobody_else(office, tmp_path):
         made = maker(office, tmp_path, **said).make("2025-03", actor="pat", now=NOW, dry_run=True)
         assert [each for _, each in made.problems if problem in each], made.problems
     assert maker(office, tmp_path).make("2025-03", actor="pat", now=NOW, dry_run=True).documents
-    assert (InvoiceShelf(office.books.engine).list(), list(tmp_path.rglob("*.xml"))) == ([], [])
+    assert (StatementInvoiceRepository(office.books.engine).list(), list(tmp_path.rglob("*.xml"))) == ([], [])
     never = maker(office, tmp_path, rate_classes=("internal",)).make("2025-03", actor="pat", now=NOW)
     assert (never.documents, never.internal) == ([], 2)  # internal funds never, whatever the settings say
 

@@ -14,14 +14,14 @@ import pytest
 
 from clearfacts_assets.chargeback.attribution.review import Verdict
 from clearfacts_assets.chargeback.statements.bounces import read_bounce
-from clearfacts_assets.chargeback.statements.mail_life import TRANSITIONS, MailEvent, MailNotAllowed, MailState
-from clearfacts_assets.chargeback.statements.mailing import Letter, message, subject_line
+from clearfacts_assets.chargeback.statements.mail_lifecycle import TRANSITIONS, MailEvent, MailNotAllowed, MailState
+from clearfacts_assets.chargeback.statements.mailing import OutgoingMail, message, subject_line
 from clearfacts_assets.chargeback.statements.sending import Sent, send_due
-from clearfacts_assets.chargeback.statements.typesetting import Press
-from clearfacts_assets.cli.chargeback.posting import problem_of
-from clearfacts_assets.notifications.email import Postman, SmtpServer
+from clearfacts_assets.chargeback.statements.typesetting import TypstRenderer
+from clearfacts_assets.cli.chargeback.mailing import problem_of
+from clearfacts_assets.notifications.email import SmtpClient, SmtpServer
 from clearfacts_assets.simulator.mail import PASSWORD, USERNAME, MailServer
-from clearfacts_assets.storage.chargeback.issuing.mail_rows import Posting
+from clearfacts_assets.storage.chargeback.issuing.mail_rows import MailOptions
 from clearfacts_assets.storage.chargeback.issuing.mails import LEASE, MailBox
 from clearfacts_assets.storage.chargeback.registry import RegistryRepository
 from clearfacts_assets_tests.fixtures.chargeback import row, tags
@@ -34,7 +34,7 @@ def subject_of(period: str, statements: Any) -> str:
     return subject_line("Statements, {month}: {due}", period, "Example", statements)
 
 
-POSTING = Posting("example.edu", problem_of, subject_of)
+POSTING = MailOptions("example.edu", problem_of, subject_of)
 
 
 class PowerCut(Exception):
@@ -48,7 +48,7 @@ class PostOffice:
     office: Office
     server: MailServer
     clock: datetime = TODAY
-    posting: Posting = POSTING
+    posting: MailOptions = POSTING
     attachment_bytes: int = 10**9
     test_recipient: str = ""
 
@@ -58,19 +58,19 @@ class PostOffice:
     def want(self, period: str = "2025-03") -> list[int]:
         return self.box.want(period, self.posting, actor="pat", now=self.clock)
 
-    def letter(self, id_: int) -> Letter:
+    def letter(self, id_: int) -> OutgoingMail:
         mail = self.box.mail(id_)
         statements = self.box.statements(mail.statement_ids)
         large = sum(len(one.pdf) for one in statements) > self.attachment_bytes
         links = {one.number: f"https://x.example/{one.number}" for one in statements} if large else {}
-        return Letter(
+        return OutgoingMail(
             *(mail.message_id, mail.created_at, "statements@example.edu", "Example", "", mail.recipient, mail.name),
             *(mail.copies, mail.subject, mail.period, statements, "Example University", "", "#1f4e79", links),
         )
 
     def send(self, attempts: int = 12) -> Sent:
         server = SmtpServer("127.0.0.1", self.server.port, "starttls", USERNAME, PASSWORD, 60.0, self.server.ca_file)
-        with Postman(server) as postman:
+        with SmtpClient(server) as postman:
             return send_due(
                 *(self.box, postman, self.letter, lambda: self.clock),
                 attempts=attempts,
@@ -92,7 +92,7 @@ def running() -> Iterator[MailServer]:
 
 
 @pytest.fixture(scope="module")
-def fill(press: Press, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], None]:
+def fill(press: TypstRenderer, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], None]:
     return lambda url: issue_two(url, press, tmp_path_factory.mktemp("exports"))
 
 
@@ -193,7 +193,7 @@ def test_patience_ends(post):
 @pytest.mark.parametrize("after_it_left", [False, True])
 def test_a_kill_while_a_mail_is_being_sent_leaves_it_to_a_person(post, after_it_left, monkeypatch):
     post.want()
-    real = Postman.hand_over
+    real = SmtpClient.hand_over
 
     def killed(self, *said):
         if after_it_left:
@@ -201,7 +201,7 @@ def test_a_kill_while_a_mail_is_being_sent_leaves_it_to_a_person(post, after_it_
         raise PowerCut
 
     with monkeypatch.context() as patched:
-        patched.setattr(Postman, "hand_over", killed)
+        patched.setattr(SmtpClient, "hand_over", killed)
         with pytest.raises(PowerCut):
             post.send()
     assert post.states() == ["sending"]

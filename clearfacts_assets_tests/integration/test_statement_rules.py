@@ -16,9 +16,9 @@ from clearfacts_assets.chargeback.lifecycle import Event
 from clearfacts_assets.chargeback.rates.definitions import RuleKind
 from clearfacts_assets.chargeback.statements.model import StatementKind
 from clearfacts_assets.storage.chargeback.budgets import spending_of_funds
-from clearfacts_assets.storage.chargeback.issuing.orders import Issuance, Manner
+from clearfacts_assets.storage.chargeback.issuing.due_reconciliation import dues_of_investigator, way_to_due
+from clearfacts_assets.storage.chargeback.issuing.issue_plan import Issuance, Manner
 from clearfacts_assets.storage.chargeback.issuing.summaries import SummaryIssuer
-from clearfacts_assets.storage.chargeback.issuing.way import dues_of_investigator, way_to_due
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 from clearfacts_assets.storage.chargeback.rates.explaining import explain
 from clearfacts_assets.storage.chargeback.rates.spending import budgets_of

@@ -12,10 +12,10 @@ from sqlalchemy.exc import DatabaseError
 
 from clearfacts_assets.chargeback.attribution.review import Verdict
 from clearfacts_assets.chargeback.lifecycle import Event, NotAllowed
-from clearfacts_assets.chargeback.statements.life import StatementNotAllowed
+from clearfacts_assets.chargeback.statements.lifecycle import StatementNotAllowed
 from clearfacts_assets.chargeback.statements.model import NoSuchStatement, StatementKind
-from clearfacts_assets.storage.chargeback.issuing.groundwork import NothingIssued
-from clearfacts_assets.storage.chargeback.issuing.orders import Issuance, Manner
+from clearfacts_assets.storage.chargeback.issuing.issue_plan import Issuance, Manner
+from clearfacts_assets.storage.chargeback.issuing.preconditions import NothingIssued
 from clearfacts_assets.storage.chargeback.issuing.remarks import CannotRemark, Remarks
 from clearfacts_assets.storage.chargeback.issuing.summaries import SummaryIssuer
 from clearfacts_assets_tests.fixtures.chargeback import row, tags
@@ -183,19 +183,19 @@ def test_drafts_count_for_nothing_and_are_replaced(office):
 
 
 def _all():
-    from clearfacts_assets.storage.chargeback.issuing.shelf import StatementFilter
+    from clearfacts_assets.storage.chargeback.issuing.repository import StatementFilter
 
     return StatementFilter()
 
 
 def test_what_is_kept_gives_the_same_bytes_and_another_template_is_named(issued, tmp_path):
-    from clearfacts_assets.chargeback.statements.typesetting import Press
+    from clearfacts_assets.chargeback.statements.typesetting import TypstRenderer
 
     assert issued.shelf.recompute("S-2025-03-0001", issued.press).problem == ""
     own = tmp_path / "own"
     own.mkdir()
     (own / "investigator.typ").write_text('#import "parts.typ": *\n#show: page-of\n#attach-lines()\n= Other\n')
-    other = Press(tmp_path / "press", own)
+    other = TypstRenderer(tmp_path / "press", own)
     assert issued.shelf.recompute("S-2025-03-0001", other).problem == "other templates or fonts than then"
 
 

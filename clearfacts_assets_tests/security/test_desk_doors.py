@@ -9,12 +9,12 @@ from uuid import uuid4
 from sqlalchemy import insert
 
 from clearfacts_assets.chargeback.statements.making import make
-from clearfacts_assets.chargeback.statements.typesetting import Press
+from clearfacts_assets.chargeback.statements.typesetting import TypstRenderer
 from clearfacts_assets.desk.routes import ROUTES
 from clearfacts_assets.invoices.lifecycle import State
-from clearfacts_assets.storage.chargeback.issuing.orders import Issuance, Manner
-from clearfacts_assets.storage.chargeback.issuing.register import StatementIssuer
-from clearfacts_assets.storage.chargeback.issuing.shelf import StatementFilter, StatementShelf
+from clearfacts_assets.storage.chargeback.issuing.issue_plan import Issuance, Manner
+from clearfacts_assets.storage.chargeback.issuing.issuer import StatementIssuer
+from clearfacts_assets.storage.chargeback.issuing.repository import StatementFilter, StatementRepository
 from clearfacts_assets.storage.invoices.tables import Delivery
 from clearfacts_assets_tests.fixtures.api import RunningApi
 from clearfacts_assets_tests.fixtures.callers import PASSWORD
@@ -141,7 +141,7 @@ def test_a_form_that_is_too_long_is_refused(quick_api: RunningApi) -> None:
 
 
 def test_an_investigator_gets_the_own_statements_alone_and_remarks_on_them(
-    quick_api: RunningApi, press: Press, tmp_path: Path
+    quick_api: RunningApi, press: TypstRenderer, tmp_path: Path
 ) -> None:
     load(quick_api, tmp_path)
     Person(quick_api, "operator").post("/desk/periods/2025-03/close")
@@ -149,7 +149,7 @@ def test_an_investigator_gets_the_own_statements_alone_and_remarks_on_them(
         quick_api.engine, lambda orders: (make(press, one) for one in orders), Manner(ORGANISATION), {"t": press.digest}
     )
     issuer.investigators("2025-03", Issuance("pat", TODAY))
-    standing = StatementShelf(quick_api.engine).list(StatementFilter("2025-03", states=("issued",)))
+    standing = StatementRepository(quick_api.engine).list(StatementFilter("2025-03", states=("issued",)))
     numbers = {one["subject"]: one["number"] for one in standing}
     ada, hers = investigator(quick_api), numbers.pop("ada@bio.example.edu")
     assert numbers, "there are others"

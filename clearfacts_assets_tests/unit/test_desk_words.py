@@ -12,7 +12,7 @@ import pytest
 
 from clearfacts_assets.configuration import CHANGEABLE, problem_of
 from clearfacts_assets.desk import charts, finished_texts
-from clearfacts_assets.desk.words import Words, catalogue, preferred
+from clearfacts_assets.desk.translations import Words, catalogue, preferred
 from clearfacts_assets.settings import Settings
 from clearfacts_assets_tests.fixtures.desk_texts import (
     DESK,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from clearfacts_assets.chargeback.lifecycle import NotAllowed
-from clearfacts_assets.desk.words import Words
+from clearfacts_assets.desk.translations import Words
 from clearfacts_assets.messages import ExplainedError, Message, Messages
 
 

@@ -15,7 +15,7 @@ from clearfacts_assets.chargeback.attribution.registry import Fund
 from clearfacts_assets.chargeback.journals.calendar import first_day_after, fiscal, last_day
 from clearfacts_assets.chargeback.journals.chart import Chart, SourceAccounts
 from clearfacts_assets.chargeback.journals.formats import FORMATS
-from clearfacts_assets.chargeback.journals.life import BatchEvent, BatchNotAllowed, BatchState, after
+from clearfacts_assets.chargeback.journals.lifecycle import BatchEvent, BatchNotAllowed, BatchState, after
 from clearfacts_assets.chargeback.journals.model import BatchKind, CannotPost, Journal, Side, from_units, in_units
 from clearfacts_assets.chargeback.journals.posting import NAMES_OF_DESCRIPTIONS, Wording, reversal_of, transfer_of
 from clearfacts_assets.journal_settings import JournalSettings

@@ -17,9 +17,9 @@ from clearfacts_assets.cli.invoices.rules import app
 from clearfacts_assets.cli.invoices.validate import validate
 from clearfacts_assets.invoices.model import Decision
 from clearfacts_assets.invoices.validation.custom_rules import CustomRulesUnusable
-from clearfacts_assets.invoices.validation.in_force import rules_in_force
 from clearfacts_assets.invoices.validation.inspection import Inspector, Plan
 from clearfacts_assets.invoices.validation.releases import read_releases
+from clearfacts_assets.invoices.validation.rule_versions import rules_in_force
 from clearfacts_assets.invoices.validation.rules import RuleOptions
 from clearfacts_assets.invoices.validation.rules.ubl_xsd import artefacts
 from clearfacts_assets_tests.fixtures.ubl_documents import document

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clearfacts_assets.chargeback.statements.formatting import breakable, harmless, money, quantity, span
 from clearfacts_assets.chargeback.statements.grouping import printed_lines
 from clearfacts_assets.chargeback.statements.model import Relief, file_name, total
-from clearfacts_assets.chargeback.statements.paper_cents import apportioned, charge_cents
-from clearfacts_assets.chargeback.statements.words import breakable, harmless, money, quantity, span
+from clearfacts_assets.chargeback.statements.rounding import apportioned, charge_cents
 from clearfacts_assets.money import exact_sum, exponent
 from clearfacts_assets_tests.fixtures.statements import charge
 

@@ -13,10 +13,10 @@ import pytest
 from clearfacts_assets.chargeback.statements.framing import About, FundFacts, Identity
 from clearfacts_assets.chargeback.statements.making import again, make, unpacked
 from clearfacts_assets.chargeback.statements.model import Cents, Relief, StatementKind, Subject
+from clearfacts_assets.chargeback.statements.render_pool import TemplateSet, make_all
 from clearfacts_assets.chargeback.statements.reports import DepartmentRow, SponsorRow, YearRow
 from clearfacts_assets.chargeback.statements.trends import columns, months_before, tables
-from clearfacts_assets.chargeback.statements.typesetting import Press, TemplateFails
-from clearfacts_assets.chargeback.statements.workshop import Outfit, make_all
+from clearfacts_assets.chargeback.statements.typesetting import TemplateFails, TypstRenderer
 from clearfacts_assets_tests.fixtures.statements import attached, charge, order, words
 
 CHARGES = (
@@ -128,7 +128,7 @@ def test_the_attachment_has_every_charge_exactly(pdf):
 def test_the_same_data_gives_the_same_bytes(press, tmp_path):
     one, other = (make(press, order(*CHARGES)) for _ in range(2))
     assert one.typeset.sha256 == other.typeset.sha256
-    elsewhere = Press(tmp_path / "another")
+    elsewhere = TypstRenderer(tmp_path / "another")
     assert again(elsewhere, one.inputs).sha256 == one.typeset.sha256
     assert elsewhere.digest == press.digest
 
@@ -138,7 +138,7 @@ def test_processes_make_the_same_bytes_and_keep_the_order(press, tmp_path):
         order(charge(number, f"{number}.25"), identity=Identity(f"S-{number}", 1, "2025-04-03", "2025-04-17"))
         for number in range(1, 25)
     ]
-    made = list(make_all(orders, Outfit(), workers=1))
+    made = list(make_all(orders, TemplateSet(), workers=1))
     assert [one.identity.number for one in made] == [one.identity.number for one in orders]
     assert made[7].typeset.sha256 == make(press, orders[7]).typeset.sha256
 
@@ -186,13 +186,13 @@ def test_a_template_of_ones_own_replaces_ours_and_a_broken_one_is_named(tmp_path
     own.mkdir()
     text = '#import "parts.typ": *\n#show: page-of\n#attach-lines()\n= Ours #data.figure.amount\n'
     (own / "investigator.typ").write_text(text)
-    mine = Press(tmp_path / "press", own)
+    mine = TypstRenderer(tmp_path / "press", own)
     assert "Ours 5.00" in words(make(mine, order(charge(1, "5.00"))).typeset.pdf)
     (own / "investigator.typ").write_text("= Title\n#data.no-such-thing")
-    broken = make(Press(tmp_path / "broken", own), order(charge(1, "5.00")))
+    broken = make(TypstRenderer(tmp_path / "broken", own), order(charge(1, "5.00")))
     assert "investigator.typ" in broken.problem
     with pytest.raises(TemplateFails):
-        again(Press(tmp_path / "broken2", own), make(mine, order(charge(1, "5.00"))).inputs)
+        again(TypstRenderer(tmp_path / "broken2", own), make(mine, order(charge(1, "5.00"))).inputs)
 
 
 def test_a_correction_names_the_old_one_and_shows_the_difference(press):

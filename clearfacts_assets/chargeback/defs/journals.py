@@ -20,11 +20,11 @@ from clearfacts_assets.orchestration.metadata import table
 from clearfacts_assets.orchestration.tags import TRIGGERED_BY_TAG, trace_tags, traced_tick
 from clearfacts_assets.resources import DatabaseResource
 from clearfacts_assets.storage.chargeback.journals.batches import Asked, Done
-from clearfacts_assets.storage.chargeback.journals.booking import JournalBook
+from clearfacts_assets.storage.chargeback.journals.booking import JournalService
 from clearfacts_assets.storage.chargeback.journals.checking import Checked, Verdict, check
 from clearfacts_assets.storage.chargeback.journals.ending_accruals import accruals_to_end
 from clearfacts_assets.storage.chargeback.journals.manner import manner_of
-from clearfacts_assets.storage.chargeback.journals.shelf import JournalShelf
+from clearfacts_assets.storage.chargeback.journals.repository import JournalRepository
 from clearfacts_assets.storage.chargeback.journals.statements import currencies
 
 GL_JOURNAL, CURRENCIES = "gl_journal", "currencies"
@@ -84,7 +84,7 @@ def gl_journal(
     configured = settings.load()
     try:
         manner = manner_of(configured.journals, format=config.format, default=Path(configured.home) / "journals")
-        book, asked = JournalBook(engine, manner), _asked(context, currency)
+        book, asked = JournalService(engine, manner), _asked(context, currency)
         steps: list[tuple[bool, Callable[[], list[Done]]]] = [
             (config.accruals, lambda: book.end_accruals(asked, up_to=month)),
             (config.export, lambda: book.export(month, asked)),
@@ -121,7 +121,7 @@ def _done(context: dg.AssetExecutionContext, make: Callable[[], list[Done]]) -> 
 
 
 def _told(engine: Engine, month: str, one: Checked, verdict: Verdict, files: Sequence[str]) -> dict[str, Any]:
-    batches = JournalShelf(engine).list(month, currency=one.currency, limit=100_000)
+    batches = JournalRepository(engine).list(month, currency=one.currency, limit=100_000)
     columns = ("number", "kind", "state", "accounting_date", "lines", "debit", "credit", "file_name")
     steps = [("exported by the providers", one.exported), *((step.name, step.amount) for step in one.steps)]
     return {
@@ -135,7 +135,7 @@ def _told(engine: Engine, month: str, one: Checked, verdict: Verdict, files: Seq
         "by fund": table(
             {"fund": "string", "debit": "string", "credit": "string", "net": "string"},
             [(fund, debit, credit, EXACT.subtract(debit, credit)) for fund, debit, credit in
-             JournalShelf(engine).by_fund(month, one.currency)],
+             JournalRepository(engine).by_fund(month, one.currency)],
         ),
         "from the provider to the ledger": table(
             {"step": "string", "amount": "string"}, [*steps, ("charged to funds by journals", one.journal)]

@@ -18,7 +18,7 @@ from clearfacts_assets.resources import DatabaseResource
 from clearfacts_assets.storage.chargeback.rates.balances import credits
 from clearfacts_assets.storage.chargeback.rates.running import RunResult, apply_rules
 from clearfacts_assets.storage.chargeback.rates.spending import budgets_of
-from clearfacts_assets.storage.chargeback.rates.tying import Tied, tie_out
+from clearfacts_assets.storage.chargeback.rates.tie_out import Tied, tie_out
 
 APPROVED, LEDGER_LINES = "approved_charges", "ledger_lines"
 STEPS = ("list", "discount", "markup", "pool", "allowance", "subsidy", "credit", "prepayment", "rounding", "carried")

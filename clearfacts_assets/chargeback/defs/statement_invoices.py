@@ -17,7 +17,7 @@ from clearfacts_assets.customer_settings import CustomerSettings
 from clearfacts_assets.orchestration.metadata import table
 from clearfacts_assets.orchestration.tags import TRIGGERED_BY_TAG, trace_tags, traced_tick
 from clearfacts_assets.resources import DatabaseResource, ValidationResource
-from clearfacts_assets.storage.chargeback.invoicing.making import InvoiceMaker, InvoiceShelf
+from clearfacts_assets.storage.chargeback.invoicing.making import InvoiceMaker, StatementInvoiceRepository
 from clearfacts_assets.storage.chargeback.invoicing.months import finalized_statements
 
 STATEMENT_INVOICES = "statement_invoices"
@@ -61,7 +61,7 @@ def statement_invoices(
         made = maker.make(month, actor=actor, now=datetime.now(UTC))
     except (ChargebackError, OSError) as error:
         raise dg.Failure(f"No invoice was made. {error}", allow_retries=False) from None
-    shelf = InvoiceShelf(engine)
+    shelf = StatementInvoiceRepository(engine)
     documents, contents = shelf.list(month), shelf.contents(month)
     reports = dict(validation.validator().validate_many(contents))
     wrong = [

@@ -10,14 +10,14 @@ from sqlalchemy import Engine
 
 from clearfacts_assets.chargeback.defs.views import MONTHS_DRAWN, Metadata, spending_views
 from clearfacts_assets.chargeback.model import months_up_to
-from clearfacts_assets.chargeback.statements.mail_life import MailState
-from clearfacts_assets.chargeback.statements.mailing import Letter, bodies
+from clearfacts_assets.chargeback.statements.mail_lifecycle import MailState
+from clearfacts_assets.chargeback.statements.mailing import OutgoingMail, bodies
 from clearfacts_assets.orchestration.metadata import table
-from clearfacts_assets.storage.chargeback.issuing.due import history
-from clearfacts_assets.storage.chargeback.issuing.generated import Generated
-from clearfacts_assets.storage.chargeback.issuing.mail_rows import Posting
+from clearfacts_assets.storage.chargeback.issuing.due_charges import history
+from clearfacts_assets.storage.chargeback.issuing.issue_result import Generated
+from clearfacts_assets.storage.chargeback.issuing.mail_rows import MailOptions
 from clearfacts_assets.storage.chargeback.issuing.mails import MailBox
-from clearfacts_assets.storage.chargeback.issuing.shelf import StatementFilter, StatementShelf
+from clearfacts_assets.storage.chargeback.issuing.repository import StatementFilter, StatementRepository
 from clearfacts_assets.storage.database import reading
 
 STATEMENTS, EMAILS = "statements", "statement_emails"
@@ -46,7 +46,7 @@ ACCOUNTED_FOR = dg.AssetCheckSpec(
 
 def of_statements(engine: Engine, month: str) -> tuple[Metadata, list[dg.AssetCheckResult]]:
     """What stands in a month, and whether it is what the ledger says is due."""
-    shelf = StatementShelf(engine)
+    shelf = StatementRepository(engine)
     standing = list(shelf.list(StatementFilter(month, states=STANDS), limit=ALL))
     ours = [one for one in standing if one["kind"] == "investigator"]
     ties = shelf.tie_out(month)
@@ -89,7 +89,7 @@ def was_made(made: Sequence[Generated]) -> dg.AssetCheckResult:
     )
 
 
-def of_emails(engine: Engine, month: str, posting: Posting) -> tuple[Metadata, list[dg.AssetCheckResult]]:
+def of_emails(engine: Engine, month: str, posting: MailOptions) -> tuple[Metadata, list[dg.AssetCheckResult]]:
     """Where a month's mails stand, and whether each is accounted for."""
     box = MailBox(engine)
     mails = [one for one in box.list(period=month) if one["test"] == posting.test]
@@ -119,7 +119,7 @@ def of_emails(engine: Engine, month: str, posting: Posting) -> tuple[Metadata, l
     return metadata, [verdict]
 
 
-def preview(letter: Letter) -> dg.MetadataValue[str]:
+def preview(letter: OutgoingMail) -> dg.MetadataValue[str]:
     """The first new mail as text."""
     text, _ = bodies(letter)
     return dg.MetadataValue.md(f"**{letter.subject}**\n\n```\n{text.replace('```', chr(39) * 3)}\n```")

@@ -28,7 +28,7 @@ from clearfacts_assets.notifications.statement_mails import enqueue_and_send, po
 from clearfacts_assets.orchestration.tags import TRIGGERED_BY_TAG
 from clearfacts_assets.resources import DatabaseResource
 from clearfacts_assets.storage.chargeback.issuing.by_settings import generate
-from clearfacts_assets.storage.chargeback.issuing.orders import Issuance
+from clearfacts_assets.storage.chargeback.issuing.issue_plan import Issuance
 
 
 @dg.asset(

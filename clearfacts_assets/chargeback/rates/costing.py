@@ -10,12 +10,12 @@ from fractions import Fraction
 
 from clearfacts_assets.chargeback.model import Attribution
 from clearfacts_assets.chargeback.rates.book import RuleBook, Version
-from clearfacts_assets.chargeback.rates.covering import Bearers, Covering
 from clearfacts_assets.chargeback.rates.definitions import INTERNAL, Markup, Part, Rate, RuleKind, Split
 from clearfacts_assets.chargeback.rates.entries import ChargeFacts, Entry
 from clearfacts_assets.chargeback.rates.findings import Findings
 from clearfacts_assets.chargeback.rates.model import ZERO
 from clearfacts_assets.chargeback.rates.pricing import IN_HOUSE, price
+from clearfacts_assets.chargeback.rates.rule_matching import Bearers, Covering
 from clearfacts_assets.chargeback.rates.units import UnitMismatch
 from clearfacts_assets.money import EXACT, BadAmount, parse_amount
 

@@ -11,10 +11,10 @@ from clearfacts_assets.chargeback.model import Attribution
 from clearfacts_assets.chargeback.rates.apportioning import shared
 from clearfacts_assets.chargeback.rates.book import RuleBook, Version
 from clearfacts_assets.chargeback.rates.costing import Digest
-from clearfacts_assets.chargeback.rates.covering import Covering
 from clearfacts_assets.chargeback.rates.definitions import Method, Pool, Recipient, RuleKind
 from clearfacts_assets.chargeback.rates.entries import Entry, of_bill
 from clearfacts_assets.chargeback.rates.model import LineKind, Step
+from clearfacts_assets.chargeback.rates.rule_matching import Covering
 
 _Key = tuple[str, str, str, str]  # person, project, fund, account
 

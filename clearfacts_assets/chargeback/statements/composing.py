@@ -14,6 +14,16 @@ from typing import Any
 
 from clearfacts_assets.chargeback.model import Kind
 from clearfacts_assets.chargeback.statements.effects import notes_of, rule_rows
+from clearfacts_assets.chargeback.statements.formatting import (
+    breakable,
+    day,
+    harmless,
+    money,
+    month,
+    quantity,
+    shortened,
+    span,
+)
 from clearfacts_assets.chargeback.statements.framing import (
     About,
     FundFacts,
@@ -26,16 +36,6 @@ from clearfacts_assets.chargeback.statements.framing import (
 from clearfacts_assets.chargeback.statements.grouping import PrintedLine
 from clearfacts_assets.chargeback.statements.model import Cents, DueCharge, Subject, total
 from clearfacts_assets.chargeback.statements.trends import columns, months_before
-from clearfacts_assets.chargeback.statements.words import (
-    breakable,
-    day,
-    harmless,
-    money,
-    month,
-    quantity,
-    shortened,
-    span,
-)
 from clearfacts_assets.money import EXACT, exact_sum
 
 BASES = {

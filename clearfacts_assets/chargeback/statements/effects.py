@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from clearfacts_assets.chargeback.rates.model import LineKind
+from clearfacts_assets.chargeback.statements.formatting import breakable, harmless
 from clearfacts_assets.chargeback.statements.framing import Shown
 from clearfacts_assets.chargeback.statements.grouping import PrintedLine
 from clearfacts_assets.chargeback.statements.model import DueCharge, Relief
-from clearfacts_assets.chargeback.statements.words import breakable, harmless
 from clearfacts_assets.money import EXACT, plain
 
 SHARED_COST = "Shared cost"

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from clearfacts_assets.chargeback.statements.formatting import money
 from clearfacts_assets.chargeback.statements.model import Cents, Subject
 from clearfacts_assets.chargeback.statements.trends import Table
-from clearfacts_assets.chargeback.statements.words import money
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 
 from clearfacts_assets.chargeback.model import Kind
 from clearfacts_assets.chargeback.statements.model import Cents, DueCharge
-from clearfacts_assets.chargeback.statements.paper_cents import charge_cents, line_cents
+from clearfacts_assets.chargeback.statements.rounding import charge_cents, line_cents
 from clearfacts_assets.money import EXACT, exact_sum
 
 LineKey = tuple[str, ...]

@@ -15,9 +15,9 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from clearfacts_assets.chargeback.statements.formatting import day, harmless, money, month
 from clearfacts_assets.chargeback.statements.model import Subject
 from clearfacts_assets.chargeback.statements.typesetting import TEMPLATES
-from clearfacts_assets.chargeback.statements.words import day, harmless, money, month
 from clearfacts_assets.money import EXACT
 
 LONGEST_SUBJECT = 200  # characters
@@ -40,7 +40,7 @@ class MailedStatement:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class OutgoingMail:
     """One mail, before it is bytes."""
 
     message_id: str
@@ -84,7 +84,7 @@ def subject_line(template: str, period: str, organisation: str, statements: Sequ
     return harmless(said)[:LONGEST_SUBJECT]
 
 
-def variables(letter: Letter) -> dict[str, Any]:
+def variables(letter: OutgoingMail) -> dict[str, Any]:
     """What the templates of mails are given; docs/statements.md describes them."""
     return {
         "name": harmless(letter.name) or letter.recipient,
@@ -114,13 +114,13 @@ def variables(letter: Letter) -> dict[str, Any]:
     }
 
 
-def bodies(letter: Letter) -> tuple[str, str]:
+def bodies(letter: OutgoingMail) -> tuple[str, str]:
     """Text and HTML."""
     said = variables(letter)
     return _rendered(letter, "mail.txt", said), _rendered(letter, "mail.html", said)
 
 
-def message(letter: Letter) -> bytes:
+def message(letter: OutgoingMail) -> bytes:
     """RFC 5322, in lines that end with CR LF. Names and subjects cannot add headers: they are one line each."""
     text, html = bodies(letter)
     mail = EmailMessage(policy=SMTP)
@@ -143,7 +143,7 @@ def message(letter: Letter) -> bytes:
     return mail.as_bytes()
 
 
-def _rendered(letter: Letter, name: str, said: dict[str, Any]) -> str:
+def _rendered(letter: OutgoingMail, name: str, said: dict[str, Any]) -> str:
     folders = [*([letter.templates] if letter.templates else []), TEMPLATES]
     environment = Environment(
         loader=FileSystemLoader(folders),

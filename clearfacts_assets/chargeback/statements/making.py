@@ -23,7 +23,7 @@ from clearfacts_assets.chargeback.statements.reports import (
     sponsors_statement,
     years_statement,
 )
-from clearfacts_assets.chargeback.statements.typesetting import Press, TemplateFails, Typeset
+from clearfacts_assets.chargeback.statements.typesetting import TemplateFails, Typeset, TypstRenderer
 from clearfacts_assets.money import exact_sum, plain
 
 NOTHING = Cents()
@@ -81,7 +81,7 @@ class Made:
     bases: Mapping[str, str] = field(default_factory=dict)
 
 
-def make(press: Press, order: Order) -> Made:
+def make(press: TypstRenderer, order: Order) -> Made:
     """Compose and set. A template that fails on this statement makes it one with a problem, and no other."""
     try:
         return _made(press, order)
@@ -89,7 +89,7 @@ def make(press: Press, order: Order) -> Made:
         return Made(order.subject, order.identity, problem=str(error))
 
 
-def _made(press: Press, order: Order) -> Made:
+def _made(press: TypstRenderer, order: Order) -> Made:
     subject, identity, currency = order.subject, order.identity, order.subject.currency
     if subject.kind is not StatementKind.INVESTIGATOR:
         return _report(press, order)
@@ -134,14 +134,16 @@ _REPORTS = {
 }
 
 
-def _report(press: Press, order: Order) -> Made:
+def _report(press: TypstRenderer, order: Order) -> Made:
     report: Any = _REPORTS[order.subject.kind]
     data, csv, sums, exact = report(order.subject, order.rows, order.who, order.identity, order.about)
     packed, digest, typeset = _set(press, data, csv, {})
     return Made(order.subject, order.identity, sums, exact, len(order.rows), (), packed, digest, typeset)
 
 
-def _set(press: Press, data: Mapping[str, Any], csv: str, by_line: Mapping[str, str]) -> tuple[bytes, str, Typeset]:
+def _set(
+    press: TypstRenderer, data: Mapping[str, Any], csv: str, by_line: Mapping[str, str]
+) -> tuple[bytes, str, Typeset]:
     kept = {"data": data, "lines": csv, "by_line": by_line}
     text = json.dumps(kept, ensure_ascii=False, sort_keys=True).encode("utf-8", "surrogatepass")
     return zlib.compress(text, 6), hashlib.sha256(text).hexdigest(), press.set(data, csv)
@@ -153,7 +155,7 @@ def unpacked(inputs: bytes) -> dict[str, Any]:
     return kept
 
 
-def again(press: Press, inputs: bytes) -> Typeset:
+def again(press: TypstRenderer, inputs: bytes) -> Typeset:
     """The PDF of inputs that were kept: the same bytes as long as the templates and typst are the same."""
     kept = unpacked(inputs)
     return press.set(kept["data"], kept["lines"])

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from clearfacts_assets.chargeback.statements.formatting import breakable, day, harmless, money, month
 from clearfacts_assets.chargeback.statements.framing import About, Identity, Organisation, Shown, frame, ladder
 from clearfacts_assets.chargeback.statements.model import Cents, Subject, total
-from clearfacts_assets.chargeback.statements.paper_cents import apportioned
+from clearfacts_assets.chargeback.statements.rounding import apportioned
 from clearfacts_assets.chargeback.statements.trends import columns
-from clearfacts_assets.chargeback.statements.words import breakable, day, harmless, money, month
 from clearfacts_assets.money import EXACT, exact_sum, plain, rounded
 from clearfacts_assets.spreadsheet import neutralised
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from clearfacts_assets.chargeback.statements.mail_life import MailEvent, MailState
-from clearfacts_assets.chargeback.statements.mailing import Letter, message
+from clearfacts_assets.chargeback.statements.mail_lifecycle import MailEvent, MailState
+from clearfacts_assets.chargeback.statements.mailing import OutgoingMail, message
 from clearfacts_assets.outcome_kinds import OutcomeKind
 
 UNKNOWNS_IN_A_ROW = 3  # after which nothing more is sent now: a server that never answers is not asked 500 times
@@ -76,7 +76,7 @@ _COUNTED = {
 def send_due(
     box: Box,
     server: Server,
-    letter_of: Callable[[int], Letter],
+    letter_of: Callable[[int], OutgoingMail],
     clock: Callable[[], datetime],
     *,
     attempts: int,

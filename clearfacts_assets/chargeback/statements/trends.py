@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from clearfacts_assets.chargeback.model import months_up_to
-from clearfacts_assets.chargeback.statements.words import harmless, money, short_money, short_month
+from clearfacts_assets.chargeback.statements.formatting import harmless, money, short_money, short_month
 from clearfacts_assets.money import exact_sum
 
 MOST_SERVICES = 5  # with a colour of their own; the others are one

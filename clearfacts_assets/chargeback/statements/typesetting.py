@@ -45,7 +45,7 @@ def our_fonts() -> Path:
 
 
 @dataclass
-class Press:
+class TypstRenderer:
     """Sets statements. Makes its folder of templates once; keep one a process."""
 
     folder: Path

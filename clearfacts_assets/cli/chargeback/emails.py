@@ -23,17 +23,17 @@ def send(
     as_json: AsJson = False,
 ) -> None:
     """Send what is due: with -p also what was never in a mail. Exit code 1 where something was not sent."""
-    from clearfacts_assets.cli.chargeback import posting
+    from clearfacts_assets.cli.chargeback import mailing
     from clearfacts_assets.settings import load
 
     engine = ledger()
     with told():
         if period:
-            found = posting.enqueue_and_send(engine, period, actor=who(actor), dry_run=dry_run)
+            found = mailing.enqueue_and_send(engine, period, actor=who(actor), dry_run=dry_run)
         elif not load().email.host:
             fail("email.host is not set: nothing can be sent")
         else:
-            found = posting.send(engine, None)
+            found = mailing.send(engine, None)
     if as_json:
         print_json(found)
     else:
@@ -144,7 +144,7 @@ def resend(
 @app.command()
 def confirm(id_: Id, reason: Reason, actor: By = None, as_json: AsJson = False) -> None:
     """A mail in doubt has arrived: the reason says how that is known."""
-    from clearfacts_assets.chargeback.statements.mail_life import MailEvent
+    from clearfacts_assets.chargeback.statements.mail_lifecycle import MailEvent
 
     _decide(id_, MailEvent.CONFIRMED, actor, reason, as_json)
 
@@ -152,7 +152,7 @@ def confirm(id_: Id, reason: Reason, actor: By = None, as_json: AsJson = False) 
 @app.command()
 def drop(id_: Id, reason: Reason, actor: By = None, as_json: AsJson = False) -> None:
     """A mail will not be sent."""
-    from clearfacts_assets.chargeback.statements.mail_life import MailEvent
+    from clearfacts_assets.chargeback.statements.mail_lifecycle import MailEvent
 
     _decide(id_, MailEvent.DROPPED, actor, reason, as_json)
 
@@ -168,7 +168,7 @@ def bounced(
 ) -> None:
     """Record bounces; without arguments list what bounced."""
     from clearfacts_assets.chargeback.statements.bounces import read_bounce
-    from clearfacts_assets.chargeback.statements.mail_life import MailEvent
+    from clearfacts_assets.chargeback.statements.mail_lifecycle import MailEvent
     from clearfacts_assets.storage.chargeback.issuing.mails import MailBox
 
     if not what:
@@ -214,7 +214,7 @@ def delegate(
     actor: By = None,
 ) -> None:
     """Let somebody get copies of an investigator's mails."""
-    from clearfacts_assets.cli.chargeback.posting import problem_of
+    from clearfacts_assets.cli.chargeback.mailing import problem_of
     from clearfacts_assets.storage.chargeback.issuing.mails import MailBox
 
     if problem_of(to) and not remove:

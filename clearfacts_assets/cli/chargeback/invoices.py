@@ -51,9 +51,9 @@ def make(
 @app.command("list")
 def list_(period: MaybePeriod = None, as_json: AsJson = False) -> None:
     """Invoices and credit notes, oldest first."""
-    from clearfacts_assets.storage.chargeback.invoicing.making import InvoiceShelf
+    from clearfacts_assets.storage.chargeback.invoicing.making import StatementInvoiceRepository
 
-    found = InvoiceShelf(ledger()).list(period)
+    found = StatementInvoiceRepository(ledger()).list(period)
     if as_json:
         print_json({"invoices": found})
     else:
@@ -95,12 +95,15 @@ def trace(
 
 
 def _way(engine: Engine, number: str) -> dict[str, Any]:
-    from clearfacts_assets.storage.chargeback.invoicing.making import InvoiceShelf
+    from clearfacts_assets.storage.chargeback.invoicing.making import StatementInvoiceRepository
     from clearfacts_assets.storage.chargeback.invoicing.tracing import journals_of, rows_of
-    from clearfacts_assets.storage.chargeback.issuing.shelf import StatementShelf
+    from clearfacts_assets.storage.chargeback.issuing.repository import StatementRepository
 
-    statement = StatementShelf(engine).get(number)
-    invoices = [one | {"delivery": _delivery(engine, one["sha256"])} for one in InvoiceShelf(engine).list(None, number)]
+    statement = StatementRepository(engine).get(number)
+    invoices = [
+        one | {"delivery": _delivery(engine, one["sha256"])}
+        for one in StatementInvoiceRepository(engine).list(None, number)
+    ]
     return {
         "statement": {name: statement[name] for name in ("number", "version", "state", "subject", "project", "due",
                                                          "exact", "currency", "pdf_sha256")},

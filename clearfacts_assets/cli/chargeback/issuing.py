@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from clearfacts_assets.storage.chargeback.issuing.register import StatementIssuer
+    from clearfacts_assets.storage.chargeback.issuing.issuer import StatementIssuer
 
 
 def issuer(engine: Engine) -> StatementIssuer:

@@ -25,7 +25,7 @@ from clearfacts_assets.cli.console import fail, instant, print_json, print_table
 
 if TYPE_CHECKING:
     from clearfacts_assets.storage.chargeback.journals.batches import Asked, Done
-    from clearfacts_assets.storage.chargeback.journals.booking import JournalBook
+    from clearfacts_assets.storage.chargeback.journals.booking import JournalService
 
 app = typer.Typer(
     help="Journals: batches for the general ledger, balanced, numbered. What has left is never changed, only reversed."
@@ -135,9 +135,9 @@ def export(
 @app.command("list")
 def list_(period: MaybePeriod = None, currency: Currency = None, as_json: AsJson = False) -> None:
     """All journals, oldest first."""
-    from clearfacts_assets.storage.chargeback.journals.shelf import JournalShelf
+    from clearfacts_assets.storage.chargeback.journals.repository import JournalRepository
 
-    found = JournalShelf(ledger()).list(period, currency=currency, limit=100_000)
+    found = JournalRepository(ledger()).list(period, currency=currency, limit=100_000)
     if as_json:
         print_json({"journals": found})
         return
@@ -149,10 +149,10 @@ def list_(period: MaybePeriod = None, currency: Currency = None, as_json: AsJson
 @app.command()
 def show(number: Number, as_json: AsJson = False) -> None:
     """One journal: its lines, the statements that it books, what happened, what the general ledger answered."""
-    from clearfacts_assets.storage.chargeback.journals.shelf import JournalShelf
+    from clearfacts_assets.storage.chargeback.journals.repository import JournalRepository
 
     with told():
-        one = JournalShelf(ledger()).whole(number)
+        one = JournalRepository(ledger()).whole(number)
     if as_json:
         print_json(one)
         return
@@ -191,13 +191,13 @@ def posted(
 ) -> None:
     """Write down that the general ledger posted a journal, or what it answered. Exit code 1 where lines are refused."""
     from clearfacts_assets.chargeback.journals.answers import read_answers
-    from clearfacts_assets.storage.chargeback.journals.shelf import JournalShelf, posted_by_hand
+    from clearfacts_assets.storage.chargeback.journals.repository import JournalRepository, posted_by_hand
 
     if (number is None) == (answer is None):
         fail("name a journal, or the general ledger's answer by --answer", code=2)
     with told():
         said = read_answers(answer.read_bytes()) if answer else posted_by_hand(number or "", reference)
-        found = JournalShelf(ledger()).answered(said, actor=who(actor), now=now(), reason=reason)
+        found = JournalRepository(ledger()).answered(said, actor=who(actor), now=now(), reason=reason)
     if as_json:
         print_json(found)
     else:
@@ -269,11 +269,11 @@ def _make(
     format_: str | None,
     output: Path | None,
     as_json: bool,
-    make: Callable[[JournalBook], Sequence[Done]],
+    make: Callable[[JournalService], Sequence[Done]],
     nothing: str = "It had not left: nothing has to be taken back.",
 ) -> None:
     from clearfacts_assets.settings import load
-    from clearfacts_assets.storage.chargeback.journals.booking import JournalBook
+    from clearfacts_assets.storage.chargeback.journals.booking import JournalService
     from clearfacts_assets.storage.chargeback.journals.manner import manner_of
 
     try:
@@ -281,7 +281,7 @@ def _make(
     except LookupError as error:
         fail(str(error.args[0]), code=2)
     with told(), _writable():
-        done = make(JournalBook(ledger(), manner))
+        done = make(JournalService(ledger(), manner))
     if as_json:
         print_json({"journals": [one.as_result() for one in done]})
         return

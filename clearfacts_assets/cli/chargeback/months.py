@@ -16,7 +16,7 @@ def month(period: MaybePeriod = None, as_json: AsJson = False) -> None:
     """One screen: what is missing in this month, and the next command to type."""
     from clearfacts_assets.chargeback.model import period_of
     from clearfacts_assets.storage.chargeback.imports import ImportRepository
-    from clearfacts_assets.storage.chargeback.issuing.way import way_to_due
+    from clearfacts_assets.storage.chargeback.issuing.due_reconciliation import way_to_due
     from clearfacts_assets.storage.chargeback.periods import NoSuchPeriod, PeriodRepository
     from clearfacts_assets.storage.chargeback.registry import RegistryRepository
     from clearfacts_assets.storage.chargeback.summaries import line_totals
@@ -103,7 +103,7 @@ def reconcile(period: ForPeriod, as_json: AsJson = False) -> None:
     """From the provider's total to what is due and to statements: every difference named. Exit code 1 where any
     is left over."""
     from clearfacts_assets.money import plain
-    from clearfacts_assets.storage.chargeback.issuing.way import way_to_due
+    from clearfacts_assets.storage.chargeback.issuing.due_reconciliation import way_to_due
     from clearfacts_assets.storage.chargeback.summaries import line_totals, reconciliation
 
     with told():
@@ -154,7 +154,7 @@ def show(
     """What one investigator is charged."""
     from clearfacts_assets.chargeback.model import period_of
     from clearfacts_assets.storage.chargeback.comparing import of_investigator
-    from clearfacts_assets.storage.chargeback.issuing.way import dues_of_investigator
+    from clearfacts_assets.storage.chargeback.issuing.due_reconciliation import dues_of_investigator
     from clearfacts_assets.storage.chargeback.registry import RegistryRepository
 
     engine = ledger()

@@ -43,11 +43,11 @@ def generate(
     """Issue the statements of a closed or finalized period. Twice issues nothing anew."""
     from clearfacts_assets.settings import load
     from clearfacts_assets.storage.chargeback.issuing import by_settings
-    from clearfacts_assets.storage.chargeback.issuing.orders import Issuance
-    from clearfacts_assets.storage.chargeback.issuing.shelf import StatementShelf
+    from clearfacts_assets.storage.chargeback.issuing.issue_plan import Issuance
+    from clearfacts_assets.storage.chargeback.issuing.repository import StatementRepository
 
     engine, said = ledger(), load().statements
-    shelf = StatementShelf(engine)
+    shelf = StatementRepository(engine)
     with told():
         found = by_settings.generate(engine, said, period, kind, Issuance(who(actor), now(), draft, dry_run))
         tie_out = [one.as_result() for one in shelf.tie_out(period)]
@@ -55,7 +55,7 @@ def generate(
             _write_out(shelf, period, kind, output, draft=draft)
     result = found.as_result() | {"tie_out": tie_out}
     if send and not draft:
-        from clearfacts_assets.cli.chargeback.posting import enqueue_and_send
+        from clearfacts_assets.cli.chargeback.mailing import enqueue_and_send
 
         result["emails"] = enqueue_and_send(engine, period, actor=who(actor), dry_run=dry_run)
     if as_json:
@@ -99,7 +99,7 @@ def _tell(result: dict[str, Any]) -> None:
 
 
 def _write_out(shelf: Any, period: str, kind: StatementKind, folder: Path, *, draft: bool) -> None:
-    from clearfacts_assets.storage.chargeback.issuing.shelf import StatementFilter
+    from clearfacts_assets.storage.chargeback.issuing.repository import StatementFilter
 
     folder.mkdir(parents=True, exist_ok=True)
     states = ("draft",) if draft else ("proposed", "issued")
@@ -117,11 +117,11 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """Statements, oldest first."""
-    from clearfacts_assets.storage.chargeback.issuing.shelf import StatementFilter, StatementShelf
+    from clearfacts_assets.storage.chargeback.issuing.repository import StatementFilter, StatementRepository
 
     states = () if all_ else ("draft", "proposed", "issued")
     which = StatementFilter(period, kind.value if kind else None, pi, states=states)
-    found = StatementShelf(ledger()).list(which, limit=100_000)
+    found = StatementRepository(ledger()).list(which, limit=100_000)
     if as_json:
         print_json({"statements": found})
         return
@@ -133,10 +133,10 @@ def list_(
 @app.command()
 def show(number: Number, version: Version = None, as_json: AsJson = False) -> None:
     """One statement: its sums, what happened to it, what was objected."""
-    from clearfacts_assets.storage.chargeback.issuing.shelf import StatementShelf
+    from clearfacts_assets.storage.chargeback.issuing.repository import StatementRepository
 
     with told():
-        one = StatementShelf(ledger()).whole(number, version)
+        one = StatementRepository(ledger()).whole(number, version)
     if as_json:
         print_json({name: value for name, value in one.items() if name not in ("data", "lines")})
         return
@@ -174,10 +174,10 @@ def pdf(
     version: Version = None,
 ) -> None:
     """Write a statement's PDF, as it was issued."""
-    from clearfacts_assets.storage.chargeback.issuing.shelf import StatementShelf
+    from clearfacts_assets.storage.chargeback.issuing.repository import StatementRepository
 
     with told():
-        name, content = StatementShelf(ledger()).pdf(number, version)
+        name, content = StatementRepository(ledger()).pdf(number, version)
     path = output / name if output and output.is_dir() else output or Path(name)
     path.write_bytes(content)
     say(str(path))
@@ -191,10 +191,10 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """What is different between two versions."""
-    from clearfacts_assets.storage.chargeback.issuing.shelf import StatementShelf
+    from clearfacts_assets.storage.chargeback.issuing.repository import StatementRepository
 
     with told():
-        rows = StatementShelf(ledger()).difference(number, old, new)
+        rows = StatementRepository(ledger()).difference(number, old, new)
     columns = ("what", "before", "now", "difference")
     if as_json:
         print_json({"number": number, "difference": [dict(zip(columns, row, strict=True)) for row in rows]})
@@ -205,20 +205,20 @@ def diff(
 @app.command()
 def void(number: Number, reason: Reason, actor: By = None, as_json: AsJson = False) -> None:
     """Take a statement out: it counts no more, and its charges are free for the next one."""
-    from clearfacts_assets.storage.chargeback.issuing.shelf import StatementShelf
+    from clearfacts_assets.storage.chargeback.issuing.repository import StatementRepository
 
     with told():
-        one = StatementShelf(ledger()).void(number, actor=who(actor), reason=reason, now=now())
+        one = StatementRepository(ledger()).void(number, actor=who(actor), reason=reason, now=now())
     _now_is(one, as_json)
 
 
 @app.command()
 def accept(number: Number, actor: By = None, as_json: AsJson = False) -> None:
     """Issue a proposed statement before its days are over: the investigator said yes."""
-    from clearfacts_assets.storage.chargeback.issuing.shelf import StatementShelf
+    from clearfacts_assets.storage.chargeback.issuing.repository import StatementRepository
 
     with told():
-        one = StatementShelf(ledger()).accept(number, actor=who(actor), now=now())
+        one = StatementRepository(ledger()).accept(number, actor=who(actor), now=now())
     _now_is(one, as_json)
 
 
@@ -259,7 +259,7 @@ def year(
 ) -> None:
     """Issue the statement of a year, for a grant report: it repeats what the months say."""
     from clearfacts_assets.cli.chargeback.issuing import issuer
-    from clearfacts_assets.storage.chargeback.issuing.orders import Issuance
+    from clearfacts_assets.storage.chargeback.issuing.issue_plan import Issuance
     from clearfacts_assets.storage.chargeback.issuing.summaries import SummaryIssuer
 
     engine = ledger()

@@ -229,16 +229,16 @@ def _get(review: DeliveryReview, delivery_id: UUID) -> DeliveryDetail:
 
 
 def _chosen(text: str) -> tuple[DeliveryReview, UUID]:
-    from clearfacts_assets.cli.ledger import open_ledger
+    from clearfacts_assets.cli.ledger import open_database
     from clearfacts_assets.storage.invoices.delivery_review import DeliveryReview
     from clearfacts_assets.storage.invoices.tables import Delivery
 
-    engine = open_ledger()
+    engine = open_database()
     return DeliveryReview(engine), one_id(engine, Delivery.__table__.c.id, text, "delivery")
 
 
 def _open() -> DeliveryReview:
-    from clearfacts_assets.cli.ledger import open_ledger
+    from clearfacts_assets.cli.ledger import open_database
     from clearfacts_assets.storage.invoices.delivery_review import DeliveryReview
 
-    return DeliveryReview(open_ledger())
+    return DeliveryReview(open_database())

@@ -62,11 +62,11 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """One job: its counts, and one reason for each invoice that did not leave."""
-    from clearfacts_assets.cli.ledger import open_ledger
+    from clearfacts_assets.cli.ledger import open_database
     from clearfacts_assets.storage.invoices.jobs import JobRepository
     from clearfacts_assets.storage.invoices.tables import Job
 
-    engine = open_ledger()
+    engine = open_database()
     jobs = JobRepository(engine)
     job = jobs.view(one_id(engine, Job.__table__.c.id, job_id, "job"), SHOWN_ERRORS)
     if job is None:
@@ -85,14 +85,14 @@ def missing(as_json: AsJson = False) -> None:
     """
     from datetime import UTC, datetime
 
-    from clearfacts_assets.cli.ledger import open_ledger
+    from clearfacts_assets.cli.ledger import open_database
     from clearfacts_assets.configuration import effective_settings
     from clearfacts_assets.invoices.days import FIRST_DAY
     from clearfacts_assets.invoices.missing_days import last_day_owed, oldest_by_itself
     from clearfacts_assets.storage.invoices.days import missing_now
 
     now = datetime.now(UTC)
-    days = missing_now(open_ledger(), now, FIRST_DAY)
+    days = missing_now(open_database(), now, FIRST_DAY)
     oldest = oldest_by_itself(last_day_owed(now), effective_settings().schedule.catch_up_days)
     if as_json:
         found = [
@@ -160,7 +160,7 @@ def _print(engine: Engine, job: JobView) -> None:
 
 def _open() -> JobRepository:
     """The jobs, after closing those whose run has died."""
-    from clearfacts_assets.cli.ledger import open_ledger
+    from clearfacts_assets.cli.ledger import open_database
     from clearfacts_assets.storage.invoices.jobs import JobRepository
 
-    return JobRepository(open_ledger())
+    return JobRepository(open_database())

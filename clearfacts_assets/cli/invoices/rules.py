@@ -26,8 +26,8 @@ def list_(
     """Which versions are in force, from when, and from where."""
     from clearfacts_assets import settings
     from clearfacts_assets.invoice_settings import rule_options
-    from clearfacts_assets.invoices.validation.in_force import rules_in_force
     from clearfacts_assets.invoices.validation.inspection import today_in_brussels
+    from clearfacts_assets.invoices.validation.rule_versions import rules_in_force
 
     day = on.date() if on is not None else today_in_brussels()
     found = rules_in_force(rule_options(settings.load().validation), day)

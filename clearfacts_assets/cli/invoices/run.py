@@ -130,10 +130,10 @@ def _pipeline() -> Iterator[_Pipeline]:
     with err.status("Loading Dagster ..."):
         from dagster import DagsterInstance
 
-        from clearfacts_assets.cli.ledger import open_ledger
+        from clearfacts_assets.cli.ledger import open_database
         from clearfacts_assets.definitions import defs
 
-        engine = open_ledger()
+        engine = open_database()
     with DagsterInstance.get() as instance:
         yield _Pipeline(instance, engine, defs.resolve_job_def("manual_trigger"))
 
@@ -177,11 +177,11 @@ def days_asked_for(
 
 def days_that_are_missing() -> list[str]:
     """The days that were not processed as a whole, oldest first."""
-    from clearfacts_assets.cli.ledger import open_ledger
+    from clearfacts_assets.cli.ledger import open_database
     from clearfacts_assets.invoices.days import FIRST_DAY
     from clearfacts_assets.storage.invoices.days import missing_now
 
-    return [one.day for one in missing_now(open_ledger(), datetime.now(UTC), FIRST_DAY)]
+    return [one.day for one in missing_now(open_database(), datetime.now(UTC), FIRST_DAY)]
 
 
 def _check_part(part: str, *, alone: bool) -> None:

@@ -19,11 +19,11 @@ import dagster as dg
 from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.invoices.days import home_day, part_of, window_of
 from clearfacts_assets.invoices.defs.automation import DAYS
-from clearfacts_assets.invoices.defs.carrying_over import left_by_others, take_over
 from clearfacts_assets.invoices.defs.checks import COUNTS_ARE_CONSERVED, counts_are_conserved
-from clearfacts_assets.invoices.defs.delivering import force_of, pace_from, remembering, signals_of
+from clearfacts_assets.invoices.defs.delivery_options import force_of, pace_from, remembering, signals_of
+from clearfacts_assets.invoices.defs.inherited_rows import left_by_others, take_over
 from clearfacts_assets.invoices.defs.runs import JobRun, dead_runs, job_of
-from clearfacts_assets.invoices.defs.verdicts import Verdicts
+from clearfacts_assets.invoices.defs.validation_summary import Verdicts
 from clearfacts_assets.invoices.delivery import sending
 from clearfacts_assets.invoices.delivery.job import DeliveryJob
 from clearfacts_assets.invoices.model import InvoiceStatus, Report, SourceDocument, Window

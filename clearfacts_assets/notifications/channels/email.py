@@ -8,7 +8,7 @@ from email.policy import SMTP
 from email.utils import format_datetime, formataddr, localtime, make_msgid
 from typing import Any
 
-from clearfacts_assets.notifications.email import ADDRESS, Postman, SmtpServer
+from clearfacts_assets.notifications.email import ADDRESS, SmtpClient, SmtpServer
 from clearfacts_assets.notifications.outbox import NotTold, Send
 from clearfacts_assets.notifications.plain_text import body_of, title_of
 from clearfacts_assets.outcome_kinds import OutcomeKind
@@ -29,7 +29,7 @@ def opened(configured: Settings) -> Send | None:
     def send(where: str, message: Mapping[str, Any]) -> None:
         if not ADDRESS.fullmatch(where):
             raise NotTold(f"{where!r} is no address: see alerts.routes", outcome=OutcomeKind.REFUSED)
-        with Postman(server) as postman:
+        with SmtpClient(server) as postman:
             done = postman.hand_over(said.sender, where, (), _mail(said.sender, where, message))
         if done.outcome is not OutcomeKind.ACCEPTED:
             # A server or a login at fault would meet the next mail too, whatever it said to this one.

@@ -16,6 +16,7 @@ from clearfacts_assets.chargeback.ports import Delivery, Outcome
 from clearfacts_assets.money import EXACT
 from clearfacts_assets.storage.accounts.audit import Actor, record
 from clearfacts_assets.storage.chargeback.carrying import carry_decisions
+from clearfacts_assets.storage.chargeback.charge_writes import insert_staged, reverse
 from clearfacts_assets.storage.chargeback.comparing import flag_anomalies
 from clearfacts_assets.storage.chargeback.difference import Scope, Sums, as_result, beyond, compare, number_occurrences
 from clearfacts_assets.storage.chargeback.import_tables import CostImport, CostImportFile
@@ -30,10 +31,9 @@ from clearfacts_assets.storage.chargeback.ledger import (
 )
 from clearfacts_assets.storage.chargeback.mended_rows import bind_mended, says_what_it_mends
 from clearfacts_assets.storage.chargeback.mending import REPLACED, remember_mended, require_replaceable
-from clearfacts_assets.storage.chargeback.posting import insert_staged, reverse
 from clearfacts_assets.storage.chargeback.registry import begin_source
+from clearfacts_assets.storage.chargeback.sql_text import sql
 from clearfacts_assets.storage.chargeback.staging import Staging
-from clearfacts_assets.storage.chargeback.statements import sql
 from clearfacts_assets.storage.chargeback.suspicions import link_corrections, suspect_duplicates
 from clearfacts_assets.storage.database import commit_to_disk, now_writing
 

@@ -19,7 +19,7 @@ from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Attribution, 
 from clearfacts_assets.storage.chargeback.ledger import only_writer, put_together
 from clearfacts_assets.storage.chargeback.registry import load_registry
 from clearfacts_assets.storage.chargeback.review import keep_attribution, set_standing
-from clearfacts_assets.storage.chargeback.statements import sql
+from clearfacts_assets.storage.chargeback.sql_text import sql
 
 _BATCH = 5000  # charges held at once
 

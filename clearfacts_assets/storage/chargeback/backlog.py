@@ -12,14 +12,14 @@ from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.orm import InstrumentedAttribute
 
 from clearfacts_assets.chargeback.lifecycle import State
-from clearfacts_assets.chargeback.statements.life import StatementState
-from clearfacts_assets.chargeback.statements.mail_life import MailState
+from clearfacts_assets.chargeback.statements.lifecycle import StatementState
+from clearfacts_assets.chargeback.statements.mail_lifecycle import MailState
 from clearfacts_assets.money import EXACT
 from clearfacts_assets.storage.chargeback.import_tables import CostImport
 from clearfacts_assets.storage.chargeback.issuing.tables import MailRow, StatementRow
 from clearfacts_assets.storage.chargeback.tables import Period
 from clearfacts_assets.storage.database import reading
-from clearfacts_assets.storage.exact import sum_of
+from clearfacts_assets.storage.decimal_sums import sum_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from sqlalchemy import Engine, select
 from clearfacts_assets.money import EXACT, plain
 from clearfacts_assets.storage.chargeback.rates.month_due import due_of_funds
 from clearfacts_assets.storage.chargeback.registry_tables import FundRow
-from clearfacts_assets.storage.chargeback.statements import sql
+from clearfacts_assets.storage.chargeback.sql_text import sql
 from clearfacts_assets.storage.database import reading
-from clearfacts_assets.storage.exact import sum_of
+from clearfacts_assets.storage.decimal_sums import sum_of
 
 
 @dataclass(frozen=True, slots=True)

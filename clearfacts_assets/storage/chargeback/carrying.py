@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert
 
 from clearfacts_assets.storage.chargeback.difference import Scope
-from clearfacts_assets.storage.chargeback.statements import sql
+from clearfacts_assets.storage.chargeback.sql_text import sql
 from clearfacts_assets.storage.chargeback.tables import ChargeDecision
 
 

@@ -13,9 +13,9 @@ from clearfacts_assets.chargeback.model import Flag, flag_text
 from clearfacts_assets.money import plain
 from clearfacts_assets.storage.chargeback.ledger import only_writer, put_together, state_of
 from clearfacts_assets.storage.chargeback.review import set_standing
-from clearfacts_assets.storage.chargeback.statements import sql
+from clearfacts_assets.storage.chargeback.sql_text import sql
 from clearfacts_assets.storage.database import reading
-from clearfacts_assets.storage.exact import sum_of
+from clearfacts_assets.storage.decimal_sums import sum_of
 
 
 def _month_over_month(connection: Connection, up_to: str) -> list[tuple[str, str, str, str, Decimal]]:

@@ -19,8 +19,8 @@ from clearfacts_assets.chargeback.lifecycle import State
 from clearfacts_assets.chargeback.model import CHANGES, Change, Difference, Kind, Mode
 from clearfacts_assets.money import EXACT, plain
 from clearfacts_assets.storage.chargeback.mending import MENDED, match_mended, pair_mended
-from clearfacts_assets.storage.chargeback.statements import sql
-from clearfacts_assets.storage.exact import sum_of
+from clearfacts_assets.storage.chargeback.sql_text import sql
+from clearfacts_assets.storage.decimal_sums import sum_of
 
 
 @dataclass(frozen=True, slots=True)

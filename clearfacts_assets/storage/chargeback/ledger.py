@@ -12,10 +12,10 @@ from sqlalchemy import Connection, func, insert, select
 from clearfacts_assets.chargeback.lifecycle import State
 from clearfacts_assets.chargeback.model import month_after
 from clearfacts_assets.money import EXACT, plain
-from clearfacts_assets.storage.chargeback.statements import sql
+from clearfacts_assets.storage.bulk import insert_many
+from clearfacts_assets.storage.chargeback.sql_text import sql
 from clearfacts_assets.storage.chargeback.tables import Period
-from clearfacts_assets.storage.exact import sum_of
-from clearfacts_assets.storage.many import insert_many
+from clearfacts_assets.storage.decimal_sums import sum_of
 
 _LOCK = 0xC4A_26EB  # PostgreSQL's advisory lock: one writer of the ledger
 _GROUPED = (

@@ -17,7 +17,7 @@ from clearfacts_assets.chargeback.ingest.rows import LONGEST_KEPT_RECORD
 from clearfacts_assets.chargeback.lifecycle import Action, State, require
 from clearfacts_assets.storage.chargeback.by_hand import MendedRecord
 from clearfacts_assets.storage.chargeback.refused_records import digest_of_record
-from clearfacts_assets.storage.chargeback.statements import sql
+from clearfacts_assets.storage.chargeback.sql_text import sql
 from clearfacts_assets.storage.database import insert_into
 
 MENDED = 2  # in place of 1 in ``present.matched``: not in the delivery itself, and as good as

@@ -10,9 +10,9 @@ from sqlalchemy import Connection, Engine, bindparam, select, text
 
 from clearfacts_assets.storage.chargeback.import_tables import CostImportFile, RowChunk
 from clearfacts_assets.storage.chargeback.reconciling import Exports, reconcile
-from clearfacts_assets.storage.chargeback.statements import sql
+from clearfacts_assets.storage.chargeback.sql_text import sql
 from clearfacts_assets.storage.database import reading
-from clearfacts_assets.storage.exact import sum_of
+from clearfacts_assets.storage.decimal_sums import sum_of
 
 # Refusals of records that have no cells: the original records do not hold them.
 NO_CELLS = ("wrong_cell_count", "repeated_header", "record_too_long", "unterminated_quote", "bad_quotes")

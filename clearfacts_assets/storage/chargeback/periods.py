@@ -17,8 +17,8 @@ from clearfacts_assets.money import normal_text
 from clearfacts_assets.storage.accounts.audit import Actor, named, record
 from clearfacts_assets.storage.chargeback.ledger import begin_period, only_writer, state_of
 from clearfacts_assets.storage.chargeback.rates.running import run_in
-from clearfacts_assets.storage.chargeback.rates.tying import seal_of
-from clearfacts_assets.storage.chargeback.statements import sql
+from clearfacts_assets.storage.chargeback.rates.tie_out import seal_of
+from clearfacts_assets.storage.chargeback.sql_text import sql
 from clearfacts_assets.storage.chargeback.tables import Period, PeriodEvent
 from clearfacts_assets.storage.chargeback.totals import Totals, totals_of
 from clearfacts_assets.storage.chargeback.wishes import Wish, keep, kept

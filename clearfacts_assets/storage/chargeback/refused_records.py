@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from clearfacts_assets.chargeback.cost_sources.records import DELIMITER_OF
 from clearfacts_assets.chargeback.ingest.canonical import digest
 from clearfacts_assets.chargeback.ingest.rows import LONGEST_KEPT_RECORD
-from clearfacts_assets.storage.chargeback.statements import sql
+from clearfacts_assets.storage.chargeback.sql_text import sql
 
 
 class Known(NamedTuple):

@@ -213,7 +213,7 @@ def _only(row: Mapping[str, Any], of: Any) -> dict[str, Any]:
 
 
 def _basis_may_change(connection: Connection, name: str, basis: str) -> None:
-    from clearfacts_assets.storage.chargeback.statements import sql
+    from clearfacts_assets.storage.chargeback.sql_text import sql
 
     sealed = connection.execute(
         sql(

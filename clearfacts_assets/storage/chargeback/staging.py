@@ -18,7 +18,7 @@ from clearfacts_assets.chargeback.ingest.row_totals import RowTotals
 from clearfacts_assets.chargeback.ingest.rows import STAGED, Taken
 from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Refusal
 from clearfacts_assets.chargeback.ports import Batch, ByColumn, Opened
-from clearfacts_assets.storage.many import insert_many
+from clearfacts_assets.storage.bulk import insert_many
 from clearfacts_assets.storage.types import storable
 
 PAGE_BYTES = 32 * 1024  # of the temporary tables, which are read and written in their order

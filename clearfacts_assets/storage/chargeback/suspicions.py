@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from clearfacts_assets.chargeback.model import Flag, Status, flag_text, holds
 from clearfacts_assets.storage.chargeback.difference import Scope
-from clearfacts_assets.storage.chargeback.statements import sql
+from clearfacts_assets.storage.chargeback.sql_text import sql
 
 
 def suspect_duplicates(connection: Connection, scope: Scope) -> int:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from clearfacts_assets.chargeback.model import DUE
 from clearfacts_assets.money import EXACT, plain
-from clearfacts_assets.storage.chargeback.statements import sql
+from clearfacts_assets.storage.chargeback.sql_text import sql
 
 
 @dataclass(slots=True)

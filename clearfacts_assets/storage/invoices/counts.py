@@ -1,4 +1,4 @@
-"""What all jobs and deliveries came to, for metrics: sums of tables that grow for ever (storage/slices.py)."""
+"""What all jobs and deliveries came to, for metrics: sums of tables that grow (storage/incremental_sums.py)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from clearfacts_assets.storage.database import reading
+from clearfacts_assets.storage.incremental_sums import Question
 from clearfacts_assets.storage.invoices.days import state_of_jobs
 from clearfacts_assets.storage.invoices.tables import Delivery, DeliveryAttempt, InvoiceRow, Job
-from clearfacts_assets.storage.slices import Question
 from clearfacts_assets.storage.unchanged import Unchanged
 
 SECONDS_OF_A_DAY = 86_400.0

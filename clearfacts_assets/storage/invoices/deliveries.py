@@ -40,6 +40,7 @@ from clearfacts_assets.invoices.ledger.model import (
 from clearfacts_assets.invoices.lifecycle import OVER, Event, State, before
 from clearfacts_assets.invoices.model import InvoiceKey
 from clearfacts_assets.storage.accounts.audit import Actor
+from clearfacts_assets.storage.bulk import execute_many
 from clearfacts_assets.storage.database import database_now, read, reading, was_lost, write
 from clearfacts_assets.storage.invoices.claims import claim_free, doubted_elsewhere, settle
 from clearfacts_assets.storage.invoices.delivery_rows import PersonsDecision, audit, record_of
@@ -57,7 +58,6 @@ from clearfacts_assets.storage.invoices.tables import (
     Job,
     SourceVersion,
 )
-from clearfacts_assets.storage.many import execute_many
 
 SETTLE_PATIENCE_SECONDS = 60.0  # an answer that cannot be written costs a person's time: try longer than elsewhere
 ROUNDS = 20  # each lost one means that somebody else registered something

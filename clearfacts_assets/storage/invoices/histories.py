@@ -29,6 +29,7 @@ from clearfacts_assets.invoices.ledger.batch import Batch
 from clearfacts_assets.invoices.ledger.history import History
 from clearfacts_assets.invoices.ledger.model import Attempt, DeliveryRecord, Settlement, Shown
 from clearfacts_assets.invoices.lifecycle import Event
+from clearfacts_assets.storage.bulk import execute_many
 from clearfacts_assets.storage.database import insert_by
 from clearfacts_assets.storage.invoices.delivery_rows import (
     CONSTANT,
@@ -41,7 +42,6 @@ from clearfacts_assets.storage.invoices.delivery_rows import (
     shown_row,
 )
 from clearfacts_assets.storage.invoices.tables import SHOWN_NOW, Delivery, DeliveryAttempt, DeliveryWish, SourceVersion
-from clearfacts_assets.storage.many import execute_many
 
 _deliveries = cast(Table, Delivery.__table__)
 _attempts = cast(Table, DeliveryAttempt.__table__)

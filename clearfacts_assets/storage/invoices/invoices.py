@@ -24,6 +24,7 @@ from clearfacts_assets.invoices.ledger.model import Candidate, DeliveryResult
 from clearfacts_assets.invoices.lifecycle import FINAL, State
 from clearfacts_assets.invoices.model import Decision, InvoiceStatus, Report, SourceDocument
 from clearfacts_assets.invoices.retrieval import Stored
+from clearfacts_assets.storage.bulk import execute_many
 from clearfacts_assets.storage.database import insert_by, read, write
 from clearfacts_assets.storage.invoices.documents import stored
 from clearfacts_assets.storage.invoices.invoice_rows import (
@@ -49,7 +50,6 @@ from clearfacts_assets.storage.invoices.settled_rows import (
     waiting_elsewhere,
 )
 from clearfacts_assets.storage.invoices.tables import SHOWN_NOW, Delivery, InvoiceRow, Job, SourceVersion
-from clearfacts_assets.storage.many import execute_many
 
 COPIED_AT_ONCE = 200
 TAKEN_AT_ONCE = 200

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, Executable
 from sqlalchemy.exc import DBAPIError
 
+from clearfacts_assets.storage.bulk import execute_many
 from clearfacts_assets.storage.database import refuses_a_row
-from clearfacts_assets.storage.many import execute_many
 
 LONGEST_REFUSAL = 300  # characters of the database's own words
 

@@ -17,7 +17,7 @@ from clearfacts_assets.api.errors import ErrorCode
 from clearfacts_assets.api.openapi import errors
 from clearfacts_assets.api.read_routes import reads
 from clearfacts_assets.api.services import Services
-from clearfacts_assets.api.v1.chargeback.callers import (
+from clearfacts_assets.api.v1.chargeback.dependencies import (
     Amount,
     Exports,
     Id,

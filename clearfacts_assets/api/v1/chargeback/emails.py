@@ -14,7 +14,7 @@ from clearfacts_assets.api.errors import ErrorCode
 from clearfacts_assets.api.openapi import errors
 from clearfacts_assets.api.read_routes import reads, takes_long, waits
 from clearfacts_assets.api.services import Services
-from clearfacts_assets.api.v1.chargeback.callers import (
+from clearfacts_assets.api.v1.chargeback.dependencies import (
     Mails,
     Month,
     PageQuery,
@@ -29,7 +29,7 @@ from clearfacts_assets.api.v1.chargeback.callers import (
 from clearfacts_assets.api.v1.fields import Body
 from clearfacts_assets.api.v1.invoices.processing import IdempotencyKey
 from clearfacts_assets.chargeback.attribution.entries import BadEntry
-from clearfacts_assets.chargeback.statements.mail_life import MailEvent, MailState
+from clearfacts_assets.chargeback.statements.mail_lifecycle import MailEvent, MailState
 from clearfacts_assets.chargeback.statements.mailing import bodies
 from clearfacts_assets.notifications import statement_mails
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID

@@ -18,7 +18,8 @@ from clearfacts_assets.api.openapi import errors
 from clearfacts_assets.api.read_routes import Limiter, reads, waits
 from clearfacts_assets.api.services import Services
 from clearfacts_assets.api.uploads import Upload, received, wrong
-from clearfacts_assets.api.v1.chargeback.callers import (
+from clearfacts_assets.api.v1.chargeback.charges import csv_answer
+from clearfacts_assets.api.v1.chargeback.dependencies import (
     Imports,
     Month,
     PageQuery,
@@ -30,7 +31,6 @@ from clearfacts_assets.api.v1.chargeback.callers import (
     told,
     wish_of,
 )
-from clearfacts_assets.api.v1.chargeback.charges import csv_answer
 from clearfacts_assets.api.v1.fields import Body
 from clearfacts_assets.api.v1.invoices.processing import IdempotencyKey
 from clearfacts_assets.chargeback.model import Mode

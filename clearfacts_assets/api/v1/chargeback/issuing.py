@@ -11,7 +11,7 @@ from clearfacts_assets.api.envelope import Success
 from clearfacts_assets.api.errors import ErrorCode
 from clearfacts_assets.api.openapi import errors
 from clearfacts_assets.api.read_routes import takes_long, waits
-from clearfacts_assets.api.v1.chargeback.callers import (
+from clearfacts_assets.api.v1.chargeback.dependencies import (
     Amount,
     Issues,
     Month,
@@ -31,9 +31,9 @@ from clearfacts_assets.api.v1.chargeback.statements import (
 from clearfacts_assets.api.v1.fields import Body
 from clearfacts_assets.chargeback.statements.model import StatementKind
 from clearfacts_assets.storage.chargeback.issuing import by_settings
-from clearfacts_assets.storage.chargeback.issuing.generated import Generated
-from clearfacts_assets.storage.chargeback.issuing.orders import Issuance
-from clearfacts_assets.storage.chargeback.issuing.shelf import StatementShelf
+from clearfacts_assets.storage.chargeback.issuing.issue_plan import Issuance
+from clearfacts_assets.storage.chargeback.issuing.issue_result import Generated
+from clearfacts_assets.storage.chargeback.issuing.repository import StatementRepository
 from clearfacts_assets.storage.chargeback.issuing.summaries import SummaryIssuer
 
 router = APIRouter(prefix="/chargeback/statements", tags=["chargeback"])
@@ -143,7 +143,7 @@ def generate_statements(body: Wanted, caller: Issues, served: Served) -> Success
             Issuance(caller.actor.name, served.clock(), body.draft, body.dry_run),
             least_workers=1,
         )
-        tie_out = StatementShelf(served.engine).tie_out(body.period)
+        tie_out = StatementRepository(served.engine).tie_out(body.period)
     rows = [TieOutView.model_validate(one.as_result()) for one in tie_out]
     return Success(data=_generated(found, rows if body.kind is StatementKind.INVESTIGATOR else []))
 
@@ -178,7 +178,7 @@ def recompute_statements(body: RecomputeWanted, _: SeesAll, served: Served) -> S
 @waits
 def void_statement(number: Number, body: VoidWanted, caller: Issues, served: Served) -> Success[StatementSummary]:
     """It counts no more, and its charges are free for the next one."""
-    shelf = StatementShelf(served.engine)
+    shelf = StatementRepository(served.engine)
     with told(caller):
         one = shelf.void(number, actor=caller.actor.name, reason=body.reason, now=served.clock())
     return Success(data=StatementSummary.model_validate(one))
@@ -189,7 +189,7 @@ def void_statement(number: Number, body: VoidWanted, caller: Issues, served: Ser
 def accept_statement(number: Number, caller: Issues, served: Served) -> Success[StatementSummary]:
     """Before its days are over: the investigator said yes."""
     with told(caller):
-        one = StatementShelf(served.engine).accept(number, actor=caller.actor.name, now=served.clock())
+        one = StatementRepository(served.engine).accept(number, actor=caller.actor.name, now=served.clock())
     return Success(data=StatementSummary.model_validate(one))
 
 

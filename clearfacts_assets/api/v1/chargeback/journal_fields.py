@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, Field
 from pydantic_core import PydanticCustomError
 
-from clearfacts_assets.api.v1.chargeback.callers import Amount, Month, PageQuery, Reason
+from clearfacts_assets.api.v1.chargeback.dependencies import Amount, Month, PageQuery, Reason
 from clearfacts_assets.api.v1.fields import Body
 from clearfacts_assets.chargeback.journals.formats import FORMATS
-from clearfacts_assets.chargeback.journals.life import BatchState
+from clearfacts_assets.chargeback.journals.lifecycle import BatchState
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID
 
 Currency = Annotated[str, Field(min_length=1, max_length=20, pattern=r"^[^\x00-\x1f\x7f]*$", examples=["USD"])]

@@ -15,7 +15,7 @@ from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.openapi import errors
 from clearfacts_assets.api.read_routes import reads, waits
 from clearfacts_assets.api.services import Services
-from clearfacts_assets.api.v1.chargeback.callers import SeesAll, Served, told, wish_of
+from clearfacts_assets.api.v1.chargeback.dependencies import SeesAll, Served, told, wish_of
 from clearfacts_assets.api.v1.chargeback.journal_fields import (
     AnswerView,
     FileQuery,
@@ -34,10 +34,10 @@ from clearfacts_assets.api.v1.invoices.processing import IdempotencyKey
 from clearfacts_assets.chargeback.journals.answers import POSTED, REFUSED, Answer
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID
 from clearfacts_assets.storage.chargeback.journals.batches import Asked, Done
-from clearfacts_assets.storage.chargeback.journals.booking import JournalBook
+from clearfacts_assets.storage.chargeback.journals.booking import JournalService
 from clearfacts_assets.storage.chargeback.journals.checking import check
 from clearfacts_assets.storage.chargeback.journals.manner import file_to_fetch, manner_of
-from clearfacts_assets.storage.chargeback.journals.shelf import JournalShelf
+from clearfacts_assets.storage.chargeback.journals.repository import JournalRepository
 
 router = APIRouter(prefix="/chargeback/journals", tags=["chargeback"])
 
@@ -55,7 +55,7 @@ def list_journals(query: Annotated[JournalQuery, Query()], _: SeesAll, served: S
     """Batches of all months, or of one."""
     after = _after(query.cursor)
     states = (query.state.value,) if query.state else ()
-    found = JournalShelf(served.engine).list(
+    found = JournalRepository(served.engine).list(
         query.period, currency=query.currency, states=states, after=after, limit=query.limit + 1
     )
     shown = found[: query.limit]
@@ -94,7 +94,7 @@ def check_journals(period: PeriodName, _: SeesAll, served: Served) -> Success[Ve
 def get_journal(number: JournalNumber, _: SeesAll, served: Served) -> Success[WholeJournal]:
     """What it says, what it books, what happened, what the general ledger answered."""
     with told():
-        return Success(data=WholeJournal.model_validate(JournalShelf(served.engine).whole(number)))
+        return Success(data=WholeJournal.model_validate(JournalRepository(served.engine).whole(number)))
 
 
 @router.get(
@@ -111,7 +111,7 @@ def get_journal_file(
 ) -> StreamingResponse:
     """As the general ledger fetches it; the state stays. A draft has none."""
     with told():
-        shelf, said = JournalShelf(served.engine), served.configured.journals
+        shelf, said = JournalRepository(served.engine), served.configured.journals
         name, content = file_to_fetch(shelf, number, said, query.format or "")
     return attached(name, content)
 
@@ -139,7 +139,7 @@ def answer_journal(
     answers = [Answer(number, one.line, REFUSED, one.message, body.reference) for one in body.refused]
     wish = wish_of(caller, key, f"posted {number}", **body.model_dump(mode="json"))
     with told():
-        found = JournalShelf(served.engine).answered(
+        found = JournalRepository(served.engine).answered(
             answers or [Answer(number, None, POSTED, "", body.reference)],
             actor=caller.actor,
             now=served.clock(),
@@ -161,9 +161,9 @@ def reverse_journal(
     return _made(done)
 
 
-def _book(served: Services) -> JournalBook:
+def _book(served: Services) -> JournalService:
     """Files go to the folder for the general ledger alone, where there is one."""
-    return JournalBook(served.engine, manner_of(served.configured.journals))
+    return JournalService(served.engine, manner_of(served.configured.journals))
 
 
 def _made(done: list[Done]) -> Success[MadeList]:

@@ -13,7 +13,8 @@ from clearfacts_assets.api.errors import ErrorCode
 from clearfacts_assets.api.openapi import errors
 from clearfacts_assets.api.read_routes import reads, waits
 from clearfacts_assets.api.services import Services
-from clearfacts_assets.api.v1.chargeback.callers import (
+from clearfacts_assets.api.v1.chargeback.charges import ChargeSummary, page_of
+from clearfacts_assets.api.v1.chargeback.dependencies import (
     Id,
     Month,
     Note,
@@ -26,7 +27,6 @@ from clearfacts_assets.api.v1.chargeback.callers import (
     told,
     wish_of,
 )
-from clearfacts_assets.api.v1.chargeback.charges import ChargeSummary, page_of
 from clearfacts_assets.api.v1.fields import Body
 from clearfacts_assets.api.v1.invoices.processing import IdempotencyKey
 from clearfacts_assets.chargeback.attribution import review as attribution

@@ -14,7 +14,7 @@ from clearfacts_assets.api.errors import ErrorCode
 from clearfacts_assets.api.openapi import errors
 from clearfacts_assets.api.read_routes import reads
 from clearfacts_assets.api.services import Services
-from clearfacts_assets.api.v1.chargeback.callers import (
+from clearfacts_assets.api.v1.chargeback.dependencies import (
     Amount,
     Exports,
     MaybeText,
@@ -28,10 +28,10 @@ from clearfacts_assets.api.v1.chargeback.callers import (
     own,
     told,
 )
-from clearfacts_assets.chargeback.statements.life import StatementState
+from clearfacts_assets.chargeback.statements.lifecycle import StatementState
 from clearfacts_assets.chargeback.statements.model import StatementKind
-from clearfacts_assets.storage.chargeback.issuing.owned import version_shown, versions_compared
-from clearfacts_assets.storage.chargeback.issuing.shelf import StatementFilter, StatementShelf
+from clearfacts_assets.storage.chargeback.issuing.investigator_view import version_shown, versions_compared
+from clearfacts_assets.storage.chargeback.issuing.repository import StatementFilter, StatementRepository
 
 router = APIRouter(prefix="/chargeback/statements", tags=["chargeback"])
 
@@ -193,7 +193,7 @@ def list_statements(
         tuple(one.value for one in query.state or STANDING),
         owners=own(caller, served),
     )
-    found = StatementShelf(served.engine).list(which, after=after(query.cursor), limit=query.limit + 1)
+    found = StatementRepository(served.engine).list(which, after=after(query.cursor), limit=query.limit + 1)
     items = [StatementSummary.model_validate(one) for one in found[: query.limit]]
     more = str(items[-1].id) if len(found) > query.limit else None
     return Success(data=Listed(items=items, next_cursor=more))
@@ -203,7 +203,7 @@ def list_statements(
 @reads
 def tie_out_statements(query: Annotated[TieOutQuery, Query()], _: SeesAll, served: Served) -> Success[TieOuts]:
     """Whether every exact amount of the ledger is on a statement, and no other is."""
-    found = StatementShelf(served.engine).tie_out(query.period)
+    found = StatementRepository(served.engine).tie_out(query.period)
     rows = [TieOutView.model_validate(one.as_result()) for one in found]
     return Success(data=TieOuts(period=query.period, tie_out=rows))
 
@@ -215,7 +215,7 @@ def get_statement(
 ) -> Success[StatementView]:
     """Its sums, what happened to it, what was objected to. Other people's are not found."""
     with told():
-        shelf, version = StatementShelf(served.engine), _shown(number, query.version, caller, served)
+        shelf, version = StatementRepository(served.engine), _shown(number, query.version, caller, served)
         one = shelf.whole(number, version)
         one |= shelf.get(number, one["version"])  # its count of lines, in place of the lines themselves
     if caller.investigator is not None:
@@ -234,7 +234,7 @@ def get_statement_pdf(
 ) -> Response:
     """The very bytes that were issued; their SHA-256 is the statement's `pdf_sha256`."""
     with told():
-        name, pdf = StatementShelf(served.engine).pdf(number, _shown(number, query.version, caller, served))
+        name, pdf = StatementRepository(served.engine).pdf(number, _shown(number, query.version, caller, served))
     return _file(pdf, name, "application/pdf")
 
 
@@ -249,7 +249,7 @@ def get_statement_lines(
 ) -> Response:
     """What is attached to the PDF: exact amounts, harmless in a spreadsheet."""
     with told():
-        one = StatementShelf(served.engine).whole(number, _shown(number, query.version, caller, served))
+        one = StatementRepository(served.engine).whole(number, _shown(number, query.version, caller, served))
     name = f"{one['number']}-v{one['version']}-lines.csv"
     return _file(one["lines"].encode("utf-8", "replace"), name, "text/csv; charset=utf-8")
 
@@ -264,7 +264,7 @@ def compare_statements(
     """By fund and service; the last two versions, where none is named."""
     with told():
         versions = versions_compared(served.engine, number, query.old, query.new, own(caller, served))
-        found = StatementShelf(served.engine).difference(number, *versions)
+        found = StatementRepository(served.engine).difference(number, *versions)
     names = ("what", "before", "now", "difference")
     rows = [DifferenceRow.model_validate(dict(zip(names, row, strict=True))) for row in found]
     return Success(data=StatementDifference(number=number, difference=rows))

@@ -251,7 +251,7 @@ def shown(row: Any) -> dict[str, Any]:
     return {name: row[name] for name in names} | amounts | {"issued": row["issued"].isoformat()}
 
 
-class InvoiceShelf:
+class StatementInvoiceRepository:
     """Reads what was made."""
 
     def __init__(self, engine: Engine) -> None:

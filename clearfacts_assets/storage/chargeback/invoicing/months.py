@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from sqlalchemy import Engine, case, func, select
 
 from clearfacts_assets.chargeback.lifecycle import State
-from clearfacts_assets.chargeback.statements.life import StatementState
+from clearfacts_assets.chargeback.statements.lifecycle import StatementState
 from clearfacts_assets.storage.chargeback.issuing.tables import StatementRow
 from clearfacts_assets.storage.chargeback.journals.statements import INVESTIGATOR
 from clearfacts_assets.storage.chargeback.tables import Period

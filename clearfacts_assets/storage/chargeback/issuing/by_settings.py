@@ -11,12 +11,12 @@ from sqlalchemy import Engine
 from clearfacts_assets.chargeback.statements.framing import Organisation
 from clearfacts_assets.chargeback.statements.making import Made, Order
 from clearfacts_assets.chargeback.statements.model import StatementKind
-from clearfacts_assets.chargeback.statements.workshop import Outfit, make_all
+from clearfacts_assets.chargeback.statements.render_pool import TemplateSet, make_all
 from clearfacts_assets.statement_settings import StatementSettings
-from clearfacts_assets.storage.chargeback.issuing.generated import Generated
-from clearfacts_assets.storage.chargeback.issuing.orders import Issuance, Manner
-from clearfacts_assets.storage.chargeback.issuing.register import StatementIssuer
-from clearfacts_assets.storage.chargeback.issuing.shelf import Recomputed, StatementFilter, StatementShelf
+from clearfacts_assets.storage.chargeback.issuing.issue_plan import Issuance, Manner
+from clearfacts_assets.storage.chargeback.issuing.issue_result import Generated
+from clearfacts_assets.storage.chargeback.issuing.issuer import StatementIssuer
+from clearfacts_assets.storage.chargeback.issuing.repository import Recomputed, StatementFilter, StatementRepository
 from clearfacts_assets.storage.chargeback.issuing.summaries import SummaryIssuer
 
 ALL = 1_000_000
@@ -42,9 +42,9 @@ def manner_of(said: StatementSettings) -> Manner:
     return Manner(organisation_of(said), said.detail == "charge", said.by_fund, said.grace, said.dispute_days)
 
 
-def outfit_of(said: StatementSettings) -> Outfit:
+def outfit_of(said: StatementSettings) -> TemplateSet:
     """Templates and fonts."""
-    return Outfit(said.templates, said.font_paths)
+    return TemplateSet(said.templates, said.font_paths)
 
 
 def issuer_of(engine: Engine, said: StatementSettings, *, least_workers: int = 0) -> StatementIssuer:
@@ -73,7 +73,9 @@ def generate(
     issuer = issuer_of(engine, said, least_workers=least_workers)
     if kind is not StatementKind.INVESTIGATOR:
         return SummaryIssuer(issuer, engine).month(kind, period, issuance)
-    accepted = [] if issuance.dry_run else StatementShelf(engine).accept_silent(now=issuance.now, actor=issuance.actor)
+    accepted = (
+        [] if issuance.dry_run else StatementRepository(engine).accept_silent(now=issuance.now, actor=issuance.actor)
+    )
     found = issuer.investigators(period, issuance)
     found.accepted = list(accepted)
     return found
@@ -88,7 +90,7 @@ def recompute(
     period: str | None = None,
 ) -> Sequence[Recomputed]:
     """One statement, or all of a period, made anew from what was kept. Raises NoSuchStatement."""
-    shelf = StatementShelf(engine)
+    shelf = StatementRepository(engine)
     which = [(number, version)] if number else [
         (one["number"], one["version"]) for one in shelf.list(StatementFilter(period), limit=ALL)
     ]  # fmt: skip

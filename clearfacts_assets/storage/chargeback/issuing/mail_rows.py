@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from clearfacts_assets.chargeback.model import ChargebackError
-from clearfacts_assets.chargeback.statements import mail_life
-from clearfacts_assets.chargeback.statements.mail_life import MailEvent, MailState
+from clearfacts_assets.chargeback.statements import mail_lifecycle
+from clearfacts_assets.chargeback.statements.mail_lifecycle import MailEvent, MailState
 from clearfacts_assets.chargeback.statements.mailing import MailedStatement
 from clearfacts_assets.chargeback.statements.model import StatementKind, Subject
 from clearfacts_assets.storage.chargeback.issuing.tables import (
@@ -33,7 +33,7 @@ class NoSuchMail(ChargebackError):
 
 
 @dataclass(frozen=True, slots=True)
-class Posting:
+class MailOptions:
     """How mails are made of statements, as the settings say."""
 
     domain: str  # of message ids
@@ -62,7 +62,7 @@ class Mail:
     statement_ids: tuple[int, ...]
 
 
-def unsent(connection: Connection, period: str, posting: Posting) -> dict[str, list[dict[str, Any]]]:
+def unsent(connection: Connection, period: str, posting: MailOptions) -> dict[str, list[dict[str, Any]]]:
     """Statements that stand and were never in a mail, by investigator."""
     brought = (
         select(MailStatement.statement_id)
@@ -93,7 +93,7 @@ def enqueue(
     email: str,
     statements: Sequence[dict[str, Any]],
     period: str,
-    posting: Posting,
+    posting: MailOptions,
     actor: str,
     now: datetime,
 ) -> int:
@@ -125,7 +125,7 @@ def insert_mail(
     connection: Connection,
     values: Mapping[str, Any],
     statements: Sequence[int],
-    posting: Posting,
+    posting: MailOptions,
     actor: str,
     now: datetime,
 ) -> int:
@@ -134,7 +134,7 @@ def insert_mail(
     row = {
         "message_id": f"<{hashlib.sha256(values['wish'].encode()).hexdigest()[:40]}@{posting.domain}>",
         **values,
-        "state": mail_life.after(0, None, event).value,
+        "state": mail_lifecycle.after(0, None, event).value,
         "reason": problem or "",
         "attempts": 0,
         "created_at": now,
@@ -159,7 +159,7 @@ def happen(
     **more: Any,
 ) -> MailState:
     row = mail_row(connection, id_)
-    following = mail_life.after(id_, MailState(row["state"]), event)
+    following = mail_lifecycle.after(id_, MailState(row["state"]), event)
     values = {"state": following.value, "reason": answer, "changed_at": now, **more}
     connection.execute(update(MailRow).where(MailRow.id == id_).values(values))
     _attempt(connection, id_, event, now, answer, code, actor)

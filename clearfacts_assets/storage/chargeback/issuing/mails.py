@@ -10,13 +10,13 @@ from sqlalchemy import Connection, Engine, insert, or_, select, update
 
 from clearfacts_assets.backoff import Backoff
 from clearfacts_assets.chargeback.model import period_of
-from clearfacts_assets.chargeback.statements import mail_life
-from clearfacts_assets.chargeback.statements.mail_life import MailEvent, MailState
+from clearfacts_assets.chargeback.statements import mail_lifecycle
+from clearfacts_assets.chargeback.statements.mail_lifecycle import MailEvent, MailState
 from clearfacts_assets.chargeback.statements.mailing import MailedStatement
 from clearfacts_assets.storage.accounts.audit import Actor, record
 from clearfacts_assets.storage.chargeback.issuing.mail_rows import (
     Mail,
-    Posting,
+    MailOptions,
     enqueue,
     happen,
     insert_mail,
@@ -47,7 +47,7 @@ class MailBox:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def want(self, period: str, posting: Posting, *, actor: str, now: datetime) -> list[int]:
+    def want(self, period: str, posting: MailOptions, *, actor: str, now: datetime) -> list[int]:
         """One mail an investigator with all that stands and was never in a mail. Returns the ids of the new ones.
 
         Two at once make no two mails of one statement.
@@ -66,7 +66,7 @@ class MailBox:
             commit_to_disk(connection)
         return found
 
-    def would_send(self, period: str, posting: Posting) -> dict[str, list[dict[str, Any]]]:
+    def would_send(self, period: str, posting: MailOptions) -> dict[str, list[dict[str, Any]]]:
         """Who would get a mail, with which statements."""
         with reading(self._engine) as connection:
             return unsent(connection, period_of(period), posting)
@@ -87,7 +87,7 @@ class MailBox:
 
     def due(self, now: datetime, *, test: bool, period: str | None = None) -> list[int]:
         """What may be sent now, oldest first."""
-        states = [one.value for one in mail_life.TO_BE_SENT]
+        states = [one.value for one in mail_lifecycle.TO_BE_SENT]
         query = (
             select(MailRow.id)
             .where(
@@ -107,7 +107,7 @@ class MailBox:
         with self._engine.begin() as connection:
             only_writer(connection)
             row = connection.execute(select(MailRow.state).where(MailRow.id == id_)).one_or_none()
-            if row is None or MailState(row.state) not in mail_life.TO_BE_SENT:
+            if row is None or MailState(row.state) not in mail_lifecycle.TO_BE_SENT:
                 return None
             happen(connection, id_, MailEvent.CLAIMED, now, "", lease_until=now + LEASE, bytes_sha256=sha256)
             connection.execute(update(MailRow).where(MailRow.id == id_).values(attempts=MailRow.attempts + 1))
@@ -121,7 +121,7 @@ class MailBox:
         """Write down what came of it. A mail that was not taken waits, each time twice as long, ``most`` times."""
         with self._engine.begin() as connection:
             only_writer(connection)
-            if (MailState(mail_row(connection, id_)["state"]), event) not in mail_life.TRANSITIONS:
+            if (MailState(mail_row(connection, id_)["state"]), event) not in mail_lifecycle.TRANSITIONS:
                 # Its claim has lapsed meanwhile, and it waits for a person: only a yes is proof that comes late.
                 return MailState(mail_row(connection, id_)["state"])
             attempts = connection.execute(select(MailRow.attempts).where(MailRow.id == id_)).scalar_one()
@@ -140,7 +140,9 @@ class MailBox:
             _audit(connection, event.value, id_, actor, now, reason)
         return state
 
-    def resend(self, id_: int, *, wish: str, actor: str, now: datetime, recipient: str | None, posting: Posting) -> int:
+    def resend(
+        self, id_: int, *, wish: str, actor: str, now: datetime, recipient: str | None, posting: MailOptions
+    ) -> int:
         """Send the same statements once more, knowingly, as another mail; the same wish makes one. Returns its id."""
         with self._engine.begin() as connection:
             only_writer(connection)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, func, insert, select, update
 
-from clearfacts_assets.chargeback.statements import life
-from clearfacts_assets.chargeback.statements.life import StatementEvent, StatementState
+from clearfacts_assets.chargeback.statements import lifecycle
+from clearfacts_assets.chargeback.statements.lifecycle import StatementEvent, StatementState
 from clearfacts_assets.chargeback.statements.making import Made
 from clearfacts_assets.chargeback.statements.model import Subject, file_name
-from clearfacts_assets.storage.chargeback.issuing.orders import Wanted, subject_key
+from clearfacts_assets.storage.chargeback.issuing.issue_plan import Wanted, subject_key
 from clearfacts_assets.storage.chargeback.issuing.tables import (
     StatementCharge,
     StatementEventRow,
@@ -148,13 +148,13 @@ def move(
 ) -> StatementState:
     """Let the event happen to the statement. Raises StatementNotAllowed."""
     row = connection.execute(select(StatementRow.number, StatementRow.state).where(StatementRow.id == statement)).one()
-    following = life.after(row.number, StatementState(row.state), event)
+    following = lifecycle.after(row.number, StatementState(row.state), event)
     connection.execute(
         update(StatementRow)
         .where(StatementRow.id == statement, StatementRow.state == row.state)
         .values(state=following.value)
     )
-    if following not in life.LIVE:
+    if following not in lifecycle.LIVE:
         connection.execute(
             update(StatementCharge)
             .where(StatementCharge.statement_id == statement, StatementCharge.live)

@@ -13,15 +13,15 @@ from clearfacts_assets.chargeback.statements.model import Cents, StatementKind, 
 from clearfacts_assets.chargeback.statements.reports import DepartmentRow, SponsorRow, YearRow
 from clearfacts_assets.chargeback.statements.trends import tables
 from clearfacts_assets.money import EXACT
-from clearfacts_assets.storage.chargeback.issuing import due
-from clearfacts_assets.storage.chargeback.issuing.generated import Generated
-from clearfacts_assets.storage.chargeback.issuing.orders import Background, Issuance, Live, Wanted, with_rows
-from clearfacts_assets.storage.chargeback.issuing.register import StatementIssuer
+from clearfacts_assets.storage.chargeback.issuing import due_charges
+from clearfacts_assets.storage.chargeback.issuing.issue_plan import Background, Issuance, Live, Wanted, with_rows
+from clearfacts_assets.storage.chargeback.issuing.issue_result import Generated
+from clearfacts_assets.storage.chargeback.issuing.issuer import StatementIssuer
 from clearfacts_assets.storage.chargeback.issuing.statement_rows import reserve
 from clearfacts_assets.storage.chargeback.issuing.tables import StatementRow
-from clearfacts_assets.storage.chargeback.statements import sql
+from clearfacts_assets.storage.chargeback.sql_text import sql
 from clearfacts_assets.storage.database import reading
-from clearfacts_assets.storage.exact import sum_of
+from clearfacts_assets.storage.decimal_sums import sum_of
 
 _STANDS = "s.kind = 'investigator' AND s.state IN ('proposed', 'issued') AND sc.live"
 
@@ -29,8 +29,8 @@ _STANDS = "s.kind = 'investigator' AND s.state IN ('proposed', 'issued') AND sc.
 def sponsors(connection: Connection, period: str) -> dict[Subject, list[SponsorRow]]:
     """What others than investigators pay of charges, by who pays it and currency."""
     sums: dict[tuple[Subject, tuple[str, str, str, str, str]], tuple[int, Decimal]] = {}
-    for whose in due.payers(connection, period):
-        for one in due.charges_of(connection, whose):
+    for whose in due_charges.payers(connection, period):
+        for one in due_charges.charges_of(connection, whose):
             for relief in (each for each in (*one.subsidies, *one.credits) if each.payer):
                 subject = Subject(StatementKind.SPONSOR, period, relief.payer, currency=whose.subject.currency)
                 label = relief.label.removesuffix(f", paid by {relief.payer}")

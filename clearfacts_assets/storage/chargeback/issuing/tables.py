@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from clearfacts_assets.chargeback.statements.life import StatementState
-from clearfacts_assets.chargeback.statements.mail_life import MailState
+from clearfacts_assets.chargeback.statements.lifecycle import StatementState
+from clearfacts_assets.chargeback.statements.mail_lifecycle import MailState
 from clearfacts_assets.chargeback.statements.model import StatementKind
 from clearfacts_assets.storage.base import Base, one_of
 from clearfacts_assets.storage.chargeback.tables import Identifier

@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 
 from clearfacts_assets.chargeback.journals.model import Part
 from clearfacts_assets.money import rounded
-from clearfacts_assets.storage.chargeback.statements import sql
-from clearfacts_assets.storage.exact import sum_of
+from clearfacts_assets.storage.chargeback.sql_text import sql
+from clearfacts_assets.storage.decimal_sums import sum_of
 
 _WHO = "a.pi_email, a.project_id, a.fund_org, a.account_code"
 

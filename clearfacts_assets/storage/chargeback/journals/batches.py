@@ -19,7 +19,7 @@ from clearfacts_assets.chargeback.collecting import few_collections
 from clearfacts_assets.chargeback.journals.calendar import fiscal, last_day
 from clearfacts_assets.chargeback.journals.chart import Chart, SourceAccounts
 from clearfacts_assets.chargeback.journals.files import Prepared
-from clearfacts_assets.chargeback.journals.life import BatchEvent, BatchNotAllowed, BatchState
+from clearfacts_assets.chargeback.journals.lifecycle import BatchEvent, BatchNotAllowed, BatchState
 from clearfacts_assets.chargeback.journals.model import BatchKind, Header, Journal
 from clearfacts_assets.chargeback.journals.posting import Wording
 from clearfacts_assets.storage.accounts.audit import Actor

@@ -8,7 +8,7 @@ from dataclasses import replace
 from sqlalchemy import Connection, Engine
 
 from clearfacts_assets.chargeback.journals.calendar import first_day_after
-from clearfacts_assets.chargeback.journals.life import BatchState
+from clearfacts_assets.chargeback.journals.lifecycle import BatchState
 from clearfacts_assets.chargeback.journals.model import BatchKind, NothingToPost
 from clearfacts_assets.chargeback.journals.posting import journal_of, transfer_of
 from clearfacts_assets.chargeback.model import period_of
@@ -31,8 +31,8 @@ from clearfacts_assets.storage.database import reading
 BY_ITSELF = "an accrual is taken back in the month after"
 
 
-class JournalBook:
-    """Makes batches. Raises what stands in ``journals.model`` and ``journals.life``; then nothing was kept."""
+class JournalService:
+    """Makes batches. Raises what stands in ``journals.model`` and ``journals.lifecycle``; then nothing was kept."""
 
     def __init__(self, engine: Engine, manner: Manner) -> None:
         self._engine, self._manner = engine, manner

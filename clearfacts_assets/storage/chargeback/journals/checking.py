@@ -13,15 +13,15 @@ from sqlalchemy import Connection, Engine, select, text
 from clearfacts_assets.chargeback.journals.model import BatchKind, from_units
 from clearfacts_assets.chargeback.model import period_of
 from clearfacts_assets.money import EXACT, exact_sum, plain
-from clearfacts_assets.storage.chargeback.issuing.shelf import StatementShelf, TieOut
+from clearfacts_assets.storage.chargeback.issuing.repository import StatementRepository, TieOut
 from clearfacts_assets.storage.chargeback.journals.rows import digest, journal_of_row
 from clearfacts_assets.storage.chargeback.journals.standing import LIVE_STATES
 from clearfacts_assets.storage.chargeback.journals.statements import StatementHead, heads
 from clearfacts_assets.storage.chargeback.journals.tables import JournalAnswer, JournalBatch, JournalStatement
 from clearfacts_assets.storage.chargeback.reconciling import Reconciled, reconcile
-from clearfacts_assets.storage.chargeback.statements import sql
+from clearfacts_assets.storage.chargeback.sql_text import sql
 from clearfacts_assets.storage.database import reading
-from clearfacts_assets.storage.exact import sum_of
+from clearfacts_assets.storage.decimal_sums import sum_of
 
 _ZERO = Decimal(0)
 
@@ -97,7 +97,7 @@ class Verdict:
 def check(engine: Engine, period: str) -> Verdict:
     """The month, a currency at a time. Raises BadPeriod."""
     period_of(period)
-    reconciled, tied = reconcile(engine, period), StatementShelf(engine).tie_out(period)
+    reconciled, tied = reconcile(engine, period), StatementRepository(engine).tie_out(period)
     with reading(engine) as connection:
         batches = _batches(connection, period)
         currencies = sorted(

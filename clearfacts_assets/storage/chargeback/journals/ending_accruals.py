@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, func, select
 
 from clearfacts_assets.chargeback.journals.calendar import first_day_after, last_day
-from clearfacts_assets.chargeback.journals.life import BatchState
+from clearfacts_assets.chargeback.journals.lifecycle import BatchState
 from clearfacts_assets.chargeback.journals.model import BatchKind
 from clearfacts_assets.storage.chargeback.journals.batches import Asked
 from clearfacts_assets.storage.chargeback.journals.tables import JournalBatch

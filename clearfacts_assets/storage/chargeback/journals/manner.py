@@ -9,13 +9,13 @@ from pathlib import Path
 from clearfacts_assets.chargeback.journals.chart import Chart
 from clearfacts_assets.chargeback.journals.files import Prepared, prepare
 from clearfacts_assets.chargeback.journals.formats import FormatOptions, file_name, format_of
-from clearfacts_assets.chargeback.journals.life import BatchState
+from clearfacts_assets.chargeback.journals.lifecycle import BatchState
 from clearfacts_assets.chargeback.journals.model import Journal, NothingToPost
 from clearfacts_assets.chargeback.journals.posting import Wording
 from clearfacts_assets.chargeback.model import ChargebackError
 from clearfacts_assets.journal_settings import JournalSettings
 from clearfacts_assets.storage.chargeback.journals.batches import Manner
-from clearfacts_assets.storage.chargeback.journals.shelf import JournalShelf
+from clearfacts_assets.storage.chargeback.journals.repository import JournalRepository
 
 
 @dataclass(slots=True)
@@ -58,7 +58,7 @@ def format_options(said: JournalSettings, name: str) -> FormatOptions:
     return FormatOptions(said.neutralise, said.template, said.presets.get(name, {}))
 
 
-def file_to_fetch(shelf: JournalShelf, number: str, said: JournalSettings, format: str = "") -> tuple[str, bytes]:
+def file_to_fetch(shelf: JournalRepository, number: str, said: JournalSettings, format: str = "") -> tuple[str, bytes]:
     """Name and content of a journal's file, as the general ledger fetches it; the state stays.
 
     Raises NothingToPost for a draft, which has none; NoSuchBatch; LookupError for an unknown format.

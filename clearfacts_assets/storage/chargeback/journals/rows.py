@@ -11,8 +11,8 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, Table, func, insert, select, text, update
 
-from clearfacts_assets.chargeback.journals import life
-from clearfacts_assets.chargeback.journals.life import BatchEvent, BatchState
+from clearfacts_assets.chargeback.journals import lifecycle
+from clearfacts_assets.chargeback.journals.lifecycle import BatchEvent, BatchState
 from clearfacts_assets.chargeback.journals.model import (
     BatchKind,
     Header,
@@ -195,7 +195,7 @@ def move(
     **written: str,
 ) -> BatchState:
     """Let the event happen to the batch, audited; ``written`` are columns that come with it. Raises BatchNotAllowed."""
-    following = life.after(row["number"], BatchState(row["state"]), event)
+    following = lifecycle.after(row["number"], BatchState(row["state"]), event)
     connection.execute(update(_BATCHES).where(_BATCHES.c.id == row["id"]).values(state=following.value, **written))
     happened(connection, row["id"], event.value, actor, reason, now)
     record(

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from clearfacts_assets.chargeback.journals.life import BatchNotAllowed, BatchState
+from clearfacts_assets.chargeback.journals.lifecycle import BatchNotAllowed, BatchState
 from clearfacts_assets.chargeback.journals.model import BatchKind, Line, NothingToPost
 from clearfacts_assets.storage.chargeback.journals.rows import line_of, number_of
 from clearfacts_assets.storage.chargeback.journals.statements import StatementHead, heads

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from clearfacts_assets.chargeback.journals.life import BatchState
+from clearfacts_assets.chargeback.journals.lifecycle import BatchState
 from clearfacts_assets.chargeback.journals.model import BatchKind, Side
 from clearfacts_assets.storage.base import Base, one_of
 from clearfacts_assets.storage.chargeback.tables import Identifier

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from clearfacts_assets.chargeback.journals.life import BatchEvent
+from clearfacts_assets.chargeback.journals.lifecycle import BatchEvent
 from clearfacts_assets.chargeback.journals.model import BatchKind
 from clearfacts_assets.chargeback.journals.posting import reversal_of
 from clearfacts_assets.storage.chargeback.journals.batches import Asked, Batches, Wanted

@@ -11,16 +11,16 @@ from sqlalchemy import Connection, Engine
 
 from clearfacts_assets.chargeback.rates.apportioning import in_cents, money_of
 from clearfacts_assets.chargeback.rates.book import Institutions, Version
-from clearfacts_assets.chargeback.rates.covering import bearer
 from clearfacts_assets.chargeback.rates.credits import months_between, year_of
 from clearfacts_assets.chargeback.rates.definitions import Credit, RuleKind, Window
+from clearfacts_assets.chargeback.rates.rule_matching import bearer
 from clearfacts_assets.money import EXACT, plain
 from clearfacts_assets.storage.chargeback.rates.lines import attribution_of
 from clearfacts_assets.storage.chargeback.rates.rules import NoSuchRule, load_book
 from clearfacts_assets.storage.chargeback.registry import load_registry
-from clearfacts_assets.storage.chargeback.statements import sql
+from clearfacts_assets.storage.chargeback.sql_text import sql
 from clearfacts_assets.storage.database import reading
-from clearfacts_assets.storage.exact import sum_of
+from clearfacts_assets.storage.decimal_sums import sum_of
 
 
 def credits(engine: Engine, period: str, name: str | None = None) -> list[dict[str, Any]]:

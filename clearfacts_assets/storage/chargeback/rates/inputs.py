@@ -15,19 +15,19 @@ from clearfacts_assets.chargeback.rates.apportioning import in_cents
 from clearfacts_assets.chargeback.rates.book import Institutions, RuleBook
 from clearfacts_assets.chargeback.rates.carrying import Carried
 from clearfacts_assets.chargeback.rates.computing import Inputs
-from clearfacts_assets.chargeback.rates.covering import bearer
 from clearfacts_assets.chargeback.rates.credits import CreditUse
 from clearfacts_assets.chargeback.rates.definitions import Credit, RuleKind
 from clearfacts_assets.chargeback.rates.entries import ChargeFacts
 from clearfacts_assets.chargeback.rates.model import Line, LineKind
 from clearfacts_assets.chargeback.rates.pricing import IN_HOUSE
+from clearfacts_assets.chargeback.rates.rule_matching import bearer
 from clearfacts_assets.chargeback.rates.scope import Use
 from clearfacts_assets.money import EXACT, plain
 from clearfacts_assets.storage.chargeback.rates.lines import LINE, line_of
 from clearfacts_assets.storage.chargeback.rates.rules import load_book
 from clearfacts_assets.storage.chargeback.registry import load_registry
-from clearfacts_assets.storage.chargeback.statements import sql
-from clearfacts_assets.storage.exact import sum_of
+from clearfacts_assets.storage.chargeback.sql_text import sql
+from clearfacts_assets.storage.decimal_sums import sum_of
 
 _BATCH = 5000  # charges held at once
 _DUE = "status IN ('clear', 'approved') AND withdrawn_by IS NULL"

@@ -18,8 +18,8 @@ from clearfacts_assets.chargeback.rates.model import LineKind
 from clearfacts_assets.chargeback.rates.pricing import IN_HOUSE
 from clearfacts_assets.money import EXACT, plain
 from clearfacts_assets.storage.chargeback.rates.tables import LedgerSums, MovedCharge
-from clearfacts_assets.storage.chargeback.statements import sql
-from clearfacts_assets.storage.exact import sum_of
+from clearfacts_assets.storage.chargeback.sql_text import sql
+from clearfacts_assets.storage.decimal_sums import sum_of
 
 REPRICED = f"c.issuer = '{IN_HOUSE}' OR c.kind = 'reversal'"  # rules may price these
 _DUE = "c.status IN ('clear', 'approved') AND c.withdrawn_by IS NULL"

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, select
 from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Attribution
 from clearfacts_assets.chargeback.rates.model import Due, Line, LineKind, Step, dues
 from clearfacts_assets.storage.chargeback.rates.tables import LedgerLine, LedgerRun
-from clearfacts_assets.storage.chargeback.statements import sql
+from clearfacts_assets.storage.chargeback.sql_text import sql
 from clearfacts_assets.storage.database import reading
 
 _BATCH = 5000  # lines held at once

@@ -17,9 +17,9 @@ from clearfacts_assets.chargeback.statements.effects import CARRIED_FORWARD, SHA
 from clearfacts_assets.money import EXACT
 from clearfacts_assets.storage.chargeback.rates.lines import last_run
 from clearfacts_assets.storage.chargeback.rates.tables import LedgerRun
-from clearfacts_assets.storage.chargeback.statements import sql
+from clearfacts_assets.storage.chargeback.sql_text import sql
 from clearfacts_assets.storage.chargeback.totals import Totals
-from clearfacts_assets.storage.exact import sum_of
+from clearfacts_assets.storage.decimal_sums import sum_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,15 +24,15 @@ from clearfacts_assets.chargeback.rates.model import Line, in_places
 from clearfacts_assets.chargeback.rates.pools import PoolTotal
 from clearfacts_assets.money import EXACT, plain
 from clearfacts_assets.storage.accounts.audit import Actor, record
+from clearfacts_assets.storage.bulk import insert_many
 from clearfacts_assets.storage.chargeback.ledger import only_writer, state_of
-from clearfacts_assets.storage.chargeback.rates.differing import BATCH, WORDS, Differing, Row
 from clearfacts_assets.storage.chargeback.rates.inputs import InputReader
+from clearfacts_assets.storage.chargeback.rates.line_diff import BATCH, WORDS, Differing, Row
 from clearfacts_assets.storage.chargeback.rates.line_sums import keep_sums
 from clearfacts_assets.storage.chargeback.rates.lines import LINE, last_run
 from clearfacts_assets.storage.chargeback.rates.tables import LedgerLine, LedgerRun
-from clearfacts_assets.storage.chargeback.statements import sql
+from clearfacts_assets.storage.chargeback.sql_text import sql
 from clearfacts_assets.storage.database import commit_to_disk
-from clearfacts_assets.storage.many import insert_many
 
 _CACHE_KIB = 48 * 1024
 _MANY = 10_000  # lines

@@ -15,9 +15,9 @@ from clearfacts_assets.chargeback.rates.budgets import Budget, budgets
 from clearfacts_assets.money import EXACT
 from clearfacts_assets.storage.chargeback.rates.tables import LedgerRun
 from clearfacts_assets.storage.chargeback.registry import RegistryRepository
-from clearfacts_assets.storage.chargeback.statements import sql
+from clearfacts_assets.storage.chargeback.sql_text import sql
 from clearfacts_assets.storage.database import reading
-from clearfacts_assets.storage.exact import sum_of
+from clearfacts_assets.storage.decimal_sums import sum_of
 
 
 def spent_by_fund(engine: Engine) -> Mapping[str, Mapping[tuple[str, str], Decimal]]:

@@ -17,8 +17,8 @@ from clearfacts_assets.chargeback.statements.model import DueCharge, Relief, Sta
 from clearfacts_assets.chargeback.statements.trends import months_before
 from clearfacts_assets.money import EXACT, exact_sum
 from clearfacts_assets.storage.chargeback.rates.lines import LINE, attribution_of, line_of
-from clearfacts_assets.storage.chargeback.statements import sql
-from clearfacts_assets.storage.exact import sum_of
+from clearfacts_assets.storage.chargeback.sql_text import sql
+from clearfacts_assets.storage.decimal_sums import sum_of
 
 _DUE = "('clear', 'approved')"
 _LIVE = "l.withdrawn_run IS NULL"

@@ -19,7 +19,7 @@ from clearfacts_assets.chargeback.statements.making import Order, charges_digest
 from clearfacts_assets.chargeback.statements.model import DueCharge, StatementKind, Subject
 from clearfacts_assets.chargeback.statements.trends import Payer, Table, months_before, tables
 from clearfacts_assets.money import plain
-from clearfacts_assets.storage.chargeback.issuing import due
+from clearfacts_assets.storage.chargeback.issuing import due_charges as due
 from clearfacts_assets.storage.chargeback.issuing.tables import StatementFile, StatementRow
 from clearfacts_assets.storage.chargeback.registry import load_registry
 from clearfacts_assets.storage.chargeback.tables import CostSourceRow

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Engine
 from clearfacts_assets.chargeback.lifecycle import NotAllowed, State
 from clearfacts_assets.chargeback.model import ChargebackError, period_of
 from clearfacts_assets.chargeback.statements.model import StatementKind
-from clearfacts_assets.storage.chargeback.issuing import due
-from clearfacts_assets.storage.chargeback.issuing.orders import Issuance
+from clearfacts_assets.storage.chargeback.issuing import due_charges
+from clearfacts_assets.storage.chargeback.issuing.issue_plan import Issuance
 from clearfacts_assets.storage.chargeback.ledger import only_writer, state_of
 from clearfacts_assets.storage.chargeback.rates.running import run_in
 from clearfacts_assets.storage.database import reading
@@ -47,8 +47,8 @@ def ruled(connection: Connection, period: str, actor: str, now: datetime) -> Non
     state = state_of(connection, period_of(period))
     may_issue(period, state)
     run_in(connection, period, actor=actor, now=now)
-    without = state is State.FINALIZED and not due.with_lines(connection, period, period)
-    if without and any(amount for *_, amount in due.history(connection, period, [period])):
+    without = state is State.FINALIZED and not due_charges.with_lines(connection, period, period)
+    if without and any(amount for *_, amount in due_charges.history(connection, period, [period])):
         raise NothingIssued(
             "{period} was finalized before rules were applied to it: it has no ledger lines", period=period
         )

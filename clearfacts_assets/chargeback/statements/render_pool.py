@@ -11,27 +11,27 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from clearfacts_assets.chargeback.statements.making import Made, Order, make
-from clearfacts_assets.chargeback.statements.typesetting import Press
+from clearfacts_assets.chargeback.statements.typesetting import TypstRenderer
 
 PAGES_OF_A_TASK = 20
 TASKS_OF_A_WORKER = 3  # typst keeps about 2 MB of each page that it has set
 FEW_PAGES = 10  # that are set here: starting a process takes longer
 
-_press: Press | None = None
+_press: TypstRenderer | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Outfit:
+class TemplateSet:
     """What a press is set up with."""
 
     templates: Path | None = None
     font_paths: tuple[Path, ...] = ()
 
-    def press(self, folder: Path) -> Press:
-        return Press(folder, self.templates, self.font_paths)
+    def press(self, folder: Path) -> TypstRenderer:
+        return TypstRenderer(folder, self.templates, self.font_paths)
 
 
-def make_all(orders: Iterable[Order], outfit: Outfit, workers: int) -> Iterator[Made]:
+def make_all(orders: Iterable[Order], outfit: TemplateSet, workers: int) -> Iterator[Made]:
     """Every order, in their order. Holds a few tasks at a time, however many orders come."""
     tasks = _tasks(orders)
     first = next(tasks, [])
@@ -78,7 +78,7 @@ def _tasks(orders: Iterable[Order]) -> Iterator[list[Order]]:
         yield task
 
 
-def _set_up(outfit: Outfit, folder: str) -> None:
+def _set_up(outfit: TemplateSet, folder: str) -> None:
     global _press
     _press = outfit.press(Path(tempfile.mkdtemp(dir=folder)))
 

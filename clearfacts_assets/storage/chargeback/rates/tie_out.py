@@ -14,7 +14,7 @@ from clearfacts_assets.chargeback.rates.model import OTHERS, LineKind
 from clearfacts_assets.chargeback.rates.pricing import IN_HOUSE
 from clearfacts_assets.money import EXACT, plain
 from clearfacts_assets.storage.chargeback.rates.lines import DueFilter, dues_of, lines_of
-from clearfacts_assets.storage.chargeback.statements import sql
+from clearfacts_assets.storage.chargeback.sql_text import sql
 from clearfacts_assets.storage.database import reading
 
 _SHOWN = 15

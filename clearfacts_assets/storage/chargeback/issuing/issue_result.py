@@ -9,7 +9,7 @@ from typing import Any
 from clearfacts_assets.chargeback.model import ChargebackError
 from clearfacts_assets.chargeback.statements.making import Made
 from clearfacts_assets.money import EXACT, plain
-from clearfacts_assets.storage.chargeback.issuing.orders import Wanted
+from clearfacts_assets.storage.chargeback.issuing.issue_plan import Wanted
 
 
 class LedgerMoves(ChargebackError):

@@ -7,8 +7,8 @@ from sqlalchemy import Connection
 from clearfacts_assets.chargeback.ingest.row_totals import SUMMED
 from clearfacts_assets.chargeback.ingest.rows import STAGED
 from clearfacts_assets.storage.chargeback.difference import Scope
-from clearfacts_assets.storage.chargeback.statements import sql
-from clearfacts_assets.storage.exact import negative_of
+from clearfacts_assets.storage.chargeback.sql_text import sql
+from clearfacts_assets.storage.decimal_sums import negative_of
 
 _COPIED = [name for name in STAGED if name not in ("period", "row", "line")]
 

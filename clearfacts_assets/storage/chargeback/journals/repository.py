@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, func, insert, select
 
 from clearfacts_assets.chargeback.journals.answers import POSTED, REFUSED, Answer
-from clearfacts_assets.chargeback.journals.life import BatchEvent, BatchState, after
+from clearfacts_assets.chargeback.journals.lifecycle import BatchEvent, BatchState, after
 from clearfacts_assets.chargeback.journals.model import Journal, NoSuchBatch, from_units
 from clearfacts_assets.money import plain
 from clearfacts_assets.storage.accounts.audit import Actor, named, record
@@ -34,7 +34,7 @@ from clearfacts_assets.storage.chargeback.wishes import Wish, keep, kept
 from clearfacts_assets.storage.database import reading
 
 
-class JournalShelf:
+class JournalRepository:
     """Reads batches, and writes down what became of them."""
 
     def __init__(self, engine: Engine) -> None:

@@ -10,13 +10,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, and_, select
 
-from clearfacts_assets.chargeback.statements.life import SHOWN, StatementEvent
+from clearfacts_assets.chargeback.statements.lifecycle import SHOWN, StatementEvent
 from clearfacts_assets.chargeback.statements.making import again, unpacked
 from clearfacts_assets.chargeback.statements.model import NoSuchStatement
-from clearfacts_assets.chargeback.statements.typesetting import Press
+from clearfacts_assets.chargeback.statements.typesetting import TypstRenderer
 from clearfacts_assets.money import EXACT, exact_sum, plain
 from clearfacts_assets.storage.accounts.audit import Actor, record
-from clearfacts_assets.storage.chargeback.issuing import due
+from clearfacts_assets.storage.chargeback.issuing import due_charges
 from clearfacts_assets.storage.chargeback.issuing.statement_rows import move
 from clearfacts_assets.storage.chargeback.issuing.tables import (
     StatementCharge,
@@ -80,7 +80,7 @@ class TieOut:
         return {"currency": self.currency, "statements": self.statements, **told, "balanced": self.balanced}
 
 
-class StatementShelf:
+class StatementRepository:
     """Reads statements, and lets people decide about them."""
 
     def __init__(self, engine: Engine) -> None:
@@ -189,7 +189,7 @@ class StatementShelf:
             _audit(connection, event, number, actor, reason, now, **states)
         return self.get(number, row["version"])
 
-    def recompute(self, number: str, press: Press, version: int | None = None) -> Recomputed:
+    def recompute(self, number: str, press: TypstRenderer, version: int | None = None) -> Recomputed:
         """Set it anew from what was kept, and compare its bytes."""
         with reading(self._engine) as connection:
             row = _row(connection, number, version)
@@ -222,7 +222,7 @@ class StatementShelf:
         statements = self.standing(period)
         with reading(self._engine) as connection:
             ledger: dict[str, list[Decimal]] = {}
-            for _, _, currency, month, _, amount in due.history(connection, period, [period]):
+            for _, _, currency, month, _, amount in due_charges.history(connection, period, [period]):
                 if month == period:
                     ledger.setdefault(currency, []).append(amount)
         return [

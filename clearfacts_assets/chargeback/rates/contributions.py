@@ -9,12 +9,12 @@ from fractions import Fraction
 
 from clearfacts_assets.chargeback.rates.apportioning import half_up
 from clearfacts_assets.chargeback.rates.book import RuleBook, Version
-from clearfacts_assets.chargeback.rates.covering import Bearers, Covering
 from clearfacts_assets.chargeback.rates.credits import Balances, months_between
 from clearfacts_assets.chargeback.rates.definitions import HUNDRED, Allowance, Credit, RuleKind, Subsidy
 from clearfacts_assets.chargeback.rates.entries import Entry, grouped, spread
 from clearfacts_assets.chargeback.rates.findings import Findings
 from clearfacts_assets.chargeback.rates.model import LineKind, Step
+from clearfacts_assets.chargeback.rates.rule_matching import Bearers, Covering
 from clearfacts_assets.chargeback.rates.units import UnitMismatch, factor
 from clearfacts_assets.money import EXACT, plain
 

@@ -14,12 +14,12 @@ from sqlalchemy import Connection, Engine
 from clearfacts_assets.chargeback.model import period_of
 from clearfacts_assets.chargeback.rates.model import LineKind, in_places
 from clearfacts_assets.money import EXACT, exact_sum, plain
-from clearfacts_assets.storage.chargeback.issuing.due import with_lines
-from clearfacts_assets.storage.chargeback.issuing.shelf import StatementShelf
+from clearfacts_assets.storage.chargeback.issuing.due_charges import with_lines
+from clearfacts_assets.storage.chargeback.issuing.repository import StatementRepository
 from clearfacts_assets.storage.chargeback.rates.line_sums import REPRICED, LineSums, added_up, kept_sums
-from clearfacts_assets.storage.chargeback.statements import sql
+from clearfacts_assets.storage.chargeback.sql_text import sql
 from clearfacts_assets.storage.database import reading
-from clearfacts_assets.storage.exact import sum_of
+from clearfacts_assets.storage.decimal_sums import sum_of
 
 _ZERO = Decimal(0)
 _NAMES = {
@@ -84,7 +84,7 @@ def way_to_due(engine: Engine, period: str, *, complete: bool = False) -> list[W
         if found is None or any(one.unexplained for one in found):
             found = _ways(connection, period, ruled, added_up(connection, period, ruled=ruled))
     by_currency = {one.currency: one for one in found or ()}
-    statements = StatementShelf(engine).standing(period)
+    statements = StatementRepository(engine).standing(period)
     for currency in {*by_currency, *statements}:
         one, said = by_currency.setdefault(currency, WayToDue(currency, _basis(ruled))), statements.get(currency, ())
         exact = exact_sum(amount for _, amount in said)

@@ -13,10 +13,8 @@ from sqlalchemy import Connection, Engine
 from clearfacts_assets.chargeback.statements.making import Made, Order
 from clearfacts_assets.chargeback.statements.model import StatementKind
 from clearfacts_assets.storage.accounts.audit import Actor, record
-from clearfacts_assets.storage.chargeback.issuing import due
-from clearfacts_assets.storage.chargeback.issuing.generated import Generated, LedgerMoves
-from clearfacts_assets.storage.chargeback.issuing.groundwork import ledger_of, may_issue, require, ruled
-from clearfacts_assets.storage.chargeback.issuing.orders import (
+from clearfacts_assets.storage.chargeback.issuing import due_charges
+from clearfacts_assets.storage.chargeback.issuing.issue_plan import (
     Background,
     Issuance,
     Live,
@@ -28,6 +26,8 @@ from clearfacts_assets.storage.chargeback.issuing.orders import (
     subject_key,
     wanted,
 )
+from clearfacts_assets.storage.chargeback.issuing.issue_result import Generated, LedgerMoves
+from clearfacts_assets.storage.chargeback.issuing.preconditions import ledger_of, may_issue, require, ruled
 from clearfacts_assets.storage.chargeback.issuing.statement_rows import (
     Spooled,
     next_number,
@@ -59,7 +59,7 @@ class StatementIssuer:
         def prepare() -> None:
             self.bring_up_to_date(period, issuance)
             with reading(self._engine) as connection:
-                found = due.payers(connection, period, by_fund=self._manner.by_fund)
+                found = due_charges.payers(connection, period, by_fund=self._manner.by_fund)
             reserve(self._engine, [one.subject for one in found])
 
         def ask(connection: Connection, known: Background, live: dict[str, Live]) -> Iterator[Wanted]:
@@ -91,7 +91,7 @@ class StatementIssuer:
             found = Generated(period, kind.value, dry_run=issuance.dry_run)
             with tempfile.TemporaryDirectory(prefix="clearfacts-statements-") as folder:
                 with ledger_of(self._engine, period, kind, issuance) as connection:
-                    seen = due.mark(connection, period)
+                    seen = due_charges.mark(connection, period)
                     spooled = self._set(connection, found, ask, issuance, Path(folder))
                 if issuance.dry_run or self._write(seen, spooled, found, issuance):
                     return found
@@ -132,7 +132,7 @@ class StatementIssuer:
             only_writer(connection)
             if "-" in period:
                 may_issue(period, state_of(connection, period))
-            if due.mark(connection, period) != seen or not still_live(connection, spooled):
+            if due_charges.mark(connection, period) != seen or not still_live(connection, spooled):
                 return False
             for one in spooled:  # first, so that a charge that moved from one to another is free
                 retire(connection, one.want, one.made.identity.state, actor, now)

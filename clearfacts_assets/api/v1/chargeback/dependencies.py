@@ -26,8 +26,8 @@ from clearfacts_assets.chargeback.lifecycle import NotAllowed
 from clearfacts_assets.chargeback.model import BadPeriod, ChargebackError, FileRefused
 from clearfacts_assets.chargeback.rates.scope import BadRule
 from clearfacts_assets.chargeback.rates.units import UnitMismatch
-from clearfacts_assets.chargeback.statements.life import StatementNotAllowed
-from clearfacts_assets.chargeback.statements.mail_life import MailNotAllowed
+from clearfacts_assets.chargeback.statements.lifecycle import StatementNotAllowed
+from clearfacts_assets.chargeback.statements.mail_lifecycle import MailNotAllowed
 from clearfacts_assets.chargeback.statements.model import NoSuchStatement
 from clearfacts_assets.messages import Message
 from clearfacts_assets.notifications.statement_mails import NoMailOfOurs
@@ -35,8 +35,8 @@ from clearfacts_assets.storage.accounts.audit import acting
 from clearfacts_assets.storage.chargeback.attributing import attribute_again
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID, NoSuchCharge
 from clearfacts_assets.storage.chargeback.imports import NoSuchImport
-from clearfacts_assets.storage.chargeback.issuing.groundwork import NothingIssued
 from clearfacts_assets.storage.chargeback.issuing.mail_rows import NoSuchMail
+from clearfacts_assets.storage.chargeback.issuing.preconditions import NothingIssued
 from clearfacts_assets.storage.chargeback.issuing.remarks import CannotRemark, NoSuchRemark
 from clearfacts_assets.storage.chargeback.overriding import NoSuchOverride
 from clearfacts_assets.storage.chargeback.periods import NoSuchPeriod, StillWaiting

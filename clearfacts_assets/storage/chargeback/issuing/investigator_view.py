@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import Engine
 
 from clearfacts_assets.chargeback.statements.model import NoSuchStatement
-from clearfacts_assets.storage.chargeback.issuing.shelf import StatementFilter, StatementShelf
+from clearfacts_assets.storage.chargeback.issuing.repository import StatementFilter, StatementRepository
 
 _MOST_VERSIONS = 10_000
 
@@ -18,7 +18,7 @@ def version_shown(engine: Engine, number: str, version: int | None, owners: Sequ
     they were not there."""
     if owners is None:
         return version
-    found = StatementShelf(engine).list(StatementFilter(number=number, owners=tuple(owners)), limit=_MOST_VERSIONS)
+    found = StatementRepository(engine).list(StatementFilter(number=number, owners=tuple(owners)), limit=_MOST_VERSIONS)
     wanted = [one for one in found if version in (None, one["version"])]
     standing = [one for one in wanted if one["state"] in ("proposed", "issued")]
     if not wanted:

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from clearfacts_assets.chargeback.rates.model import Line, LineKind, Step
 from clearfacts_assets.money import plain
 from clearfacts_assets.storage.chargeback.rates.lines import LINE
-from clearfacts_assets.storage.chargeback.statements import sql
+from clearfacts_assets.storage.chargeback.sql_text import sql
 
 BATCH = 5000  # lines held at once
 _QUICKEST = 2  # marshal's newest version that looks for nothing that it has written before
