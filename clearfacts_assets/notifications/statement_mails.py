@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from clearfacts_assets.chargeback.model import ChargebackError
 from clearfacts_assets.chargeback.statements.mail_lifecycle import MailEvent, MailState
-from clearfacts_assets.chargeback.statements.mailing import MailedStatement, OutgoingMail, subject_line
+from clearfacts_assets.chargeback.statements.mailing import Letterhead, MailedStatement, OutgoingMail, subject_line
 from clearfacts_assets.chargeback.statements.sending import send_due
 from clearfacts_assets.notifications.email import ADDRESS, SmtpClient, SmtpServer
 from clearfacts_assets.settings import Settings
@@ -84,23 +84,30 @@ def letter(configured: Settings, mail: Mail, statements: Sequence[MailedStatemen
         }
     test = configured.email.test_recipient if mail.test else ""
     return OutgoingMail(
+        head=_letterhead(configured),
         message_id=mail.message_id,
         at=mail.created_at,
-        sender=configured.email.sender or "statements@localhost",
-        sender_name=configured.email.sender_name or configured.statements.organisation,
-        reply_to=configured.email.reply_to,
         recipient=test or mail.recipient,
         name=mail.name,
         copies=() if test else mail.copies,
         subject=f"[Test] {mail.subject}" if test else mail.subject,
         period=mail.period,
         statements=statements,
-        organisation=configured.statements.organisation,
-        contact=configured.statements.contact,
-        accent=configured.statements.accent,
         links=links,
         instead_of=mail.recipient if test else "",
-        templates=configured.statements.templates,
+    )
+
+
+def _letterhead(configured: Settings) -> Letterhead:
+    email, statements = configured.email, configured.statements
+    return Letterhead(
+        sender=email.sender or "statements@localhost",
+        sender_name=email.sender_name or statements.organisation,
+        organisation=statements.organisation,
+        reply_to=email.reply_to,
+        contact=statements.contact,
+        accent=statements.accent,
+        templates=statements.templates,
     )
 
 

@@ -15,7 +15,7 @@ import pytest
 from clearfacts_assets.chargeback.attribution.review import Verdict
 from clearfacts_assets.chargeback.statements.bounces import read_bounce
 from clearfacts_assets.chargeback.statements.mail_lifecycle import TRANSITIONS, MailEvent, MailNotAllowed, MailState
-from clearfacts_assets.chargeback.statements.mailing import OutgoingMail, message, subject_line
+from clearfacts_assets.chargeback.statements.mailing import Letterhead, OutgoingMail, message, subject_line
 from clearfacts_assets.chargeback.statements.sending import Sent, send_due
 from clearfacts_assets.chargeback.statements.typesetting import TypstRenderer
 from clearfacts_assets.cli.chargeback.mailing import problem_of
@@ -64,8 +64,9 @@ class PostOffice:
         large = sum(len(one.pdf) for one in statements) > self.attachment_bytes
         links = {one.number: f"https://x.example/{one.number}" for one in statements} if large else {}
         return OutgoingMail(
-            *(mail.message_id, mail.created_at, "statements@example.edu", "Example", "", mail.recipient, mail.name),
-            *(mail.copies, mail.subject, mail.period, statements, "Example University", "", "#1f4e79", links),
+            Letterhead("statements@example.edu", "Example", "Example University"),
+            *(mail.message_id, mail.created_at, mail.recipient, mail.name),
+            *(mail.copies, mail.subject, mail.period, statements, links),
         )
 
     def send(self, attempts: int = 12) -> Sent:

@@ -40,26 +40,33 @@ class MailedStatement:
 
 
 @dataclass(frozen=True, slots=True)
+class Letterhead:
+    """What all mails have in common: whom they are from, and how they look."""
+
+    sender: str
+    sender_name: str
+    organisation: str
+    reply_to: str = ""
+    contact: str = ""
+    accent: str = "#1f4e79"
+    templates: Path | None = None  # own ones; ours where one is missing
+
+
+@dataclass(frozen=True, slots=True)
 class OutgoingMail:
     """One mail, before it is bytes."""
 
+    head: Letterhead
     message_id: str
     at: datetime
-    sender: str
-    sender_name: str
-    reply_to: str
     recipient: str
     name: str
     copies: tuple[str, ...]
     subject: str
     period: str
     statements: Sequence[MailedStatement]
-    organisation: str
-    contact: str
-    accent: str
     links: dict[str, str] = field(default_factory=dict)  # by number, where the PDFs are too large
     instead_of: str = ""  # in test mode: whom it would have gone to
-    templates: Path | None = None
 
 
 def sums(statements: Sequence[MailedStatement]) -> str:
@@ -89,9 +96,9 @@ def variables(letter: OutgoingMail) -> dict[str, Any]:
     return {
         "name": harmless(letter.name) or letter.recipient,
         "month": month(letter.period),
-        "organisation": harmless(letter.organisation),
-        "contact": letter.contact,
-        "accent": letter.accent,
+        "organisation": harmless(letter.head.organisation),
+        "contact": letter.head.contact,
+        "accent": letter.head.accent,
         "instead_of": letter.instead_of,
         "due": sums(letter.statements),
         "statements": [
@@ -124,12 +131,12 @@ def message(letter: OutgoingMail) -> bytes:
     """RFC 5322, in lines that end with CR LF. Names and subjects cannot add headers: they are one line each."""
     text, html = bodies(letter)
     mail = EmailMessage(policy=SMTP)
-    mail["From"] = _address(letter.sender_name, letter.sender)
+    mail["From"] = _address(letter.head.sender_name, letter.head.sender)
     mail["To"] = _address(letter.name, letter.recipient)
     if letter.copies:
         mail["Cc"] = [_address("", one) for one in letter.copies]
-    if letter.reply_to:
-        mail["Reply-To"] = _address("", letter.reply_to)
+    if letter.head.reply_to:
+        mail["Reply-To"] = _address("", letter.head.reply_to)
     mail["Subject"] = harmless(letter.subject)
     mail["Date"] = format_datetime(letter.at)
     mail["Message-ID"] = letter.message_id
@@ -144,7 +151,7 @@ def message(letter: OutgoingMail) -> bytes:
 
 
 def _rendered(letter: OutgoingMail, name: str, said: dict[str, Any]) -> str:
-    folders = [*([letter.templates] if letter.templates else []), TEMPLATES]
+    folders = [*([letter.head.templates] if letter.head.templates else []), TEMPLATES]
     environment = Environment(
         loader=FileSystemLoader(folders),
         autoescape=name.endswith(".html"),

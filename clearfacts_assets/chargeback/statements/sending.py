@@ -94,7 +94,7 @@ def send_due(
         if box.claim(id_, clock(), hashlib.sha256(text).hexdigest()) is None:
             continue
         recipient, copies = (test_recipient, ()) if test_recipient else (letter.recipient, letter.copies)
-        answer = server.hand_over(letter.sender, recipient, copies, text)
+        answer = server.hand_over(letter.head.sender, recipient, copies, text)
         event = _EVENTS[answer.outcome]
         state = box.settle(id_, event, clock(), answer.answer, code=answer.code, most=attempts)
         counted = _COUNTED[state]
