@@ -7,13 +7,12 @@ from collections.abc import Mapping
 
 from pydantic import Field, field_validator
 
+from clearfacts_assets import chargeback_settings, invoice_settings
 from clearfacts_assets.setting_types import Changeable, Section
 
 DEFAULT = "default"  # kinds that have no channels of their own
-KINDS = (
-    *("job", "waiting", "due-left", "missed", "health-down", "health-up", "summary"),
-    *("cost-delivery", "cost-strays", "budget", "award"),
-)
+HEALTH_DOWN, HEALTH_UP = "health-down", "health-up"
+KINDS = (*invoice_settings.ALERT_KINDS, HEALTH_DOWN, HEALTH_UP, *chargeback_settings.ALERT_KINDS)
 EMAIL = "email:"
 # No whitespace and no control character, so that no header line can be made of it.
 _RECIPIENT = re.compile(r"email:[!-?A-~]{1,64}@[A-Za-z0-9.-]{1,253}", re.ASCII)

@@ -10,6 +10,10 @@ from pydantic import Field, model_validator
 
 from clearfacts_assets.setting_types import Section
 
+# Kinds of alerts; those of budgets are named in chargeback/rates/budgets.py.
+DELIVERY, STRAYS = "cost-delivery", "cost-strays"
+ALERT_KINDS = (DELIVERY, STRAYS, "budget", "award")
+
 
 class ChargebackSettings(Section):
     """Charges from cost exports. See docs/chargeback.md."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from clearfacts_assets.invoices.validation.engine import Validator
     from clearfacts_assets.invoices.validation.rules import Release, RuleOptions
 
+ALERT_KINDS = JOB, WAITING, LEFT, MISSED, SUMMARY = "job", "waiting", "due-left", "missed", "summary"
+
 
 class SourceSettings(Section):
     """Where invoices come from."""

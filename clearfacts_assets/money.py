@@ -81,7 +81,8 @@ class CurrenciesDiffer(ArithmeticError):
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """An exact amount in one currency (ISO 4217 code, or a provider's word for its credits). Never from a float."""
+    """An exact amount in one currency (ISO 4217 code, or a provider's word for its credits). Raises TypeError where the
+    amount is no Decimal."""
 
     amount: Decimal
     currency: str

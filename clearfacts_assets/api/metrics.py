@@ -1,27 +1,26 @@
-"""The figures of /metrics that are read from our database and from Dagster's."""
+"""The figures of /metrics that are read from databases: all that there are, and those of Dagster's own."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import product
 from typing import Any
 
 from dagster import AssetKey, DagsterEventType, DagsterInstance
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, Metric
 from sqlalchemy import Engine, Select, Table, func, select
 
-from clearfacts_assets.api import backlog_metrics, chargeback_metrics
-from clearfacts_assets.invoices.model import InvoiceStatus
+from clearfacts_assets.api import backlog_metrics
+from clearfacts_assets.api.chargeback import metrics as chargeback
+from clearfacts_assets.api.invoices import metrics as invoices
+from clearfacts_assets.api.metric_families import histogram
 from clearfacts_assets.orchestration.dagster_internals import SqlTable, events_table, runs_table
-from clearfacts_assets.storage.incremental_sums import Times, sums_of
-from clearfacts_assets.storage.invoices import counts
+from clearfacts_assets.storage.incremental_sums import Times
 from clearfacts_assets.storage.unchanged import Unchanged
 
 JOB_SECONDS = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
-INVOICE_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0)
-CALL_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 # What may happen is told as 0 before: Prometheus sees no increase in a series that begins with its first event.
 JOBS = (
     "__ASSET_JOB",  # Dagster's own name for what the UI's "Materialize" starts
@@ -40,42 +39,9 @@ JOBS = (
     "invoicing_of_statements",
 )
 RUN_ENDS = ("SUCCESS", "FAILURE", "CANCELED")
-OUTCOMES = ("open", "accepted", "refused", "not_sent", "denied", "released", "lost")
 _MADE = DagsterEventType.ASSET_MATERIALIZATION.value
 _PLANNED = DagsterEventType.ASSET_MATERIALIZATION_PLANNED.value
 _ENDED = {DagsterEventType.STEP_SUCCESS.value: "success", DagsterEventType.STEP_FAILURE.value: "failure"}
-
-
-def of_invoices(engine: Engine, _: DagsterInstance) -> Iterator[Metric]:
-    """What became of invoices, and of the calls to the outside."""
-    rows = sums_of(engine, "invoices", lambda: counts.of_invoices(INVOICE_SECONDS))
-    attempts = sums_of(engine, "attempts", lambda: counts.of_attempts(CALL_SECONDS))
-    invoices = CounterMetricFamily(
-        "invoice_processing", "Invoices of all jobs, by what became of them", labels=["status"]
-    )
-    for status, number in (dict.fromkeys(InvoiceStatus, 0) | rows.rows).items():
-        invoices.add_metric([status], number)
-    yield invoices
-    yield _histogram(
-        "invoice_processing_duration_seconds",
-        "Seconds from an invoice's retrieval to its end",
-        INVOICE_SECONDS,
-        {(): rows.times},
-    )
-    calls = CounterMetricFamily(
-        "external_api_calls", "Calls to outside systems that brought or took invoices", labels=["system", "outcome"]
-    )
-    for outcome, number in (dict.fromkeys(OUTCOMES, 0) | attempts.rows).items():
-        calls.add_metric(["clearfacts", outcome], number)
-    calls.add_metric(["java_backend", "page"], counts.pages_retrieved(engine))
-    yield calls
-    yield _histogram(
-        "external_api_call_duration_seconds",
-        "Seconds of such a call",
-        CALL_SECONDS,
-        {("clearfacts",): attempts.times},
-        labels=["system"],
-    )
 
 
 @cache
@@ -122,7 +88,7 @@ def _runs(kept: SqlTable) -> Iterator[Metric]:
     for labels, number in numbers.items():
         runs.add_metric(labels, number)
     yield runs
-    yield _histogram("dagster_job_duration_seconds", "Seconds of a run", JOB_SECONDS, times, labels=["job", "status"])
+    yield histogram("dagster_job_duration_seconds", "Seconds of a run", JOB_SECONDS, times, labels=["job", "status"])
 
 
 _ASSETS: Unchanged[DagsterInstance, list[Metric]] = Unchanged()
@@ -174,31 +140,17 @@ def _assets(instance: DagsterInstance) -> Iterator[Metric]:
 
 # All that is computed for /metrics, each by itself: one that fails leaves the others.
 SUPPLIERS: list[Callable[[Engine, DagsterInstance], Iterator[Metric]]] = [
-    of_invoices,
+    invoices.of_invoices,
     of_runs,
     of_assets,
-    backlog_metrics.of_deliveries,
-    backlog_metrics.of_nights,
+    invoices.of_deliveries,
+    invoices.of_nights,
     backlog_metrics.of_alerts,
     backlog_metrics.of_ticks,
-    chargeback_metrics.of_chargeback,
+    chargeback.of_chargeback,
 ]
 
 
 def _name(asset_key: str | None) -> str:
     key = AssetKey.from_db_string(asset_key)
     return key.to_user_string() if key else "unknown"
-
-
-def _histogram(
-    name: str,
-    purpose: str,
-    bounds: Sequence[float],
-    times: dict[tuple[str, ...], Times],
-    labels: Sequence[str] = (),
-) -> Metric:
-    family = HistogramMetricFamily(name, purpose, labels=list(labels))
-    for values, one in times.items():
-        buckets = [(str(bound), float(number)) for bound, number in zip(bounds, one.up_to, strict=True)]
-        family.add_metric(list(values), [*buckets, ("+Inf", float(one.count))], sum_value=one.total_seconds)
-    return family

@@ -127,7 +127,7 @@ def _process_one_day(address: str, day: str, password: str) -> bool:
     from clearfacts_assets import settings
     from clearfacts_assets.api.dagster_gateway import ENDED, DagsterGateway, PasswordLogin
     from clearfacts_assets.cli.invoices.jobs import print_job
-    from clearfacts_assets.cli.progress import follow
+    from clearfacts_assets.cli.invoices.progress import follow
     from clearfacts_assets.storage.database import open_engine
 
     engine = open_engine(settings.load().business_database_url)

@@ -11,18 +11,18 @@ from clearfacts_assets.cli.console import print_json, print_table
 
 def health(as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False) -> None:
     """Ask the ERP, the destination, Slack and the database now. Exit code 1 if one does not answer as it should."""
-    from clearfacts_assets import resources
-    from clearfacts_assets.cli.ledger import open_database
+    from clearfacts_assets.cli.invoices.ledger import open_database
     from clearfacts_assets.health.probes import ask
     from clearfacts_assets.health.systems import questions, ways
+    from clearfacts_assets.invoices.defs import resources
+    from clearfacts_assets.resources import slack
     from clearfacts_assets.settings import load
 
-    known = resources.from_settings()
     asked = questions(
         open_database(),
-        known["source"],  # type: ignore[arg-type]
-        known["clearfacts"],  # type: ignore[arg-type]
-        known["slack"],  # type: ignore[arg-type]
+        resources.source(),
+        resources.clearfacts(),
+        slack(),
         correlation_id="",
     )
     way = ways(load())

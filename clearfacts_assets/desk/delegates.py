@@ -10,12 +10,12 @@ from fastapi import APIRouter, Depends, Response
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError
 from clearfacts_assets.api.v1.chargeback.dependencies import LONGEST_TEXT
+from clearfacts_assets.chargeback.notifications.statement_mails import problem_of
 from clearfacts_assets.desk.changes import done_or_shown
 from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens
-from clearfacts_assets.notifications.statement_mails import problem_of
 from clearfacts_assets.storage.chargeback.issuing.mails import MailBox
 
 router = APIRouter(prefix="/desk/emails/delegates", include_in_schema=False, route_class=DeskRoute)

@@ -13,6 +13,7 @@ from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.read_routes import takes_long, waits
 from clearfacts_assets.api.v1.chargeback.dependencies import told, wish_of
 from clearfacts_assets.api.v1.chargeback.emails import LONGEST_BOUNCE
+from clearfacts_assets.chargeback.notifications import statement_mails
 from clearfacts_assets.chargeback.statements.mail_lifecycle import TRANSITIONS as MAIL_TRANSITIONS
 from clearfacts_assets.chargeback.statements.mail_lifecycle import WAITS_FOR_A_PERSON, MailEvent, MailState
 from clearfacts_assets.chargeback.statements.mailing import bodies
@@ -21,7 +22,6 @@ from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens, position_of, reason_of
-from clearfacts_assets.notifications import statement_mails
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID
 from clearfacts_assets.storage.chargeback.issuing.mails import MailBox
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository

@@ -12,13 +12,13 @@ from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError
 from clearfacts_assets.api.read_routes import takes_long
 from clearfacts_assets.chargeback.attribution.entries import day_of
+from clearfacts_assets.chargeback.notifications.budgets import tell_of_budgets
 from clearfacts_assets.chargeback.rates.definitions import RuleKind
 from clearfacts_assets.desk.changes import done_or_shown
 from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens
-from clearfacts_assets.notifications.budgets import tell_of_budgets
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 from clearfacts_assets.storage.chargeback.rates.rule_dry_run import Tried, Wished, try_rule

@@ -11,9 +11,10 @@ from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.health.alerts import tell_at_once_of_database, tell_of_health, tell_of_recovery
 from clearfacts_assets.health.probes import Health, ask
 from clearfacts_assets.health.systems import ASKED, asked_as, questions, ways
+from clearfacts_assets.invoices.defs.resources import ClearfactsResource, SourceResource
 from clearfacts_assets.orchestration.metadata import table
 from clearfacts_assets.orchestration.tags import correlation_of
-from clearfacts_assets.resources import ClearfactsResource, DatabaseResource, SlackResource, SourceResource
+from clearfacts_assets.resources import DatabaseResource, SlackResource
 
 DATABASE, TOLD = "database", "people_know_since"
 

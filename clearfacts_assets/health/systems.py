@@ -11,11 +11,12 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.health.probes import nightly_run
 from clearfacts_assets.invoices.days import FIRST_DAY
+from clearfacts_assets.invoices.defs.resources import ClearfactsResource, SourceResource, destination_name
 from clearfacts_assets.invoices.destinations import CLEARFACTS, destination_of
 from clearfacts_assets.invoices.sources import place_of
 from clearfacts_assets.notifications.slack import Slack
 from clearfacts_assets.outgoing.network import NetworkUnusable
-from clearfacts_assets.resources import ClearfactsResource, SlackResource, SourceResource, destination_name
+from clearfacts_assets.resources import SlackResource
 from clearfacts_assets.settings import Settings
 from clearfacts_assets.storage.database import in_words, reading
 from clearfacts_assets.storage.invoices.days import missing_now

@@ -60,3 +60,5 @@ retention_schedule = dg.ScheduleDefinition(
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Every Sunday at 05:00 in Brussels.",
 )
+
+defs = dg.Definitions(assets=[retention], jobs=[retention_job], schedules=[retention_schedule])

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from clearfacts_assets import resources, settings
+from clearfacts_assets import settings
 from clearfacts_assets.invoices import destinations
+from clearfacts_assets.invoices.defs import resources as invoice_resources
 from clearfacts_assets.invoices.destinations import DestinationOptions, destination_of, open_destination
 from clearfacts_assets.invoices.destinations.peppol_folder import OURS, PeppolFolder
 from clearfacts_assets.invoices.ports import (
@@ -293,9 +294,9 @@ def test_the_setting_names_the_folder_and_peppol_is_a_destination_of_its_own(
     monkeypatch.setenv("CLEARFACTS_HOME", str(tmp_path))
     monkeypatch.setenv("CLEARFACTS_DESTINATION__TRANSPORT", "peppol_folder")
     settings.load.cache_clear()
-    resource = resources.from_settings()["clearfacts"]
-    assert isinstance(resource, resources.ClearfactsResource)
-    assert resources.destination_name() == "peppol"
+    resource = invoice_resources.clearfacts()
+    assert isinstance(resource, invoice_resources.ClearfactsResource)
+    assert invoice_resources.destination_name() == "peppol"
     settings.load.cache_clear()
     with pytest.raises(ValueError, match=r"destination\.folder"):
         open_destination("peppol_folder", DestinationOptions(base_url=""))

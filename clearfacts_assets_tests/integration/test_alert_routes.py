@@ -14,13 +14,13 @@ from sqlalchemy import Engine, select, update
 
 from clearfacts_assets import settings
 from clearfacts_assets.alert_settings import KINDS
+from clearfacts_assets.chargeback.notifications import cost_exports
 from clearfacts_assets.health import alerts as health
 from clearfacts_assets.health.probes import Health
 from clearfacts_assets.invoices.defs import daily_summary, notifications
 from clearfacts_assets.invoices.defs.daily_summary import tell_of_yesterday
 from clearfacts_assets.invoices.defs.notifications import dispatch_alerts, tell_of_lost_run, tell_of_missed_days
 from clearfacts_assets.invoices.model import SourceDocument
-from clearfacts_assets.notifications import chargeback
 from clearfacts_assets.notifications.at_once import tell_at_once
 from clearfacts_assets.notifications.channels import sender
 from clearfacts_assets.notifications.outbox import DispatchCount, NotTold, dispatch
@@ -165,7 +165,7 @@ def test_a_route_that_leads_nowhere_is_refused(routes: dict[str, list[str]], tol
 
 def test_every_kind_that_is_told_can_be_routed() -> None:
     told = {notifications.JOB, notifications.WAITING, notifications.LEFT, notifications.MISSED, health.DOWN, health.UP}
-    told |= {chargeback.DELIVERY, chargeback.STRAYS, daily_summary.SUMMARY, "budget", "award"}
+    told |= {cost_exports.DELIVERY, cost_exports.STRAYS, daily_summary.SUMMARY, "budget", "award"}
     assert told == set(KINDS)
 
 

@@ -24,6 +24,7 @@ from sqlalchemy import text
 from clearfacts_assets.definitions import defs
 from clearfacts_assets.telemetry.metrics import FRESH_SECONDS, Tally
 from clearfacts_assets_tests.fixtures.api import RunningApi
+from clearfacts_assets_tests.fixtures.resources import all_resources
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 
 CONTRACT = {
@@ -121,7 +122,7 @@ def test_health_before_anything_was_asked(beating: RunningApi) -> None:
 def test_health_as_the_monitoring_found_it_last(beating: RunningApi, simulator: RunningSimulator) -> None:
     def monitor() -> None:
         job = dg.Definitions(
-            assets=defs.assets, asset_checks=defs.asset_checks, jobs=defs.jobs, resources=_resources()
+            assets=defs.assets, asset_checks=defs.asset_checks, jobs=defs.jobs, resources=all_resources()
         ).resolve_job_def("health_monitoring")
         job.execute_in_process(instance=beating.instance, raise_on_error=False)
 
@@ -139,12 +140,6 @@ def test_health_as_the_monitoring_found_it_last(beating: RunningApi, simulator: 
     )
     down = systems["clearfacts"]
     assert datetime.fromisoformat(down["last_success_at"]) < datetime.fromisoformat(down["checked_at"])
-
-
-def _resources() -> dict[str, dg.ConfigurableResource[None]]:
-    from clearfacts_assets import resources
-
-    return resources.from_settings()
 
 
 def test_a_connection_is_tried_now(quick_api: RunningApi, simulator: RunningSimulator) -> None:
@@ -167,7 +162,7 @@ def test_every_metric_of_the_contract_is_there(beating: RunningApi, simulator: R
     client = beating.client()
     job_id = client.post("/api/v1/invoices/process", json={"date": "2026-11-18"}).json()["data"]["job_id"]
     beating.run(job_id)
-    dg.materialize([defs.get_assets_def("service_health")], instance=beating.instance, resources=_resources())
+    dg.materialize([defs.get_assets_def("service_health")], instance=beating.instance, resources=all_resources())
     found = samples(client)
     names = {name for name, _ in found}
     assert CONTRACT - names == set()

@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy import select, update
 
 from clearfacts_assets import resources
-from clearfacts_assets.api import job_submission
+from clearfacts_assets.api.invoices import job_submission
 from clearfacts_assets.invoices.days import ZONE
 from clearfacts_assets.invoices.defs.sensors.alerts import tend
 from clearfacts_assets.storage.accounts.tables import AuditLog

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 from sqlalchemy import Engine, insert
 
-from clearfacts_assets.api.backlog_metrics import of_deliveries
+from clearfacts_assets.api.invoices.metrics import of_deliveries
 from clearfacts_assets.chargeback.attribution.review import Verdict
 from clearfacts_assets.chargeback.lifecycle import Event
 from clearfacts_assets.invoices.lifecycle import State

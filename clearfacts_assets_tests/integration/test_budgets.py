@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from clearfacts_assets.notifications.budgets import tell_of_budgets
+from clearfacts_assets.chargeback.notifications.budgets import tell_of_budgets
 from clearfacts_assets.notifications.outbox import dispatch
 from clearfacts_assets.notifications.slack import Slack, open_client
 from clearfacts_assets.settings import Settings

@@ -32,6 +32,7 @@ from clearfacts_assets.chargeback.model import FileRefused
 from clearfacts_assets.chargeback.rates.definitions import RuleKind
 from clearfacts_assets.cli import main, settings_catalogue
 from clearfacts_assets.invoices import destinations, sources
+from clearfacts_assets.invoices.defs import resources as invoice_resources
 from clearfacts_assets.invoices.model import Decision, Window
 from clearfacts_assets.invoices.ports import Accepted, Denied, InvoiceNotFound, Unknown
 from clearfacts_assets.invoices.validation import rules
@@ -151,8 +152,8 @@ def test_an_invoice_source(add: Add, engine: Engine, tmp_path: Path, monkeypatch
         file.writestr(zipfile.ZipInfo("F-1.xml", (2026, 11, 20, 12, 0, 0)), document())
         file.writestr(zipfile.ZipInfo("F-2.xml", (2026, 11, 25, 12, 0, 0)), document())
     configure(monkeypatch, SOURCE__KIND="zip_file", SOURCE__FOLDER=str(tmp_path / "day.zip"))
-    resource = resources.from_settings()["source"]
-    assert isinstance(resource, resources.SourceResource)
+    resource = invoice_resources.source()
+    assert isinstance(resource, invoice_resources.SourceResource)
     with resource.open() as source:
         (page,) = source.pages(Window(NOW - timedelta(days=1), NOW))
         assert [(one.invoice_id, one.content) for one in page] == [("F-1.xml", document())]
@@ -193,8 +194,8 @@ def test_a_destination(add: Add, engine: Engine, monkeypatch: pytest.MonkeyPatch
     )
     httpserver.expect_ordered_request(address, "PUT").respond_with_data(status=401)
     httpserver.expect_ordered_request(address, "PUT").respond_with_data(status=500)
-    resource = resources.from_settings()["clearfacts"]
-    assert isinstance(resource, resources.ClearfactsResource)
+    resource = invoice_resources.clearfacts()
+    assert isinstance(resource, invoice_resources.ClearfactsResource)
     with resource.open() as destination:
         outcomes = [destination.send(invoice) for _ in range(3)]
     assert [type(outcome) for outcome in outcomes] == [Accepted, Denied, Unknown]

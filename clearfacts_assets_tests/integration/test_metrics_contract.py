@@ -7,7 +7,8 @@ import pytest
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from clearfacts_assets.api.metrics import JOBS, OUTCOMES, RUN_ENDS, of_assets
+from clearfacts_assets.api.invoices.metrics import OUTCOMES
+from clearfacts_assets.api.metrics import JOBS, RUN_ENDS, of_assets
 from clearfacts_assets.definitions import defs
 from clearfacts_assets.invoices.lifecycle import Event, State
 from clearfacts_assets.invoices.model import InvoiceStatus

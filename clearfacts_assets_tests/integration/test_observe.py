@@ -16,13 +16,13 @@ import httpx
 import pytest
 from sqlalchemy import update
 
-from clearfacts_assets import resources
 from clearfacts_assets.definitions import defs
 from clearfacts_assets.simulator.mail import PASSWORD, USERNAME, MailServer
 from clearfacts_assets.storage.database import write
 from clearfacts_assets.storage.invoices.tables import Job
 from clearfacts_assets_tests.fixtures.api import RunningApi
 from clearfacts_assets_tests.fixtures.chargeback import Books, row
+from clearfacts_assets_tests.fixtures.resources import all_resources
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 from clearfacts_assets_tests.unit.test_observability import QUERIES, module
 
@@ -46,9 +46,7 @@ def scraped(quick_api: RunningApi, migrated_file: Path, simulator: RunningSimula
     simulator.reset(per_day=4)
     client = quick_api.client()
     quick_api.run(client.post("/api/v1/invoices/process", json={"date": "2026-11-18"}).json()["data"]["job_id"])
-    dg.materialize(
-        [defs.get_assets_def("service_health")], instance=quick_api.instance, resources=resources.from_settings()
-    )
+    dg.materialize([defs.get_assets_def("service_health")], instance=quick_api.instance, resources=all_resources())
     nightly = update(Job).values(job_type="scheduled")
     write(quick_api.engine, lambda connection: connection.execute(nightly))
     Books(quick_api.engine, tmp_path).put(row(), row(Tags="", ResourceId="nobody"))

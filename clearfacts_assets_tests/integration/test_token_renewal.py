@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select, text
 
 from clearfacts_assets import configuration, settings
-from clearfacts_assets.credentials import Renewal
+from clearfacts_assets.invoices.defs.token_renewal import Renewal
 from clearfacts_assets.invoices.lifecycle import State
 from clearfacts_assets.invoices.ports import DestinationError
 from clearfacts_assets.simulator.tokens import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
@@ -202,7 +202,7 @@ def test_tokens_that_cannot_be_kept_are_told_with_what_to_do(
     quick_pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     quick_pipeline.configure(**APPLICATION)
-    monkeypatch.setattr("clearfacts_assets.credentials.KEEP_SECONDS", 0.1)
+    monkeypatch.setattr("clearfacts_assets.invoices.defs.token_renewal.KEEP_SECONDS", 0.1)
     with quick_pipeline.engine.begin() as connection:
         connection.execute(
             text("CREATE TRIGGER away BEFORE INSERT ON configuration BEGIN SELECT RAISE(ABORT, 'away'); END")

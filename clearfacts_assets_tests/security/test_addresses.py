@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from clearfacts_assets import resources
+from clearfacts_assets.invoices.defs import resources as invoice_resources
 from clearfacts_assets_tests.fixtures.pipeline import Pipeline
 
 ELSEWHERE = "http://127.0.0.1:9"
@@ -29,8 +30,8 @@ def test_a_run_may_not_retrieve_from_elsewhere(
 
 @pytest.mark.parametrize("name", ["base_url", "login_url"])
 def test_a_client_of_clearfacts_is_not_opened_for_another_address(quick_pipeline: Pipeline, name: str) -> None:
-    known = resources.from_settings()["clearfacts"]
-    assert isinstance(known, resources.ClearfactsResource)
+    known = invoice_resources.clearfacts()
+    assert isinstance(known, invoice_resources.ClearfactsResource)
     changed = known.model_copy(update={name: ELSEWHERE})
     with pytest.raises(resources.AnotherPlace, match=name), changed.open():
         pass

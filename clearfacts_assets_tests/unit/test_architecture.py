@@ -21,6 +21,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from clearfacts_assets.invoices.destinations import TRANSPORTS
+from clearfacts_assets.invoices.sources import SOURCES
+
 PROJECT = Path(__file__).resolve().parents[2]
 PACKAGE = PROJECT / "clearfacts_assets"
 
@@ -218,14 +221,30 @@ def pyproject() -> dict[str, Any]:
     return tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))
 
 
-def test_all_of_the_trade_is_kept_from_dagster_http_sql_and_settings() -> None:
+@pytest.mark.parametrize(
+    ("domain", "named"), [("invoices", "The trade knows no"), ("chargeback", "Chargeback's trade knows no")]
+)
+def test_all_of_the_trade_is_kept_from_dagster_http_sql_and_settings(domain: str, named: str) -> None:
     """Two contracts name the same modules: one says where they stand, the other what they may not know."""
     contracts = pyproject()["tool"]["importlinter"]["contracts"]
-    room = next(contract for contract in contracts if contract.get("containers") == ["clearfacts_assets.invoices"])
-    kept = next(contract for contract in contracts if contract["name"].startswith("The trade knows no"))
+    room = next(contract for contract in contracts if contract.get("containers") == [f"clearfacts_assets.{domain}"])
+    kept = next(contract for contract in contracts if contract["name"].startswith(named))
     layers = [{name.strip(" ()") for name in re.split("[:|]", layer)} for layer in room["layers"]]
-    trade = set().union(*layers[2:])  # below Dagster and the adapters
-    assert {name.removeprefix("clearfacts_assets.invoices.") for name in kept["source_modules"]} == trade
+    trade = set().union(*layers[2:])  # below Dagster, and the adapters or what is told
+    start = f"clearfacts_assets.{domain}."
+    assert {name.removeprefix(start) for name in kept["source_modules"] if name.startswith(start)} == trade
+
+
+def test_what_opens_a_source_or_a_destination_names_none() -> None:
+    """A registry knows them by name; what is special about one is said in its own file."""
+    registered = {*SOURCES, *TRANSPORTS}
+    named = {
+        (shown(path), node.value)
+        for path in (PACKAGE / "resources.py", PACKAGE / "invoices" / "defs" / "resources.py")
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Constant) and node.value in registered
+    }
+    assert named == set()
 
 
 def direct_requirements() -> list[Requirement]:

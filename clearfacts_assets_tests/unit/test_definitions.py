@@ -14,8 +14,9 @@ import dagster as dg
 import pytest
 from dagster._core.remote_representation.external_data import RepositorySnap
 
-from clearfacts_assets import resources, settings
+from clearfacts_assets import settings
 from clearfacts_assets.definitions import defs
+from clearfacts_assets_tests.fixtures.resources import all_resources
 
 PROJECT = Path(__file__).resolve().parents[2]
 CANARIES = {
@@ -201,9 +202,7 @@ def test_no_secret_is_in_what_dagster_stores_of_the_definitions(monkeypatch: pyt
         monkeypatch.setenv(name, value)
     settings.load.cache_clear()
     try:
-        loaded = dg.Definitions(
-            assets=defs.assets, jobs=defs.jobs, sensors=defs.sensors, resources=resources.from_settings()
-        )
+        loaded = dg.Definitions(assets=defs.assets, jobs=defs.jobs, sensors=defs.sensors, resources=all_resources())
     finally:
         settings.load.cache_clear()
     snapshot = dg.serialize_value(RepositorySnap.from_def(loaded.get_repository_def()))

@@ -11,11 +11,12 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import EmptyWorkspaceTarget
 from sqlalchemy import text
 
-from clearfacts_assets import resources, settings
+from clearfacts_assets import settings
 from clearfacts_assets.health.probes import ask
 from clearfacts_assets.health.readiness import asked
 from clearfacts_assets.health.systems import ASKED, questions, shown
 from clearfacts_assets.storage.database import open_engine
+from clearfacts_assets_tests.fixtures.resources import all_resources
 
 
 def test_a_system_that_could_not_be_asked_is_not_said_to_be_down(
@@ -26,7 +27,7 @@ def test_a_system_that_could_not_be_asked_is_not_said_to_be_down(
     monkeypatch.setenv("CLEARFACTS_HOME", str(tmp_path))
     monkeypatch.setenv("CLEARFACTS_SOURCE__BASE_URL", "http://127.0.0.1:9")
     settings.load.cache_clear()
-    known = resources.from_settings()
+    known = all_resources()
     ways = questions(open_engine(url), known["source"], known["clearfacts"], known["slack"], "")  # type: ignore[arg-type]
     verdicts = {system: ask(system, ways[system]) for system in map(shown, ASKED)}
     settings.load.cache_clear()
@@ -47,7 +48,7 @@ def tells_statements(message: str) -> bool:
 
 
 def test_a_database_without_tables_is_told_without_the_statement(database_url: str) -> None:
-    known = resources.from_settings()
+    known = all_resources()
     engine = open_engine(database_url)
     ways = questions(engine, known["source"], known["clearfacts"], known["slack"], "")  # type: ignore[arg-type]
     verdict = ask("nightly_run", ways["nightly_run"])

@@ -111,5 +111,8 @@ def test_currencies_are_never_added() -> None:
         Money(Decimal(1), "USD") + Money(Decimal(1), "EUR")
     assert Money(Decimal("1.10"), "USD") + Money(Decimal("2.20"), "USD") == Money(Decimal("3.30"), "USD")
     assert str(-Money(Decimal("0.005"), "USD").rounded()) == "-0.01 USD"
+
+
+def test_an_amount_of_money_is_never_a_float() -> None:
     with pytest.raises(TypeError):
-        Money(0.1, "USD")  # type: ignore[arg-type]
+        Money(0.1, "EUR")  # type: ignore[arg-type]

@@ -19,9 +19,9 @@ from clearfacts_assets.chargeback.defs.partitions import (
 )
 from clearfacts_assets.chargeback.landing import landed
 from clearfacts_assets.chargeback.model import ChargebackError, Mode
+from clearfacts_assets.chargeback.notifications.cost_exports import tell_of_delivery
 from clearfacts_assets.chargeback.ports import Outcome
 from clearfacts_assets.configuration import effective_settings
-from clearfacts_assets.notifications.chargeback import tell_of_delivery
 from clearfacts_assets.orchestration.tags import SENSOR_TAG, TRIGGERED_BY_TAG
 from clearfacts_assets.resources import DatabaseResource
 from clearfacts_assets.storage.chargeback.importing import Wanted, import_files

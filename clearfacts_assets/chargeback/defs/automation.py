@@ -13,8 +13,8 @@ from clearfacts_assets import settings
 from clearfacts_assets.chargeback.defs import catalogue, catalogue_checks
 from clearfacts_assets.chargeback.defs.partitions import SOURCE_PARTITIONS, is_month, key_of
 from clearfacts_assets.chargeback.landing import Landed, look
+from clearfacts_assets.chargeback.notifications.cost_exports import tell_of_strays
 from clearfacts_assets.configuration import effective_settings
-from clearfacts_assets.notifications.chargeback import tell_of_strays
 from clearfacts_assets.orchestration.tags import trace_tags, traced_tick
 from clearfacts_assets.resources import DatabaseResource
 from clearfacts_assets.storage.chargeback.imports import ImportRepository

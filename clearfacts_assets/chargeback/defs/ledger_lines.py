@@ -12,7 +12,7 @@ import dagster as dg
 from clearfacts_assets import settings
 from clearfacts_assets.chargeback.defs.partitions import MONTHS
 from clearfacts_assets.chargeback.model import ChargebackError
-from clearfacts_assets.notifications.budgets import tell_of_budgets
+from clearfacts_assets.chargeback.notifications.budgets import tell_of_budgets
 from clearfacts_assets.orchestration.tags import TRIGGERED_BY_TAG
 from clearfacts_assets.resources import DatabaseResource
 from clearfacts_assets.storage.chargeback.rates.balances import credits

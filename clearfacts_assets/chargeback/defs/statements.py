@@ -23,8 +23,8 @@ from clearfacts_assets.chargeback.defs.statement_views import (
     was_made,
 )
 from clearfacts_assets.chargeback.model import ChargebackError
+from clearfacts_assets.chargeback.notifications.statement_mails import enqueue_and_send, posting_of, previews
 from clearfacts_assets.chargeback.statements.model import StatementKind
-from clearfacts_assets.notifications.statement_mails import enqueue_and_send, posting_of, previews
 from clearfacts_assets.orchestration.tags import TRIGGERED_BY_TAG
 from clearfacts_assets.resources import DatabaseResource
 from clearfacts_assets.storage.chargeback.issuing.by_settings import generate

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clearfacts_assets.api.auth.permissions import ALLOWED, Permission, Role
-from clearfacts_assets.cli.accounts.users import terminal
+from clearfacts_assets.cli.actor import terminal
 from clearfacts_assets.cli.console import fail, instant, out, print_json, print_more, print_table
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clearfacts_assets.api.auth.permissions import Role
+from clearfacts_assets.cli.actor import terminal
 from clearfacts_assets.cli.console import fail, instant, out, print_json, print_more, print_table
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from clearfacts_assets.storage.accounts.audit import Actor
     from clearfacts_assets.storage.accounts.users import UserRecord, UserRepository
 
 app = typer.Typer(help="Users: who may log in, and as what.", no_args_is_help=True)
@@ -133,13 +133,6 @@ def set_password(name: Name, password_stdin: FromStdin = False) -> None:
     except UserError as error:
         fail(str(error))
     out.print(f"User {name} has another password.", highlight=False)
-
-
-def terminal() -> Actor:
-    """Whoever sits at this terminal, for the audit log."""
-    from clearfacts_assets.storage.accounts.audit import Actor
-
-    return Actor(f"{getpass.getuser()} (command line)")
 
 
 def as_result(user: UserRecord) -> dict[str, Any]:

@@ -158,7 +158,7 @@ def list_budgets(as_json: AsJson = False) -> None:
 @budgets.command("check")
 def check_budgets(as_json: AsJson = False) -> None:
     """Put into the outbox what has to be told: thresholds that were passed, awards that end. Each is told once."""
-    from clearfacts_assets.notifications.budgets import tell_of_budgets
+    from clearfacts_assets.chargeback.notifications.budgets import tell_of_budgets
     from clearfacts_assets.settings import load
 
     told_of = tell_of_budgets(ledger(), load(), now=now())

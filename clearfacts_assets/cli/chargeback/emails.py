@@ -99,9 +99,9 @@ def preview(
     as_json: AsJson = False,
 ) -> None:
     """Write the mails that would be sent into a folder. Nothing is sent, and nothing is marked."""
+    from clearfacts_assets.chargeback.notifications.statement_mails import previews
     from clearfacts_assets.chargeback.statements.mailing import bodies, message
     from clearfacts_assets.chargeback.statements.model import file_name
-    from clearfacts_assets.notifications.statement_mails import previews
     from clearfacts_assets.settings import load
 
     engine, mails, written = ledger(), 0, []
@@ -129,7 +129,7 @@ def resend(
     as_json: AsJson = False,
 ) -> None:
     """Send the same statements once more, knowingly, as another mail."""
-    from clearfacts_assets.notifications import statement_mails
+    from clearfacts_assets.chargeback.notifications import statement_mails
     from clearfacts_assets.settings import load
 
     with told():

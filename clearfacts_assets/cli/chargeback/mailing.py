@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from clearfacts_assets.chargeback.notifications import statement_mails
+from clearfacts_assets.chargeback.notifications.statement_mails import problem_of
 from clearfacts_assets.cli.chargeback.shared import now
-from clearfacts_assets.notifications import statement_mails
-from clearfacts_assets.notifications.statement_mails import problem_of
 from clearfacts_assets.settings import load
 
 if TYPE_CHECKING:

@@ -242,7 +242,7 @@ def explain(charge_id: Annotated[int, typer.Argument(help="the charge's id")], a
 
 
 def _tell_of_budgets(engine: Engine) -> None:
-    from clearfacts_assets.notifications.budgets import tell_of_budgets
+    from clearfacts_assets.chargeback.notifications.budgets import tell_of_budgets
     from clearfacts_assets.settings import load
 
     tell_of_budgets(engine, load(), now=now())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clearfacts_assets.cli.actor import terminal
 from clearfacts_assets.cli.console import fail, out, print_json, say
 
 if TYPE_CHECKING:
@@ -72,7 +73,6 @@ def restore(
 
     What was delivered after the backup was made is not known afterwards: docs/upgrading.md says what to do first.
     """
-    from clearfacts_assets.cli.accounts.users import terminal
     from clearfacts_assets.installation import restore as restoring
     from clearfacts_assets.installation.archive import BackupProblem
 

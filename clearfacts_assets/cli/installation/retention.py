@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from clearfacts_assets.cli.actor import terminal
 from clearfacts_assets.cli.console import fail, instant, out, print_json, print_table
 
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
@@ -21,7 +22,6 @@ def retention(
     """Delete what is older than the settings retention.* say, but for what is held or not settled."""
     from dagster import DagsterInstance
 
-    from clearfacts_assets.cli.accounts.users import terminal
     from clearfacts_assets.cli.startup import ready
     from clearfacts_assets.home import dagster_home
     from clearfacts_assets.installation.places import Places
@@ -60,7 +60,6 @@ def place(
     as_json: AsJson = False,
 ) -> None:
     """Let nothing of this be deleted until the hold is released."""
-    from clearfacts_assets.cli.accounts.users import terminal
     from clearfacts_assets.cli.startup import ready
     from clearfacts_assets.storage.accounts.holds import Hold, HoldProblem, Kept
     from clearfacts_assets.storage.accounts.holds import place as placed
@@ -87,7 +86,6 @@ def release(
     as_json: AsJson = False,
 ) -> None:
     """Let go what the hold kept."""
-    from clearfacts_assets.cli.accounts.users import terminal
     from clearfacts_assets.cli.startup import ready
     from clearfacts_assets.storage.accounts.holds import HoldProblem
     from clearfacts_assets.storage.accounts.holds import release as released

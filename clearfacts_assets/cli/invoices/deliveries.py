@@ -229,7 +229,7 @@ def _get(review: DeliveryReview, delivery_id: UUID) -> DeliveryDetail:
 
 
 def _chosen(text: str) -> tuple[DeliveryReview, UUID]:
-    from clearfacts_assets.cli.ledger import open_database
+    from clearfacts_assets.cli.invoices.ledger import open_database
     from clearfacts_assets.storage.invoices.delivery_review import DeliveryReview
     from clearfacts_assets.storage.invoices.tables import Delivery
 
@@ -238,7 +238,7 @@ def _chosen(text: str) -> tuple[DeliveryReview, UUID]:
 
 
 def _open() -> DeliveryReview:
-    from clearfacts_assets.cli.ledger import open_database
+    from clearfacts_assets.cli.invoices.ledger import open_database
     from clearfacts_assets.storage.invoices.delivery_review import DeliveryReview
 
     return DeliveryReview(open_database())

@@ -105,7 +105,7 @@ def _row_id(text: str) -> UUID | None:
 
 
 def _open() -> InvoiceRepository:
-    from clearfacts_assets.cli.ledger import open_database
+    from clearfacts_assets.cli.invoices.ledger import open_database
     from clearfacts_assets.storage.invoices.invoices import InvoiceRepository
 
     return InvoiceRepository(open_database())

@@ -62,7 +62,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """One job: its counts, and one reason for each invoice that did not leave."""
-    from clearfacts_assets.cli.ledger import open_database
+    from clearfacts_assets.cli.invoices.ledger import open_database
     from clearfacts_assets.storage.invoices.jobs import JobRepository
     from clearfacts_assets.storage.invoices.tables import Job
 
@@ -85,7 +85,7 @@ def missing(as_json: AsJson = False) -> None:
     """
     from datetime import UTC, datetime
 
-    from clearfacts_assets.cli.ledger import open_database
+    from clearfacts_assets.cli.invoices.ledger import open_database
     from clearfacts_assets.configuration import effective_settings
     from clearfacts_assets.invoices.days import FIRST_DAY
     from clearfacts_assets.invoices.missing_days import last_day_owed, oldest_by_itself
@@ -160,7 +160,7 @@ def _print(engine: Engine, job: JobView) -> None:
 
 def _open() -> JobRepository:
     """The jobs, after closing those whose run has died."""
-    from clearfacts_assets.cli.ledger import open_database
+    from clearfacts_assets.cli.invoices.ledger import open_database
     from clearfacts_assets.storage.invoices.jobs import JobRepository
 
     return JobRepository(open_database())

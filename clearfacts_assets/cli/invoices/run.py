@@ -81,7 +81,7 @@ class _Pipeline:
     def process(self, day: str, request: dict[str, Any]) -> UUID:
         """One day's run, with its progress on standard error. Returns the run's id."""
         from clearfacts_assets import settings
-        from clearfacts_assets.cli.progress import follow
+        from clearfacts_assets.cli.invoices.progress import follow
         from clearfacts_assets.orchestration.heartbeat import beating
 
         run_id, ended = uuid4(), Event()
@@ -130,7 +130,7 @@ def _pipeline() -> Iterator[_Pipeline]:
     with err.status("Loading Dagster ..."):
         from dagster import DagsterInstance
 
-        from clearfacts_assets.cli.ledger import open_database
+        from clearfacts_assets.cli.invoices.ledger import open_database
         from clearfacts_assets.definitions import defs
 
         engine = open_database()
@@ -177,7 +177,7 @@ def days_asked_for(
 
 def days_that_are_missing() -> list[str]:
     """The days that were not processed as a whole, oldest first."""
-    from clearfacts_assets.cli.ledger import open_database
+    from clearfacts_assets.cli.invoices.ledger import open_database
     from clearfacts_assets.invoices.days import FIRST_DAY
     from clearfacts_assets.storage.invoices.days import missing_now
 

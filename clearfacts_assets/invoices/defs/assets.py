@@ -22,6 +22,7 @@ from clearfacts_assets.invoices.defs.automation import DAYS
 from clearfacts_assets.invoices.defs.checks import COUNTS_ARE_CONSERVED, counts_are_conserved
 from clearfacts_assets.invoices.defs.delivery_options import force_of, pace_from, remembering, signals_of
 from clearfacts_assets.invoices.defs.inherited_rows import left_by_others, take_over
+from clearfacts_assets.invoices.defs.resources import ClearfactsResource, SourceResource, destination_name
 from clearfacts_assets.invoices.defs.runs import JobRun, dead_runs, job_of
 from clearfacts_assets.invoices.defs.validation_summary import Verdicts
 from clearfacts_assets.invoices.delivery import sending
@@ -34,11 +35,8 @@ from clearfacts_assets.invoices.validation.fingerprint import fingerprint, is_fo
 from clearfacts_assets.orchestration.dagster_internals import capture_interrupts, check_captured_interrupt
 from clearfacts_assets.orchestration.metadata import links, table
 from clearfacts_assets.resources import (
-    ClearfactsResource,
     DatabaseResource,
-    SourceResource,
     ValidationResource,
-    destination_name,
 )
 from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices.invoices import InvoiceRepository

@@ -35,12 +35,6 @@ manual_trigger = dg.define_asset_job(
         "their day; `force_processing` sends again what was delivered before, knowingly."
     ),
 )
-health_monitoring = dg.define_asset_job(
-    "health_monitoring",
-    selection=dg.AssetSelection.assets("service_health"),
-    description="Asks every system that the nightly run needs whether it answers.",
-)
-
 document_follow_up = dg.define_asset_job(
     "document_follow_up",
     selection=dg.AssetSelection.assets("delivered_documents"),
@@ -73,15 +67,6 @@ def nightly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | list[dg.Ru
             for number in range(1, parts + 1)
         ]
 
-
-health_schedule = dg.ScheduleDefinition(
-    name="health",
-    job=health_monitoring,
-    cron_schedule="*/10 * * * *",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Every ten minutes.",
-)
 
 follow_up_schedule = dg.ScheduleDefinition(
     name="follow_up",

@@ -7,16 +7,16 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
 
+from clearfacts_assets.invoice_settings import SUMMARY
 from clearfacts_assets.invoices.days import FIRST_DAY, ZONE
-from clearfacts_assets.notifications import slack_messages
 from clearfacts_assets.notifications.outbox import Matter
 from clearfacts_assets.notifications.routes import tell
+from clearfacts_assets.notifications.slack_messages import plain_fact
 from clearfacts_assets.settings import Settings
 from clearfacts_assets.storage.invoices.day_totals import DayTotals, day_totals, is_told
 from clearfacts_assets.storage.invoices.days import MissingDay, missing_now
 from clearfacts_assets.storage.invoices.review_queue import Waiting, waiting_for_a_person
 
-SUMMARY = "summary"  # kind
 REASONS = 5  # that are named
 DAYS = 14  # that are named
 REASON_CHARACTERS = 200
@@ -34,7 +34,7 @@ def tell_of_yesterday(engine: Engine, configured: Settings, *, now: datetime) ->
         return False
     missing = missing_now(engine, now, FIRST_DAY)
     told = "\n".join(_lines(day, day_totals(engine, day), waiting_for_a_person(engine), missing))
-    message = slack_messages.plain_fact(
+    message = plain_fact(
         f"Invoices of {day}", told, f"{configured.public_address}/assets/job_metrics?partition={day}", "Open the day"
     )
     return tell(engine, configured, subject, message, now, Matter(SUMMARY, day))

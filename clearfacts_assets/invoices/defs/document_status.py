@@ -13,11 +13,12 @@ import dagster as dg
 
 from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.invoices.defs.assets import BATCH, GROUP, OWNERS
+from clearfacts_assets.invoices.defs.resources import ClearfactsResource
 from clearfacts_assets.invoices.delivery.status_polling import DocumentStatus, DueDocument, Reply, poll
 from clearfacts_assets.invoices.ports import ReportsDocumentStatus
 from clearfacts_assets.orchestration.metadata import LONGEST_TABLE, table
 from clearfacts_assets.orchestration.tags import correlation_of
-from clearfacts_assets.resources import ClearfactsResource, DatabaseResource
+from clearfacts_assets.resources import DatabaseResource
 from clearfacts_assets.storage.invoices.document_status import DeliveredDocuments
 
 ASSET = "delivered_documents"

@@ -9,13 +9,15 @@ from uuid import UUID
 
 from sqlalchemy import Engine, select
 
+from clearfacts_assets.invoice_settings import JOB, LEFT, MISSED, WAITING
+from clearfacts_assets.invoices.defs import alert_messages
 from clearfacts_assets.invoices.destinations import destination_of, title_of
 from clearfacts_assets.invoices.lifecycle import WAITS_FOR_A_PERSON
-from clearfacts_assets.notifications import slack_messages
 from clearfacts_assets.notifications.at_once import tell_at_once
 from clearfacts_assets.notifications.channels import kind_of
 from clearfacts_assets.notifications.outbox import DispatchCount, Matter, Send, dispatch, last_of
 from clearfacts_assets.notifications.routes import tell
+from clearfacts_assets.notifications.slack_messages import Message
 from clearfacts_assets.settings import Settings
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.invoices.jobs import JobRecord, JobRepository
@@ -27,7 +29,6 @@ from clearfacts_assets.storage.operations.tables import Alert
 LOOK_BACK = timedelta(days=2)  # how far back jobs are looked at that nobody was told of
 JOBS_AT_ONCE = 500
 MOST_SILENCE = timedelta(minutes=15)  # that a person does not hear of what waits because jobs are under way
-JOB, WAITING, LEFT, MISSED = "job", "waiting", "due-left", "missed"  # kinds
 LEFT_SUBJECT = f"{LEFT}:"  # day and newest job
 WAITING_PAGE = "/assets/processed_invoices?view=checks&checkDetail=no_delivery_is_unknown"  # in Dagster's UI
 MISSED_PAGE = "/assets/raw_invoices?view=partitions"
@@ -41,15 +42,15 @@ def tell_of_job(engine: Engine, configured: Settings, job_id: UUID, *, now: date
     if job is None or job.status not in ("completed", "failed"):
         return False
     counted = jobs.counts(job_id)
-    counts = slack_messages.Counts(counted.total, counted.sent, counted.failed, counted.duplicates, counted.pending)
+    counts = alert_messages.Counts(counted.total, counted.sent, counted.failed, counted.duplicates, counted.pending)
     if job.status == "completed" and not _success_is_told(configured, counts):
         return False
     reasons = {reason.text: reason.invoices for reason in reasons_of(engine, job_id)}
     run = _run_of(job, configured)
     if job.status == "failed":
-        message = slack_messages.job_failed(slack_messages.JobFailed(run, job.error_message or "", counts, reasons))
+        message = alert_messages.job_failed(alert_messages.JobFailed(run, job.error_message or "", counts, reasons))
     else:
-        message = slack_messages.job_completed(slack_messages.JobCompleted(run, counts, reasons))
+        message = alert_messages.job_completed(alert_messages.JobCompleted(run, counts, reasons))
     return tell(engine, configured, f"job:{job_id}", message, now, Matter(JOB, str(job_id)))
 
 
@@ -89,8 +90,8 @@ def tell_of_waiting(engine: Engine, configured: Settings, *, now: datetime) -> b
         return False
     if JobRepository(engine).unfinished() and timedelta(0) <= now - waiting.newest < MOST_SILENCE:
         return False
-    message = slack_messages.deliveries_waiting(
-        slack_messages.DeliveriesWaiting(
+    message = alert_messages.deliveries_waiting(
+        alert_messages.DeliveriesWaiting(
             waiting.parked,
             waiting.held,
             waiting.since,
@@ -121,17 +122,17 @@ def tell_of_day_left(
     engine: Engine, configured: Settings, day: str, job: str, invoices: int, runs: int, *, now: datetime
 ) -> bool:
     """Tell once that no run is started any more for what is due of a day; again only after another job of the day."""
-    left = slack_messages.DayLeft(day, invoices, runs, f"{configured.public_address}{DUE_PAGE}{day}")
+    left = alert_messages.DayLeft(day, invoices, runs, f"{configured.public_address}{DUE_PAGE}{day}")
     subject = f"{LEFT_SUBJECT}{day}:{job}"
-    return tell(engine, configured, subject, slack_messages.day_left(left), now, Matter(LEFT, day))
+    return tell(engine, configured, subject, alert_messages.day_left(left), now, Matter(LEFT, day))
 
 
 def tell_of_missed_days(engine: Engine, configured: Settings, days: Mapping[str, str], *, now: datetime) -> bool:
     """Tell that these days were not processed and are not run by themselves, and why: once for the same days."""
     members = sorted(days)
-    missed = slack_messages.DaysMissed(days, f"{configured.public_address}{MISSED_PAGE}")
+    missed = alert_messages.DaysMissed(days, f"{configured.public_address}{MISSED_PAGE}")
     matter = Matter(MISSED, members[0], members=members)
-    return tell(engine, configured, f"{MISSED}:{_digest(members)}", slack_messages.days_missed(missed), now, matter)
+    return tell(engine, configured, f"{MISSED}:{_digest(members)}", alert_messages.days_missed(missed), now, matter)
 
 
 def days_left(engine: Engine) -> dict[str, int]:
@@ -146,9 +147,9 @@ def dispatch_alerts(engine: Engine, send: Send) -> DispatchCount:
     return dispatch(engine, send, lambda: datetime.now(UTC), way_of=kind_of)
 
 
-def _lost(configured: Settings, run_id: str, job_name: str, error: str) -> slack_messages.Message:
-    run = slack_messages.Run(_shown(job_name), run_id, f"{configured.public_address}/runs/{run_id}")
-    return slack_messages.job_failed(slack_messages.JobFailed(run, error))
+def _lost(configured: Settings, run_id: str, job_name: str, error: str) -> Message:
+    run = alert_messages.Run(_shown(job_name), run_id, f"{configured.public_address}/runs/{run_id}")
+    return alert_messages.job_failed(alert_messages.JobFailed(run, error))
 
 
 def _digest(members: Sequence[str]) -> str:
@@ -160,17 +161,17 @@ def _written(engine: Engine, subjects: Sequence[str]) -> set[str]:
         return set(connection.scalars(select(Alert.subject).where(Alert.subject.in_(subjects))))
 
 
-def _success_is_told(configured: Settings, counts: slack_messages.Counts) -> bool:
+def _success_is_told(configured: Settings, counts: alert_messages.Counts) -> bool:
     if configured.slack.on_success == "with_failures":
         return counts.failed > 0 or counts.pending > 0
     return configured.slack.on_success == "always"
 
 
-def _run_of(job: JobRecord, configured: Settings) -> slack_messages.Run:
+def _run_of(job: JobRecord, configured: Settings) -> alert_messages.Run:
     name = str(job.details.get("job_name") or "invoices")
     url = f"{configured.public_address}/runs/{job.id}"
     asked = job.correlation_id if job.correlation_id != str(job.id) else None
-    return slack_messages.Run(_shown(name), str(job.id), url, job.partition_key or "", asked or "")
+    return alert_messages.Run(_shown(name), str(job.id), url, job.partition_key or "", asked or "")
 
 
 def _shown(job_name: str) -> str:

@@ -6,9 +6,10 @@ A line in SOURCES registers it. A source gives every document an id that is fit 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from clearfacts_assets.outgoing.network import DIRECT, Network
@@ -77,6 +78,8 @@ class SourceOptions:
     correlation_id: str = ""
     network: Network = DIRECT
     memory: Memory | None = None
+    # Puts what our database keeps for the folder into it; raises OSError. For a source whose files are our own.
+    fill_folder: Callable[[Path], object] | None = None
 
 
 def place_of(kind: str) -> Place:
@@ -87,7 +90,8 @@ def place_of(kind: str) -> Place:
 
 
 def open_source(kind: str, options: SourceOptions) -> InvoiceSource:
-    """A client, to be closed. Raises LookupError for an unknown kind, ValueError for options that cannot be used."""
+    """A client, to be closed. Raises LookupError for an unknown kind, ValueError for options that cannot be used,
+    SourceError where its place cannot be made ready."""
     place_of(kind)
     source: InvoiceSource = importlib.import_module(f"{__name__}.{kind}").opened(options)
     return source

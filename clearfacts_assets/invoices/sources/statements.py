@@ -37,9 +37,23 @@ class Statements(Folder):
 
 
 def opened(options: SourceOptions) -> Statements:
+    """With every invoice of a statement in the folder. Raises SourceDenied."""
+    _fill(options)
     return Statements(
         options.place,
         document_bytes=options.document_bytes,
         page_size=options.page_size,
         memory=options.memory,
     )
+
+
+def _fill(options: SourceOptions) -> None:
+    if options.fill_folder is None:
+        return
+    try:
+        options.fill_folder(Path(options.place))
+    except OSError as error:
+        raise SourceDenied(
+            f"invoices of statements cannot be put into {options.place} ({error.strerror}): make room there, and allow "
+            "us to write, or set source.folder to another place"
+        ) from error

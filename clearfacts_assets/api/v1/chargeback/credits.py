@@ -23,8 +23,8 @@ from clearfacts_assets.api.v1.chargeback.dependencies import (
     told,
 )
 from clearfacts_assets.api.v1.chargeback.rules import NewVersion, RuleName, RuleVersionView, added
+from clearfacts_assets.chargeback.notifications.budgets import tell_of_budgets
 from clearfacts_assets.chargeback.rates.definitions import RuleKind
-from clearfacts_assets.notifications.budgets import tell_of_budgets
 from clearfacts_assets.storage.chargeback.rates.balances import credits, paid_by, sums_by_currency
 from clearfacts_assets.storage.chargeback.rates.pools import pools_of
 from clearfacts_assets.storage.chargeback.rates.spending import budgets_of

@@ -24,13 +24,13 @@ from clearfacts_assets.chargeback.ingest.preferences import attribution_rules, f
 from clearfacts_assets.chargeback.journals.model import NoSuchBatch
 from clearfacts_assets.chargeback.lifecycle import NotAllowed
 from clearfacts_assets.chargeback.model import BadPeriod, ChargebackError, FileRefused
+from clearfacts_assets.chargeback.notifications.statement_mails import NoMailOfOurs
 from clearfacts_assets.chargeback.rates.scope import BadRule
 from clearfacts_assets.chargeback.rates.units import UnitMismatch
 from clearfacts_assets.chargeback.statements.lifecycle import StatementNotAllowed
 from clearfacts_assets.chargeback.statements.mail_lifecycle import MailNotAllowed
 from clearfacts_assets.chargeback.statements.model import NoSuchStatement
 from clearfacts_assets.messages import Message
-from clearfacts_assets.notifications.statement_mails import NoMailOfOurs
 from clearfacts_assets.storage.accounts.audit import acting
 from clearfacts_assets.storage.chargeback.attributing import attribute_again
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID, NoSuchCharge

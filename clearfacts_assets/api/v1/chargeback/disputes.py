@@ -26,8 +26,7 @@ from clearfacts_assets.api.v1.chargeback.dependencies import (
     wish_of,
 )
 from clearfacts_assets.api.v1.chargeback.statements import NUMBER
-from clearfacts_assets.api.v1.fields import Body
-from clearfacts_assets.api.v1.invoices.processing import IdempotencyKey
+from clearfacts_assets.api.v1.fields import Body, IdempotencyKey
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID
 from clearfacts_assets.storage.chargeback.issuing.remarks import MOST_CHARACTERS, Remarks
 

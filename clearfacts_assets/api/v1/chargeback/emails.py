@@ -26,12 +26,11 @@ from clearfacts_assets.api.v1.chargeback.dependencies import (
     told,
     wish_of,
 )
-from clearfacts_assets.api.v1.fields import Body
-from clearfacts_assets.api.v1.invoices.processing import IdempotencyKey
+from clearfacts_assets.api.v1.fields import Body, IdempotencyKey
 from clearfacts_assets.chargeback.attribution.entries import BadEntry
+from clearfacts_assets.chargeback.notifications import statement_mails
 from clearfacts_assets.chargeback.statements.mail_lifecycle import MailEvent, MailState
 from clearfacts_assets.chargeback.statements.mailing import bodies
-from clearfacts_assets.notifications import statement_mails
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID
 from clearfacts_assets.storage.chargeback.issuing.mails import MailBox
 

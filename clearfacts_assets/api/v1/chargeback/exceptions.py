@@ -24,8 +24,7 @@ from clearfacts_assets.api.v1.chargeback.dependencies import (
     told,
     wish_of,
 )
-from clearfacts_assets.api.v1.fields import Body
-from clearfacts_assets.api.v1.invoices.processing import IdempotencyKey
+from clearfacts_assets.api.v1.fields import Body, IdempotencyKey
 from clearfacts_assets.chargeback.attribution.entries import day_of
 from clearfacts_assets.chargeback.attribution.registry import NotBilled
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID

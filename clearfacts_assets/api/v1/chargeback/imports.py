@@ -31,8 +31,7 @@ from clearfacts_assets.api.v1.chargeback.dependencies import (
     told,
     wish_of,
 )
-from clearfacts_assets.api.v1.fields import Body
-from clearfacts_assets.api.v1.invoices.processing import IdempotencyKey
+from clearfacts_assets.api.v1.fields import Body, IdempotencyKey
 from clearfacts_assets.chargeback.model import Mode
 from clearfacts_assets.messages import Message
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID

@@ -30,7 +30,7 @@ from clearfacts_assets.api.v1.chargeback.journal_fields import (
     WholeJournal,
 )
 from clearfacts_assets.api.v1.chargeback.periods import PeriodName
-from clearfacts_assets.api.v1.invoices.processing import IdempotencyKey
+from clearfacts_assets.api.v1.fields import IdempotencyKey
 from clearfacts_assets.chargeback.journals.answers import POSTED, REFUSED, Answer
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID
 from clearfacts_assets.storage.chargeback.journals.batches import Asked, Done

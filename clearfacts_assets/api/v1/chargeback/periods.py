@@ -30,8 +30,7 @@ from clearfacts_assets.api.v1.chargeback.dependencies import (
     told,
     wish_of,
 )
-from clearfacts_assets.api.v1.fields import Body
-from clearfacts_assets.api.v1.invoices.processing import IdempotencyKey
+from clearfacts_assets.api.v1.fields import Body, IdempotencyKey
 from clearfacts_assets.chargeback.lifecycle import Event, State
 from clearfacts_assets.storage.chargeback.periods import PeriodRecord, PeriodRepository
 from clearfacts_assets.storage.chargeback.summaries import period_as_result, period_summary

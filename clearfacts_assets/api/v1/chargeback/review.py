@@ -27,8 +27,7 @@ from clearfacts_assets.api.v1.chargeback.dependencies import (
     told,
     wish_of,
 )
-from clearfacts_assets.api.v1.fields import Body
-from clearfacts_assets.api.v1.invoices.processing import IdempotencyKey
+from clearfacts_assets.api.v1.fields import Body, IdempotencyKey
 from clearfacts_assets.chargeback.attribution import review as attribution
 from clearfacts_assets.chargeback.attribution.review import Verdict
 from clearfacts_assets.chargeback.model import Flag, Status

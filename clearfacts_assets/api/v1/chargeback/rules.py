@@ -32,8 +32,8 @@ from clearfacts_assets.api.v1.chargeback.dependencies import (
 )
 from clearfacts_assets.api.v1.fields import Body
 from clearfacts_assets.chargeback.attribution.entries import day_of
+from clearfacts_assets.chargeback.notifications.budgets import tell_of_budgets
 from clearfacts_assets.chargeback.rates.definitions import RuleKind
-from clearfacts_assets.notifications.budgets import tell_of_budgets
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID
 from clearfacts_assets.storage.chargeback.rates.explaining import explain
 from clearfacts_assets.storage.chargeback.rates.rules import LONGEST_NAME, RuleRepository

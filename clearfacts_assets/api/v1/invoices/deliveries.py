@@ -19,7 +19,7 @@ from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.openapi import errors
 from clearfacts_assets.api.read_routes import reads
 from clearfacts_assets.api.services import Services, services
-from clearfacts_assets.api.v1.invoices.processing import IdempotencyKey
+from clearfacts_assets.api.v1.fields import IdempotencyKey
 from clearfacts_assets.api.v1.lists import ListQuery, Word
 from clearfacts_assets.invoices.delivery.status_polling import DocumentState, DocumentStatus
 from clearfacts_assets.invoices.ledger.model import AsSeen, DeliveryRecord

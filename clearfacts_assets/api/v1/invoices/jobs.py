@@ -14,11 +14,12 @@ from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.auth.principal import Principal
 from clearfacts_assets.api.envelope import Listed, Success
 from clearfacts_assets.api.errors import ApiError, ErrorCode
-from clearfacts_assets.api.job_submission import Wish
+from clearfacts_assets.api.invoices.job_submission import Wish
 from clearfacts_assets.api.openapi import errors
 from clearfacts_assets.api.read_routes import reads, waits
 from clearfacts_assets.api.services import Services, services, watched, watched_job
-from clearfacts_assets.api.v1.invoices.processing import IdempotencyKey, JobAccepted, accepted
+from clearfacts_assets.api.v1.fields import IdempotencyKey
+from clearfacts_assets.api.v1.invoices.processing import JobAccepted, accepted
 from clearfacts_assets.api.v1.lists import Day, ListQuery
 from clearfacts_assets.storage.invoices.job_views import JobCounts
 from clearfacts_assets.storage.invoices.jobs import UNFINISHED, JobRecord, JobRepository

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Response
+from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from clearfacts_assets.api.auth.dependencies import require
@@ -14,10 +14,11 @@ from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.auth.principal import Principal
 from clearfacts_assets.api.envelope import Success
 from clearfacts_assets.api.errors import ApiError, ErrorCode
-from clearfacts_assets.api.job_submission import Wish
+from clearfacts_assets.api.invoices.job_submission import Wish
 from clearfacts_assets.api.openapi import errors
 from clearfacts_assets.api.read_routes import waits
 from clearfacts_assets.api.services import Services, services
+from clearfacts_assets.api.v1.fields import IdempotencyKey
 from clearfacts_assets.api.v1.lists import LONGEST_WORD, Day
 from clearfacts_assets.invoices.days import ZONE
 from clearfacts_assets.invoices.defs.automation import DAYS
@@ -31,14 +32,6 @@ REPLAYED = "Idempotent-Replayed"  # answer header: this answer was given before
 Processes = Annotated[Principal, Depends(require(Permission.INVOICES_PROCESS))]
 Served = Annotated[Services, Depends(services)]
 InvoiceId = Annotated[str, Field(min_length=1, max_length=LONGEST_WORD, pattern=r"^[^\x00-\x1f\x7f]+$")]
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        pattern=r"^[\x21-\x7e]{1,128}$",
-        description="the same key with the same request gets the same answer, and starts nothing a second time",
-    ),
-]
 
 
 class ProcessRequest(BaseModel):

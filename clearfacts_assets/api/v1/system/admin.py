@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
 
-from clearfacts_assets import resources, settings
+from clearfacts_assets import settings
 from clearfacts_assets.api.auth.access import Access, access
 from clearfacts_assets.api.auth.dependencies import require
 from clearfacts_assets.api.auth.permissions import Permission
@@ -22,6 +22,8 @@ from clearfacts_assets.api.services import Services, services
 from clearfacts_assets.health import readiness, reports
 from clearfacts_assets.health.probes import ask
 from clearfacts_assets.health.systems import questions, ways
+from clearfacts_assets.invoices.defs import resources
+from clearfacts_assets.resources import slack
 
 router = APIRouter(prefix="/admin", tags=["admin"])
 
@@ -134,12 +136,11 @@ def try_connection(
     test: ConnectionTest, _: Annotated[Principal, Depends(require(Permission.CONNECTIONS_TEST))], served: Served
 ) -> Success[ConnectionResult]:
     """Asks the system now, with the settings in force and within their time limits. Changes nothing."""
-    known = resources.from_settings()
     asked = questions(
         served.engine,
-        known["source"],  # type: ignore[arg-type]
-        known["clearfacts"],  # type: ignore[arg-type]
-        known["slack"],  # type: ignore[arg-type]
+        resources.source(),
+        resources.clearfacts(),
+        slack(),
         correlation_id(),
     )
     verdict = ask(test.system, asked.get(test.system, _elsewhere), ways(settings.load()).get(test.system, ""))

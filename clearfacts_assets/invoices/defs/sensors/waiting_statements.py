@@ -20,7 +20,7 @@ from clearfacts_assets.invoices.ports import SourceError
 from clearfacts_assets.invoices.sources import SourceOptions, place_of
 from clearfacts_assets.invoices.sources.statements import opened
 from clearfacts_assets.orchestration.tags import TRIGGERED_BY_TAG, trace_tags, traced_tick
-from clearfacts_assets.resources import DatabaseResource, lay_out_statements
+from clearfacts_assets.resources import DatabaseResource, statement_files
 from clearfacts_assets.storage.invoices.taken_files import TakenFiles
 
 NAME, KIND = "waiting_statements", "statements"
@@ -52,10 +52,13 @@ def statements_night(engine: Engine, source: SourceSettings, made_in: Path, now:
     if now.astimezone(ZONE).hour < NIGHTLY_HOUR:
         return dg.SensorResult(skip_reason=f"the night begins at {NIGHTLY_HOUR:02d}:00")
     try:
-        lay_out_statements(engine, source.folder)
+        options = SourceOptions(
+            place=str(source.folder), memory=TakenFiles(engine), fill_folder=statement_files(engine)
+        )
+        statements = opened(options)
         if not source.folder.exists():
             return dg.SensorResult(skip_reason=f"no invoice of a statement was ever made: {source.folder} is not there")
-        waiting = opened(SourceOptions(place=str(source.folder), memory=TakenFiles(engine))).waiting()
+        waiting = statements.waiting()
     except SourceError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     if not waiting:

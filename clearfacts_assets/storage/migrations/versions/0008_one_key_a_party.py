@@ -4,8 +4,9 @@ Version 0008, after 0007. Adds deliveries.wire_key: as what a delivery left befo
 alone Clearfacts can still be asked about it and an operator find the file. What becomes equal is told in one alert.
 
 The normal form is the program's own, not a copy: what is stored has to equal what this program looks up, and a later
-change of the form brings a migration of its own, which does the same work again. Rows whose parties were stored without
-schemes and country, and whose VAT number does not settle the matter, are read anew from their documents.
+change of the form brings a migration of its own, which does the same work again. What is told of it is a copy: a later
+change of our alerts has no say in it. Rows whose parties were stored without schemes and country, and whose VAT number
+does not settle the matter, are read anew from their documents.
 
 A downgrade gives rows their former digests and revisions, so nothing is sent again by it; states stay as they are.
 """
@@ -18,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import sqlalchemy as sa
@@ -29,7 +30,6 @@ from clearfacts_assets.invoices.model import DocumentType, InvoiceKey, Party, ki
 from clearfacts_assets.invoices.parties import normal_form
 from clearfacts_assets.invoices.validation.head import read_invoice
 from clearfacts_assets.invoices.validation.ubl import Unreadable, from_text, parse
-from clearfacts_assets.notifications.slack_messages import KeysBecameOne, keys_became_one
 from clearfacts_assets.storage import types
 
 revision = "0008"
@@ -41,6 +41,7 @@ BATCH = 500  # rows that are in memory at once; documents are read one by one
 SUBJECT = "keys-became-one:0008"
 CHANNEL = "#invoices"  # where neither the caller nor the database names one
 MOST_NAMED = 20  # invoices in the alert
+LINE_CHARACTERS = 130  # of each of them: all fit into one text of Slack's
 UNSENT = ("ready", "waiting")
 MAY_HAVE_ARRIVED = ("sending", "unknown", "parked", "delivered")
 REKEYED = ("key_digest", "receiver", "supplier", "document_type", "former")
@@ -102,6 +103,14 @@ _rekeyed = sa.Table(
     sa.Column("document_type", sa.String(length=20), nullable=False),
     sa.Column("former", sa.String(length=64), nullable=False),  # digest
 )
+
+
+class KeysBecameOne(NamedTuple):
+    """Invoices that were kept as several, because their parties were written in several ways."""
+
+    invoices: int
+    held: int  # versions that a person now has to decide about
+    shown: tuple[str, ...] = ()  # number and versions of the first of them
 
 
 def upgrade() -> None:
@@ -323,8 +332,37 @@ def _tell(connection: sa.Connection, told: KeysBecameOne, now: datetime) -> None
     known = connection.execute(sa.select(_alerts.c.id).where(_alerts.c.subject == SUBJECT)).first()
     if not told.invoices or known is not None:
         return
-    row = {"subject": SUBJECT, "channel": _channel(connection), "message": keys_became_one(told), "state": "pending"}
+    row = {"subject": SUBJECT, "channel": _channel(connection), "message": message_of(told), "state": "pending"}
     connection.execute(sa.insert(_alerts).values({"id": uuid4(), "attempts": 0, "created_at": now, **row}))
+
+
+def message_of(told: KeysBecameOne) -> dict[str, Any]:
+    """As Slack's chat.postMessage takes it."""
+    invoices = "1 invoice was" if told.invoices == 1 else f"{told.invoices:,} invoices were"
+    title = f"{invoices} kept as several"
+    why = (
+        f"Their parties were written in several ways and have one form now. Nothing is sent by that; {told.held:,} "
+        "versions wait for a person: see `clearfacts deliveries list --state held --state parked`."
+    )
+    lines = [f"• {_escaped(' '.join(line.split()))}" for line in told.shown]
+    if more := told.invoices - len(told.shown):
+        lines.append(f"• and {more:,} more")
+    sections = [
+        {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}}
+        for text in (why, "\n".join(lines))
+    ]
+    header = {"type": "header", "text": {"type": "plain_text", "text": title}}
+    return {"text": f"{title}: {why}", "blocks": [header, *sections]}
+
+
+def _escaped(text: str) -> str:
+    """Slack's three special characters as entities, cut between them to at most LINE_CHARACTERS."""
+    pieces = [{"&": "&amp;", "<": "&lt;", ">": "&gt;"}.get(character, character) for character in text]
+    if sum(map(len, pieces)) <= LINE_CHARACTERS:
+        return "".join(pieces)
+    while sum(map(len, pieces)) > LINE_CHARACTERS - 1:
+        pieces.pop()
+    return "".join(pieces) + "…"
 
 
 def _channel(connection: sa.Connection) -> str:

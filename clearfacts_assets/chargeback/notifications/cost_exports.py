@@ -8,12 +8,12 @@ from datetime import datetime
 
 from sqlalchemy import Engine
 
-from clearfacts_assets.notifications import slack_messages
+from clearfacts_assets.chargeback_settings import DELIVERY, STRAYS
 from clearfacts_assets.notifications.outbox import Matter
 from clearfacts_assets.notifications.routes import tell
+from clearfacts_assets.notifications.slack_messages import plain_fact
 from clearfacts_assets.settings import Settings
 
-DELIVERY, STRAYS = "cost-delivery", "cost-strays"  # kinds
 NAMED = 10  # files in one message
 
 
@@ -32,7 +32,7 @@ def tell_of_delivery(
         rows = "1 row was" if refused == 1 else f"{refused:,} rows were"
         title = f"{name}: {rows} refused"
         told = "The others are charges. See which: `clearfacts chargeback imports list`, then `refusals export`."
-    message = slack_messages.plain_fact(title, told, f"{configured.public_address}/runs/{run_id}", "Open the run")
+    message = plain_fact(title, told, f"{configured.public_address}/runs/{run_id}", "Open the run")
     return tell(engine, configured, f"job:{run_id}", message, now, Matter(DELIVERY, name))
 
 
@@ -49,5 +49,5 @@ def tell_of_strays(
     if len(strays) > 1:
         title = f"{len(strays)} things in the landing folder are no deliveries"
     digest = hashlib.sha256("\n".join([folder, *strays]).encode("utf-8", "surrogateescape")).hexdigest()
-    message = slack_messages.plain_fact(title, "\n".join([f"{folder}:", *lines]))
+    message = plain_fact(title, "\n".join([f"{folder}:", *lines]))
     return tell(engine, configured, f"{STRAYS}:{digest}", message, now, Matter(STRAYS, folder))

@@ -9,7 +9,7 @@ from dagster import DagsterInstance
 from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy import Engine
 
-from clearfacts_assets.api.backlog_metrics import gauge
+from clearfacts_assets.api.metric_families import gauge
 from clearfacts_assets.storage.chargeback.backlog import backlog
 
 MOST_CURRENCIES = 20  # labels, at most; those with the most money

@@ -1,0 +1,1 @@
+"""What chargeback tells people: alerts about cost exports and budgets, and mails with statements."""
