@@ -32,8 +32,9 @@ import httpx
 from interleaved import Spread, by_turns, cpu, ratio
 from sqlalchemy import Engine
 
+from clearfacts_assets.invoices.delivery.job import DeliveryJob
 from clearfacts_assets.invoices.delivery.outcomes import Pace
-from clearfacts_assets.invoices.delivery.sending import DeliveryJob, deliver
+from clearfacts_assets.invoices.delivery.sending import deliver
 from clearfacts_assets.invoices.destinations import DestinationOptions
 from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRest
 from clearfacts_assets.invoices.model import Decision, InvoiceStatus, Report, SourceDocument

@@ -27,7 +27,11 @@ from clearfacts_assets.storage.database import open_engine
 
 
 class SlackResource(DagsterSlackResource):
-    """Slack with an address of its own, so that tests and the demo speak to a simulated one."""
+    """Slack with an address of its own, so that tests and the demo speak to a simulated one.
+
+    It is Dagster's resource, for whoever adds an asset that posts: only the client differs, which has time limits, our
+    way out, and the token that is in force.
+    """
 
     token: str = ""  # never configured here: see the module's docstring
     base_url: str

@@ -1,22 +1,24 @@
-"""What spreadsheets take for formulas, so that every CSV that leaves writes it as text.
+"""What a spreadsheet takes for a formula, for every CSV that leaves: one table of it, and text that is none.
 
-Source: OWASP, CSV injection; with spaces before the sign and with the wide forms of the signs, which some spreadsheets
-drop and fold. An amount is no text: whoever writes one writes it as a number, minus and all, and doesn't ask here.
+Only texts are passed here. An amount stays a number, a negative one too: whoever writes a file knows its columns of
+numbers, by their type (``Decimal``, ``int``) or by their name, and writes those as they are. A text that looks like a
+negative amount is a text from outside all the same.
 """
 
 from __future__ import annotations
 
-BEGINS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# The wide forms too, which some spreadsheets fold.
+_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_MAY_BEGIN = frozenset((*_SIGNS, " "))
 MARK = "'"  # what follows it is text
-_MAY_COME_FIRST = frozenset((*BEGINS_A_FORMULA, " "))
 
 
-def is_formula(text: str) -> bool:
-    """Whether a spreadsheet may take a cell with this text for a formula."""
-    # Most text is none, and one look at its first character tells: files have millions of cells.
-    return text[:1] in _MAY_COME_FIRST and text.lstrip(" ").startswith(BEGINS_A_FORMULA)
+def begins_formula(text: str) -> bool:
+    """Whether a spreadsheet would compute it; spaces before it do not help."""
+    # Nearly every cell ends at its first character.
+    return bool(text) and text[0] in _MAY_BEGIN and text.lstrip(" ").startswith(_SIGNS)
 
 
-def as_text(text: str) -> str:
-    """The text as a cell that no spreadsheet takes for a formula: with an apostrophe before what may be one."""
-    return f"{MARK}{text}" if is_formula(text) else text
+def neutralised(text: str) -> str:
+    """Text from outside as a cell that no spreadsheet takes for a formula, whatever it begins with."""
+    return f"{MARK}{text}" if begins_formula(text) else text

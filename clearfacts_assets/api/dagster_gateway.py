@@ -1,4 +1,6 @@
-"""JobSubmission and following Dagster runs through the webserver's GraphQL, as its own UI does.
+"""Launching and following Dagster runs through the webserver's GraphQL, as its own UI does: so the demo starts its day.
+
+Our API would start a job of its own; the demo, and who watches a night, show what a person does in Dagster's UI.
 
 Errors: GatewayError, with what Dagster said. Callers check the partition before they launch: ``launchRun`` takes any
 key, and a day in 2099 runs to success.

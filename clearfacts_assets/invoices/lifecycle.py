@@ -9,8 +9,11 @@ uncertainty visible to a person. ``docs/delivery.md`` holds the diagram that is 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+
+from clearfacts_assets.invoices.model import InvoiceStatus
 
 
 class State(StrEnum):
@@ -159,6 +162,40 @@ FINAL = frozenset({State.DELIVERED, State.WAIVED})
 OVER = FINAL | {State.REJECTED, State.SUPERSEDED, State.WITHDRAWN}  # nothing more happens to it by itself
 MAY_BE_ACCEPTED = frozenset({State.SENDING, State.UNKNOWN})
 NOT_LEFT = frozenset({State.READY, State.WAITING, State.HELD})
+
+
+@dataclass(frozen=True, slots=True)
+class RowMeaning:
+    """What a delivery's state means for the rows of jobs, each of which is one invoice as one job saw it."""
+
+    waited: InvoiceStatus  # a row that waited for the delivery
+    met: InvoiceStatus  # a row that meets it later
+    words: str  # {when}: the moment of it; {run}: who claimed it last
+    same_content: str = ""  # of a row whose content is the delivery's: it is over before the document is looked at
+
+
+_PENDING, _FAILED, _DUPLICATE = InvoiceStatus.PENDING, InvoiceStatus.FAILED, InvoiceStatus.DUPLICATE
+
+# The one place that says so. The row of the job that got a version delivered is sent; that is for the job to know.
+# What a person waived is a failure for the row that waited to be sent, and nothing new for one that comes later.
+ROW_MEANING: dict[State, RowMeaning] = {
+    State.READY: RowMeaning(_PENDING, _PENDING, "not sent yet"),
+    State.WAITING: RowMeaning(_PENDING, _PENDING, "to be tried again"),
+    State.SENDING: RowMeaning(_PENDING, _PENDING, "run {run} is sending it"),
+    State.UNKNOWN: RowMeaning(_PENDING, _PENDING, "it may have been accepted; it is looked up again in the next run"),
+    State.HELD: RowMeaning(_PENDING, _PENDING, "held for a person"),
+    State.PARKED: RowMeaning(_PENDING, _PENDING, "parked for a person"),
+    State.REJECTED: RowMeaning(_FAILED, _FAILED, ""),
+    State.DELIVERED: RowMeaning(
+        _DUPLICATE, _DUPLICATE, "delivered before, on {when}", "this content was delivered before"
+    ),
+    State.WAIVED: RowMeaning(
+        *(_FAILED, _DUPLICATE, "a person decided on {when} not to send it"),
+        "a person decided that this content is not sent",
+    ),
+    State.SUPERSEDED: RowMeaning(_DUPLICATE, _DUPLICATE, ""),
+    State.WITHDRAWN: RowMeaning(_FAILED, _FAILED, ""),
+}
 
 
 class ForbiddenTransition(Exception):

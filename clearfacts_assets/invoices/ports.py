@@ -170,6 +170,14 @@ class Denied:
 Outcome = Accepted | Refused | Unknown | NotSent | Denied
 
 
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The destination was asked, and provably does not have it."""
+
+
+LookUp = Accepted | Absent | Unknown  # what the destination says when it is asked for a submission
+
+
 class Destination(Protocol):
     """Where invoices go. Implementations are safe to call from several threads."""
 
@@ -183,8 +191,8 @@ class Destination(Protocol):
         """Send once, within one total deadline, without retries. Never raises for what the other side does."""
         ...
 
-    def look_up(self, submission: Submission) -> Accepted | Unknown | None:
-        """Whether it has this submission: Accepted, None for provably not, Unknown where it cannot be told."""
+    def look_up(self, submission: Submission) -> LookUp:
+        """Whether it has this submission: Accepted, Absent for provably not, Unknown where it cannot be told."""
         ...
 
     def check(self) -> str:

@@ -98,7 +98,7 @@ def enqueue(
         "id": uuid.uuid4(),
         "subject": _fitting(replaced_unstorable(subject)),
         "channel": replaced_unstorable(channel),
-        "message": _storable(message),
+        "message": _replaced(message),
         "state": "pending",
         "attempts": 0,
         "created_at": now,
@@ -214,9 +214,10 @@ def _fitting(subject: str) -> str:
     return f"{subject[:180]}…{hashlib.sha256(subject.encode()).hexdigest()}"
 
 
-def _storable(value: Any) -> Any:
+def _replaced(value: Any) -> Any:
+    """What no database can hold is replaced in every text of a message."""
     if isinstance(value, str):
         return replaced_unstorable(value)
     if isinstance(value, Mapping):
-        return {str(key): _storable(item) for key, item in value.items()}
-    return [_storable(item) for item in value] if isinstance(value, list | tuple) else value
+        return {str(key): _replaced(item) for key, item in value.items()}
+    return [_replaced(item) for item in value] if isinstance(value, list | tuple) else value

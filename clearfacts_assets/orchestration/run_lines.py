@@ -32,10 +32,10 @@ def speak_as_we_do() -> None:
 
 def run_logger(context: dg.InitLoggerContext) -> logging.Logger | None:
     """The logger of a run's lines; None where they are for people, who get Dagster's own."""
-    known = settings.load()
-    if known.log_format != "json":
+    configured = settings.load()
+    if configured.log_format != "json":
         return None
-    return to_stream(sys.stderr, context.logger_config["log_level"], secrets=known.secrets)
+    return to_stream(sys.stderr, context.logger_config["log_level"], secrets=configured.secrets)
 
 
 def to_stream(stream: Any, level: str, *, secrets: Any = ()) -> logging.Logger:

@@ -1,1 +1,1 @@
-"""What the running system tells of itself: logs now; metrics and traces stand here too when they come."""
+"""What the running system tells of itself: logs as JSON lines, and metrics for Prometheus."""

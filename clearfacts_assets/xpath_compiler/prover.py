@@ -15,11 +15,12 @@ from clearfacts_assets.xpath_compiler.translation import ROOT, Translation
 from clearfacts_assets.xpath_compiler.xpath import (
     Binary,
     Call,
-    Literal,
     Node,
     NotUnderstood,
     Path,
     Step,
+    conjuncts,
+    name_ending,
     parse,
 )
 
@@ -220,29 +221,9 @@ def _endings(predicates: list[Node]) -> tuple[str, tuple[str, ...]]:
 
     Many a unit price has four decimals: asked what the rules ask of amounts, no document with one would be proved.
     """
-    first, *more = _conjuncts(predicates[0]) if len(predicates) == 1 else [None]
-    ending = _ending(first)
+    first, *more = conjuncts(predicates[0]) if len(predicates) == 1 else [None]
+    ending = name_ending(first)
     if not ending:
         raise NotUnderstood("a pattern for any element")
-    refused = [_ending(each.arguments[0]) for each in more if isinstance(each, Call) and each.name == "not"]
+    refused = [name_ending(each.arguments[0]) for each in more if isinstance(each, Call) and each.name == "not"]
     return ending, tuple(filter(None, refused))
-
-
-def _ending(node: Node | None) -> str:
-    """X of ``ends-with(name(), 'X')``; empty where it is anything else."""
-    if not (isinstance(node, Call) and node.name == "ends-with" and _is_name(node.arguments[0])):
-        return ""
-    ending = node.arguments[1]
-    if not isinstance(ending, Literal) or not isinstance(ending.value, str) or ":" in ending.value:
-        return ""
-    return ending.value
-
-
-def _is_name(node: Node) -> bool:
-    return isinstance(node, Call) and node.name == "name" and not node.arguments
-
-
-def _conjuncts(node: Node) -> list[Node]:
-    if isinstance(node, Binary) and node.operator == "and":
-        return [*_conjuncts(node.left), *_conjuncts(node.right)]
-    return [node]

@@ -20,6 +20,8 @@ from clearfacts_assets.xpath_compiler.xpath import (
     Path,
     Step,
     Variable,
+    conjuncts,
+    name_ending,
 )
 
 _PRESENCE = frozenset({"exists", "count", "not", "name", "local-name"})  # they look at elements, not into them
@@ -153,13 +155,7 @@ def _either(left: At, right: At) -> At:
 
 def _ending(step: Step) -> str:
     """The ending in ``*[ends-with(name(), 'Amount') and ...]``; "" where it is written otherwise."""
-    node: Node | None = step.predicates[0] if len(step.predicates) == 1 else None
-    while isinstance(node, Binary) and node.operator == "and":
-        node = node.left
-    if not isinstance(node, Call) or node.name != "ends-with" or node.arguments[0] != Call("name", ()):
-        return ""
-    ending = node.arguments[1]
-    return ending.value if isinstance(ending, Literal) and isinstance(ending.value, str) else ""
+    return name_ending(conjuncts(step.predicates[0])[0]) if len(step.predicates) == 1 else ""
 
 
 def unread(index: ElementIndex, reads: Reads, prefixes: Mapping[str, str]) -> frozenset[str]:

@@ -85,6 +85,23 @@ def last_names(pattern: Node) -> frozenset[str]:
     return frozenset({last.name if last is not None and last.axis == "child" else "*"})
 
 
+def conjuncts(node: Node) -> list[Node]:
+    """A, B and C of ``A and B and C``."""
+    if isinstance(node, Binary) and node.operator == "and":
+        return [*conjuncts(node.left), *conjuncts(node.right)]
+    return [node]
+
+
+def name_ending(node: Node | None) -> str:
+    """X of ``ends-with(name(), 'X')``; empty where it is anything else, or X may reach into the prefix."""
+    if not isinstance(node, Call) or node.name != "ends-with" or node.arguments[0] != Call("name", ()):
+        return ""
+    ending = node.arguments[1]
+    if not isinstance(ending, Literal) or not isinstance(ending.value, str) or ":" in ending.value:
+        return ""
+    return ending.value
+
+
 def _tokens(text: str) -> list[tuple[str, str]]:
     found, place = [], 0
     text = text.strip()

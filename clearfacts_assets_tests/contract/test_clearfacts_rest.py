@@ -12,7 +12,16 @@ import pytest
 
 from clearfacts_assets.invoices.destinations import DestinationOptions
 from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRest
-from clearfacts_assets.invoices.ports import Accepted, Denied, DestinationError, NotSent, Outcome, Refused, Unknown
+from clearfacts_assets.invoices.ports import (
+    Absent,
+    Accepted,
+    Denied,
+    DestinationError,
+    NotSent,
+    Outcome,
+    Refused,
+    Unknown,
+)
 from clearfacts_assets_tests.fixtures.simulated_submissions import submission
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 from clearfacts_assets_tests.fixtures.wire import Script, WireServer, answering
@@ -97,9 +106,9 @@ def test_a_key_that_was_used_for_something_else_is_unknown(connect: Connect, sta
     assert isinstance(destination.send(submission()), Unknown)
 
 
-LOOK_UPS: dict[str, tuple[Script, type | None]] = {
+LOOK_UPS: dict[str, tuple[Script, type]] = {
     "one of ours": (answering(200, {"invoices": [filed()]}), Accepted),
-    "none": (answering(200, {"invoices": []}), None),
+    "none": (answering(200, {"invoices": []}), Absent),
     "of another key": (answering(200, {"invoices": [filed(idempotency_key="other")]}), Unknown),
     "other content": (answering(200, {"invoices": [filed(sha256="other")]}), Unknown),
     "two": (answering(200, {"invoices": [filed(), filed()]}), Unknown),
@@ -120,7 +129,7 @@ def test_a_look_up_proves_or_leaves_it_unknown(connect: Connect, name: str) -> N
     script, expected = LOOK_UPS[name]
     server, destination = connect(script)
     found = destination.look_up(submission())
-    assert (type(found) if found is not None else None) is expected
+    assert type(found) is expected
     if server.requests:
         assert server.requests[0].query == {"idempotency_key": submission().idempotency_key}
 
@@ -231,7 +240,7 @@ def test_the_simulators_bad_days(
 def test_what_was_never_accepted_is_not_found(simulator: RunningSimulator, destination: ClearfactsRest) -> None:
     simulator.fault("clearfacts", "down", times=1, match={"operation": "upload"})
     assert isinstance(destination.send(submission()), Unknown)
-    assert destination.look_up(submission()) is None
+    assert destination.look_up(submission()) == Absent()
 
 
 def test_check_proves_the_token(simulator: RunningSimulator, destination: ClearfactsRest) -> None:

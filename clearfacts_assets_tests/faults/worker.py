@@ -22,8 +22,9 @@ import psycopg
 from sqlalchemy import Engine, event
 
 from clearfacts_assets.invoices.defs.notifications import dispatch_alerts, tell_of_job
+from clearfacts_assets.invoices.delivery.job import DeliveryJob, Signals
 from clearfacts_assets.invoices.delivery.outcomes import Pace
-from clearfacts_assets.invoices.delivery.sending import DeliveryJob, Signals, deliver
+from clearfacts_assets.invoices.delivery.sending import deliver
 from clearfacts_assets.invoices.destinations import DestinationOptions
 from clearfacts_assets.invoices.destinations.clearfacts_graphql import ClearfactsGraphql
 from clearfacts_assets.invoices.destinations.clearfacts_rest import ClearfactsRest

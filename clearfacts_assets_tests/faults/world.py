@@ -12,11 +12,12 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from uuid import UUID, uuid5
 
-from clearfacts_assets.invoices.delivery.outcomes import Pace, judged, judged_after_look_up
+from clearfacts_assets.invoices.delivery.outcomes import LeftOpen, Pace, judged, judged_after_look_up
+from clearfacts_assets.invoices.delivery.wire import NotCalled
 from clearfacts_assets.invoices.ledger.model import Candidate, Claim, DeliveryRecord, Force, Settlement
 from clearfacts_assets.invoices.lifecycle import OVER, WAITS_FOR_A_PERSON, Event, State
 from clearfacts_assets.invoices.model import InvoiceKey
-from clearfacts_assets.invoices.ports import Accepted, Denied, NotSent, Outcome, Refused, Unknown
+from clearfacts_assets.invoices.ports import Absent, Accepted, Denied, LookUp, NotSent, Outcome, Refused, Unknown
 from clearfacts_assets_tests.faults.erp_acts import DAY, NAMESPACE, SIZES, ErpActs
 from clearfacts_assets_tests.faults.oracle import TRANSPORTS, Call, Clearfacts, Destination, Run, Told, Violation
 from clearfacts_assets_tests.faults.people_acts import Click, PeopleActs
@@ -295,19 +296,19 @@ class World(ErpActs, PeopleActs):
     def _settle_unknown(self, run: Run) -> None:
         for one in self.ledger.unknown("clearfacts", 100, run.destination.transport):
             said = self._looked_up(one, run.destination)
-            if said is None:
+            if isinstance(said, LeftOpen):
                 return
             self._settle(said)
 
-    def _looked_up(self, one: DeliveryRecord, destination: Destination) -> Settlement | None:
-        answer: Accepted | Unknown | None = None
+    def _looked_up(self, one: DeliveryRecord, destination: Destination) -> Settlement | LeftOpen:
+        answer: LookUp | NotCalled = NotCalled()
         if destination.can_look_up:
             known = destination.knows(one.idempotency_key)
-            answer = Accepted(known) if known else None
+            answer = Accepted(known) if known else Absent()
             if self.random.random() < 0.1:
                 answer = Unknown("no answer")
             for call in self.calls:
-                call.denied |= answer is None and call.lands and call.delivery.id == one.id
+                call.denied |= answer == Absent() and call.lands and call.delivery.id == one.id
         return judged_after_look_up(answer, one, destination, PACE)  # type: ignore[arg-type]
 
     def somebody_looks_up(self) -> None:
@@ -317,7 +318,7 @@ class World(ErpActs, PeopleActs):
         if unknown:
             one = self.random.choice(unknown)
             said = self._looked_up(one, next(run.destination for run in self.runs if run.id == one.run_id))
-            if said is not None and self.random.random() < 0.5:
+            if not isinstance(said, LeftOpen) and self.random.random() < 0.5:
                 self.late.append(said)
             elif said is not None:
                 self._settle(said)

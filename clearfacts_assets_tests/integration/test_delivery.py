@@ -11,8 +11,9 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import func, select
 
+from clearfacts_assets.invoices.delivery.job import DeliveryJob, Signals
 from clearfacts_assets.invoices.delivery.outcomes import Pace
-from clearfacts_assets.invoices.delivery.sending import DeliveryJob, Signals, deliver
+from clearfacts_assets.invoices.delivery.sending import deliver
 from clearfacts_assets.invoices.ledger.model import Candidate, Force
 from clearfacts_assets.invoices.lifecycle import Event, State
 from clearfacts_assets.invoices.model import InvoiceStatus

@@ -15,7 +15,7 @@ from clearfacts_assets.invoices.delivery.outcomes import Pace
 from clearfacts_assets.invoices.ledger.model import Settlement
 from clearfacts_assets.invoices.lifecycle import Event, Verdict
 from clearfacts_assets.invoices.model import InvoiceStatus
-from clearfacts_assets.invoices.ports import Accepted, Submission, Unknown
+from clearfacts_assets.invoices.ports import Absent, LookUp, Submission, Unknown
 from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices.delivery_review import DeliveryReview
 from clearfacts_assets_tests.fixtures.runs import Runs, statuses
@@ -97,7 +97,7 @@ class Blind(Acceptor):
 
     looked_up = 0
 
-    def look_up(self, submission: Submission) -> Accepted | Unknown | None:
+    def look_up(self, submission: Submission) -> LookUp:
         self.looked_up += 1
         return Unknown("503")
 
@@ -118,9 +118,9 @@ def test_a_run_that_is_told_to_stop_looks_nothing_more_up(run: Runs, told_after:
     asked: list[str] = []
 
     class Empty(Acceptor):
-        def look_up(self, submission: Submission) -> Accepted | Unknown | None:
+        def look_up(self, submission: Submission) -> LookUp:
             asked.append(submission.key.number)
-            return None
+            return Absent()
 
     run([], Empty(can_look_up=True), dead_run_ids=[dead], should_stop=lambda: len(asked) >= told_after)
     assert len(asked) == told_after

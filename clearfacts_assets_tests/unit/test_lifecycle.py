@@ -11,6 +11,8 @@ from clearfacts_assets.invoices.ledger.decisions import table
 from clearfacts_assets.invoices.lifecycle import (
     BY_A_PERSON,
     FINAL,
+    OVER,
+    ROW_MEANING,
     TRANSITIONS,
     Event,
     ForbiddenTransition,
@@ -19,6 +21,7 @@ from clearfacts_assets.invoices.lifecycle import (
     before,
     diagram,
 )
+from clearfacts_assets.invoices.model import InvoiceStatus
 
 EVERY_PAIR = list(product([None, *State], Event))
 
@@ -107,3 +110,12 @@ def test_the_docs_name_every_state() -> None:
 def test_the_table_of_decisions_in_the_docs_is_current() -> None:
     page = (Path(__file__).parents[2] / "docs" / "delivery.md").read_text()
     assert table() in page, f"docs/delivery.md: put this into it\n{table()}"
+
+
+def test_every_state_says_what_it_means_for_rows_and_only_what_is_over_ends_one() -> None:
+    assert set(ROW_MEANING) == set(State)
+    for state, meaning in ROW_MEANING.items():
+        waiting = InvoiceStatus.PENDING in (meaning.waited, meaning.met)
+        assert waiting == (state not in OVER)
+        assert InvoiceStatus.SENT not in (meaning.waited, meaning.met)
+        assert bool(meaning.same_content) == (state in FINAL)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from clearfacts_assets.invoices.delivery.wire import TURN_SECONDS, Wire
+from clearfacts_assets.invoices.delivery.wire import TURN_SECONDS, NotCalled, Wire
 from clearfacts_assets.invoices.delivery.work_list import WorkItem
 from clearfacts_assets.invoices.ledger.history import History
 from clearfacts_assets.invoices.model import InvoiceKey
@@ -30,7 +30,7 @@ def test_calls_that_ended_are_handed_out_once_with_their_outcomes(item: WorkItem
     wire = Wire(2)
     for _ in range(5):
         wire.begin(item, lambda: GOOD)
-    assert [wire.next(30) for _ in range(5)] == [(item, GOOD, False)] * 5
+    assert [wire.next(30) for _ in range(5)] == [(item, GOOD)] * 5
     assert (len(wire), wire.next(30), wire.close()) == (0, None, [])
 
 
@@ -46,9 +46,9 @@ def test_what_has_not_begun_is_held_back_and_what_has_is_finished(item: WorkItem
         wire.begin(item, call)
     assert begun.wait(300)
     wire.hold_back()
-    assert [wire.next(30), wire.next(30), wire.next(0)] == [(item, None, True), (item, None, True), None]
+    assert [wire.next(30), wire.next(30), wire.next(0)] == [(item, NotCalled()), (item, NotCalled()), None]
     go_on.set()
-    assert wire.close() == [(item, GOOD, False)]
+    assert wire.close() == [(item, GOOD)]
 
 
 def test_threads_take_short_turns_while_any_wire_is_open() -> None:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from clearfacts_assets.chargeback.attribution.registry import Registry, is_address
 from clearfacts_assets.chargeback.attribution.tags import Tags, read_tags, writable
 from clearfacts_assets.chargeback.model import TAG_FIELDS, Attribution, Flag
-from clearfacts_assets.spreadsheet import is_formula
+from clearfacts_assets.spreadsheet import begins_formula
 
 _PREFIXES = ("user:", "user_")  # AWS puts one before the keys that people chose
 LONGEST_VALUE = 500  # characters of one attribution field
@@ -69,7 +69,7 @@ def flags_of(to: Attribution, day: str, rules: AttributionRules, registry: Regis
         found.add(Flag.INVALID_PI_EMAIL)
     if to.fund_org and rules.fund_patterns and not any(one.search(to.fund_org) for one in rules.fund_patterns):
         found.add(Flag.INVALID_FUND_ORG)
-    if any(map(is_formula, to.fields()[:-1])):
+    if any(map(begins_formula, to.fields()[:-1])):
         found.add(Flag.FORMULA)
     return found | registry.objections(to, day)
 

@@ -11,7 +11,7 @@ import dagster as dg
 from sqlalchemy import Engine
 
 from clearfacts_assets import settings
-from clearfacts_assets.chargeback.defs import month_views
+from clearfacts_assets.chargeback.defs import catalogue, catalogue_checks
 from clearfacts_assets.chargeback.defs.partitions import (
     MONTHS,
     MONTHS_AND_SOURCES,
@@ -43,7 +43,7 @@ class DeliveryChoice(dg.Config):
     owners=OWNERS,
     kinds={"csv", "pandas"},
     pool="ledger",
-    check_specs=[month_views.EVERY_ROW, month_views.ATTRIBUTED, month_views.USUAL],
+    check_specs=[catalogue_checks.EVERY_ROW, catalogue_checks.ATTRIBUTED, catalogue_checks.USUAL],
 )
 def charges(
     context: dg.AssetExecutionContext, config: DeliveryChoice, database: DatabaseResource
@@ -60,7 +60,7 @@ def charges(
     month, source = month_and_source(context.partition_key)
     engine = database.engine()
     outcome = _import(context, engine, month, source, config)
-    metadata, checks = month_views.of_month_and_source(engine, month, source, _record(engine, month, source, outcome))
+    metadata, checks = catalogue.of_month_and_source(engine, month, source, _record(engine, month, source, outcome))
     if outcome is not None:
         metadata["nothing new"] = outcome.unchanged
     yield dg.MaterializeResult(metadata=metadata, check_results=checks)
@@ -113,7 +113,7 @@ def _record(engine: Engine, month: str, source: str, outcome: Outcome | None) ->
     group_name=GROUP,
     owners=OWNERS,
     kinds={"pandas"},
-    check_specs=[month_views.RECONCILES, month_views.NOTHING_WAITS],
+    check_specs=[catalogue_checks.RECONCILES, catalogue_checks.NOTHING_WAITS],
 )
 def approved_charges(
     context: dg.AssetExecutionContext, database: DatabaseResource
@@ -122,5 +122,5 @@ def approved_charges(
 
     Shown anew whenever something changes in the month, whoever changed it: an import, a decision, the registry.
     """
-    metadata, checks = month_views.of_month(database.engine(), context.partition_key)
+    metadata, checks = catalogue.of_month(database.engine(), context.partition_key)
     yield dg.MaterializeResult(metadata=metadata, check_results=checks)

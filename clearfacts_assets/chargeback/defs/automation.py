@@ -10,7 +10,7 @@ import dagster as dg
 from sqlalchemy import Engine
 
 from clearfacts_assets import settings
-from clearfacts_assets.chargeback.defs import catalogue, month_views
+from clearfacts_assets.chargeback.defs import catalogue, catalogue_checks
 from clearfacts_assets.chargeback.defs.partitions import SOURCE_PARTITIONS, is_month, key_of
 from clearfacts_assets.chargeback.landing import Landed, look
 from clearfacts_assets.chargeback.notifications.cost_exports import tell_of_strays
@@ -26,12 +26,12 @@ LET_IT_TELL = timedelta(minutes=1)  # in which the run or the command that impor
 
 import_of_charges = dg.define_asset_job(
     "import_of_charges",
-    selection=dg.AssetSelection.assets(month_views.CHARGES),
+    selection=dg.AssetSelection.assets(catalogue_checks.CHARGES),
     description="Imports what lies in the landing folder for a source and a month, and shows what the ledger holds.",
 )
 approval_of_charges = dg.define_asset_job(
     "approval_of_charges",
-    selection=dg.AssetSelection.assets(month_views.APPROVED),
+    selection=dg.AssetSelection.assets(catalogue_checks.APPROVED),
     description="Shows what is due in a month, over all sources.",
 )
 

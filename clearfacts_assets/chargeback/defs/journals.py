@@ -81,9 +81,9 @@ def gl_journal(
     keys = dg.MultiPartitionKey(_dimensions(context.partition_key)).keys_by_dimension
     month, currency = keys["month"], keys["currency"]
     engine, done = database.engine(), list[str]()
-    known = settings.load()
+    configured = settings.load()
     try:
-        manner = manner_of(known.journals, format=config.format, default=Path(known.home) / "journals")
+        manner = manner_of(configured.journals, format=config.format, default=Path(configured.home) / "journals")
         book, asked = JournalService(engine, manner), _asked(context, currency)
         steps: list[tuple[bool, Callable[[], list[Done]]]] = [
             (config.accruals, lambda: book.end_accruals(asked, up_to=month)),

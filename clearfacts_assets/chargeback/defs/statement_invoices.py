@@ -53,11 +53,11 @@ def statement_invoices(
     """Issued statements of institutions with an external rate class as invoices or credit notes, the statement's PDF in
     each. What was corrected is credited as a whole and asked for anew. Once more makes nothing anew. The invoice source
     `statements` takes them to Clearfacts."""
-    engine, month, known = database.engine(), context.partition_key, settings.load()
+    engine, month, configured = database.engine(), context.partition_key, settings.load()
     actor = context.run.tags.get(TRIGGERED_BY_TAG) or "dagster"
-    as_of = _stands(engine, known.customers, month)
+    as_of = _stands(engine, configured.customers, month)
     try:
-        maker = InvoiceMaker(engine, known.customers, known.invoice_folder)
+        maker = InvoiceMaker(engine, configured.customers, configured.invoice_folder)
         made = maker.make(month, actor=actor, now=datetime.now(UTC))
     except (ChargebackError, OSError) as error:
         raise dg.Failure(f"No invoice was made. {error}", allow_retries=False) from None
@@ -76,7 +76,7 @@ def statement_invoices(
             "made now": len(made.documents),
             "of internal funds, and never invoiced": made.internal,
             "documents": table(columns, [[one[name] for name in _COLUMNS] for one in documents]),
-            "folder": str(known.invoice_folder / month),
+            "folder": str(configured.invoice_folder / month),
             _AS_OF: as_of.get(month, "none"),
             "look": f"clearfacts chargeback invoices list -p {month}",
         },

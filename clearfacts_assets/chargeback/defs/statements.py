@@ -78,12 +78,12 @@ def statement_emails(
     engine, month, now = database.engine(), context.partition_key, datetime.now(UTC)
     actor = context.run.tags.get(TRIGGERED_BY_TAG) or "dagster"
     try:
-        known = settings.load()
-        first = next(previews(engine, known, month, now), None)
-        found = enqueue_and_send(engine, known, month, actor=actor, clock=lambda: datetime.now(UTC))
+        configured = settings.load()
+        first = next(previews(engine, configured, month, now), None)
+        found = enqueue_and_send(engine, configured, month, actor=actor, clock=lambda: datetime.now(UTC))
     except ChargebackError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
-    metadata, checks = of_emails(engine, month, posting_of(known))
+    metadata, checks = of_emails(engine, month, posting_of(configured))
     counts = {"new mails": found["wanted"], "handed over now": found.get("sent", 0)}
     stopped = {"stopped": found["stopped"]} if found.get("stopped") else {}
     shown = {"preview": preview(first[1])} if first else {}

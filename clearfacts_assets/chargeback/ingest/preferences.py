@@ -15,7 +15,7 @@ from clearfacts_assets.chargeback.model import Basis
 
 
 class Preferences(Protocol):
-    """As ``settings.ChargebackSettings`` has them."""
+    """What is read of ``ChargebackSettings``: the trade knows no settings, and says itself which of them it needs."""
 
     @property
     def currency(self) -> str: ...

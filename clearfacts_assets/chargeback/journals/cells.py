@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
 from clearfacts_assets.money import plain
-from clearfacts_assets.spreadsheet import as_text
+from clearfacts_assets.spreadsheet import neutralised
 
 ROWS_AT_ONCE = 1000
 LINE_END = "\r\n"  # RFC 4180; with it the writer quotes a cell for either character
@@ -29,7 +29,7 @@ def rows_as_csv(rows: Iterable[Sequence[Cell]], *, neutralise: bool) -> Iterator
         # The writer knows texts and whole numbers; a Decimal is written without exponent.
         writer.writerow(
             [
-                (as_text(cell) if neutralise else cell)
+                (neutralised(cell) if neutralise else cell)
                 if type(cell) is str
                 else amount(cell)
                 if type(cell) is Decimal

@@ -36,54 +36,55 @@ def problem_of(address: str) -> str:
     return ""
 
 
-def posting_of(known: Settings) -> MailOptions:
+def posting_of(configured: Settings) -> MailOptions:
     """How mails are made of statements."""
-    domain = known.email.sender.rpartition("@")[2] or "localhost"
+    domain = configured.email.sender.rpartition("@")[2] or "localhost"
     return MailOptions(
         domain,
         problem_of,
-        partial(subject_of, known),
-        known.email.copies,
-        known.statements.send_zero,
-        bool(known.email.test_recipient),
+        partial(subject_of, configured),
+        configured.email.copies,
+        configured.statements.send_zero,
+        bool(configured.email.test_recipient),
     )
 
 
-def subject_of(known: Settings, period: str, statements: Sequence[MailedStatement]) -> str:
+def subject_of(configured: Settings, period: str, statements: Sequence[MailedStatement]) -> str:
     """The subject of a mail with these statements."""
-    return subject_line(known.email.subject, period, known.statements.organisation, statements)
+    return subject_line(configured.email.subject, period, configured.statements.organisation, statements)
 
 
-def server_of(known: Settings) -> SmtpServer:
+def server_of(configured: Settings) -> SmtpServer:
     """Where mails are handed over."""
-    said = known.email
+    said = configured.email
     password = said.password.get_secret_value()
     return SmtpServer(
-        said.host, said.port, said.security, said.username, password, said.deadline, known.network.ca_file
+        said.host, said.port, said.security, said.username, password, said.deadline, configured.network.ca_file
     )
 
 
-def letters(known: Settings, box: MailBox) -> Callable[[int], OutgoingMail]:
+def letters(configured: Settings, box: MailBox) -> Callable[[int], OutgoingMail]:
     """The letter of a mail, with its PDFs read."""
 
     def letter_of(id_: int) -> OutgoingMail:
         mail = box.mail(id_)
-        return letter(known, mail, box.statements(mail.statement_ids))
+        return letter(configured, mail, box.statements(mail.statement_ids))
 
     return letter_of
 
 
-def letter(known: Settings, mail: Mail, statements: Sequence[MailedStatement]) -> OutgoingMail:
+def letter(configured: Settings, mail: Mail, statements: Sequence[MailedStatement]) -> OutgoingMail:
     """A mail, before it is bytes; with links in place of PDFs where those are too large."""
     size = sum(len(one.pdf) for one in statements)
     links = {}
-    if size > known.email.attachment_bytes:
+    if size > configured.email.attachment_bytes:
         links = {
-            one.number: known.email.link.format(address=known.public_address, number=one.number) for one in statements
+            one.number: configured.email.link.format(address=configured.public_address, number=one.number)
+            for one in statements
         }
-    test = known.email.test_recipient if mail.test else ""
+    test = configured.email.test_recipient if mail.test else ""
     return OutgoingMail(
-        head=letterhead(known),
+        head=_letterhead(configured),
         message_id=mail.message_id,
         at=mail.created_at,
         recipient=test or mail.recipient,
@@ -97,55 +98,55 @@ def letter(known: Settings, mail: Mail, statements: Sequence[MailedStatement]) -
     )
 
 
-def letterhead(known: Settings) -> Letterhead:
-    """Who sends mails and what they look like, as the settings say."""
+def _letterhead(configured: Settings) -> Letterhead:
+    email, statements = configured.email, configured.statements
     return Letterhead(
-        sender=known.email.sender or "statements@localhost",
-        sender_name=known.email.sender_name or known.statements.organisation,
-        organisation=known.statements.organisation,
-        reply_to=known.email.reply_to,
-        contact=known.statements.contact,
-        accent=known.statements.accent,
-        templates=known.statements.templates,
+        sender=email.sender or "statements@localhost",
+        sender_name=email.sender_name or statements.organisation,
+        organisation=statements.organisation,
+        reply_to=email.reply_to,
+        contact=statements.contact,
+        accent=statements.accent,
+        templates=statements.templates,
     )
 
 
-def previews(engine: Engine, known: Settings, period: str, now: datetime) -> Iterator[tuple[str, OutgoingMail]]:
+def previews(engine: Engine, configured: Settings, period: str, now: datetime) -> Iterator[tuple[str, OutgoingMail]]:
     """Whom each mail that would be sent is for, and the mail. Nothing is sent, and nothing is marked."""
-    box, posting = MailBox(engine), posting_of(known)
+    box, posting = MailBox(engine), posting_of(configured)
     names = box.names()
     for number, (email, rows) in enumerate(box.would_send(period, posting).items(), start=1):
         statements = box.statements([one["id"] for one in rows])
-        subject, message_id = subject_of(known, period, statements), f"<preview-{number}@localhost>"
+        subject, message_id = subject_of(configured, period, statements), f"<preview-{number}@localhost>"
         mail = Mail(
             0, period, email, names.get(email, ""), posting.copies, subject, message_id, False, MailState.READY, 0,
             now, (),
         )  # fmt: skip
-        yield email, letter(known, mail, statements)
+        yield email, letter(configured, mail, statements)
 
 
 def enqueue_and_send(
-    engine: Engine, known: Settings, period: str, *, actor: str, clock: Clock, dry_run: bool = False
+    engine: Engine, configured: Settings, period: str, *, actor: str, clock: Clock, dry_run: bool = False
 ) -> dict[str, Any]:
     """Want a mail for all that stands and was never in one; send what is due. Says what came of it."""
-    box, posting = MailBox(engine), posting_of(known)
+    box, posting = MailBox(engine), posting_of(configured)
     if dry_run:
         would = box.would_send(period, posting)
         return {"would_send": {email: [one["number"] for one in those] for email, those in would.items()}}
     wanted = box.want(period, posting, actor=actor, now=clock())
-    if not known.email.host:
+    if not configured.email.host:
         return {"wanted": len(wanted), "stopped": NO_HOST}
-    return {"wanted": len(wanted), **send(engine, known, period, clock=clock)}
+    return {"wanted": len(wanted), **send(engine, configured, period, clock=clock)}
 
 
-def send(engine: Engine, known: Settings, period: str | None, *, clock: Clock) -> dict[str, Any]:
+def send(engine: Engine, configured: Settings, period: str | None, *, clock: Clock) -> dict[str, Any]:
     """Send what is due."""
-    said, box = known.email, MailBox(engine)
-    with SmtpClient(server_of(known)) as postman:
+    said, box = configured.email, MailBox(engine)
+    with SmtpClient(server_of(configured)) as postman:
         found = send_due(
             box,
             postman,
-            letters(known, box),
+            letters(configured, box),
             clock,
             attempts=said.attempts,
             test_recipient=said.test_recipient,
@@ -155,7 +156,7 @@ def send(engine: Engine, known: Settings, period: str | None, *, clock: Clock) -
 
 
 def resend(
-    engine: Engine, known: Settings, id_: int, *, wish: str | None, actor: str, clock: Clock, to: str | None
+    engine: Engine, configured: Settings, id_: int, *, wish: str | None, actor: str, clock: Clock, to: str | None
 ) -> dict[str, Any]:
     """The same statements once more, knowingly, as another mail; the same wish makes one. Raises NoSuchMail,
     MailNotAllowed."""
@@ -165,9 +166,9 @@ def resend(
         actor=actor,
         now=clock(),
         recipient=to,
-        posting=posting_of(known),
+        posting=posting_of(configured),
     )
-    found = send(engine, known, None, clock=clock) if known.email.host else {"stopped": NO_HOST}
+    found = send(engine, configured, None, clock=clock) if configured.email.host else {"stopped": NO_HOST}
     return {"id": new, "repeats": id_, **found}
 
 

@@ -11,7 +11,7 @@ from clearfacts_assets.chargeback.statements.effects import traced
 from clearfacts_assets.chargeback.statements.grouping import PrintedLine
 from clearfacts_assets.chargeback.statements.model import DueCharge
 from clearfacts_assets.money import EXACT, plain
-from clearfacts_assets.spreadsheet import as_text
+from clearfacts_assets.spreadsheet import neutralised
 
 COLUMNS = (
     *(
@@ -69,15 +69,15 @@ def lines_csv(lines: Sequence[PrintedLine]) -> str:
                     line.number,
                     one.charge_id,
                     one.share,
-                    *map(as_text, words),
+                    *map(neutralised, words),
                     one.origin_period,
                     one.start,
                     one.end,
                     one.quantity,
-                    as_text(one.unit),
-                    as_text(one.source),
+                    neutralised(one.unit),
+                    neutralised(one.source),
                     *map(plain, amounts),
-                    as_text(traced(one)),
+                    neutralised(traced(one)),
                 )
             )
     return to.getvalue()

@@ -41,15 +41,15 @@ class MailedStatement:
 
 @dataclass(frozen=True, slots=True)
 class Letterhead:
-    """What is the same in all mails of an installation: who sends them, and what they look like."""
+    """What all mails have in common: whom they are from, and how they look."""
 
-    sender: str  # address
+    sender: str
     sender_name: str
     organisation: str
     reply_to: str = ""
     contact: str = ""
     accent: str = "#1f4e79"
-    templates: Path | None = None  # a folder of own ones, which come before ours
+    templates: Path | None = None  # own ones; ours where one is missing
 
 
 @dataclass(frozen=True, slots=True)

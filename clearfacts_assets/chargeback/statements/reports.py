@@ -15,7 +15,7 @@ from clearfacts_assets.chargeback.statements.model import Cents, Subject, total
 from clearfacts_assets.chargeback.statements.rounding import apportioned
 from clearfacts_assets.chargeback.statements.trends import columns
 from clearfacts_assets.money import EXACT, exact_sum, plain, rounded
-from clearfacts_assets.spreadsheet import as_text
+from clearfacts_assets.spreadsheet import neutralised
 
 Report = tuple[dict[str, Any], str, Cents, Decimal]  # data, CSV, sums, the exact sum
 
@@ -76,7 +76,7 @@ def _csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 def _cell(one: object) -> object:
     if isinstance(one, Decimal):
         return plain(one)
-    return as_text(one) if isinstance(one, str) else one
+    return neutralised(one) if isinstance(one, str) else one
 
 
 def _page(

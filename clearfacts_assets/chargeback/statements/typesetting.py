@@ -101,7 +101,7 @@ class TypstRenderer:
                 root=self.folder,
                 font_paths=self._fonts,
                 ignore_system_fonts=True,
-                sys_inputs={"data": _storable(text), "lines": _storable(lines)},
+                sys_inputs={"data": _without_surrogates(text), "lines": _without_surrogates(lines)},
                 pdf_standards=["a-3a", "ua-1"],
                 timestamp=moment,
             )
@@ -118,8 +118,8 @@ class TypstRenderer:
         return pdf
 
 
-def _storable(text: str) -> str:
-    """Without lone surrogates, which are no characters."""
+def _without_surrogates(text: str) -> str:
+    """Lone surrogates, which are no characters, written as ``\\ud800``."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -27,8 +27,8 @@ def make(
     from clearfacts_assets.settings import load
     from clearfacts_assets.storage.chargeback.invoicing.making import InvoiceMaker
 
-    known = load()
-    maker = InvoiceMaker(ledger(), known.customers, known.invoice_folder)
+    configured = load()
+    maker = InvoiceMaker(ledger(), configured.customers, configured.invoice_folder)
     try:
         with told():
             found = maker.make(period, actor=who(actor), now=now(), dry_run=dry_run).as_result()
@@ -42,7 +42,8 @@ def make(
         for one in found["problems"]:
             say(one["problem"], style="red")
         if not dry_run:
-            say(f"They lie in {known.invoice_folder / period}; the invoice source statements takes them from there.")
+            folder = configured.invoice_folder / period
+            say(f"They lie in {folder}; the invoice source statements takes them from there.")
     if found["problems"]:
         raise typer.Exit(1)
 

@@ -26,6 +26,7 @@ from clearfacts_assets.invoices.defs.resources import ClearfactsResource, Source
 from clearfacts_assets.invoices.defs.runs import JobRun, dead_runs, job_of
 from clearfacts_assets.invoices.defs.validation_summary import Verdicts
 from clearfacts_assets.invoices.delivery import sending
+from clearfacts_assets.invoices.delivery.job import DeliveryJob
 from clearfacts_assets.invoices.model import InvoiceStatus, Report, SourceDocument, Window
 from clearfacts_assets.invoices.ports import SourceError
 from clearfacts_assets.invoices.retrieval import Retrieval, Stored, retrieve_chosen, retrieve_window
@@ -205,7 +206,7 @@ def processed_invoices(
             takeover = Takeover(engine, destination.name)
             take_over(recorder, takeover, "validated_invoices")
             names, day_of = dict[UUID, str](), partial(_home_day, recorder.job)
-            job = sending.DeliveryJob(
+            job = DeliveryJob(
                 recorder.job.id,
                 invoice_type=clearfacts.invoice_type,
                 correlation_id=recorder.job.correlation_id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from clearfacts_assets.invoices.company_numbers import compact
 from clearfacts_assets.invoices.ledger.model import Candidate, DeliveryRecord
 from clearfacts_assets.invoices.model import DocumentType, Invoice
 from clearfacts_assets.invoices.parties import normal_form
@@ -65,10 +66,6 @@ def company_number(vat_number: str) -> str:
 
     Old numbers of nine digits begin with a 0 today. Other numbers keep their letters and digits.
     """
-    compact = _compact(vat_number)
-    belgian = _BELGIAN.fullmatch(compact)
-    return belgian.group(1).zfill(10) if belgian else compact
-
-
-def _compact(number: str) -> str:
-    return "".join(character for character in number.upper() if character.isalnum())
+    number = compact(vat_number)
+    belgian = _BELGIAN.fullmatch(number)
+    return belgian.group(1).zfill(10) if belgian else number

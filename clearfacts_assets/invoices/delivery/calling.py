@@ -9,6 +9,7 @@ from clearfacts_assets import tracing
 from clearfacts_assets.invoices.delivery.addressing import submission_of
 from clearfacts_assets.invoices.delivery.job import Clock, DeliveryJob, Signals
 from clearfacts_assets.invoices.delivery.pacing import Pacing
+from clearfacts_assets.invoices.delivery.wire import LookedUp, NotCalled
 from clearfacts_assets.invoices.delivery.work_list import WorkItem
 from clearfacts_assets.invoices.ports import Destination, Outcome, Submission, Unknown
 
@@ -25,13 +26,13 @@ class Caller:
     signals: Signals
     clock: Clock
 
-    def send(self, item: WorkItem, claimed_at: float) -> Outcome | None:
-        """Send; None if nothing was: trouble is ahead, a stop, or we slept so long that others may act now."""
+    def send(self, item: WorkItem, claimed_at: float) -> Outcome | NotCalled:
+        """Send; NotCalled if nothing was: trouble is ahead, a stop, or we slept so long that others may act now."""
         submission = self._submission(item)
         self.signals.reached("sending")
         slept = self.clock.monotonic() - claimed_at > self.pacing.pace.lease / 2
         if slept or self.pacing.faltering.is_set() or self.signals.should_stop():
-            return None
+            return NotCalled()
         with tracing.span("send", {"clearfacts.delivery.id": str(item.delivery.id)}) as sent:
             try:
                 outcome = self.destination.send(submission)
@@ -43,12 +44,13 @@ class Caller:
         self.signals.reached("answered")
         return outcome
 
-    def ask(self, item: WorkItem) -> Outcome | None:
+    def ask(self, item: WorkItem) -> LookedUp:
+        """Look up whether the destination has what was sent and not answered."""
         try:
-            return self.destination.look_up(self._submission(item))
+            return LookedUp(self.destination.look_up(self._submission(item)))
         except Exception as error:
             logger.exception("the destination's client failed on a look-up of delivery %s", item.delivery.id)
-            return Unknown(f"the look-up failed ({type(error).__name__})")
+            return LookedUp(Unknown(f"the look-up failed ({type(error).__name__})"))
 
     def _submission(self, item: WorkItem) -> Submission:
         return submission_of(item.candidate, item.delivery, self.job.invoice_type, self.job.correlation_id)

@@ -1,22 +1,25 @@
-"""What an answer of the destination means for a delivery, and what a delivery's state means for an invoice."""
+"""What an answer of the destination means for a delivery, and what its invoice's row is told of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 from uuid import UUID
 
 from clearfacts_assets.backoff import Backoff
 from clearfacts_assets.invoices.delivery.addressing import look_up_of
+from clearfacts_assets.invoices.delivery.wire import NotCalled
 from clearfacts_assets.invoices.ledger.model import DeliveryRecord, DeliveryResult, Settlement
-from clearfacts_assets.invoices.lifecycle import Event, State
+from clearfacts_assets.invoices.lifecycle import ROW_MEANING, Event, State
 from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets.invoices.ports import (
+    Absent,
     Accepted,
     DeliveryLedger,
     Denied,
     Destination,
+    LookUp,
     NotSent,
     Outcome,
     Refused,
@@ -45,17 +48,24 @@ class Pace:
 
 def judged(outcome: Outcome, delivery: DeliveryRecord, destination: Destination, pace: Pace) -> Settlement:
     """What is written of a call that ended. ``delivery`` is as it was claimed."""
-    if isinstance(outcome, Accepted):
-        return _settlement(delivery, Event.ACCEPTED, document_id=outcome.document_id, response=outcome.response)
-    if isinstance(outcome, Refused):
-        reason = f"refused: {outcome.code}: {outcome.message}"
-        return _settlement(delivery, Event.REFUSED, reason=reason, response=outcome.response)
-    if isinstance(outcome, Denied):
-        return _settlement(delivery, Event.DENIED, reason=outcome.reason, response=outcome.response)
-    if isinstance(outcome, NotSent):
-        asked = outcome.retry_after
-        delay = pace.pause_after(delivery.attempts) if asked is None else asked
-        return _again(delivery, (Event.NOT_SENT,), outcome.reason, outcome.response, delay, pace)
+    match outcome:
+        case Accepted(document_id, response):
+            return _settlement(delivery, Event.ACCEPTED, document_id=document_id, response=response)
+        case Refused(code, message, response):
+            return _settlement(delivery, Event.REFUSED, reason=f"refused: {code}: {message}", response=response)
+        case Denied(reason, response):
+            return _settlement(delivery, Event.DENIED, reason=reason, response=response)
+        case NotSent(reason, asked, response):
+            delay = pace.pause_after(delivery.attempts) if asked is None else asked
+            return _again(delivery, (Event.NOT_SENT,), reason, response, delay, pace)
+        case Unknown():
+            return _in_doubt(outcome, delivery, destination, pace)
+        case _:
+            assert_never(outcome)
+
+
+def _in_doubt(outcome: Unknown, delivery: DeliveryRecord, destination: Destination, pace: Pace) -> Settlement:
+    """What nobody knows is looked up, tried again with its key, or given to a person: as the destination allows."""
     if destination.can_look_up:
         return _settlement(delivery, Event.LOST, reason=outcome.reason, response=outcome.response)
     if destination.honours_idempotency_key:
@@ -65,19 +75,25 @@ def judged(outcome: Outcome, delivery: DeliveryRecord, destination: Destination,
     return _settlement(delivery, Event.LOST, Event.GIVEN_UP, reason=reason, response=outcome.response)
 
 
-def judged_after_look_up(
-    answer: Accepted | Unknown | None, delivery: DeliveryRecord, destination: Destination, pace: Pace
-) -> Settlement | None:
-    """What is written of an unknown delivery, once the destination was asked; it has nothing, or cannot be asked: None.
+@dataclass(frozen=True, slots=True)
+class LeftOpen:
+    """Nothing could be learned of an unknown delivery, and only a later look-up can help: nothing is written."""
 
-    None where nothing could be learned and only a later look-up can help.
-    """
-    if isinstance(answer, Accepted):
-        reason = "found at the destination after an answer that settled nothing"
-        return _settlement(
-            delivery, Event.FOUND, reason=reason, document_id=answer.document_id, response=answer.response
-        )
-    proved_absent = destination.can_look_up and answer is None
+
+def judged_after_look_up(
+    answer: LookUp | NotCalled, delivery: DeliveryRecord, destination: Destination, pace: Pace
+) -> Settlement | LeftOpen:
+    """What is written of an unknown delivery, once the destination was asked, or could not be."""
+    match answer:
+        case Accepted(document_id, response):
+            reason = "found at the destination after an answer that settled nothing"
+            return _settlement(delivery, Event.FOUND, reason=reason, document_id=document_id, response=response)
+        case Absent():
+            proved_absent = True
+        case Unknown() | NotCalled():
+            proved_absent = False
+        case _:
+            assert_never(answer)
     # Said to be safe to repeat, and in doubt all the same: it is outdated, so that only an answer could help.
     only_an_answer_helps = delivery.may_repeat and not destination.can_look_up
     if proved_absent or (destination.honours_idempotency_key and not only_an_answer_helps):
@@ -88,7 +104,7 @@ def judged_after_look_up(
             return _settlement(delivery, event, Event.GIVEN_UP, reason=f"given up: {delivery.reason or reason}")
         return _settlement(delivery, event, reason=reason, delay=delay)
     if destination.can_look_up:
-        return None
+        return LeftOpen()
     why = delivery.reason or "no answer"
     reason = f"it may have been accepted, and {destination.name.capitalize()} cannot be asked: {why}"
     return _settlement(delivery, Event.GIVEN_UP, reason=reason)
@@ -117,14 +133,14 @@ def settle_unknown(
     ]:
         for delivery in found:
             asked.add(delivery.id)
-            answer: Accepted | Unknown | None = None
+            answer: LookUp | NotCalled = NotCalled()
             if destination.can_look_up:
                 if should_stop() or unanswered >= pace.unknowns_in_a_row:
                     return
                 answer = destination.look_up(look_up_of(delivery, invoice_type, correlation_id))
                 unanswered = unanswered + 1 if isinstance(answer, Unknown) else 0
             settlement = judged_after_look_up(answer, delivery, destination, pace)
-            if settlement is None:
+            if isinstance(settlement, LeftOpen):
                 return  # the look-up itself fails: they stay unknown until it works again
             ledger.settle([settlement])
 
@@ -154,40 +170,13 @@ def _settlement(
     return Settlement(delivery.id, delivery.fence, events, reason, response or {}, document_id, delay)
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """What a delivery's state means for invoice rows."""
-
-    waited: InvoiceStatus  # a row that waited for it
-    met: InvoiceStatus  # a row that meets it later
-    words: str  # {when}: the moment of it; {run}: who claimed it last
-
-
-_PENDING, _FAILED, _DUPLICATE = InvoiceStatus.PENDING, InvoiceStatus.FAILED, InvoiceStatus.DUPLICATE
-
-# The one place that says so. The row of the job that got a version delivered is sent; that is for the job to know.
-MEANING: dict[State, Meaning] = {
-    State.READY: Meaning(_PENDING, _PENDING, "not sent yet"),
-    State.WAITING: Meaning(_PENDING, _PENDING, "to be tried again"),
-    State.SENDING: Meaning(_PENDING, _PENDING, "run {run} is sending it"),
-    State.UNKNOWN: Meaning(_PENDING, _PENDING, "it may have been accepted; it is looked up again in the next run"),
-    State.HELD: Meaning(_PENDING, _PENDING, "held for a person"),
-    State.PARKED: Meaning(_PENDING, _PENDING, "parked for a person"),
-    State.REJECTED: Meaning(_FAILED, _FAILED, ""),
-    State.DELIVERED: Meaning(_DUPLICATE, _DUPLICATE, "delivered before, on {when}"),
-    State.WAIVED: Meaning(_FAILED, _DUPLICATE, "a person decided on {when} not to send it"),
-    State.SUPERSEDED: Meaning(_DUPLICATE, _DUPLICATE, ""),
-    State.WITHDRAWN: Meaning(_FAILED, _FAILED, ""),
-}
-
-
 def result_of(
     row_id: UUID, delivery: DeliveryRecord, *, sent: bool = False, response: Mapping[str, Any] | None = None
 ) -> DeliveryResult:
     """What a delivery's state means for an invoice row; ``sent`` if this run got it accepted."""
     if sent:
         return DeliveryResult(row_id, InvoiceStatus.SENT, delivery.id, response=response or {})
-    meaning = MEANING[delivery.state]
+    meaning = ROW_MEANING[delivery.state]
     message = meaning.words.format(
         when=f"{delivery.delivered_at or delivery.updated_at:%Y-%m-%d %H:%M} UTC", run=delivery.run_id
     )

@@ -16,10 +16,10 @@ from uuid import UUID
 
 from clearfacts_assets.invoices.delivery.calling import Caller
 from clearfacts_assets.invoices.delivery.job import Clock, DeliveryJob, Signals
-from clearfacts_assets.invoices.delivery.outcomes import Pace, result_of, settle_unknown
+from clearfacts_assets.invoices.delivery.outcomes import LeftOpen, Pace, result_of, settle_unknown
 from clearfacts_assets.invoices.delivery.pacing import Pacing
 from clearfacts_assets.invoices.delivery.settling import for_all_rows, is_ours, result_for, settlement_of
-from clearfacts_assets.invoices.delivery.wire import Ended, Wire
+from clearfacts_assets.invoices.delivery.wire import Ended, LookedUp, NotCalled, Result, Wire
 from clearfacts_assets.invoices.delivery.work_list import WorkItem, WorkList
 from clearfacts_assets.invoices.ledger.barriers import with_barrier
 from clearfacts_assets.invoices.ledger.model import (
@@ -30,9 +30,7 @@ from clearfacts_assets.invoices.ledger.model import (
     Settlement,
 )
 from clearfacts_assets.invoices.lifecycle import State
-from clearfacts_assets.invoices.ports import DeliveryLedger, Destination, Outcome
-
-__all__ = ["Clock", "DeliveryJob", "Signals", "deliver"]  # all that a run is begun with
+from clearfacts_assets.invoices.ports import DeliveryLedger, Destination
 
 logger = logging.getLogger(__name__)
 
@@ -185,7 +183,7 @@ class _Run:
     def _exchange(self, landed: Sequence[Ended]) -> None:
         """Write down what came of the calls that ended and claim as many as are free then, in one transaction."""
         judgements = [settlement_of(ended, self.destination, self.pace) for ended in landed]
-        settlements = [settlement for settlement in judgements if settlement is not None]
+        settlements = [one for one in judgements if isinstance(one, Settlement)]
         chosen = self._choose()
         if not landed and not chosen:
             return
@@ -207,7 +205,7 @@ class _Run:
         if chosen:
             self.signals.reached("claimed")
         self._launch(chosen, {delivery.id: delivery for delivery in claims}, claimed_at)
-        for (item, _, _), judgement in zip(landed, judgements, strict=True):
+        for (item, _), judgement in zip(landed, judgements, strict=True):
             item.delivery = settled.get(item.delivery.id, item.delivery)
             self._go_on(item, judgement)
 
@@ -245,23 +243,23 @@ class _Run:
             if not landed:
                 gathered = self.clock.monotonic() + GATHER_SECONDS
             landed.append(ended)
-            self._learn(*ended)
+            self._learn(ended[1])
             enough = self._look_for_stop() or bool(self.stopped) or len(landed) >= self.pacing.together
             pause = 0.0 if enough else gathered - self.clock.monotonic()
         self.pacing.landed(len(landed))
         return landed
 
-    def _learn(self, item: WorkItem, outcome: Outcome | None, held_back: bool) -> None:
+    def _learn(self, result: Result) -> None:
         """Let the pace follow what the destination answers to what was sent."""
-        if item.asking or outcome is None:
+        if isinstance(result, LookedUp | NotCalled):
             return
-        trouble, stop = self.pacing.learn(outcome)
+        trouble, stop = self.pacing.learn(result)
         if trouble:
             self.wire.hold_back()
         if stop:
             self._stop(stop)
 
-    def _go_on(self, item: WorkItem, settlement: Settlement | None) -> None:
+    def _go_on(self, item: WorkItem, settlement: Settlement | LeftOpen) -> None:
         delivery = item.delivery
         if delivery.state is State.UNKNOWN and self.destination.can_look_up and not item.asking and not self.ended:
             item.asking = True
@@ -269,8 +267,7 @@ class _Run:
             return
         item.asking = False
         if delivery.state in (State.WAITING, State.READY, State.SENDING):
-            ours = settlement is not None and is_ours(settlement, delivery)
-            delay = settlement.delay if settlement is not None and ours else None
+            delay = settlement.delay if is_ours(settlement, delivery) else None
             self._postpone(item, POLL_SECONDS if delay is None else delay)
             return
         self._finish(item, result_for(item, settlement))

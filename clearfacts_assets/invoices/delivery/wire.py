@@ -13,12 +13,26 @@ from queue import Empty, SimpleQueue
 
 from clearfacts_assets import tracing
 from clearfacts_assets.invoices.delivery.work_list import WorkItem
-from clearfacts_assets.invoices.ports import Outcome
+from clearfacts_assets.invoices.ports import LookUp, Outcome
 
 TURN_SECONDS = 0.0005  # that a thread may compute while others wait; Python's own is ten times as long
 SEARCHED_AFTER = 20_000  # new objects, some megabytes, for garbage; Python's own is 700
 
-Ended = tuple[WorkItem, Outcome | None, bool]  # with what came of it, and whether it was held back before it began
+
+@dataclass(frozen=True, slots=True)
+class LookedUp:
+    """The destination was asked whether it has a delivery."""
+
+    answer: LookUp
+
+
+@dataclass(frozen=True, slots=True)
+class NotCalled:
+    """The destination was neither sent to nor asked: it cannot be, or trouble or a stop came first. No byte left."""
+
+
+Result = Outcome | LookedUp | NotCalled  # of a call: that of a sending is what the destination made of it
+Ended = tuple[WorkItem, Result]
 
 
 class _ShortTurns:
@@ -58,7 +72,7 @@ _short_turns = _ShortTurns()
 @dataclass(frozen=True, slots=True)
 class _Call:
     item: WorkItem
-    make: Callable[[], Outcome | None]
+    make: Callable[[], Result]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +103,7 @@ class Wire:
         """How many calls were handed over and not collected yet."""
         return self._under_way
 
-    def begin(self, item: WorkItem, call: Callable[[], Outcome | None]) -> None:
+    def begin(self, item: WorkItem, call: Callable[[], Result]) -> None:
         self._under_way += 1
         self._waiting.put(_Call(item, tracing.carried(call)))
         if len(self._threads) < min(self._under_way, self._most):
@@ -100,7 +114,7 @@ class Wire:
     def _work(self) -> None:
         while (call := self._waiting.get()) is not None:
             try:
-                self._ended.put((call.item, call.make(), False))
+                self._ended.put((call.item, call.make()))
             except BaseException as error:  # noqa: BLE001 - whatever it is, the run must hear of it
                 self._ended.put(_Failed(call.item, error))
 
@@ -121,7 +135,7 @@ class Wire:
         """End what has not begun to leave."""
         with suppress(Empty):
             while (call := self._waiting.get_nowait()) is not None:
-                self._ended.put((call.item, None, True))
+                self._ended.put((call.item, NotCalled()))
 
     def close(self) -> list[Ended]:
         """Hold back what has not begun, let the rest end, and return all of it."""

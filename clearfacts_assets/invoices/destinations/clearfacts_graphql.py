@@ -27,6 +27,7 @@ from clearfacts_assets.invoices.ports import (
     DestinationDenied,
     DestinationError,
     FiledDocument,
+    LookUp,
     Outcome,
     Submission,
     Unknown,
@@ -114,7 +115,7 @@ class ClearfactsGraphql:
             return answer.means(STATUSES[answer.status])
         return self._outcome(answer)
 
-    def look_up(self, submission: Submission) -> Accepted | Unknown | None:
+    def look_up(self, submission: Submission) -> LookUp:
         """Never known: the API cannot be asked for a document by its invoice."""
         return Unknown(
             f"Clearfacts cannot be asked for a document by its invoice: look for {submission.file_name} there"

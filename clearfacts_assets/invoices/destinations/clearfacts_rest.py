@@ -7,7 +7,7 @@ from typing import Any
 
 from clearfacts_assets.invoices.destinations import DestinationOptions
 from clearfacts_assets.invoices.destinations.calls import STATUSES, Answer, Calls, document_uuid
-from clearfacts_assets.invoices.ports import Accepted, DestinationError, Outcome, Submission, Unknown
+from clearfacts_assets.invoices.ports import Absent, Accepted, DestinationError, LookUp, Outcome, Submission, Unknown
 from clearfacts_assets.outcome_kinds import OutcomeKind
 from clearfacts_assets.outgoing.headers import correlation, plain_address
 
@@ -62,8 +62,8 @@ class ClearfactsRest:
             return answer.means(OutcomeKind.UNKNOWN, message="no error as documented")
         return answer.means(kind, code=code, message=message)
 
-    def look_up(self, submission: Submission) -> Accepted | Unknown | None:
-        """By the idempotency key. None only for the documented empty list; any doubt is Unknown."""
+    def look_up(self, submission: Submission) -> LookUp:
+        """By the idempotency key. Absent only for the documented empty list; any doubt is Unknown."""
         request = self._calls.request(
             "GET",
             self._address,
@@ -77,7 +77,7 @@ class ClearfactsRest:
         if found is None:
             return Unknown(f"the look-up failed: {answer.address} answered HTTP {answer.status}", answer.evidence)
         if not found:
-            return None
+            return Absent()
         if len(found) > 1:
             return Unknown("the look-up found several documents for one idempotency key", answer.evidence)
         return _accepted(answer, found[0], submission)

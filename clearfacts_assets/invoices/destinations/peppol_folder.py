@@ -19,10 +19,12 @@ from uuid import NAMESPACE_URL, uuid5
 from clearfacts_assets.invoices.destinations import DestinationOptions
 from clearfacts_assets.invoices.destinations.peppol_envelope import NotAddressed, addressed, enveloped
 from clearfacts_assets.invoices.ports import (
+    Absent,
     Accepted,
     Denied,
     DestinationDenied,
     DestinationError,
+    LookUp,
     NotSent,
     Outcome,
     Refused,
@@ -74,12 +76,12 @@ class PeppolFolder:
             return Unknown(f"{file} may be there or not ({error.strerror}): it is looked up")
         return self._accepted(submission)
 
-    def look_up(self, submission: Submission) -> Accepted | Unknown | None:
+    def look_up(self, submission: Submission) -> LookUp:
         """By what is staged and the receipt: also what the access point has taken is found."""
         staged, receipt, _ = self._places(submission)
         try:
             self.check()
-            return self._accepted(submission) if _is_handed_over(staged, receipt) else None
+            return self._accepted(submission) if _is_handed_over(staged, receipt) else Absent()
         except (OSError, DestinationError) as error:
             return Unknown(f"the look-up failed: {error}")
 

@@ -57,7 +57,7 @@ def _fitting(text: str) -> str:
     return text
 
 
-def _storable(text: str) -> str:
+def _checked(text: str) -> str:
     if not is_storable(text):
         raise ValueError("holds characters that neither XML nor a database knows")
     return text
@@ -107,7 +107,7 @@ class Record(BaseModel):
 
     id: _Id
     updated_at: Annotated[str, AfterValidator(_moment)]
-    ubl: Annotated[str, StringConstraints(min_length=1), AfterValidator(_storable)]
+    ubl: Annotated[str, StringConstraints(min_length=1), AfterValidator(_checked)]
 
 
 DEMANDS = {

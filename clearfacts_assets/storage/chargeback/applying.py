@@ -19,6 +19,7 @@ from clearfacts_assets.storage.chargeback.carrying import carry_decisions
 from clearfacts_assets.storage.chargeback.charge_writes import insert_staged, reverse
 from clearfacts_assets.storage.chargeback.comparing import flag_anomalies
 from clearfacts_assets.storage.chargeback.difference import Scope, Sums, as_result, beyond, compare, number_occurrences
+from clearfacts_assets.storage.chargeback.import_tables import CostImport, CostImportFile
 from clearfacts_assets.storage.chargeback.ledger import (
     add_totals,
     begin_period,
@@ -34,7 +35,6 @@ from clearfacts_assets.storage.chargeback.registry import begin_source
 from clearfacts_assets.storage.chargeback.sql_text import sql
 from clearfacts_assets.storage.chargeback.staging import Staging
 from clearfacts_assets.storage.chargeback.suspicions import link_corrections, suspect_duplicates
-from clearfacts_assets.storage.chargeback.tables import CostImport, CostImportFile
 from clearfacts_assets.storage.database import commit_to_disk, now_writing
 
 _NOT_FROZEN = "period IN (SELECT name FROM billing_periods WHERE state <> 'finalized')"

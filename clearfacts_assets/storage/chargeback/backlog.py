@@ -15,8 +15,9 @@ from clearfacts_assets.chargeback.lifecycle import State
 from clearfacts_assets.chargeback.statements.lifecycle import StatementState
 from clearfacts_assets.chargeback.statements.mail_lifecycle import MailState
 from clearfacts_assets.money import EXACT
+from clearfacts_assets.storage.chargeback.import_tables import CostImport
 from clearfacts_assets.storage.chargeback.issuing.tables import MailRow, StatementRow
-from clearfacts_assets.storage.chargeback.tables import CostImport, Period
+from clearfacts_assets.storage.chargeback.tables import Period
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.decimal_sums import sum_of
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert
 
-from clearfacts_assets.storage.chargeback.charge_tables import ChargeDecision
 from clearfacts_assets.storage.chargeback.difference import Scope
 from clearfacts_assets.storage.chargeback.sql_text import sql
+from clearfacts_assets.storage.chargeback.tables import ChargeDecision
 
 
 def carry_decisions(connection: Connection, scope: Scope, at: datetime) -> None:

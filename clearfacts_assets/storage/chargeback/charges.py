@@ -11,9 +11,9 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, or_, sel
 
 from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, ChargebackError
 from clearfacts_assets.money import plain
-from clearfacts_assets.storage.chargeback.charge_tables import AttributionSet, Charge, ChargeDecision, TagSet
+from clearfacts_assets.storage.chargeback.import_tables import CostImportFile
 from clearfacts_assets.storage.chargeback.overriding import override_behind
-from clearfacts_assets.storage.chargeback.tables import CostImportFile, Period
+from clearfacts_assets.storage.chargeback.tables import AttributionSet, Charge, ChargeDecision, Period, TagSet
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.paging import BadCursor, Page, page_size
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Engine, select
 
-from clearfacts_assets.storage.chargeback.charge_tables import Charge, ChargeDecision
+from clearfacts_assets.storage.chargeback.tables import Charge, ChargeDecision
 from clearfacts_assets.storage.database import reading
 
 

@@ -17,10 +17,10 @@ from sqlalchemy import Connection
 from clearfacts_assets.chargeback.cost_sources.opening import refused
 from clearfacts_assets.chargeback.ingest.canonical import SAID_OF_REFUSALS
 from clearfacts_assets.messages import Message
+from clearfacts_assets.storage.chargeback.import_tables import CostImport
 from clearfacts_assets.storage.chargeback.refused_records import Known, Numbering, cells_of, standing
 from clearfacts_assets.storage.chargeback.sql_text import sql
 from clearfacts_assets.storage.chargeback.staging import StagedFile, unpacked
-from clearfacts_assets.storage.chargeback.tables import CostImport
 
 MENDED_TWICE, REPLACED_SINCE = "mended_twice", "replaced_since"
 _Key = tuple[str, str, str, str]  # line, column, code and reason of a refusal

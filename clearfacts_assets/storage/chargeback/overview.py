@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, bindparam, select, text
 
+from clearfacts_assets.storage.chargeback.import_tables import CostImportFile, RowChunk
 from clearfacts_assets.storage.chargeback.reconciling import Exports, reconcile
 from clearfacts_assets.storage.chargeback.sql_text import sql
-from clearfacts_assets.storage.chargeback.tables import CostImportFile, RowChunk
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.decimal_sums import sum_of
 

@@ -12,8 +12,8 @@ from sqlalchemy import Connection, Engine, select
 
 from clearfacts_assets.chargeback.model import Mode
 from clearfacts_assets.money import EXACT, plain
+from clearfacts_assets.storage.chargeback.import_tables import CostImport, CostImportFile
 from clearfacts_assets.storage.chargeback.sql_text import sql
-from clearfacts_assets.storage.chargeback.tables import CostImport, CostImportFile
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.decimal_sums import sum_of
 

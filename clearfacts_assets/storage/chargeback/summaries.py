@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from clearfacts_assets.chargeback.ingest.canonical import SAID_OF_REFUSALS
 from clearfacts_assets.chargeback.model import period_of
 from clearfacts_assets.chargeback.rates.model import LineKind
-from clearfacts_assets.spreadsheet import as_text
+from clearfacts_assets.spreadsheet import neutralised
 from clearfacts_assets.storage.chargeback.charges import ChargeFilter, ChargeRepository
 from clearfacts_assets.storage.chargeback.imports import ImportRepository
 from clearfacts_assets.storage.chargeback.periods import PeriodRecord, PeriodRepository
@@ -84,8 +84,8 @@ def _off(invoice: dict[str, Any]) -> bool:
 
 def refused_rows(engine: Engine, import_id: int) -> Iterator[list[Any]]:
     """The refused rows of an import that nobody has mended, as cells, headers among them: the original columns, and
-    four that say why. Rows that do not fit their header cannot stand in such a file. Cells are as they came, even what
-    a spreadsheet takes for a formula: the file is to be imported again. Raises NoSuchImport."""
+    four that say why. Rows that do not fit their header cannot stand in such a file. A cell is as it was delivered,
+    a formula too: the file is mended and read again. Raises NoSuchImport."""
     written: list[str] = []
     for one, header, dialect in ImportRepository(engine).refusals(import_id, mended=False):
         cells, again = cells_of(one.record, dialect), set(SAID_OF_REFUSALS) <= set(header)
@@ -108,7 +108,7 @@ def charge_rows(engine: Engine, which: ChargeFilter, columns: Sequence[str]) -> 
 def harmless_cell(column: str, value: Any) -> str:
     """As a CSV cell: amounts stay numbers, a text that begins like a formula gets an apostrophe."""
     text = plain_cell(value)
-    return text if column in _NUMBERS else as_text(text)
+    return text if column in _NUMBERS else neutralised(text)
 
 
 def plain_cell(value: Any) -> str:

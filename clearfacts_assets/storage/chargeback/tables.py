@@ -1,11 +1,13 @@
-"""Chargeback's tables: cost sources, months, what was imported, and the wishes that were carried out.
+"""Chargeback's tables: sources, periods, the charges, and what was decided about them.
 
-The charges themselves stand in charge_tables.py.
+Amounts are exact (ExactDecimal), digests 16 bytes, moments in rows of the millions texts in UTC of one form
+(``2025-03-01T00:00:00Z``), which sort as they should and cost nothing to read.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
@@ -15,6 +17,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     String,
+    Text,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -24,6 +27,7 @@ from clearfacts_assets.storage.base import Base, one_of
 from clearfacts_assets.storage.types import Json, Words
 
 Identifier = BigInteger().with_variant(Integer, "sqlite")
+LIVE = text("withdrawn_by IS NULL")
 
 
 class CostSourceRow(Base):
@@ -81,74 +85,162 @@ class PeriodEvent(Base):
     at: Mapped[datetime]
 
 
-class CostImport(Base):
-    """One delivery that was applied: one or several files, atomically."""
+class TagSet(Base):
+    """Tags that at least one charge has, in their normal form. Kept by digest."""
 
-    __tablename__ = "cost_imports"
+    __tablename__ = "cost_tag_sets"
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary(16), primary_key=True)
+    tags: Mapped[str] = mapped_column(Text)
+
+
+class AttributionSet(Base):
+    """Who pays. Kept by digest: many charges share one."""
+
+    __tablename__ = "cost_attributions"
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary(16), primary_key=True)
+    pi_email: Mapped[str] = mapped_column(Words, index=True)
+    project_id: Mapped[str] = mapped_column(Words, index=True)
+    fund_org: Mapped[str] = mapped_column(Words, index=True)
+    cost_center: Mapped[str] = mapped_column(Words)
+    account_code: Mapped[str] = mapped_column(Words)
+    reference_1: Mapped[str] = mapped_column(Words)
+    reference_2: Mapped[str] = mapped_column(Words)
+    # With the number of an override; SQLite looks at no lengths, and its column cannot be widened.
+    origin: Mapped[str] = mapped_column(String(40).with_variant(String(12), "sqlite"))
+
+
+class Charge(Base):
+    """What one row of an export costs somebody. What it says never changes; where it stands may, until its period is
+    finalized. Triggers hold both."""
+
+    __tablename__ = "charges"
+    __table_args__ = (
+        Index(
+            "uq_charges_identity",
+            "period",
+            "fingerprint",
+            "source",
+            "occurrence",
+            "kind",
+            "origin_period",
+            unique=True,
+            sqlite_where=LIVE,
+            postgresql_where=LIVE,
+        ),
+        Index("ix_charges_period", "period", "id", sqlite_where=LIVE, postgresql_where=LIVE),
+        Index("ix_charges_attribution", "period", "attribution", sqlite_where=LIVE, postgresql_where=LIVE),
+        Index(
+            "ix_charges_waiting",
+            "period",
+            "id",
+            sqlite_where=text("status <> 'clear' AND withdrawn_by IS NULL"),
+            postgresql_where=text("status <> 'clear' AND withdrawn_by IS NULL"),
+        ),
+        Index(
+            "ix_charges_corrects",
+            "corrects",
+            sqlite_where=text("corrects IS NOT NULL"),
+            postgresql_where=text("corrects IS NOT NULL"),
+        ),
+        Index(
+            "ix_charges_late",
+            "origin_period",
+            "source",
+            sqlite_where=text("kind <> 'charge'"),
+            postgresql_where=text("kind <> 'charge'"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(Identifier, primary_key=True)
-    source: Mapped[str] = mapped_column(ForeignKey("cost_sources.name"), index=True)
-    mode: Mapped[str] = mapped_column(String(10))
-    period: Mapped[str | None] = mapped_column(String(7))  # that the delivery was said to be for
-    rules_digest: Mapped[str] = mapped_column(String(64))  # of the settings that decide what a row says
-    content_digest: Mapped[str] = mapped_column(String(64), index=True)  # of its files' digests
+    period: Mapped[str] = mapped_column(String(7))  # in which it is billed
+    origin_period: Mapped[str] = mapped_column(String(7))  # the month of its BillingPeriodStart
+    kind: Mapped[str] = mapped_column(String(10))
+    source: Mapped[str] = mapped_column(String(60))
+    import_id: Mapped[int] = mapped_column(Identifier)
+    import_file: Mapped[int] = mapped_column(Identifier)
+    row: Mapped[int] = mapped_column(BigInteger)
+    line: Mapped[int] = mapped_column(BigInteger)
+    account: Mapped[str] = mapped_column(Text)
+    sub_account: Mapped[str] = mapped_column(Text)
+    fingerprint: Mapped[bytes] = mapped_column(LargeBinary(16))
+    occurrence: Mapped[int] = mapped_column(BigInteger)
+    category: Mapped[str] = mapped_column(Text)
+    charge_class: Mapped[str] = mapped_column(Text)
+    currency: Mapped[str] = mapped_column(Text)
+    billed: Mapped[Decimal | None]
+    effective: Mapped[Decimal | None]
+    contracted: Mapped[Decimal | None]
+    list: Mapped[Decimal | None]
+    listed: Mapped[Decimal]  # the list price that a statement shows beside the amount
+    amount: Mapped[Decimal]  # on the source's cost basis
+    charge_start: Mapped[str] = mapped_column(String(20))
+    charge_end: Mapped[str] = mapped_column(String(20))
+    service: Mapped[str] = mapped_column(Text)
+    service_category: Mapped[str] = mapped_column(Text, server_default=text("''"))  # empty: not said
+    resource_id: Mapped[str] = mapped_column(Text)
+    resource_name: Mapped[str] = mapped_column(Text)
+    sku: Mapped[str] = mapped_column(Text)
+    quantity: Mapped[str] = mapped_column(Text)
+    unit: Mapped[str] = mapped_column(Text)
+    invoice_id: Mapped[str] = mapped_column(Text)
+    issuer: Mapped[str] = mapped_column(Text)
+    tag_set: Mapped[bytes] = mapped_column(LargeBinary(16))
+    read_attribution: Mapped[bytes] = mapped_column(LargeBinary(16))  # what its tags say
+    attribution: Mapped[bytes] = mapped_column(LargeBinary(16))  # who pays
+    read_flags: Mapped[str] = mapped_column(Text)  # earned by the row itself, whatever is known of who pays
+    flags: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(String(10))
+    corrects: Mapped[int | None] = mapped_column(Identifier)
+    withdrawn_by: Mapped[int | None] = mapped_column(Identifier)
+
+
+class ChargeDecision(Base):
+    """What a person decided about a charge, or what was carried over to the row that replaced it. Append-only."""
+
+    __tablename__ = "charge_decisions"
+
+    id: Mapped[int] = mapped_column(Identifier, primary_key=True)
+    charge_id: Mapped[int] = mapped_column(Identifier, index=True)
+    verdict: Mapped[str] = mapped_column(String(10))
+    note: Mapped[str] = mapped_column(Words, default="")
     actor: Mapped[str] = mapped_column(Words)
     at: Mapped[datetime]
-    rows: Mapped[int] = mapped_column(BigInteger)
-    refused: Mapped[int] = mapped_column(BigInteger)
-    difference: Mapped[dict[str, Any]] = mapped_column(Json)
-    scopes: Mapped[list[Any]] = mapped_column(Json)  # [period, account] that it was about
-    last_charge: Mapped[int | None] = mapped_column(BigInteger, index=True)  # of the ledger when it was applied
-    withdrawn_at: Mapped[datetime | None]
-    withdrawn_reason: Mapped[str | None] = mapped_column(Words)
+    flags: Mapped[str] = mapped_column(Text)  # at that time
+    before: Mapped[str] = mapped_column(String(10))
+    status: Mapped[str] = mapped_column(String(10))
+    attribution_before: Mapped[bytes] = mapped_column(LargeBinary(16))
+    attribution: Mapped[bytes] = mapped_column(LargeBinary(16))
+    carried_from: Mapped[int | None] = mapped_column(Identifier)
 
 
-class CostImportFile(Base):
-    """One file of a delivery."""
+class ChargeTotal(Base):
+    """Sums of charges by who pays for what, as differences that add up: a page of totals reads thousands of rows here
+    and not millions there."""
 
-    __tablename__ = "cost_import_files"
-
-    id: Mapped[int] = mapped_column(Identifier, primary_key=True)
-    import_id: Mapped[int] = mapped_column(ForeignKey("cost_imports.id"), index=True)
-    number: Mapped[int]
-    name: Mapped[str] = mapped_column(Words)
-    sha256: Mapped[str] = mapped_column(String(64), index=True)
-    size: Mapped[int] = mapped_column(BigInteger)
-    dialect: Mapped[str] = mapped_column(Words)
-    dataset: Mapped[str] = mapped_column(String(30))
-    version: Mapped[str] = mapped_column(String(10))
-    header: Mapped[list[Any]] = mapped_column(Json)
-    rows: Mapped[int] = mapped_column(BigInteger)
-    refused: Mapped[int] = mapped_column(BigInteger)
-    tie_out: Mapped[list[Any]] = mapped_column(
-        Json
-    )  # per invoice, issuer and currency: rows and billed, refused ones apart
-
-
-class RowChunk(Base):
-    """The original records of a file, compressed, some 2,000 a chunk."""
-
-    __tablename__ = "cost_row_chunks"
-
-    import_file: Mapped[int] = mapped_column(ForeignKey("cost_import_files.id"), primary_key=True)
-    first_row: Mapped[int] = mapped_column(BigInteger, primary_key=True)
-    rows: Mapped[int]
-    data: Mapped[bytes] = mapped_column(LargeBinary)
-
-
-class CostRefusal(Base):
-    """A record that cannot be billed."""
-
-    __tablename__ = "cost_refusals"
+    __tablename__ = "charge_totals"
 
     id: Mapped[int] = mapped_column(Identifier, primary_key=True)
-    import_file: Mapped[int] = mapped_column(ForeignKey("cost_import_files.id"), index=True)
-    line: Mapped[int] = mapped_column(BigInteger)
-    column: Mapped[str] = mapped_column(Words)
-    value: Mapped[str] = mapped_column(Words)
-    code: Mapped[str] = mapped_column(String(40))
-    message: Mapped[str] = mapped_column(Words)
-    record: Mapped[str] = mapped_column(Words)
+    period: Mapped[str] = mapped_column(String(7), index=True)
+    source: Mapped[str] = mapped_column(String(60))
+    currency: Mapped[str] = mapped_column(Text)
+    service: Mapped[str] = mapped_column(Text)
+    service_category: Mapped[str] = mapped_column(Text, server_default=text("''"))
+    account: Mapped[str] = mapped_column(Text)
+    invoice_id: Mapped[str] = mapped_column(Text)
+    issuer: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(String(10))
+    attribution: Mapped[bytes] = mapped_column(LargeBinary(16))
+    status: Mapped[str] = mapped_column(String(10))
+    flags: Mapped[str] = mapped_column(Text)
+    rows: Mapped[int] = mapped_column(BigInteger)
+    billed: Mapped[Decimal]
+    effective: Mapped[Decimal]
+    contracted: Mapped[Decimal]
+    list: Mapped[Decimal]
+    listed: Mapped[Decimal]
+    amount: Mapped[Decimal]
 
 
 class ChargebackWish(Base):

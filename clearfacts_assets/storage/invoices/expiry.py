@@ -30,7 +30,7 @@ from sqlalchemy import (
     update,
 )
 
-from clearfacts_assets.invoices.lifecycle import State
+from clearfacts_assets.invoices.lifecycle import OVER
 from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets.storage.accounts.audit import Actor, record
 from clearfacts_assets.storage.accounts.holds import Hold, Kept, in_force
@@ -39,8 +39,7 @@ from clearfacts_assets.storage.invoices.kept_documents import emptying
 from clearfacts_assets.storage.invoices.tables import Delivery, InvoiceRow, Job
 
 BATCH = 500  # documents of one transaction, which the log's entry names one by one
-SETTLED = (State.DELIVERED, State.WAIVED, State.REJECTED, State.SUPERSEDED, State.WITHDRAWN)
-_OVER = ("completed", "failed")  # jobs that will not touch their rows any more
+_ENDED = ("completed", "failed")  # jobs that will not touch their rows any more
 _rows, _jobs, _deliveries = (cast(Table, one.__table__) for one in (InvoiceRow, Job, Delivery))
 
 
@@ -99,12 +98,12 @@ def _candidates(before: datetime) -> Select[Any]:
 
 def _is_over(rows: FromClause, jobs: FromClause, deliveries: FromClause, before: datetime) -> ColumnElement[bool]:
     """Whether a row is old, and neither its job nor a person nor the destination will ask for its document."""
-    settled = and_(deliveries.c.state.in_(SETTLED), not_(deliveries.c.in_doubt))
+    settled = and_(deliveries.c.state.in_(OVER), not_(deliveries.c.in_doubt))
     return and_(
         rows.c.created_at < before,
         or_(rows.c.issue_date.is_(None), rows.c.issue_date < before.date()),
         rows.c.status != InvoiceStatus.PENDING,
-        jobs.c.status.in_(_OVER),
+        jobs.c.status.in_(_ENDED),
         or_(rows.c.delivery_id.is_(None), settled),
     )
 

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Row
 
 from clearfacts_assets.invoices.ledger.model import HELD_FOR_VALIDATION, Barrier
-from clearfacts_assets.invoices.lifecycle import State
+from clearfacts_assets.invoices.lifecycle import ROW_MEANING, State
 from clearfacts_assets.invoices.model import (
     Decision,
     DocumentType,
@@ -31,10 +31,6 @@ LARGEST_AMOUNT_DIGITS = 30  # an amount beyond it is no amount; it is not kept f
 
 HEAD = ("document_type", "number", "issue_date", "supplier", "customer", "parties", "payable_amount", "currency")
 VERDICT = ("decision", "report", *HEAD)
-WHY_KNOWN = {
-    State.DELIVERED: "this content was delivered before",
-    State.WAIVED: "a person decided that this content is not sent",
-}
 LONGEST_ADDITION = 24  # characters of " (revision 12)", and such
 
 
@@ -69,7 +65,8 @@ def new_row(
     if problem:
         status, message = InvoiceStatus.FAILED, problem
     elif settled:
-        status, delivery_id, message = InvoiceStatus.DUPLICATE, settled[0], WHY_KNOWN[settled[1]]
+        delivery_id, meaning = settled[0], ROW_MEANING[settled[1]]
+        status, message = meaning.met, meaning.same_content
     return {
         "id": uuid4(),
         "job_id": job_id,

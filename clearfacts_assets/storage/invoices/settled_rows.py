@@ -9,9 +9,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, Table, and_, bindparam, or_, select, update
 
-from clearfacts_assets.invoices.delivery.outcomes import MEANING
 from clearfacts_assets.invoices.ledger.model import DeliveryResult
-from clearfacts_assets.invoices.lifecycle import OVER, Event, State
+from clearfacts_assets.invoices.lifecycle import OVER, ROW_MEANING, Event, State
 from clearfacts_assets.invoices.model import InvoiceStatus
 from clearfacts_assets.storage.invoices.jobs import FINISHED
 from clearfacts_assets.storage.invoices.tables import Delivery, DeliveryAttempt, InvoiceRow, Job
@@ -94,7 +93,7 @@ def waiting_elsewhere(
 def follow_verdicts(connection: Connection, versions: Mapping[UUID, tuple[State, str | None]], now: datetime) -> None:
     """Settle the rows that waited for versions which a person's verdict has settled, or say why they wait on."""
     for delivery_id, (state, reason) in versions.items():
-        meaning = MEANING[state]
+        meaning = ROW_MEANING[state]
         status = meaning.waited
         processed = None if status is InvoiceStatus.PENDING else now
         connection.execute(
@@ -137,6 +136,6 @@ def _followed(row: Row[Any], *, counted: bool) -> DeliveryResult:
     state = State(row.state)
     if state is State.DELIVERED and row.attempt_id is not None and not counted:
         return DeliveryResult(row.id, InvoiceStatus.SENT, row.delivery_id, response=row.response or {})
-    meaning = MEANING[state]
+    meaning = ROW_MEANING[state]
     words = "delivered by another row, job or person" if state is State.DELIVERED else row.reason or meaning.words
     return DeliveryResult(row.id, meaning.waited, row.delivery_id, words)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-import clearfacts_assets.storage.chargeback.charge_tables
+import clearfacts_assets.storage.chargeback.import_tables
 import clearfacts_assets.storage.chargeback.invoicing.tables
 import clearfacts_assets.storage.chargeback.issuing.tables
 import clearfacts_assets.storage.chargeback.journals.tables

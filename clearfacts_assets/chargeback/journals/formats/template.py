@@ -23,7 +23,7 @@ from clearfacts_assets.chargeback.journals.formats import FormatOptions
 from clearfacts_assets.chargeback.journals.model import Journal, Line, Side
 from clearfacts_assets.chargeback.model import ChargebackError
 from clearfacts_assets.money import plain
-from clearfacts_assets.spreadsheet import as_text
+from clearfacts_assets.spreadsheet import neutralised
 
 BUILT_IN = Path(__file__).parents[1] / "templates" / "journal_gl.csv"
 USUAL_LENGTH = 35  # of a description
@@ -117,7 +117,7 @@ def _cell(neutralise: bool) -> Callable[[Any], Any]:
         if not isinstance(value, str):
             return _plain(value)
         file = io.StringIO()
-        csv.writer(file, lineterminator=LINE_END).writerow([as_text(value) if neutralise else value])
+        csv.writer(file, lineterminator=LINE_END).writerow([neutralised(value) if neutralise else value])
         return "" if value == "" else file.getvalue().removesuffix(LINE_END)
 
     return finalize

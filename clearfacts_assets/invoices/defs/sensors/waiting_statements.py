@@ -38,8 +38,8 @@ def waiting_statements(context: dg.SensorEvaluationContext, database: DatabaseRe
     """Each night from 02:00 on, in Brussels, one run with the statements' invoices that no run has taken; where the
     nights are the Java backend's, and source.folder names the folder of these invoices."""
     with traced_tick(NAME):
-        known = settings.load()
-        return statements_night(database.engine(), known.source, known.invoice_folder, datetime.now(UTC))
+        configured = settings.load()
+        return statements_night(database.engine(), configured.source, configured.invoice_folder, datetime.now(UTC))
 
 
 def statements_night(engine: Engine, source: SourceSettings, made_in: Path, now: datetime) -> dg.SensorResult:

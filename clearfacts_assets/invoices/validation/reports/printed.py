@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from lxml import etree
 
 from clearfacts_assets.invoices.validation.elements import location_of
-from clearfacts_assets.invoices.validation.reports.printed_invoice import (
+from clearfacts_assets.invoices.validation.reports.printed_model import (
     Fact,
     PrintedAttachment,
     PrintedInvoice,

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Iterator
 
 from clearfacts_assets.invoices.model import Finding, Report
-from clearfacts_assets.spreadsheet import as_text
+from clearfacts_assets.spreadsheet import neutralised
 
 COLUMNS = (
     *("path", "sha256", "profile", "decision", "number", "issue_date", "supplier", "customer", "amount", "currency"),
@@ -27,17 +27,17 @@ def as_csv(reports: Iterable[tuple[str, Report]]) -> Iterator[str]:
 
 def _head(path: str, report: Report) -> list[str]:
     invoice = report.invoice
-    start = [as_text(path), report.sha256, report.profile, report.decision.value]
+    start = [neutralised(path), report.sha256, report.profile, report.decision.value]
     if invoice is None:
         return [*start, *[""] * 6]
     return [
         *start,
-        as_text(invoice.number),
+        neutralised(invoice.number),
         invoice.issue_date.isoformat(),
-        as_text(invoice.supplier.name),
-        as_text(invoice.customer.name),
+        neutralised(invoice.supplier.name),
+        neutralised(invoice.customer.name),
         format(invoice.payable.amount, "f"),
-        as_text(invoice.payable.currency),
+        neutralised(invoice.payable.currency),
     ]
 
 
@@ -45,13 +45,13 @@ def _finding(finding: Finding | None) -> list[str]:
     if finding is None:
         return [""] * 7
     return [
-        as_text(finding.rule),
+        neutralised(finding.rule),
         finding.layer,
         finding.severity.value,
         str(finding.line or ""),
-        as_text(finding.location),
-        as_text(finding.message),
-        as_text(finding.hint),
+        neutralised(finding.location),
+        neutralised(finding.message),
+        neutralised(finding.hint),
     ]
 
 

@@ -8,10 +8,10 @@ from sqlalchemy import Engine, select
 
 from clearfacts_assets.chargeback.journals.model import from_units
 from clearfacts_assets.money import plain
-from clearfacts_assets.storage.chargeback.charge_tables import Charge
+from clearfacts_assets.storage.chargeback.import_tables import CostImportFile
 from clearfacts_assets.storage.chargeback.issuing.tables import StatementCharge
 from clearfacts_assets.storage.chargeback.journals.tables import JournalBatch, JournalStatement
-from clearfacts_assets.storage.chargeback.tables import CostImportFile
+from clearfacts_assets.storage.chargeback.tables import Charge
 from clearfacts_assets.storage.database import reading
 
 

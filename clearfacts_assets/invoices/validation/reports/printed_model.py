@@ -1,4 +1,4 @@
-"""The parts of an invoice as a person reads them: texts alone, in the order in which people look for them.
+"""The parts of an invoice as a person reads them: bounded texts, to be escaped by whoever shows them.
 
 ``place`` is where a part stands in the document, by which findings are put beside it.
 """
@@ -63,7 +63,7 @@ class PrintedAttachment:
     name: str
     description: str
     kind: str
-    size: int | None  # bytes, as its base64 text lets one guess; None where it is not inside
+    size: int | None  # bytes of the base64 text; None where it is not inside
 
 
 @dataclass(frozen=True, slots=True)
