@@ -132,9 +132,9 @@ def exporting(url: str, format_: str, folder: str) -> tuple[float, float, int]:
     from clearfacts_assets.storage.database import open_engine
 
     engine = open_engine(url)
-    book = JournalService(engine, manner_of(JournalSettings(), format=format_, output=Path(folder)))
+    service = JournalService(engine, manner_of(JournalSettings(), format=format_, output=Path(folder)))
     before = time.process_time()
-    (done,) = book.export("2025-03", Asked("bench", NOW))
+    (done,) = service.export("2025-03", Asked("bench", NOW))
     spent = time.process_time() - before
     assert done.journal.debit == done.journal.credit
     return spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, len(done.journal.lines)

@@ -32,7 +32,7 @@ Mails = Annotated[Visit, Depends(opens(Permission.EMAILS_SEND))]
 MailId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
 
 A_PAGE = 50
-LETTERS_SHOWN = 20  # of a preview; the others are counted
+MAILS_SHOWN = 20  # of a preview; the others are counted
 DECISIONS = {"confirm": MailEvent.CONFIRMED, "drop": MailEvent.DROPPED, "bounced": MailEvent.BOUNCED}
 
 
@@ -47,15 +47,15 @@ async def preview(visit: Sees) -> Response:
     """Whom a mail would go to, and what it would say. Nothing is sent, and nothing is marked."""
 
     def work() -> Response:
-        period, letters = visit.asked("period"), list[dict[str, Any]]()
+        period, mails = visit.asked("period"), list[dict[str, Any]]()
         with told():
-            box, posting = MailBox(visit.engine), statement_mails.posting_of(visit.served.configured)
-            would = {to: [one["number"] for one in those] for to, those in box.would_send(period, posting).items()}
+            box, options = MailBox(visit.engine), statement_mails.mail_options_of(visit.served.configured)
+            would = {to: [one["number"] for one in those] for to, those in box.would_send(period, options).items()}
             found = statement_mails.previews(visit.engine, visit.served.configured, period, visit.served.clock())
-            for _, (recipient, letter) in zip(range(LETTERS_SHOWN), found, strict=False):
-                files = [] if letter.links else [one.file_name for one in letter.statements]
-                letters.append({"for": recipient, "letter": letter, "text": bodies(letter)[0], "files": files})
-        return page(visit, "email_preview.html", period=period, would=would, letters=letters, host=_host(visit))
+            for _, (recipient, outgoing) in zip(range(MAILS_SHOWN), found, strict=False):
+                files = [] if outgoing.links else [one.file_name for one in outgoing.statements]
+                mails.append({"for": recipient, "mail": outgoing, "text": bodies(outgoing)[0], "files": files})
+        return page(visit, "email_preview.html", period=period, would=would, mails=mails, host=_host(visit))
 
     return await takes_long.run(work)
 

@@ -66,8 +66,8 @@ async def make(visit: Writes) -> Response:
             dry_run=not applied,
             wish=wish if applied else None,
         )
-        book = _book(visit)
-        done = {"charges": book.export, "transfer": book.transfer, "accrual": book.accrue}[kind](period, asked)
+        service = _service(visit)
+        done = {"charges": service.export, "transfer": service.transfer, "accrual": service.accrue}[kind](period, asked)
         return address("/desk/journals", done="journals", period=period) if applied else _list(visit, would=done)
 
     return await waits.run(done_or_shown, visit, work, partial(_list, visit))
@@ -102,7 +102,7 @@ def get_file(number: Number, visit: Fetches) -> Response:
 async def export(number: Number, visit: Writes) -> Response:
     """A draft leaves."""
     asked = Asked(visit.caller.actor, visit.served.clock())
-    return await _changed(visit, number, "exported", lambda: _book(visit).rewrite(number, asked))
+    return await _changed(visit, number, "exported", lambda: _service(visit).rewrite(number, asked))
 
 
 @router.post("/{number}/posted")
@@ -126,7 +126,7 @@ async def reverse(number: Number, visit: Writes) -> Response:
 
     def work() -> Any:
         asked = Asked(visit.caller.actor, visit.served.clock(), accounting_date=_day(visit), reason=reason_of(visit))
-        return _book(visit).reverse(number, asked)
+        return _service(visit).reverse(number, asked)
 
     return await _changed(visit, number, "reversed", work)
 
@@ -139,7 +139,7 @@ async def _changed(visit: Visit, number: str, done: str, work: Callable[[], Any]
     return await waits.run(done_or_shown, visit, kept, partial(_whole, visit, number))
 
 
-def _book(visit: Visit) -> JournalService:
+def _service(visit: Visit) -> JournalService:
     """Files go to the folder for the general ledger alone, where there is one."""
     return JournalService(visit.engine, manner_of(visit.served.configured.journals))
 

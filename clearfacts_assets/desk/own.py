@@ -65,11 +65,11 @@ def _by(name: str, lines: Sequence[OwnDue] | None, billed: dict[str, Decimal], c
 
 def own_statements(visit: Visit, payers: tuple[str, ...]) -> list[dict[str, Any]]:
     """Those that stand, newest first: never a draft."""
-    shelf = StatementRepository(visit.engine)
+    repository = StatementRepository(visit.engine)
     found = [
         one
         for subject in payers
-        for one in shelf.list(StatementFilter(kind="investigator", subject=subject, states=STANDING))
+        for one in repository.list(StatementFilter(kind="investigator", subject=subject, states=STANDING))
     ]
     return sorted(found, key=lambda one: one["id"], reverse=True)
 

@@ -49,14 +49,14 @@ def list_statements(visit: SeesOwn) -> Response:
     which = StatementFilter(
         period or None, kind if kind in set(StatementKind) else None, visit.asked("subject") or None, states=states
     )
-    shelf = StatementRepository(visit.engine)
-    found = shelf.list(which, after=position, limit=A_PAGE + 1)
+    repository = StatementRepository(visit.engine)
+    found = repository.list(which, after=position, limit=A_PAGE + 1)
     return page(
         visit,
         "statements.html",
         statements=found[:A_PAGE],
         more=found[A_PAGE - 1]["id"] if len(found) > A_PAGE else None,
-        tie_out=shelf.tie_out(period) if period and visit.asked("tie_out") else [],
+        tie_out=repository.tie_out(period) if period and visit.asked("tie_out") else [],
         **_choices(visit),
     )
 
@@ -150,16 +150,16 @@ def void(number: str, visit: Decides) -> Response:
 
 
 def _decided(visit: Visit, number: str, what: str) -> Response:
-    shelf, who, now = StatementRepository(visit.engine), visit.caller.name, visit.served.clock()
+    repository, who, now = StatementRepository(visit.engine), visit.caller.name, visit.served.clock()
     try:
         _one(visit, number)
         with told(visit.caller):
             if what == "accepted":
-                shelf.accept(number, actor=who, now=now)
+                repository.accept(number, actor=who, now=now)
             elif not visit.said("reason"):
                 raise Refused("Say why; it is kept.")
             else:
-                shelf.void(number, actor=who, reason=visit.said("reason"), now=now)
+                repository.void(number, actor=who, reason=visit.said("reason"), now=now)
     except ApiError as problem:
         return _whole(visit, number, problem)
     return RedirectResponse(address(f"/desk/statements/{number}", done=what), 303)
@@ -188,14 +188,14 @@ def _one(visit: Visit, number: str) -> dict[str, Any]:
 
 def _whole(visit: Visit, number: str, problem: ApiError | None = None) -> Response:
     _one(visit, number)
-    shelf = StatementRepository(visit.engine)
-    one = shelf.whole(number, _version(visit))
+    repository = StatementRepository(visit.engine)
+    one = repository.whole(number, _version(visit))
     versions = [
         other
-        for other in shelf.list(StatementFilter(number=number))
+        for other in repository.list(StatementFilter(number=number))
         if visit.caller.investigator is None or other["state"] != "draft"
     ]
-    changed = shelf.difference(number, one["version"] - 1, one["version"]) if _has_before(versions, one) else []
+    changed = repository.difference(number, one["version"] - 1, one["version"]) if _has_before(versions, one) else []
     typed = {"text": visit.said("text"), "reason": visit.said("reason"), "line": visit.said("line")}
     return page(visit, "statement.html", problem=problem, one=one, versions=versions, changed=changed, typed=typed)
 

@@ -32,8 +32,8 @@ def server(mail: MailServer, **said: object) -> SmtpServer:
 
 
 def test_a_mail_arrives_whole_encrypted_and_with_its_copies(mail):
-    with SmtpClient(server(mail)) as postman:
-        answer = postman.hand_over(SENDER, TO, [COPY], MAIL)
+    with SmtpClient(server(mail)) as smtp:
+        answer = smtp.hand_over(SENDER, TO, [COPY], MAIL)
     assert (answer.outcome, answer.code) == (OutcomeKind.ACCEPTED, 250)
     (taken,) = mail.room.taken
     assert (taken.sender, taken.recipients, taken.encrypted) == (SENDER, (TO, COPY), True)
@@ -41,9 +41,9 @@ def test_a_mail_arrives_whole_encrypted_and_with_its_copies(mail):
 
 
 def test_one_connection_carries_many_mails(mail):
-    with SmtpClient(server(mail)) as postman:
+    with SmtpClient(server(mail)) as smtp:
         for _ in range(5):
-            assert postman.hand_over(SENDER, TO, [], MAIL).outcome == OutcomeKind.ACCEPTED
+            assert smtp.hand_over(SENDER, TO, [], MAIL).outcome == OutcomeKind.ACCEPTED
     assert (len(mail.room.taken), mail.room.connections) == (5, 1)
 
 
@@ -62,17 +62,17 @@ def test_one_connection_carries_many_mails(mail):
 )
 def test_each_fault_has_its_outcome_and_the_next_mail_arrives(mail, fault, outcome, code, taken, whole_server):
     mail.room.fault(fault)
-    with SmtpClient(server(mail)) as postman:
-        answer = postman.hand_over(SENDER, TO, [], MAIL)
+    with SmtpClient(server(mail)) as smtp:
+        answer = smtp.hand_over(SENDER, TO, [], MAIL)
         assert (answer.outcome, answer.code, answer.server) == (outcome, code, whole_server)
         assert len(mail.room.taken) == taken
-        assert postman.hand_over(SENDER, TO, [], MAIL).outcome == OutcomeKind.ACCEPTED
+        assert smtp.hand_over(SENDER, TO, [], MAIL).outcome == OutcomeKind.ACCEPTED
 
 
 def test_a_copy_that_is_refused_hinders_nothing_and_is_named(mail):
     mail.room.fault("refuse_recipient", contains="office@")
-    with SmtpClient(server(mail)) as postman:
-        answer = postman.hand_over(SENDER, TO, [COPY], MAIL)
+    with SmtpClient(server(mail)) as smtp:
+        answer = smtp.hand_over(SENDER, TO, [COPY], MAIL)
     assert answer.outcome == OutcomeKind.ACCEPTED
     assert f"no copy to {COPY}: 550" in answer.answer
     assert mail.room.taken[0].recipients == (TO,)
@@ -88,8 +88,8 @@ def test_a_copy_that_is_refused_hinders_nothing_and_is_named(mail):
     ],
 )
 def test_without_login_trust_or_connection_nothing_can_have_arrived(mail, said):
-    with SmtpClient(server(mail, **said)) as postman:
-        answer = postman.hand_over(SENDER, TO, [], MAIL)
+    with SmtpClient(server(mail, **said)) as smtp:
+        answer = smtp.hand_over(SENDER, TO, [], MAIL)
     assert (answer.outcome, answer.server) == (OutcomeKind.NOT_SENT, True)
     assert mail.room.taken == []
 

@@ -37,7 +37,7 @@ def finalize(engine: Engine, _folder: Path) -> object:
 
 
 def generate(engine: Engine, folder: Path) -> object:
-    return Office(Books(engine, folder), TypstRenderer(folder / "press")).generate()
+    return Office(Books(engine, folder), TypstRenderer(folder / "renderer")).generate()
 
 
 class Doomed:
@@ -142,9 +142,9 @@ def test_two_who_issue_and_one_who_voids_and_one_of_them_is_killed(office: Offic
     doomed.is_there()
 
     def void() -> None:
-        office.shelf.void("S-2025-03-0002", actor="rita", reason="wrong school", now=TODAY)
+        office.repository.void("S-2025-03-0002", actor="rita", reason="wrong school", now=TODAY)
 
-    rival = Office(office.books, office.press)
+    rival = Office(office.books, office.renderer)
     with ThreadPoolExecutor(2) as pool:
         others = [pool.submit(void), pool.submit(rival.generate)]
         doomed.dies()
@@ -155,7 +155,7 @@ def test_two_who_issue_and_one_who_voids_and_one_of_them_is_killed(office: Offic
         ("S-2025-03-0001", "10.00"),
         ("S-2025-03-0002", "5.00"),
     ]
-    (tie,) = office.shelf.tie_out(MARCH)
+    (tie,) = office.repository.tie_out(MARCH)
     assert (tie.balanced, str(tie.printed)) == (True, "15.00")
     with office.books.engine.connect() as connection:
         versions = "SELECT number, version FROM statements WHERE state <> 'draft' ORDER BY number, version"

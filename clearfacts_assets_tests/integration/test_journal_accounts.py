@@ -48,7 +48,7 @@ def test_accounts_are_told_apart_by_category_and_their_cents_sum_to_the_statemen
         "Support of aws has no account code (sources set --account-code, or journals.default_account)",
         "Transfer of aws has no account code (sources set --account-code, or journals.default_account)",
     )
-    assert bookkeeping.shelf.list() == []
+    assert bookkeeping.repository.list() == []
     bookkeeping.chart = Chart(
         credit_fund="IT-CLOUD", default_account="54000", account_codes={"HPC*": "54100"}, category_accounts=CODES
     )
@@ -75,7 +75,7 @@ def test_accounts_are_told_apart_by_category_and_their_cents_sum_to_the_statemen
     assert sum(by_account.values()) == Decimal(due) == Decimal("14.54")
     assert done.journal.debit == done.journal.credit
     assert check(bookkeeping.engine, "2025-03").done
-    kept = bookkeeping.shelf.journal("J-2025-03-0001")
+    kept = bookkeeping.repository.journal("J-2025-03-0001")
     assert sorted((one.service, one.category, one.amount) for one in kept.parts) == sorted(
         (one.service, one.category, one.amount) for one in done.journal.parts
     )
@@ -84,7 +84,7 @@ def test_accounts_are_told_apart_by_category_and_their_cents_sum_to_the_statemen
 def test_an_accrual_is_split_by_category_too(quick_bookkeeping):
     quick_bookkeeping.chart = Chart(credit_fund="IT-CLOUD", default_account="54000", category_accounts=CODES)
     quick_bookkeeping.office.books.put(*ROWS[:2])
-    (done,) = quick_bookkeeping.book.accrue("2025-03", quick_bookkeeping.asked())
+    (done,) = quick_bookkeeping.service.accrue("2025-03", quick_bookkeeping.asked())
     assert set(debits(done)) == {"54200", "54300"}
 
 

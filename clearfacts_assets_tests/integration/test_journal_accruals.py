@@ -18,26 +18,26 @@ LAST_DAY, FIRST_DAY = datetime(2025, 3, 31, 23, 59, tzinfo=UTC), datetime(2025, 
 def accrued(bookkeeping, **said):
     """A month with charges and without statements, accrued."""
     bookkeeping.office.books.put(row(BilledCost="10.004", ResourceId="a"))
-    return bookkeeping.book.accrue("2025-03", bookkeeping.asked(**({"now": LAST_DAY} | said)))
+    return bookkeeping.service.accrue("2025-03", bookkeeping.asked(**({"now": LAST_DAY} | said)))
 
 
 def test_an_accrual_is_taken_back_by_itself_once_its_month_is_over_and_only_once(bookkeeping):
     (accrual,) = accrued(bookkeeping)
     assert bookkeeping.net() == {"BIO-000001": "10.00", "IT-CLOUD": "-10.00"}
-    book = bookkeeping.book
-    assert book.end_accruals(bookkeeping.asked(now=LAST_DAY)) == []
-    would = book.end_accruals(bookkeeping.asked(now=FIRST_DAY, dry_run=True))
+    service = bookkeeping.service
+    assert service.end_accruals(bookkeeping.asked(now=LAST_DAY)) == []
+    would = service.end_accruals(bookkeeping.asked(now=FIRST_DAY, dry_run=True))
     assert [one.state for one in would] == ["not kept"]
-    (back,) = book.end_accruals(bookkeeping.asked(now=FIRST_DAY, draft=True))  # what has left never stays a draft
+    (back,) = service.end_accruals(bookkeeping.asked(now=FIRST_DAY, draft=True))  # what has left never stays a draft
     head = back.journal.header
     assert (head.kind.value, head.reverses, head.accounting_date, head.fiscal_period, back.state) == (
         *("reversal", accrual.journal.header.number, date(2025, 4, 1), 4, "exported"),
     )
     assert sides(back.journal) == [("C", "BIO-000001", "54000", "10.00"), ("D", "IT-CLOUD", "54000", "10.00")]
     assert bookkeeping.net() == {}
-    assert book.end_accruals(bookkeeping.asked(now=FIRST_DAY)) == []
-    assert [one["state"] for one in bookkeeping.shelf.list()] == ["reversed", "exported"]
-    assert [one["reason"] for one in bookkeeping.shelf.whole("J-2025-03-0001")["events"]][-1] == (
+    assert service.end_accruals(bookkeeping.asked(now=FIRST_DAY)) == []
+    assert [one["state"] for one in bookkeeping.repository.list()] == ["reversed", "exported"]
+    assert [one["reason"] for one in bookkeeping.repository.whole("J-2025-03-0001")["events"]][-1] == (
         "an accrual is taken back in the month after"
     )
 
@@ -71,5 +71,5 @@ def test_the_next_months_export_takes_the_last_months_accrual_back(quick_bookkee
 
 def test_an_accrual_that_is_a_draft_is_its_authors_to_send_or_to_drop(quick_bookkeeping):
     accrued(quick_bookkeeping, draft=True)
-    assert quick_bookkeeping.book.end_accruals(quick_bookkeeping.asked()) == []
-    assert [one["state"] for one in quick_bookkeeping.shelf.list()] == ["draft"]
+    assert quick_bookkeeping.service.end_accruals(quick_bookkeeping.asked()) == []
+    assert [one["state"] for one in quick_bookkeeping.repository.list()] == ["draft"]

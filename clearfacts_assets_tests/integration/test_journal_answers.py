@@ -21,22 +21,26 @@ def test_what_the_general_ledger_answers_is_kept(bookkeeping):
     two_funds(bookkeeping)
     bookkeeping.export()
     refusal = b"journal,line,status,message\nJ-2025-03-0001,3,error,fund is closed\nJ-2025-03-0001,1,ok,\n"
-    told = bookkeeping.shelf.answered(read_answers(refusal), actor="erp", now=NOW)
+    told = bookkeeping.repository.answered(read_answers(refusal), actor="erp", now=NOW)
     assert told == {"posted": [], "refused": {"J-2025-03-0001": [{"line": 3, "message": "fund is closed"}]}}
     verdict = check(bookkeeping.engine, "2025-03")
     assert (verdict.ties, verdict.done) == (True, False)
     assert verdict.waiting[0].startswith("J-2025-03-0001 was refused by the general ledger")
     posted = b"journal,status,reference\nJ-2025-03-0001,posted,DOC7\n"
     for _ in range(2):  # told twice is told once
-        assert bookkeeping.shelf.answered(read_answers(posted), actor="erp", now=NOW)["posted"] == ["J-2025-03-0001"]
-    shown = bookkeeping.shelf.whole("J-2025-03-0001")
+        assert bookkeeping.repository.answered(read_answers(posted), actor="erp", now=NOW)["posted"] == [
+            "J-2025-03-0001"
+        ]
+    shown = bookkeeping.repository.whole("J-2025-03-0001")
     assert (shown["state"], shown["posted_reference"], shown["answers"][0]["message"]) == (
         *("posted", "DOC7", "fund is closed"),
     )
     with pytest.raises(NoSuchBatch, match="J-2025-03-0001 has no line 9"):
-        bookkeeping.shelf.answered(read_answers(b"journal,line,status\nJ-2025-03-0001,9,error\n"), actor="erp", now=NOW)
+        bookkeeping.repository.answered(
+            read_answers(b"journal,line,status\nJ-2025-03-0001,9,error\n"), actor="erp", now=NOW
+        )
     with pytest.raises(NoSuchBatch, match="there is no journal J-9"):
-        bookkeeping.shelf.answered(posted_by_hand("J-9", ""), actor="erp", now=NOW)
+        bookkeeping.repository.answered(posted_by_hand("J-9", ""), actor="erp", now=NOW)
 
 
 def test_from_the_providers_bill_to_the_journal_every_difference_has_a_name(bookkeeping):
@@ -89,8 +93,8 @@ def test_a_draft_leaves_by_being_exported(quick_bookkeeping):
     two_funds(quick_bookkeeping)
     quick_bookkeeping.export(draft=True)
     with pytest.raises(BatchNotAllowed, match="export it first"):
-        quick_bookkeeping.shelf.answered(posted_by_hand("J-2025-03-0001", ""), actor="fin", now=NOW)
-    assert quick_bookkeeping.book.rewrite("J-2025-03-0001", quick_bookkeeping.asked()).state == "exported"
+        quick_bookkeeping.repository.answered(posted_by_hand("J-2025-03-0001", ""), actor="fin", now=NOW)
+    assert quick_bookkeeping.service.rewrite("J-2025-03-0001", quick_bookkeeping.asked()).state == "exported"
 
 
 def test_a_proposed_statement_is_not_booked_yet(quick_bookkeeping):
@@ -101,5 +105,5 @@ def test_a_proposed_statement_is_not_booked_yet(quick_bookkeeping):
     assert check(quick_bookkeeping.engine, "2025-03").waiting == [
         "proposed, and not issued yet: -10.00 (S-2025-03-0001)"
     ]
-    quick_bookkeeping.office.shelf.accept("S-2025-03-0001", actor="ada", now=NOW)
+    quick_bookkeeping.office.repository.accept("S-2025-03-0001", actor="ada", now=NOW)
     assert str(quick_bookkeeping.export()[0].journal.debit) == "10.00"

@@ -16,9 +16,9 @@ JOURNALS = f"{BASE}/journals"
 
 
 @pytest.fixture
-def month(quick_api, press, tmp_path):
+def month(quick_api, renderer, tmp_path):
     """An API whose ledger has a month of one issued statement."""
-    office = Office(Books(quick_api.app.state.services.engine, tmp_path), press)
+    office = Office(Books(quick_api.app.state.services.engine, tmp_path), renderer)
     office.books.put(row(BilledCost="10.00"))
     office.close()
     office.generate()

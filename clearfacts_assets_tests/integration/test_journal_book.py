@@ -42,10 +42,10 @@ def test_a_month_is_booked_from_the_cents_of_its_statements(bookkeeping):
         ("D", "BIO-000002", "54000", "3.75"),
         ("C", "IT-CLOUD", "54000", "3.75"),
     ]
-    kept = bookkeeping.shelf.journal("J-2025-03-0001")
+    kept = bookkeeping.repository.journal("J-2025-03-0001")
     assert (kept.lines, kept.header, list(kept.parts)) == (done.journal.lines, done.journal.header, list(kept.parts))
     assert sum(one.amount for one in kept.parts) == sum(one.amount for one in done.journal.parts)
-    shown = bookkeeping.shelf.whole("J-2025-03-0001")
+    shown = bookkeeping.repository.whole("J-2025-03-0001")
     assert (shown["debit"], shown["credit"], shown["state"], len(shown["entries"])) == ("13.75", "13.75", "exported", 4)
     assert [one["number"] for one in shown["statements"]] == ["S-2025-03-0001", "S-2025-03-0002"]
     assert [one["event"] for one in shown["events"]] == ["drafted", "exported"]
@@ -155,7 +155,7 @@ def test_where_the_chart_has_no_place_nothing_is_written(quick_bookkeeping, tmp_
     quick_bookkeeping.chart = Chart(default_account="54000")
     with pytest.raises(CannotPost, match="the source aws has no credit fund"):
         quick_bookkeeping.export()
-    assert quick_bookkeeping.shelf.list() == []
+    assert quick_bookkeeping.repository.list() == []
     RegistryRepository(quick_bookkeeping.engine).set_source("aws", {"credit_fund_org": "IT-AWS"}, actor="pat", now=NOW)
     assert {line.fund_org for line in quick_bookkeeping.export()[0].journal.lines} >= {"IT-AWS"}
 
@@ -163,7 +163,7 @@ def test_where_the_chart_has_no_place_nothing_is_written(quick_bookkeeping, tmp_
 def test_a_rehearsal_says_the_same_and_keeps_nothing(quick_bookkeeping):
     two_funds(quick_bookkeeping)
     (would,) = quick_bookkeeping.export(dry_run=True)
-    assert (would.state, quick_bookkeeping.shelf.list()) == ("not kept", [])
+    assert (would.state, quick_bookkeeping.repository.list()) == ("not kept", [])
     (done,) = quick_bookkeeping.export()
     assert (would.journal.lines, would.journal.header) == (done.journal.lines, done.journal.header)
 
@@ -184,7 +184,7 @@ def test_a_reversal_nets_to_zero_and_frees_the_statements(quick_bookkeeping):
     (back,) = quick_bookkeeping.reverse("J-2025-03-0001", reason="the wrong chart")
     assert (back.journal.header.reverses, back.journal.header.kind.value) == ("J-2025-03-0001", "reversal")
     assert quick_bookkeeping.net() == {}
-    assert quick_bookkeeping.shelf.get("J-2025-03-0001")["state"] == "reversed"
+    assert quick_bookkeeping.repository.get("J-2025-03-0001")["state"] == "reversed"
     for number, told in (("J-2025-03-0001", "is reversed already"), ("J-2025-03-0002", "is itself a reversal")):
         with pytest.raises(BatchNotAllowed, match=told):
             quick_bookkeeping.reverse(number)
@@ -201,14 +201,14 @@ def test_a_draft_books_and_is_discarded_without_a_counterpart(quick_bookkeeping)
     with pytest.raises(NothingToPost):
         quick_bookkeeping.export()
     assert quick_bookkeeping.reverse("J-2025-03-0001") == []
-    assert [one["state"] for one in quick_bookkeeping.shelf.list()] == ["reversed"]
+    assert [one["state"] for one in quick_bookkeeping.repository.list()] == ["reversed"]
     assert quick_bookkeeping.export()[0].journal.header.number == "J-2025-03-0002"
 
 
 def test_what_is_corrected_after_posting_is_transferred(bookkeeping):
     two_funds(bookkeeping)
     bookkeeping.export()
-    bookkeeping.shelf.answered(posted_by_hand("J-2025-03-0001", "DOC7"), actor="fin", now=NOW)
+    bookkeeping.repository.answered(posted_by_hand("J-2025-03-0001", "DOC7"), actor="fin", now=NOW)
     correct(bookkeeping, "b", fund_org="BIO-000003")
     before = check(bookkeeping.engine, "2025-03")
     assert before.waiting == ["corrected since it was booked: journals transfer: 0.00 (S-2025-03-0002)"]
@@ -249,19 +249,19 @@ def test_a_transfer_that_is_reversed_leaves_what_was_booked_before(quick_bookkee
 def test_a_voided_statement_is_taken_out(quick_bookkeeping):
     two_funds(quick_bookkeeping)
     quick_bookkeeping.export()
-    quick_bookkeeping.office.shelf.void("S-2025-03-0001", actor="pat", reason="not theirs", now=NOW)
+    quick_bookkeeping.office.repository.void("S-2025-03-0001", actor="pat", reason="not theirs", now=NOW)
     quick_bookkeeping.transfer()
     assert quick_bookkeeping.net() == {"BIO-000002": "3.75", "IT-CLOUD": "-3.75"}
 
 
 def test_an_accrual_is_reversed_in_the_next_month_and_hinders_a_second_count(quick_bookkeeping):
     quick_bookkeeping.office.books.put(row(BilledCost="10.004", ResourceId="a"))
-    (accrual,) = quick_bookkeeping.book.accrue("2025-03", quick_bookkeeping.asked())
+    (accrual,) = quick_bookkeeping.service.accrue("2025-03", quick_bookkeeping.asked())
     assert (sides(accrual.journal)[0], accrual.journal.header.kind.value) == (
         *(("D", "BIO-000001", "54000", "10.00"), "accrual"),
     )
     with pytest.raises(BatchNotAllowed, match="the accrual J-2025-03-0001 of 2025-03 still stands"):
-        quick_bookkeeping.book.accrue("2025-03", quick_bookkeeping.asked())
+        quick_bookkeeping.service.accrue("2025-03", quick_bookkeeping.asked())
     quick_bookkeeping.office.close()
     quick_bookkeeping.office.generate()
     with pytest.raises(BatchNotAllowed, match="would count twice"):
@@ -272,7 +272,7 @@ def test_an_accrual_is_reversed_in_the_next_month_and_hinders_a_second_count(qui
     quick_bookkeeping.export()
     assert check(quick_bookkeeping.engine, "2025-03").done
     with pytest.raises(NothingToPost):
-        quick_bookkeeping.book.accrue("2025-03", quick_bookkeeping.asked())
+        quick_bookkeeping.service.accrue("2025-03", quick_bookkeeping.asked())
 
 
 def test_a_file_is_in_its_place_exactly_where_its_batch_is_kept(quick_bookkeeping, tmp_path):
@@ -286,14 +286,14 @@ def test_a_file_is_in_its_place_exactly_where_its_batch_is_kept(quick_bookkeepin
     quick_bookkeeping.said = {"prepare": written, "format": "gl"}
     with pytest.raises(OSError, match="full"):
         quick_bookkeeping.export()
-    assert (quick_bookkeeping.shelf.list(), list(tmp_path.glob("*J-*"))) == ([], [])
+    assert (quick_bookkeeping.repository.list(), list(tmp_path.glob("*J-*"))) == ([], [])
     failing = False
     (done,) = quick_bookkeeping.export()
     assert (done.files, done.files[0].read_text()) == ((tmp_path / "J-2025-03-0001.csv",), "J-2025-03-0001")
-    shown = quick_bookkeeping.shelf.get("J-2025-03-0001")
+    shown = quick_bookkeeping.repository.get("J-2025-03-0001")
     assert (shown["format"], shown["file_name"]) == ("gl", "J-2025-03-0001.csv")
     done.files[0].unlink()
-    assert quick_bookkeeping.book.rewrite("J-2025-03-0001", quick_bookkeeping.asked()).state == "exported"
+    assert quick_bookkeeping.service.rewrite("J-2025-03-0001", quick_bookkeeping.asked()).state == "exported"
     assert Path(tmp_path / "J-2025-03-0001.csv").read_text() == "J-2025-03-0001"
 
 

@@ -23,9 +23,9 @@ def told(result):
     }
 
 
-def test_a_month_and_currency_is_exported_once_and_checked(quick_pipeline, press, tmp_path):
+def test_a_month_and_currency_is_exported_once_and_checked(quick_pipeline, renderer, tmp_path):
     pipeline = quick_pipeline
-    office = Office(Books(pipeline.engine, tmp_path), press)
+    office = Office(Books(pipeline.engine, tmp_path), renderer)
     office.books.put(row(BilledCost="10.00"))
     office.close()
     office.generate()
@@ -63,7 +63,7 @@ def _an_accrual_is_taken_back_by_itself(pipeline, office):
     """That of February, in March, by the run that the sensor asks for."""
     office.books.put(row(BilledCost="4.00", BillingPeriodStart="2025-02-01T00:00:00Z"), name="february.csv")
     bookkeeping = Bookkeeping(office)
-    bookkeeping.book.accrue("2025-02", bookkeeping.asked())
+    bookkeeping.service.accrue("2025-02", bookkeeping.asked())
     assert accruals_due(pipeline.engine, datetime(2025, 2, 28, 23, tzinfo=UTC)).run_requests == []
     look = accruals_due(pipeline.engine, NOW)
     assert [one.partition_keys for one in look.dynamic_partitions_requests] == [["USD"]]

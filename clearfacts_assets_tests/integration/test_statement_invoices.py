@@ -120,7 +120,7 @@ def test_a_correction_is_a_credit_note_that_names_the_invoice_and_a_new_invoice(
         ("credit_note", f"{number}-1C", f"{number}-1", "9.50"),
         ("invoice", f"{number}-2", "", "7.00"),
     ]
-    office.shelf.void(number, actor="pat", reason="withdrawn", now=NOW)
+    office.repository.void(number, actor="pat", reason="withdrawn", now=NOW)
     (credit,) = maker(office, tmp_path).make("2025-03", actor="pat", now=NOW).documents
     assert (credit["kind"], credit["names"], credit["net"]) == ("credit_note", f"{number}-2", "7.00")
     assert len(StatementInvoiceRepository(office.books.engine).list("2025-03")) == 4
@@ -164,10 +164,10 @@ def made_by_itself(pipeline):
 
 
 def test_finalized_statements_leave_in_the_night_by_themselves_and_one_command_traces_them(
-    quick_pipeline, press, tmp_path
+    quick_pipeline, renderer, tmp_path
 ):
     pipeline = quick_pipeline
-    office = Office(Books(pipeline.engine, tmp_path), press)
+    office = Office(Books(pipeline.engine, tmp_path), renderer)
     external_month(office)
     Bookkeeping(office).export()
     folder = tmp_path / "invoices"
@@ -200,7 +200,7 @@ def test_finalized_statements_leave_in_the_night_by_themselves_and_one_command_t
     assert invoice["sha256"] == document["sha256"]
 
     # What is withdrawn later is credited, and leaves beside an ERP whose nights these are.
-    office.shelf.void(number, actor="pat", reason="withdrawn", now=NOW)
+    office.repository.void(number, actor="pat", reason="withdrawn", now=NOW)
     made_by_itself(pipeline)
     pipeline.configure(SOURCE__KIND="java_backend", SOURCE__FOLDER=folder)
     before = night_after(file).replace(hour=1)

@@ -35,7 +35,7 @@ def subject_of(period: str, statements: Any) -> str:
     return subject_line("Statements, {month}: {due}", period, "Example", statements)
 
 
-POSTING = MailOptions("example.edu", problem_of, subject_of)
+OPTIONS = MailOptions("example.edu", problem_of, subject_of)
 
 
 class PowerCut(Exception):
@@ -49,7 +49,7 @@ class PostOffice:
     office: Office
     server: MailServer
     clock: datetime = TODAY
-    posting: MailOptions = POSTING
+    options: MailOptions = OPTIONS
     attachment_bytes: int = 10**9
     test_recipient: str = ""
 
@@ -57,9 +57,9 @@ class PostOffice:
         self.box = MailBox(self.office.books.engine)
 
     def want(self, period: str = "2025-03") -> list[int]:
-        return self.box.want(period, self.posting, actor="pat", now=self.clock)
+        return self.box.want(period, self.options, actor="pat", now=self.clock)
 
-    def letter(self, id_: int) -> OutgoingMail:
+    def outgoing(self, id_: int) -> OutgoingMail:
         mail = self.box.mail(id_)
         statements = self.box.statements(mail.statement_ids)
         large = sum(len(one.pdf) for one in statements) > self.attachment_bytes
@@ -69,9 +69,9 @@ class PostOffice:
 
     def send(self, attempts: int = 12) -> Sent:
         server = SmtpServer("127.0.0.1", self.server.port, "starttls", USERNAME, PASSWORD, 60.0, self.server.ca_file)
-        with SmtpClient(server) as postman:
+        with SmtpClient(server) as smtp:
             return send_due(
-                *(self.box, postman, self.letter, lambda: self.clock),
+                *(self.box, smtp, self.outgoing, lambda: self.clock),
                 attempts=attempts,
                 test_recipient=self.test_recipient,
             )
@@ -91,8 +91,8 @@ def running() -> Iterator[MailServer]:
 
 
 @pytest.fixture(scope="module")
-def fill(press: TypstRenderer, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], None]:
-    return lambda url: issue_two(url, press, tmp_path_factory.mktemp("exports"))
+def fill(renderer: TypstRenderer, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], None]:
+    return lambda url: issue_two(url, renderer, tmp_path_factory.mktemp("exports"))
 
 
 @pytest.fixture
@@ -116,9 +116,9 @@ def test_an_investigator_gets_one_mail_with_all_statements_and_never_a_second(po
     assert mail["Subject"] == "Statements, March 2025: 22.00 USD"
     attached = list(mail.iter_attachments())
     assert [part.get_filename() for part in attached] == [
-        post.office.shelf.pdf(f"S-2025-03-000{number}")[0] for number in (1, 2)
+        post.office.repository.pdf(f"S-2025-03-000{number}")[0] for number in (1, 2)
     ]
-    assert attached[0].get_content() == post.office.shelf.pdf("S-2025-03-0001")[1]
+    assert attached[0].get_content() == post.office.repository.pdf("S-2025-03-0001")[1]
     text, html = (mail.get_body((kind,)).get_content() for kind in ("plain", "html"))
     for said in ("Prof. Ada", "10.00", "12.00", "22.00 USD", "S-2025-03-0002"):
         assert said in text
@@ -232,7 +232,7 @@ def test_in_doubt_is_sent_again_only_knowingly_and_once_a_wish(post):
     post.want()
     post.server.room.fault("accept_then_drop")
     post.send()
-    said = {"actor": "rita", "now": TODAY, "recipient": None, "posting": POSTING}
+    said = {"actor": "rita", "now": TODAY, "recipient": None, "options": OPTIONS}
     assert [post.box.resend(1, wish="wish-1", **said) for _ in range(2)] == [2, 2]
     assert post.send().sent == 1
     first, second = post.arrived
@@ -261,7 +261,7 @@ def test_zero_is_sent_by_setting(office, running):
     office.generate()
     post = PostOffice(office, running)
     assert post.want() == []
-    post.posting = replace(POSTING, send_zero=True)
+    post.options = replace(OPTIONS, send_zero=True)
     assert len(post.want()) == 1
 
 
@@ -277,7 +277,7 @@ def test_without_an_address_a_mail_is_held_and_can_be_sent_elsewhere(office, run
     post.want()
     assert post.states() == ["held"]
     assert post.send().sent == 0
-    post.box.resend(1, wish="w", actor="rita", now=TODAY, recipient=ADDRESS, posting=POSTING)
+    post.box.resend(1, wish="w", actor="rita", now=TODAY, recipient=ADDRESS, options=OPTIONS)
     assert post.send().sent == 1
     assert post.server.room.taken[0].recipients == (ADDRESS,)
 
@@ -314,11 +314,11 @@ def test_large_statements_are_linked(post):
 
 
 def test_in_test_mode_everything_goes_to_the_tester_and_counts_for_nothing(post):
-    post.posting, post.test_recipient = replace(POSTING, test=True), "tester@example.edu"
+    post.options, post.test_recipient = replace(OPTIONS, test=True), "tester@example.edu"
     post.want()
     post.send()
     assert [one.recipients for one in post.server.room.taken] == [("tester@example.edu",)]
-    post.posting, post.test_recipient = POSTING, ""
+    post.options, post.test_recipient = OPTIONS, ""
     assert len(post.want()) == 1
     post.send()
     assert post.server.room.taken[1].recipients == (ADDRESS,)
@@ -326,7 +326,7 @@ def test_in_test_mode_everything_goes_to_the_tester_and_counts_for_nothing(post)
 
 def test_the_same_mail_is_the_same_bytes(post):
     post.want()
-    assert message(post.letter(1)) == message(post.letter(1))
+    assert message(post.outgoing(1)) == message(post.outgoing(1))
 
 
 def test_a_server_that_never_answers_is_not_asked_500_times(office, running):

@@ -35,12 +35,12 @@ def amounts(office: Office, period: str = "2025-03") -> list[tuple[str, ...]]:
 
 
 def rows_of(office: Office, number: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(attached(office.shelf.pdf(number)[1]))))
+    return list(csv.DictReader(io.StringIO(attached(office.repository.pdf(number)[1]))))
 
 
 def tied(office: Office, rules: Rules, due: str, period: str = "2025-03") -> None:
     """Statements, ledger lines and this amount are one."""
-    (tie,) = office.shelf.tie_out(period)
+    (tie,) = office.repository.tie_out(period)
     assert (tie.balanced, tie.printed, tie.exact, tie.ledger) == (True, *(Decimal(due),) * 3)
     assert rules.due(period) == due
 
@@ -54,7 +54,7 @@ def test_a_percentage_that_others_pay_is_named_with_its_rule_and_traced_to_it(of
     office.generate()
     assert amounts(office) == [("100.00", "-20.00", "-24.00", "0", "56.00")]
     tied(office, rules, "56.00")
-    said = words(office.shelf.pdf("S-2025-03-0001")[1])
+    said = words(office.repository.pdf("S-2025-03-0001")[1])
     assert "Subsidy start-up, version 1 (30 %), paid by Provost 1 -24.00" in said  # for one charge
     assert "Subsidy start-up -24.00" in said  # beside it
     assert "What rules did" in said
@@ -88,12 +88,12 @@ def test_a_split_charge_stands_with_each_fund_that_pays_a_share_of_it(office: Of
     rules.add(RuleKind.SPLIT, "grants", scope={"projects": ["genome"]}, parts=parts)
     office.close()
     office.generate()
-    lines = office.shelf.charges("S-2025-03-0001")
+    lines = office.repository.charges("S-2025-03-0001")
     assert sorted((one["share"], one["fund"], str(one["cents"])) for one in lines) == [
         (1, "NSF-000060", "6.01"),
         (2, "NIH-000040", "4.00"),
     ]
-    said = words(office.shelf.pdf("S-2025-03-0001")[1])
+    said = words(office.repository.pdf("S-2025-03-0001")[1])
     assert "Fund NSF-000060" in said
     assert "Fund BIO-000001" not in said
     assert "Split grants, version 1" in said
@@ -125,7 +125,7 @@ def test_a_sponsor_is_told_what_it_paid_and_a_pool_is_no_sponsor(office: Office,
     assert [(one["subject"], one["due"]) for one in office.standing(kind="sponsor")] == [("Dean", "62.25")]
     shares = {one["project"]: one["due"] for one in office.standing()}
     assert shares == {"genome": "62.25", "other": "34.50", "core": "0.00"}
-    assert "From pool support" in words(office.shelf.pdf(office.standing()[-1]["number"])[1])
+    assert "From pool support" in words(office.repository.pdf(office.standing()[-1]["number"])[1])
     tied(office, rules, "96.75")
 
 
@@ -140,7 +140,7 @@ def test_another_version_of_a_rule_after_the_issue_makes_another_version(office:
     assert (found.corrected, found.difference) == (["S-2025-03-0001"], {"USD": Decimal("-10.00")})
     assert amounts(office) == [("100.00", "0", "-40.00", "0", "60.00")]
     assert "Subsidy start-up, version 2 (40 %), paid by Provost 1 -40.00" in words(
-        office.shelf.pdf("S-2025-03-0001")[1]
+        office.repository.pdf("S-2025-03-0001")[1]
     )
     tied(office, rules, "60.00")
 
@@ -181,7 +181,7 @@ def test_what_is_too_small_goes_to_the_next_bill(office: Office, rules: Rules) -
     office.close("2025-04")
     office.generate("2025-04")
     assert amounts(office, "2025-04") == [("5.40", "0", "0", "0", "5.40")]
-    assert "From earlier months" in words(office.shelf.pdf("S-2025-04-0001")[1])
+    assert "From earlier months" in words(office.repository.pdf("S-2025-04-0001")[1])
     tied(office, rules, "5.40", "2025-04")
 
 
@@ -192,7 +192,7 @@ def test_what_is_rejected_or_waits_is_on_no_statement_and_no_line(office: Office
     office.close()
     office.generate()
     assert amounts(office) == [("20.00", "2.00", "0", "0", "22.00")]
-    assert "Markup handling, version 1" in words(office.shelf.pdf("S-2025-03-0001")[1])
+    assert "Markup handling, version 1" in words(office.repository.pdf("S-2025-03-0001")[1])
     tied(office, rules, "22.00")
 
 

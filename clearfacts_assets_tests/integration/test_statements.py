@@ -23,8 +23,8 @@ from clearfacts_assets_tests.fixtures.statements import ORGANISATION, TODAY, Off
 
 
 @pytest.fixture(scope="module")
-def fill(press, tmp_path_factory):
-    return lambda url: issue_two(url, press, tmp_path_factory.mktemp("exports"))
+def fill(renderer, tmp_path_factory):
+    return lambda url: issue_two(url, renderer, tmp_path_factory.mktemp("exports"))
 
 
 def test_each_project_has_a_statement_and_twice_issues_nothing_anew(office):
@@ -37,7 +37,7 @@ def test_each_project_has_a_statement_and_twice_issues_nothing_anew(office):
     ]
     again = office.generate()
     assert (again.new, again.corrected, again.unchanged) == ([], [], 2)
-    (tie,) = office.shelf.tie_out("2025-03")
+    (tie,) = office.repository.tie_out("2025-03")
     assert (tie.balanced, tie.printed, tie.ledger, tie.rounding) == (
         *(True, Decimal("22.00"), Decimal("22.00")),
         Decimal("0.00"),
@@ -67,16 +67,16 @@ def test_two_with_one_local_part_and_one_project_name_are_two(office):
     )
     office.close()
     office.generate()
-    names = [office.shelf.pdf(one["number"])[0] for one in office.standing()]
+    names = [office.repository.pdf(one["number"])[0] for one in office.standing()]
     assert len(set(names)) == 2
     for one, due in zip(office.standing(), ("1.00", "2.00"), strict=True):
-        said = words(office.shelf.pdf(one["number"])[1])
+        said = words(office.repository.pdf(one["number"])[1])
         assert one["subject"] in said
         assert f"{due} USD" in said
 
 
 def test_a_correction_is_another_version_and_the_old_one_stays(issued):
-    first = issued.shelf.pdf("S-2025-03-0001", 1)[1]
+    first = issued.repository.pdf("S-2025-03-0001", 1)[1]
     moved = issued.books.charges(resource_id="a")[0]["id"]
     issued.books.decide(Verdict.CORRECT, moved, project_id="other")
     found = issued.generate(now=TODAY + timedelta(days=2))
@@ -89,13 +89,13 @@ def test_a_correction_is_another_version_and_the_old_one_stays(issued):
         ("S-2025-03-0001", 2, "0"),
         ("S-2025-03-0002", 2, "22.01"),
     ]
-    old = issued.shelf.get("S-2025-03-0001", 1)
+    old = issued.repository.get("S-2025-03-0001", 1)
     assert old["state"] == "corrected"
-    assert issued.shelf.pdf("S-2025-03-0001", 1)[1] == first
+    assert issued.repository.pdf("S-2025-03-0001", 1)[1] == first
     assert "It replaces version 1, which said 12.00 USD: the difference is 10.01 USD." in words(
-        issued.shelf.pdf("S-2025-03-0002")[1]
+        issued.repository.pdf("S-2025-03-0002")[1]
     )
-    assert issued.shelf.difference("S-2025-03-0001")[-1] == ("in all", "10.00", "0", "-10.00")
+    assert issued.repository.difference("S-2025-03-0001")[-1] == ("in all", "10.00", "0", "-10.00")
     assert issued.generate().corrected == []
 
 
@@ -131,19 +131,19 @@ def test_what_was_issued_cannot_be_changed_in_the_database(issued, statement):
 
 
 def test_a_voided_one_frees_its_charges_and_its_number_is_not_used_for_another(issued):
-    issued.shelf.void("S-2025-03-0001", actor="rita", reason="sent to the wrong school", now=TODAY)
+    issued.repository.void("S-2025-03-0001", actor="rita", reason="sent to the wrong school", now=TODAY)
     assert [one["number"] for one in issued.standing()] == ["S-2025-03-0002"]
     with pytest.raises(StatementNotAllowed):
-        issued.shelf.void("S-2025-03-0001", actor="rita", reason="again", now=TODAY)
+        issued.repository.void("S-2025-03-0001", actor="rita", reason="again", now=TODAY)
     assert issued.generate().new == ["S-2025-03-0001"]
-    assert issued.shelf.get("S-2025-03-0001")["version"] == 2
+    assert issued.repository.get("S-2025-03-0001")["version"] == 2
     with pytest.raises(NoSuchStatement):
-        issued.shelf.get("S-2025-03-0009")
+        issued.repository.get("S-2025-03-0009")
 
 
 def test_two_at_once_issue_each_statement_once(office):
     two_projects(office)
-    rival = Office(office.books, office.press)
+    rival = Office(office.books, office.renderer)
     once = iter([rival.generate])
     office.between = lambda: next(once, lambda: None)()
     found = office.generate()
@@ -177,9 +177,9 @@ def test_drafts_count_for_nothing_and_are_replaced(office):
     office.generate(draft=True)
     assert office.standing() == []
     assert office.generate().new == ["S-2025-03-0001", "S-2025-03-0002"]
-    states = [one["state"] for one in office.shelf.list(replace(_all(), number="S-2025-03-0001"))]
+    states = [one["state"] for one in office.repository.list(replace(_all(), number="S-2025-03-0001"))]
     assert states == ["voided", "issued"] or sorted(states) == ["issued", "voided", "voided"]
-    assert office.shelf.get("S-2025-03-0001")["version"] == 1
+    assert office.repository.get("S-2025-03-0001")["version"] == 1
 
 
 def _all():
@@ -191,12 +191,12 @@ def _all():
 def test_what_is_kept_gives_the_same_bytes_and_another_template_is_named(issued, tmp_path):
     from clearfacts_assets.chargeback.statements.typesetting import TypstRenderer
 
-    assert issued.shelf.recompute("S-2025-03-0001", issued.press).problem == ""
+    assert issued.repository.recompute("S-2025-03-0001", issued.renderer).problem == ""
     own = tmp_path / "own"
     own.mkdir()
     (own / "investigator.typ").write_text('#import "parts.typ": *\n#show: page-of\n#attach-lines()\n= Other\n')
-    other = TypstRenderer(tmp_path / "press", own)
-    assert issued.shelf.recompute("S-2025-03-0001", other).problem == "other templates or fonts than then"
+    other = TypstRenderer(tmp_path / "renderer", own)
+    assert issued.repository.recompute("S-2025-03-0001", other).problem == "other templates or fonts than then"
 
 
 def test_proposed_ones_are_accepted_by_silence_and_not_against_an_objection(office):
@@ -204,14 +204,14 @@ def test_proposed_ones_are_accepted_by_silence_and_not_against_an_objection(offi
     two_projects(office)
     office.generate()
     assert {one["state"] for one in office.standing()} == {"proposed"}
-    assert "accepted unless you object by 17 April 2025" in words(office.shelf.pdf("S-2025-03-0001")[1])
+    assert "accepted unless you object by 17 April 2025" in words(office.repository.pdf("S-2025-03-0001")[1])
     remarks = Remarks(office.books.engine)
     objection = remarks.object("S-2025-03-0002", "not my node", line=1, actor="ada@bio.example.edu", now=TODAY)
     later = TODAY + timedelta(days=15)
-    assert office.shelf.accept_silent(now=TODAY, actor="clearfacts") == []
-    assert office.shelf.accept_silent(now=later, actor="clearfacts") == ["S-2025-03-0001"]
+    assert office.repository.accept_silent(now=TODAY, actor="clearfacts") == []
+    assert office.repository.accept_silent(now=later, actor="clearfacts") == ["S-2025-03-0001"]
     remarks.answer(objection, "it is: see the tag", "declined", actor="rita", now=later)
-    assert office.shelf.accept_silent(now=later, actor="clearfacts") == ["S-2025-03-0002"]
+    assert office.repository.accept_silent(now=later, actor="clearfacts") == ["S-2025-03-0002"]
     (dispute,) = remarks.list(period="2025-03")
     assert (dispute["number"], dispute["line"], dispute["verdict"], dispute["answered_by"]) == (
         *("S-2025-03-0002", 1),
@@ -239,16 +239,16 @@ def test_a_reversal_in_the_next_month_takes_back_the_very_cents(office):
     office.books.put(*first)
     office.close()
     office.generate()
-    printed = {one["charge_id"]: one["cents"] for one in office.shelf.charges("S-2025-03-0001")}
+    printed = {one["charge_id"]: one["cents"] for one in office.repository.charges("S-2025-03-0001")}
     office.books.change("2025-03", Event.FINALIZE)
     gone = office.books.charges(resource_id="a")[0]["id"]
     office.books.put(first[1], confirmed=True)
     office.close("2025-04")
     office.generate("2025-04")
-    (reversal,) = office.shelf.charges("S-2025-04-0001")
+    (reversal,) = office.repository.charges("S-2025-04-0001")
     assert reversal["exact"] == Decimal("-0.02")  # the very cents of the ledger's line
     assert reversal["cents"] == -printed[gone]
-    assert "Reversal of a charge of March 2025" in words(office.shelf.pdf("S-2025-04-0001")[1])
+    assert "Reversal of a charge of March 2025" in words(office.repository.pdf("S-2025-04-0001")[1])
 
 
 def test_departments_and_years_repeat_what_statements_say(office):
@@ -262,8 +262,8 @@ def test_departments_and_years_repeat_what_statements_say(office):
     department = StatementKind.DEPARTMENT
     assert summaries.month(department, "2025-03", Issuance("pat", TODAY)).new == ["D-2025-03-0001"]
     assert summaries.month(department, "2025-03", Issuance("pat", TODAY)).new == []
-    assert office.shelf.get("D-2025-03-0001")["due"] == "15.00"
+    assert office.repository.get("D-2025-03-0001")["due"] == "15.00"
     found = summaries.year("2025", "ada@bio.example.edu", None, Issuance("pat", TODAY))
     assert found.new == ["Y-2025-0001", "Y-2025-0002"]
-    assert office.shelf.get("Y-2025-0001")["due"] == "10.00"
+    assert office.repository.get("Y-2025-0001")["due"] == "10.00"
     assert summaries.month(StatementKind.SPONSOR, "2025-03", Issuance("pat", TODAY)).new == []

@@ -141,12 +141,15 @@ def test_a_form_that_is_too_long_is_refused(quick_api: RunningApi) -> None:
 
 
 def test_an_investigator_gets_the_own_statements_alone_and_remarks_on_them(
-    quick_api: RunningApi, press: TypstRenderer, tmp_path: Path
+    quick_api: RunningApi, renderer: TypstRenderer, tmp_path: Path
 ) -> None:
     load(quick_api, tmp_path)
     Person(quick_api, "operator").post("/desk/periods/2025-03/close")
     issuer = StatementIssuer(
-        quick_api.engine, lambda orders: (make(press, one) for one in orders), Manner(ORGANISATION), {"t": press.digest}
+        quick_api.engine,
+        lambda orders: (make(renderer, one) for one in orders),
+        Manner(ORGANISATION),
+        {"t": renderer.digest},
     )
     issuer.investigators("2025-03", Issuance("pat", TODAY))
     standing = StatementRepository(quick_api.engine).list(StatementFilter("2025-03", states=("issued",)))

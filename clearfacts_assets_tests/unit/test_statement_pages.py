@@ -28,7 +28,7 @@ CHARGES = (
 
 
 @pytest.fixture(scope="module")
-def pdf(press):
+def pdf(renderer):
     history = tables([("ada", "genome", "USD", "2025-02", "VM", Decimal("5"))], months_before("2025-03"))
     about = About(
         "Prof. Ada Lovelace",
@@ -38,7 +38,7 @@ def pdf(press):
         history[("ada", "genome", "USD")],
         "2025-04-03",
     )
-    made = make(press, order(*CHARGES, about=about))
+    made = make(renderer, order(*CHARGES, about=about))
     assert made.problem == ""
     return made.typeset.pdf
 
@@ -125,22 +125,22 @@ def test_the_attachment_has_every_charge_exactly(pdf):
     assert sum(Decimal(one["due_printed"]) for one in rows) == Decimal("566.11")
 
 
-def test_the_same_data_gives_the_same_bytes(press, tmp_path):
-    one, other = (make(press, order(*CHARGES)) for _ in range(2))
+def test_the_same_data_gives_the_same_bytes(renderer, tmp_path):
+    one, other = (make(renderer, order(*CHARGES)) for _ in range(2))
     assert one.typeset.sha256 == other.typeset.sha256
     elsewhere = TypstRenderer(tmp_path / "another")
     assert again(elsewhere, one.inputs).sha256 == one.typeset.sha256
-    assert elsewhere.digest == press.digest
+    assert elsewhere.digest == renderer.digest
 
 
-def test_processes_make_the_same_bytes_and_keep_the_order(press, tmp_path):
+def test_processes_make_the_same_bytes_and_keep_the_order(renderer, tmp_path):
     orders = [
         order(charge(number, f"{number}.25"), identity=Identity(f"S-{number}", 1, "2025-04-03", "2025-04-17"))
         for number in range(1, 25)
     ]
     made = list(make_all(orders, TemplateSet(), workers=1))
     assert [one.identity.number for one in made] == [one.identity.number for one in orders]
-    assert made[7].typeset.sha256 == make(press, orders[7]).typeset.sha256
+    assert made[7].typeset.sha256 == make(renderer, orders[7]).typeset.sha256
 
 
 @pytest.mark.parametrize(
@@ -156,9 +156,9 @@ def test_processes_make_the_same_bytes_and_keep_the_order(press, tmp_path):
         ("a\r\nBcc: b\x00\ud800\u202ec", ""),
     ],
 )
-def test_no_name_stops_the_month(press, name, stand_ins):
+def test_no_name_stops_the_month(renderer, name, stand_ins):
     subject = Subject(StatementKind.INVESTIGATOR, "2025-03", "li@cs.example.edu", name, "", "USD")
-    made = make(press, order(charge(1, "5.00", project=name, pi_email="li@cs.example.edu"), subject=subject))
+    made = make(renderer, order(charge(1, "5.00", project=name, pi_email="li@cs.example.edu"), subject=subject))
     assert made.problem == ""
     assert made.typeset.stand_ins == stand_ins
     assert "5.00" in words(made.typeset.pdf)
@@ -167,8 +167,8 @@ def test_no_name_stops_the_month(press, name, stand_ins):
         assert name in attached(made.typeset.pdf)
 
 
-def test_an_id_of_200_characters_stays_in_its_column(press):
-    made = make(press, order(charge(1, "5.00", resource_id="i" * 200, resource_name="node")))
+def test_an_id_of_200_characters_stays_in_its_column(renderer):
+    made = make(renderer, order(charge(1, "5.00", resource_id="i" * 200, resource_name="node")))
     lines = _lines_of_page(made.typeset.pdf)
     assert max(len(one) for one in lines if set(one) == {"i"}) < 100
     assert any(one.replace(" ", "").endswith("5.00") for one in lines)
@@ -186,7 +186,7 @@ def test_a_template_of_ones_own_replaces_ours_and_a_broken_one_is_named(tmp_path
     own.mkdir()
     text = '#import "parts.typ": *\n#show: page-of\n#attach-lines()\n= Ours #data.figure.amount\n'
     (own / "investigator.typ").write_text(text)
-    mine = TypstRenderer(tmp_path / "press", own)
+    mine = TypstRenderer(tmp_path / "renderer", own)
     assert "Ours 5.00" in words(make(mine, order(charge(1, "5.00"))).typeset.pdf)
     (own / "investigator.typ").write_text("= Title\n#data.no-such-thing")
     broken = make(TypstRenderer(tmp_path / "broken", own), order(charge(1, "5.00")))
@@ -195,42 +195,42 @@ def test_a_template_of_ones_own_replaces_ours_and_a_broken_one_is_named(tmp_path
         again(TypstRenderer(tmp_path / "broken2", own), make(mine, order(charge(1, "5.00"))).inputs)
 
 
-def test_a_correction_names_the_old_one_and_shows_the_difference(press):
+def test_a_correction_names_the_old_one_and_shows_the_difference(renderer):
     replaces = {"version": 1, "due": "10.00", "by_line": {"BIO-000001 · Virtual Machines": "10.00"}}
     identity = Identity("S-2025-03-0001", 2, "2025-04-10", "2025-04-24", "issued", replaces)
-    text = words(make(press, order(charge(1, "7.25"), identity=identity)).typeset.pdf)
+    text = words(make(renderer, order(charge(1, "7.25"), identity=identity)).typeset.pdf)
     assert "It replaces version 1, which said 10.00 USD: the difference is -2.75 USD." in text
     assert "BIO-000001 · Virtual Machines 10.00 7.25 -2.75" in text
 
 
-def test_a_draft_and_a_credit_say_what_they_are(press):
+def test_a_draft_and_a_credit_say_what_they_are(renderer):
     draft = Identity("S-2025-03-0001", 0, "2025-04-10", "2025-04-24", "draft")
-    assert "DRAFT" in words(make(press, order(charge(1, "7.25"), identity=draft)).typeset.pdf)
-    assert "in your favour; nothing is to be paid" in words(make(press, order(charge(1, "-7.25"))).typeset.pdf)
-    nothing = make(press, order())
+    assert "DRAFT" in words(make(renderer, order(charge(1, "7.25"), identity=draft)).typeset.pdf)
+    assert "in your favour; nothing is to be paid" in words(make(renderer, order(charge(1, "-7.25"))).typeset.pdf)
+    nothing = make(renderer, order())
     assert (str(nothing.sums.due), nothing.problem) == ("0", "")
 
 
-def test_sponsors_departments_and_years_have_statements(press):
+def test_sponsors_departments_and_years_have_statements(renderer):
     sponsor = Subject(StatementKind.SPONSOR, "2025-03", "Research Office", currency="USD")
     rows = [SponsorRow("ada@x.edu", "genome", "BIO", "GPU cap", "GPU", 3, Decimal(amount)) for amount in ("1.005", "2")]
-    made = make(press, order(subject=sponsor, rows=rows))
+    made = make(renderer, order(subject=sponsor, rows=rows))
     assert made.problem == ""
     assert "Paid by you 3.01 USD".lower() in words(made.typeset.pdf).lower()
     department = Subject(StatementKind.DEPARTMENT, "2025-03", "BIO", currency="USD")
     rows = [DepartmentRow("S-2025-03-0001", "ada@x.edu", "genome", "BIO", 2, Decimal("3.004"), Decimal("2.50"))]
-    made = make(press, order(subject=department, rows=rows))
+    made = make(renderer, order(subject=department, rows=rows))
     assert "S-2025-03-0001 3.00 2.50" in words(made.typeset.pdf)
     year = Subject(StatementKind.YEAR, "2025", "ada@x.edu", "genome", currency="USD")
     cents = Cents(Decimal("10.00"), Decimal("-1.00"), Decimal(0), Decimal(0), Decimal("9.00"))
     rows = [YearRow(f"2025-{month:02d}", f"S-2025-{month:02d}-0001", cents) for month in (1, 2, 3)]
-    made = make(press, order(subject=year, rows=rows))
+    made = make(renderer, order(subject=year, rows=rows))
     assert "In all 30.00 -3.00 – – 27.00" in words(made.typeset.pdf)
     assert attached(made.typeset.pdf).splitlines()[1] == "2025-01,S-2025-01-0001,10.00,-1.00,0,0,9.00"
 
 
-def test_what_is_kept_is_all_that_is_printed(press):
-    kept = unpacked(make(press, order(*CHARGES)).inputs)
+def test_what_is_kept_is_all_that_is_printed(renderer):
+    kept = unpacked(make(renderer, order(*CHARGES)).inputs)
     assert kept["by_line"] == {
         "BIO-000001 · Object Storage": "-79.89",
         "BIO-000001 · Virtual Machines": "637.50",

@@ -84,11 +84,11 @@ def gl_journal(
     configured = settings.load()
     try:
         manner = manner_of(configured.journals, format=config.format, default=Path(configured.home) / "journals")
-        book, asked = JournalService(engine, manner), _asked(context, currency)
+        service, asked = JournalService(engine, manner), _asked(context, currency)
         steps: list[tuple[bool, Callable[[], list[Done]]]] = [
-            (config.accruals, lambda: book.end_accruals(asked, up_to=month)),
-            (config.export, lambda: book.export(month, asked)),
-            (config.transfer, lambda: book.transfer(month, asked)),
+            (config.accruals, lambda: service.end_accruals(asked, up_to=month)),
+            (config.export, lambda: service.export(month, asked)),
+            (config.transfer, lambda: service.transfer(month, asked)),
         ]
         for wanted, make in steps:
             done += _done(context, make) if wanted else []

@@ -61,8 +61,8 @@ def statement_invoices(
         made = maker.make(month, actor=actor, now=datetime.now(UTC))
     except (ChargebackError, OSError) as error:
         raise dg.Failure(f"No invoice was made. {error}", allow_retries=False) from None
-    shelf = StatementInvoiceRepository(engine)
-    documents, contents = shelf.list(month), shelf.contents(month)
+    repository = StatementInvoiceRepository(engine)
+    documents, contents = repository.list(month), repository.contents(month)
     reports = dict(validation.validator().validate_many(contents))
     wrong = [
         (name, report.decision.value, "; ".join(each.message for each in report.findings))

@@ -46,10 +46,10 @@ ACCOUNTED_FOR = dg.AssetCheckSpec(
 
 def of_statements(engine: Engine, month: str) -> tuple[Metadata, list[dg.AssetCheckResult]]:
     """What stands in a month, and whether it is what the ledger says is due."""
-    shelf = StatementRepository(engine)
-    standing = list(shelf.list(StatementFilter(month, states=STANDS), limit=ALL))
+    repository = StatementRepository(engine)
+    standing = list(repository.list(StatementFilter(month, states=STANDS), limit=ALL))
     ours = [one for one in standing if one["kind"] == "investigator"]
-    ties = shelf.tie_out(month)
+    ties = repository.tie_out(month)
     with reading(engine) as connection:
         months = list(months_up_to(month, MONTHS_DRAWN))
         spent = [(one[3], one[4], one[1], one[2], one[5]) for one in history(connection, month, months)]
@@ -89,11 +89,11 @@ def was_made(made: Sequence[Generated]) -> dg.AssetCheckResult:
     )
 
 
-def of_emails(engine: Engine, month: str, posting: MailOptions) -> tuple[Metadata, list[dg.AssetCheckResult]]:
+def of_emails(engine: Engine, month: str, options: MailOptions) -> tuple[Metadata, list[dg.AssetCheckResult]]:
     """Where a month's mails stand, and whether each is accounted for."""
     box = MailBox(engine)
-    mails = [one for one in box.list(period=month) if one["test"] == posting.test]
-    left = box.would_send(month, posting)
+    mails = [one for one in box.list(period=month) if one["test"] == options.test]
+    left = box.would_send(month, options)
     states = Counter(str(one["state"]) for one in mails)
     stuck = [one for one in mails if MailState(one["state"]) in STUCK]
     columns = ("id", "recipient", "state", "subject")
@@ -119,7 +119,7 @@ def of_emails(engine: Engine, month: str, posting: MailOptions) -> tuple[Metadat
     return metadata, [verdict]
 
 
-def preview(letter: OutgoingMail) -> dg.MetadataValue[str]:
+def preview(outgoing: OutgoingMail) -> dg.MetadataValue[str]:
     """The first new mail as text."""
-    text, _ = bodies(letter)
-    return dg.MetadataValue.md(f"**{letter.subject}**\n\n```\n{text.replace('```', chr(39) * 3)}\n```")
+    text, _ = bodies(outgoing)
+    return dg.MetadataValue.md(f"**{outgoing.subject}**\n\n```\n{text.replace('```', chr(39) * 3)}\n```")

@@ -23,7 +23,7 @@ from clearfacts_assets.chargeback.defs.statement_views import (
     was_made,
 )
 from clearfacts_assets.chargeback.model import ChargebackError
-from clearfacts_assets.chargeback.notifications.statement_mails import enqueue_and_send, posting_of, previews
+from clearfacts_assets.chargeback.notifications.statement_mails import enqueue_and_send, mail_options_of, previews
 from clearfacts_assets.chargeback.statements.model import StatementKind
 from clearfacts_assets.orchestration.tags import TRIGGERED_BY_TAG
 from clearfacts_assets.resources import DatabaseResource
@@ -83,7 +83,7 @@ def statement_emails(
         found = enqueue_and_send(engine, configured, month, actor=actor, clock=lambda: datetime.now(UTC))
     except ChargebackError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
-    metadata, checks = of_emails(engine, month, posting_of(configured))
+    metadata, checks = of_emails(engine, month, mail_options_of(configured))
     counts = {"new mails": found["wanted"], "handed over now": found.get("sent", 0)}
     stopped = {"stopped": found["stopped"]} if found.get("stopped") else {}
     shown = {"preview": preview(first[1])} if first else {}

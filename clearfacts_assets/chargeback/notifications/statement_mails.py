@@ -36,7 +36,7 @@ def problem_of(address: str) -> str:
     return ""
 
 
-def posting_of(configured: Settings) -> MailOptions:
+def mail_options_of(configured: Settings) -> MailOptions:
     """How mails are made of statements."""
     domain = configured.email.sender.rpartition("@")[2] or "localhost"
     return MailOptions(
@@ -63,17 +63,17 @@ def server_of(configured: Settings) -> SmtpServer:
     )
 
 
-def letters(configured: Settings, box: MailBox) -> Callable[[int], OutgoingMail]:
-    """The letter of a mail, with its PDFs read."""
+def outgoing_mails_of(configured: Settings, box: MailBox) -> Callable[[int], OutgoingMail]:
+    """The mail that goes out for a row of the outbox, with its PDFs read."""
 
-    def letter_of(id_: int) -> OutgoingMail:
+    def outgoing_of(id_: int) -> OutgoingMail:
         mail = box.mail(id_)
-        return letter(configured, mail, box.statements(mail.statement_ids))
+        return outgoing_mail(configured, mail, box.statements(mail.statement_ids))
 
-    return letter_of
+    return outgoing_of
 
 
-def letter(configured: Settings, mail: Mail, statements: Sequence[MailedStatement]) -> OutgoingMail:
+def outgoing_mail(configured: Settings, mail: Mail, statements: Sequence[MailedStatement]) -> OutgoingMail:
     """A mail, before it is bytes; with links in place of PDFs where those are too large."""
     size = sum(len(one.pdf) for one in statements)
     links = {}
@@ -113,27 +113,27 @@ def _letterhead(configured: Settings) -> Letterhead:
 
 def previews(engine: Engine, configured: Settings, period: str, now: datetime) -> Iterator[tuple[str, OutgoingMail]]:
     """Whom each mail that would be sent is for, and the mail. Nothing is sent, and nothing is marked."""
-    box, posting = MailBox(engine), posting_of(configured)
+    box, options = MailBox(engine), mail_options_of(configured)
     names = box.names()
-    for number, (email, rows) in enumerate(box.would_send(period, posting).items(), start=1):
+    for number, (email, rows) in enumerate(box.would_send(period, options).items(), start=1):
         statements = box.statements([one["id"] for one in rows])
         subject, message_id = subject_of(configured, period, statements), f"<preview-{number}@localhost>"
         mail = Mail(
-            0, period, email, names.get(email, ""), posting.copies, subject, message_id, False, MailState.READY, 0,
+            0, period, email, names.get(email, ""), options.copies, subject, message_id, False, MailState.READY, 0,
             now, (),
         )  # fmt: skip
-        yield email, letter(configured, mail, statements)
+        yield email, outgoing_mail(configured, mail, statements)
 
 
 def enqueue_and_send(
     engine: Engine, configured: Settings, period: str, *, actor: str, clock: Clock, dry_run: bool = False
 ) -> dict[str, Any]:
     """Want a mail for all that stands and was never in one; send what is due. Says what came of it."""
-    box, posting = MailBox(engine), posting_of(configured)
+    box, options = MailBox(engine), mail_options_of(configured)
     if dry_run:
-        would = box.would_send(period, posting)
+        would = box.would_send(period, options)
         return {"would_send": {email: [one["number"] for one in those] for email, those in would.items()}}
-    wanted = box.want(period, posting, actor=actor, now=clock())
+    wanted = box.want(period, options, actor=actor, now=clock())
     if not configured.email.host:
         return {"wanted": len(wanted), "stopped": NO_HOST}
     return {"wanted": len(wanted), **send(engine, configured, period, clock=clock)}
@@ -142,11 +142,11 @@ def enqueue_and_send(
 def send(engine: Engine, configured: Settings, period: str | None, *, clock: Clock) -> dict[str, Any]:
     """Send what is due."""
     said, box = configured.email, MailBox(engine)
-    with SmtpClient(server_of(configured)) as postman:
+    with SmtpClient(server_of(configured)) as smtp:
         found = send_due(
             box,
-            postman,
-            letters(configured, box),
+            smtp,
+            outgoing_mails_of(configured, box),
             clock,
             attempts=said.attempts,
             test_recipient=said.test_recipient,
@@ -166,7 +166,7 @@ def resend(
         actor=actor,
         now=clock(),
         recipient=to,
-        posting=posting_of(configured),
+        options=mail_options_of(configured),
     )
     found = send(engine, configured, None, clock=clock) if configured.email.host else {"stopped": NO_HOST}
     return {"id": new, "repeats": id_, **found}

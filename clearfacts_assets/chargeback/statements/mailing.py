@@ -91,16 +91,16 @@ def subject_line(template: str, period: str, organisation: str, statements: Sequ
     return harmless(said)[:LONGEST_SUBJECT]
 
 
-def variables(letter: OutgoingMail) -> dict[str, Any]:
+def variables(outgoing: OutgoingMail) -> dict[str, Any]:
     """What the templates of mails are given; docs/statements.md describes them."""
     return {
-        "name": harmless(letter.name) or letter.recipient,
-        "month": month(letter.period),
-        "organisation": harmless(letter.head.organisation),
-        "contact": letter.head.contact,
-        "accent": letter.head.accent,
-        "instead_of": letter.instead_of,
-        "due": sums(letter.statements),
+        "name": harmless(outgoing.name) or outgoing.recipient,
+        "month": month(outgoing.period),
+        "organisation": harmless(outgoing.head.organisation),
+        "contact": outgoing.head.contact,
+        "accent": outgoing.head.accent,
+        "instead_of": outgoing.instead_of,
+        "due": sums(outgoing.statements),
         "statements": [
             {
                 "number": one.number,
@@ -113,45 +113,45 @@ def variables(letter: OutgoingMail) -> dict[str, Any]:
                 "dispute_by": day(one.dispute_by),
                 "proposed": one.state == "proposed",
                 "corrected": one.replaces,
-                "link": letter.links.get(one.number, ""),
+                "link": outgoing.links.get(one.number, ""),
             }
-            for one in letter.statements
+            for one in outgoing.statements
         ],
-        "linked": bool(letter.links),
+        "linked": bool(outgoing.links),
     }
 
 
-def bodies(letter: OutgoingMail) -> tuple[str, str]:
+def bodies(outgoing: OutgoingMail) -> tuple[str, str]:
     """Text and HTML."""
-    said = variables(letter)
-    return _rendered(letter, "mail.txt", said), _rendered(letter, "mail.html", said)
+    said = variables(outgoing)
+    return _rendered(outgoing, "mail.txt", said), _rendered(outgoing, "mail.html", said)
 
 
-def message(letter: OutgoingMail) -> bytes:
+def message(outgoing: OutgoingMail) -> bytes:
     """RFC 5322, in lines that end with CR LF. Names and subjects cannot add headers: they are one line each."""
-    text, html = bodies(letter)
+    text, html = bodies(outgoing)
     mail = EmailMessage(policy=SMTP)
-    mail["From"] = _address(letter.head.sender_name, letter.head.sender)
-    mail["To"] = _address(letter.name, letter.recipient)
-    if letter.copies:
-        mail["Cc"] = [_address("", one) for one in letter.copies]
-    if letter.head.reply_to:
-        mail["Reply-To"] = _address("", letter.head.reply_to)
-    mail["Subject"] = harmless(letter.subject)
-    mail["Date"] = format_datetime(letter.at)
-    mail["Message-ID"] = letter.message_id
+    mail["From"] = _address(outgoing.head.sender_name, outgoing.head.sender)
+    mail["To"] = _address(outgoing.name, outgoing.recipient)
+    if outgoing.copies:
+        mail["Cc"] = [_address("", one) for one in outgoing.copies]
+    if outgoing.head.reply_to:
+        mail["Reply-To"] = _address("", outgoing.head.reply_to)
+    mail["Subject"] = harmless(outgoing.subject)
+    mail["Date"] = format_datetime(outgoing.at)
+    mail["Message-ID"] = outgoing.message_id
     mail["Auto-Submitted"] = "auto-generated"  # so that absence notes do not answer
     mail.set_content(text)
     mail.add_alternative(html, subtype="html")
-    if not letter.links:
-        for one in letter.statements:
+    if not outgoing.links:
+        for one in outgoing.statements:
             mail.add_attachment(one.pdf, maintype="application", subtype="pdf", filename=one.file_name)
-    _set_boundaries(mail, letter.message_id)
+    _set_boundaries(mail, outgoing.message_id)
     return mail.as_bytes()
 
 
-def _rendered(letter: OutgoingMail, name: str, said: dict[str, Any]) -> str:
-    folders = [*([letter.head.templates] if letter.head.templates else []), TEMPLATES]
+def _rendered(outgoing: OutgoingMail, name: str, said: dict[str, Any]) -> str:
+    folders = [*([outgoing.head.templates] if outgoing.head.templates else []), TEMPLATES]
     environment = Environment(
         loader=FileSystemLoader(folders),
         autoescape=name.endswith(".html"),

@@ -1,4 +1,4 @@
-"""One statement from the charges that are due to all that is kept of it. Pure but for the press; runs in workers."""
+"""One statement from the charges that are due to all that is kept of it. Pure but for the renderer; runs in workers."""
 
 from __future__ import annotations
 
@@ -81,18 +81,18 @@ class Made:
     bases: Mapping[str, str] = field(default_factory=dict)
 
 
-def make(press: TypstRenderer, order: Order) -> Made:
+def make(renderer: TypstRenderer, order: Order) -> Made:
     """Compose and set. A template that fails on this statement makes it one with a problem, and no other."""
     try:
-        return _made(press, order)
+        return _made(renderer, order)
     except TemplateFails as error:
         return Made(order.subject, order.identity, problem=str(error))
 
 
-def _made(press: TypstRenderer, order: Order) -> Made:
+def _made(renderer: TypstRenderer, order: Order) -> Made:
     subject, identity, currency = order.subject, order.identity, order.subject.currency
     if subject.kind is not StatementKind.INVESTIGATOR:
-        return _report(press, order)
+        return _report(renderer, order)
     lines = printed_lines(
         order.charges, currency, each_charge=order.each_charge, printed_before=dict(order.printed_before)
     )
@@ -112,7 +112,7 @@ def _made(press: TypstRenderer, order: Order) -> Made:
         for line in lines
         for charge, cents in zip(line.charges, line.of_each, strict=True)
     )
-    packed, digest, typeset = _set(press, data, lines_csv(lines), remembered(lines))
+    packed, digest, typeset = _set(renderer, data, lines_csv(lines), remembered(lines))
     return Made(
         subject,
         identity,
@@ -134,19 +134,19 @@ _REPORTS = {
 }
 
 
-def _report(press: TypstRenderer, order: Order) -> Made:
+def _report(renderer: TypstRenderer, order: Order) -> Made:
     report: Any = _REPORTS[order.subject.kind]
     data, csv, sums, exact = report(order.subject, order.rows, order.who, order.identity, order.about)
-    packed, digest, typeset = _set(press, data, csv, {})
+    packed, digest, typeset = _set(renderer, data, csv, {})
     return Made(order.subject, order.identity, sums, exact, len(order.rows), (), packed, digest, typeset)
 
 
 def _set(
-    press: TypstRenderer, data: Mapping[str, Any], csv: str, by_line: Mapping[str, str]
+    renderer: TypstRenderer, data: Mapping[str, Any], csv: str, by_line: Mapping[str, str]
 ) -> tuple[bytes, str, Typeset]:
     kept = {"data": data, "lines": csv, "by_line": by_line}
     text = json.dumps(kept, ensure_ascii=False, sort_keys=True).encode("utf-8", "surrogatepass")
-    return zlib.compress(text, 6), hashlib.sha256(text).hexdigest(), press.set(data, csv)
+    return zlib.compress(text, 6), hashlib.sha256(text).hexdigest(), renderer.set(data, csv)
 
 
 def unpacked(inputs: bytes) -> dict[str, Any]:
@@ -155,10 +155,10 @@ def unpacked(inputs: bytes) -> dict[str, Any]:
     return kept
 
 
-def again(press: TypstRenderer, inputs: bytes) -> Typeset:
+def again(renderer: TypstRenderer, inputs: bytes) -> Typeset:
     """The PDF of inputs that were kept: the same bytes as long as the templates and typst are the same."""
     kept = unpacked(inputs)
-    return press.set(kept["data"], kept["lines"])
+    return renderer.set(kept["data"], kept["lines"])
 
 
 def charges_digest(order_rows: Sequence[Any], basis: Mapping[str, str], each_charge: bool) -> str:

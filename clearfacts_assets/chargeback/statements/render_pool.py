@@ -17,31 +17,31 @@ PAGES_OF_A_TASK = 20
 TASKS_OF_A_WORKER = 3  # typst keeps about 2 MB of each page that it has set
 FEW_PAGES = 10  # that are set here: starting a process takes longer
 
-_press: TypstRenderer | None = None
+_renderer: TypstRenderer | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TemplateSet:
-    """What a press is set up with."""
+    """What a renderer is set up with."""
 
     templates: Path | None = None
     font_paths: tuple[Path, ...] = ()
 
-    def press(self, folder: Path) -> TypstRenderer:
+    def renderer(self, folder: Path) -> TypstRenderer:
         return TypstRenderer(folder, self.templates, self.font_paths)
 
 
-def make_all(orders: Iterable[Order], outfit: TemplateSet, workers: int) -> Iterator[Made]:
+def make_all(orders: Iterable[Order], template_set: TemplateSet, workers: int) -> Iterator[Made]:
     """Every order, in their order. Holds a few tasks at a time, however many orders come."""
     tasks = _tasks(orders)
     first = next(tasks, [])
     second = next(tasks, None)
-    with tempfile.TemporaryDirectory(prefix="clearfacts-press-") as folder:
+    with tempfile.TemporaryDirectory(prefix="clearfacts-renderer-") as folder:
         if workers == 0 or (second is None and sum(one.weight for one in first) <= FEW_PAGES):
-            press = outfit.press(Path(folder) / "press")
+            renderer = template_set.renderer(Path(folder) / "renderer")
             for task in (first, second or [], *tasks):
                 for order in task:
-                    yield make(press, order)
+                    yield make(renderer, order)
             return
         # Forks of a process that has no threads and has imported what is needed: a fork of this one might hang.
         context = get_context("forkserver")
@@ -50,7 +50,7 @@ def make_all(orders: Iterable[Order], outfit: TemplateSet, workers: int) -> Iter
             workers,
             mp_context=context,
             initializer=_set_up,
-            initargs=(outfit, folder),
+            initargs=(template_set, folder),
             max_tasks_per_child=TASKS_OF_A_WORKER,
         )
         with pool:
@@ -78,11 +78,11 @@ def _tasks(orders: Iterable[Order]) -> Iterator[list[Order]]:
         yield task
 
 
-def _set_up(outfit: TemplateSet, folder: str) -> None:
-    global _press
-    _press = outfit.press(Path(tempfile.mkdtemp(dir=folder)))
+def _set_up(template_set: TemplateSet, folder: str) -> None:
+    global _renderer
+    _renderer = template_set.renderer(Path(tempfile.mkdtemp(dir=folder)))
 
 
 def _work(orders: list[Order]) -> list[Made]:
-    assert _press is not None  # noqa: S101 - _set_up has run in this process
-    return [make(_press, order) for order in orders]
+    assert _renderer is not None  # noqa: S101 - _set_up has run in this process
+    return [make(_renderer, order) for order in orders]

@@ -76,7 +76,7 @@ _COUNTED = {
 def send_due(
     box: Box,
     server: Server,
-    letter_of: Callable[[int], OutgoingMail],
+    outgoing_of: Callable[[int], OutgoingMail],
     clock: Callable[[], datetime],
     *,
     attempts: int,
@@ -89,12 +89,12 @@ def send_due(
     """
     found, unknowns = Sent(lapsed=box.expire(clock())), 0
     for id_ in box.due(clock(), test=bool(test_recipient), period=period):
-        letter = letter_of(id_)
-        text = message(letter)
+        outgoing = outgoing_of(id_)
+        text = message(outgoing)
         if box.claim(id_, clock(), hashlib.sha256(text).hexdigest()) is None:
             continue
-        recipient, copies = (test_recipient, ()) if test_recipient else (letter.recipient, letter.copies)
-        answer = server.hand_over(letter.head.sender, recipient, copies, text)
+        recipient, copies = (test_recipient, ()) if test_recipient else (outgoing.recipient, outgoing.copies)
+        answer = server.hand_over(outgoing.head.sender, recipient, copies, text)
         event = _EVENTS[answer.outcome]
         state = box.settle(id_, event, clock(), answer.answer, code=answer.code, most=attempts)
         counted = _COUNTED[state]

@@ -107,10 +107,10 @@ def preview(
     engine, mails, written = ledger(), 0, []
     output.mkdir(parents=True, exist_ok=True)
     with told():
-        for mails, (email, letter) in enumerate(previews(engine, load(), period, now()), start=1):
+        for mails, (email, outgoing) in enumerate(previews(engine, load(), period, now()), start=1):
             stem = output / file_name(f"{mails:04d}", period, email)
-            text, html = bodies(letter)
-            for ending, content in ((".eml", message(letter)), (".html", html.encode()), (".txt", text.encode())):
+            text, html = bodies(outgoing)
+            for ending, content in ((".eml", message(outgoing)), (".html", html.encode()), (".txt", text.encode())):
                 path = stem.with_name(stem.name + ending)
                 path.write_bytes(content)
                 written.append(str(path))

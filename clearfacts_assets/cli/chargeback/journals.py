@@ -56,7 +56,7 @@ def export_journal(
 ) -> None:
     """Write the journal of a month's issued statements that are in none yet, a file a currency. Never twice."""
     asked = _asked(actor, currency=currency, on=on, draft=draft, dry_run=dry_run)
-    _make(format_, output, as_json, lambda book: book.export(period, asked))
+    _make(format_, output, as_json, lambda service: service.export(period, asked))
 
 
 @app.command()
@@ -72,7 +72,7 @@ def transfer(
 ) -> None:
     """Move costs of statements that were corrected after they had been booked: the old out, the new in."""
     asked = _asked(actor, currency=currency, on=on, dry_run=dry_run)
-    _make(format_, output, as_json, lambda book: book.transfer(period, asked))
+    _make(format_, output, as_json, lambda service: service.transfer(period, asked))
 
 
 @app.command()
@@ -89,7 +89,7 @@ def accrue(
     """Write what a month without statements will cost. Once the month is over it is taken back by itself, on the first
     day of the next one."""
     asked = _asked(actor, currency=currency, on=on, dry_run=dry_run)
-    _make(format_, output, as_json, lambda book: book.accrue(period, asked))
+    _make(format_, output, as_json, lambda service: service.accrue(period, asked))
 
 
 @app.command("reverse-accruals")
@@ -104,7 +104,13 @@ def reverse_accruals(
     """Take back the accruals of all months that are over, each on the first day of the next month. Dagster does it by
     itself, and so does export-journal; once more makes nothing."""
     asked = _asked(actor, currency=currency, dry_run=dry_run)
-    _make(format_, output, as_json, lambda book: book.end_accruals(asked), "No accrual of a month that is over stands.")
+    _make(
+        format_,
+        output,
+        as_json,
+        lambda service: service.end_accruals(asked),
+        "No accrual of a month that is over stands.",
+    )
 
 
 @app.command()
@@ -120,7 +126,7 @@ def reverse(
 ) -> None:
     """Take a journal back by its exact negative; its statements are free for another one. A draft only goes."""
     asked = _asked(actor, on=on, dry_run=dry_run, reason=reason)
-    _make(format_, output, as_json, lambda book: book.reverse(number, asked))
+    _make(format_, output, as_json, lambda service: service.reverse(number, asked))
 
 
 @app.command()
@@ -129,7 +135,7 @@ def export(
 ) -> None:
     """Write a journal's file again; a draft leaves by that."""
     asked = _asked(actor)
-    _make(format_, output, as_json, lambda book: [book.rewrite(number, asked)])
+    _make(format_, output, as_json, lambda service: [service.rewrite(number, asked)])
 
 
 @app.command("list")

@@ -47,12 +47,12 @@ def generate(
     from clearfacts_assets.storage.chargeback.issuing.repository import StatementRepository
 
     engine, said = ledger(), load().statements
-    shelf = StatementRepository(engine)
+    repository = StatementRepository(engine)
     with told():
         found = by_settings.generate(engine, said, period, kind, Issuance(who(actor), now(), draft, dry_run))
-        tie_out = [one.as_result() for one in shelf.tie_out(period)]
+        tie_out = [one.as_result() for one in repository.tie_out(period)]
         if output and not dry_run:
-            _write_out(shelf, period, kind, output, draft=draft)
+            _write_out(repository, period, kind, output, draft=draft)
     result = found.as_result() | {"tie_out": tie_out}
     if send and not draft:
         from clearfacts_assets.cli.chargeback.mailing import enqueue_and_send
@@ -98,13 +98,13 @@ def _tell(result: dict[str, Any]) -> None:
         tell_counts(result["emails"])
 
 
-def _write_out(shelf: Any, period: str, kind: StatementKind, folder: Path, *, draft: bool) -> None:
+def _write_out(repository: Any, period: str, kind: StatementKind, folder: Path, *, draft: bool) -> None:
     from clearfacts_assets.storage.chargeback.issuing.repository import StatementFilter
 
     folder.mkdir(parents=True, exist_ok=True)
     states = ("draft",) if draft else ("proposed", "issued")
-    for one in shelf.list(StatementFilter(period, kind.value, states=states), limit=1_000_000):
-        name, pdf = shelf.pdf(one["number"], one["version"])
+    for one in repository.list(StatementFilter(period, kind.value, states=states), limit=1_000_000):
+        name, pdf = repository.pdf(one["number"], one["version"])
         (folder / name).write_bytes(pdf)
 
 

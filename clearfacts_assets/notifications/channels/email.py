@@ -29,8 +29,8 @@ def opened(configured: Settings) -> Send | None:
     def send(where: str, message: Mapping[str, Any]) -> None:
         if not ADDRESS.fullmatch(where):
             raise NotTold(f"{where!r} is no address: see alerts.routes", outcome=OutcomeKind.REFUSED)
-        with SmtpClient(server) as postman:
-            done = postman.hand_over(said.sender, where, (), _mail(said.sender, where, message))
+        with SmtpClient(server) as smtp:
+            done = smtp.hand_over(said.sender, where, (), _mail(said.sender, where, message))
         if done.outcome is not OutcomeKind.ACCEPTED:
             # A server or a login at fault would meet the next mail too, whatever it said to this one.
             kind = OutcomeKind.NOT_SENT if done.server else done.outcome

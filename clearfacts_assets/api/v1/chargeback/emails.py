@@ -196,13 +196,13 @@ def preview_emails(query: Annotated[PreviewQuery, Query()], _: SeesAll, served: 
     """Nothing is sent, and nothing is marked."""
     items = []
     with told():
-        for recipient, letter in statement_mails.previews(
+        for recipient, outgoing in statement_mails.previews(
             served.engine, served.configured, query.period, served.clock()
         ):
-            text, html = bodies(letter)
-            files = [] if letter.links else [one.file_name for one in letter.statements]
-            said = {"copies": list(letter.copies), "subject": letter.subject, "text": text, "html": html}
-            items.append(PreviewView(recipient=recipient, to=letter.recipient, files=files, **said))
+            text, html = bodies(outgoing)
+            files = [] if outgoing.links else [one.file_name for one in outgoing.statements]
+            said = {"copies": list(outgoing.copies), "subject": outgoing.subject, "text": text, "html": html}
+            items.append(PreviewView(recipient=recipient, to=outgoing.recipient, files=files, **said))
     return Success(data=Listed(items=items, next_cursor=None))
 
 

@@ -178,9 +178,9 @@ def recompute_statements(body: RecomputeWanted, _: SeesAll, served: Served) -> S
 @waits
 def void_statement(number: Number, body: VoidWanted, caller: Issues, served: Served) -> Success[StatementSummary]:
     """It counts no more, and its charges are free for the next one."""
-    shelf = StatementRepository(served.engine)
+    repository = StatementRepository(served.engine)
     with told(caller):
-        one = shelf.void(number, actor=caller.actor.name, reason=body.reason, now=served.clock())
+        one = repository.void(number, actor=caller.actor.name, reason=body.reason, now=served.clock())
     return Success(data=StatementSummary.model_validate(one))
 
 

@@ -74,8 +74,8 @@ def make_journals(body: NewJournal, caller: Writes, served: Served, key: Idempot
         wish=None if body.dry_run else wish_of(caller, key, "journals", **said),
     )  # fmt: skip
     with told():
-        book = _book(served)
-        make = {"charges": book.export, "transfer": book.transfer, "accrual": book.accrue}[body.kind]
+        service = _service(served)
+        make = {"charges": service.export, "transfer": service.transfer, "accrual": service.accrue}[body.kind]
         done = make(body.period, asked)
     return _made(done)
 
@@ -111,8 +111,8 @@ def get_journal_file(
 ) -> StreamingResponse:
     """As the general ledger fetches it; the state stays. A draft has none."""
     with told():
-        shelf, said = JournalRepository(served.engine), served.configured.journals
-        name, content = file_to_fetch(shelf, number, said, query.format or "")
+        repository, said = JournalRepository(served.engine), served.configured.journals
+        name, content = file_to_fetch(repository, number, said, query.format or "")
     return attached(name, content)
 
 
@@ -127,7 +127,7 @@ def attached(name: str, content: bytes) -> StreamingResponse:
 def export_draft(number: JournalNumber, caller: Writes, served: Served) -> Success[MadeView]:
     """One that has left is written again, and stays as it is."""
     with told():
-        done = _book(served).rewrite(number, Asked(caller.actor, served.clock()))
+        done = _service(served).rewrite(number, Asked(caller.actor, served.clock()))
     return Success(data=_view(done))
 
 
@@ -157,11 +157,11 @@ def reverse_journal(
     wish = wish_of(caller, key, f"reverse {number}", **body.model_dump(mode="json"))
     asked = Asked(caller.actor, served.clock(), accounting_date=body.accounting_date, reason=body.reason, wish=wish)
     with told():
-        done = _book(served).reverse(number, asked)
+        done = _service(served).reverse(number, asked)
     return _made(done)
 
 
-def _book(served: Services) -> JournalService:
+def _service(served: Services) -> JournalService:
     """Files go to the folder for the general ledger alone, where there is one."""
     return JournalService(served.engine, manner_of(served.configured.journals))
 

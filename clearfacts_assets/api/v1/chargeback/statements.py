@@ -215,9 +215,9 @@ def get_statement(
 ) -> Success[StatementView]:
     """Its sums, what happened to it, what was objected to. Other people's are not found."""
     with told():
-        shelf, version = StatementRepository(served.engine), _shown(number, query.version, caller, served)
-        one = shelf.whole(number, version)
-        one |= shelf.get(number, one["version"])  # its count of lines, in place of the lines themselves
+        repository, version = StatementRepository(served.engine), _shown(number, query.version, caller, served)
+        one = repository.whole(number, version)
+        one |= repository.get(number, one["version"])  # its count of lines, in place of the lines themselves
     if caller.investigator is not None:
         one["events"] = []
     return Success(data=StatementView.model_validate(one))

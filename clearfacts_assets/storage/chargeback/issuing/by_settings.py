@@ -42,20 +42,20 @@ def manner_of(said: StatementSettings) -> Manner:
     return Manner(organisation_of(said), said.detail == "charge", said.by_fund, said.grace, said.dispute_days)
 
 
-def outfit_of(said: StatementSettings) -> TemplateSet:
+def template_set_of(said: StatementSettings) -> TemplateSet:
     """Templates and fonts."""
     return TemplateSet(said.templates, said.font_paths)
 
 
 def issuer_of(engine: Engine, said: StatementSettings, *, least_workers: int = 0) -> StatementIssuer:
     """``least_workers``: 1 for a process that has something else to do than to set a whole month itself."""
-    outfit, workers = outfit_of(said), max(said.workers, least_workers)
+    template_set, workers = template_set_of(said), max(said.workers, least_workers)
 
     def make(orders: Iterable[Order]) -> Iterator[Made]:
-        return make_all(orders, outfit, workers)
+        return make_all(orders, template_set, workers)
 
-    with tempfile.TemporaryDirectory(prefix="clearfacts-press-") as folder:
-        digest = outfit.press(Path(folder)).digest
+    with tempfile.TemporaryDirectory(prefix="clearfacts-renderer-") as folder:
+        digest = template_set.renderer(Path(folder)).digest
     return StatementIssuer(engine, make, manner_of(said), {"templates": digest})
 
 
@@ -90,10 +90,10 @@ def recompute(
     period: str | None = None,
 ) -> Sequence[Recomputed]:
     """One statement, or all of a period, made anew from what was kept. Raises NoSuchStatement."""
-    shelf = StatementRepository(engine)
+    repository = StatementRepository(engine)
     which = [(number, version)] if number else [
-        (one["number"], one["version"]) for one in shelf.list(StatementFilter(period), limit=ALL)
+        (one["number"], one["version"]) for one in repository.list(StatementFilter(period), limit=ALL)
     ]  # fmt: skip
-    with tempfile.TemporaryDirectory(prefix="clearfacts-press-") as folder:
-        press = outfit_of(said).press(Path(folder))
-        return [shelf.recompute(name, press, of) for name, of in which if name]
+    with tempfile.TemporaryDirectory(prefix="clearfacts-renderer-") as folder:
+        renderer = template_set_of(said).renderer(Path(folder))
+        return [repository.recompute(name, renderer, of) for name, of in which if name]

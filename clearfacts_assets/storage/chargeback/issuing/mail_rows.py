@@ -62,12 +62,12 @@ class Mail:
     statement_ids: tuple[int, ...]
 
 
-def unsent(connection: Connection, period: str, posting: MailOptions) -> dict[str, list[dict[str, Any]]]:
+def unsent(connection: Connection, period: str, options: MailOptions) -> dict[str, list[dict[str, Any]]]:
     """Statements that stand and were never in a mail, by investigator."""
     brought = (
         select(MailStatement.statement_id)
         .join(MailRow, MailRow.id == MailStatement.mail_id)
-        .where(MailRow.test == posting.test)
+        .where(MailRow.test == options.test)
     )
     table = StatementRow.__table__
     query = (
@@ -83,7 +83,7 @@ def unsent(connection: Connection, period: str, posting: MailOptions) -> dict[st
     found: dict[str, list[dict[str, Any]]] = {}
     for row in connection.execute(query).mappings().all():
         # What became nothing by a correction is told all the same: an earlier version said something else.
-        if row["due"] or posting.send_zero or row["replaces"] is not None:
+        if row["due"] or options.send_zero or row["replaces"] is not None:
             found.setdefault(row["subject"], []).append(dict(row))
     return found
 
@@ -93,7 +93,7 @@ def enqueue(
     email: str,
     statements: Sequence[dict[str, Any]],
     period: str,
-    posting: MailOptions,
+    options: MailOptions,
     actor: str,
     now: datetime,
 ) -> int:
@@ -105,34 +105,34 @@ def enqueue(
         .where(InvestigatorDelegate.email == email)
         .order_by(InvestigatorDelegate.delegate)
     ).scalars()
-    copies = [one for one in dict.fromkeys([*delegates, *posting.copies]) if one != email and not posting.valid(one)]
-    said = f"{'test' if posting.test else 'statements'} {' '.join(map(str, sorted(ids)))}"
-    wish = hashlib.sha256(f"{said} {now.isoformat() if posting.test else ''}".encode()).hexdigest()
+    copies = [one for one in dict.fromkeys([*delegates, *options.copies]) if one != email and not options.valid(one)]
+    said = f"{'test' if options.test else 'statements'} {' '.join(map(str, sorted(ids)))}"
+    wish = hashlib.sha256(f"{said} {now.isoformat() if options.test else ''}".encode()).hexdigest()
     values = {
         "wish": wish,
         "period": period,
         "recipient": email,
         "name": name or "",
         "copies": copies,
-        "subject": posting.subject_of(period, [mailed(one) for one in statements]),
-        "test": posting.test,
+        "subject": options.subject_of(period, [mailed(one) for one in statements]),
+        "test": options.test,
         "repeats": None,
     }
-    return insert_mail(connection, values, ids, posting, actor, now)
+    return insert_mail(connection, values, ids, options, actor, now)
 
 
 def insert_mail(
     connection: Connection,
     values: Mapping[str, Any],
     statements: Sequence[int],
-    posting: MailOptions,
+    options: MailOptions,
     actor: str,
     now: datetime,
 ) -> int:
-    problem = posting.valid(values["recipient"])
+    problem = options.valid(values["recipient"])
     event = MailEvent.WITHHELD if problem else MailEvent.WANTED
     row = {
-        "message_id": f"<{hashlib.sha256(values['wish'].encode()).hexdigest()[:40]}@{posting.domain}>",
+        "message_id": f"<{hashlib.sha256(values['wish'].encode()).hexdigest()[:40]}@{options.domain}>",
         **values,
         "state": mail_lifecycle.after(0, None, event).value,
         "reason": problem or "",

@@ -47,7 +47,7 @@ class MailBox:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def want(self, period: str, posting: MailOptions, *, actor: str, now: datetime) -> list[int]:
+    def want(self, period: str, options: MailOptions, *, actor: str, now: datetime) -> list[int]:
         """One mail an investigator with all that stands and was never in a mail. Returns the ids of the new ones.
 
         Two at once make no two mails of one statement.
@@ -55,8 +55,8 @@ class MailBox:
         with self._engine.begin() as connection:
             only_writer(connection)
             found = [
-                enqueue(connection, email, statements, period, posting, actor, now)
-                for email, statements in unsent(connection, period_of(period), posting).items()
+                enqueue(connection, email, statements, period, options, actor, now)
+                for email, statements in unsent(connection, period_of(period), options).items()
             ]
             if found:
                 record(
@@ -66,10 +66,10 @@ class MailBox:
             commit_to_disk(connection)
         return found
 
-    def would_send(self, period: str, posting: MailOptions) -> dict[str, list[dict[str, Any]]]:
+    def would_send(self, period: str, options: MailOptions) -> dict[str, list[dict[str, Any]]]:
         """Who would get a mail, with which statements."""
         with reading(self._engine) as connection:
-            return unsent(connection, period_of(period), posting)
+            return unsent(connection, period_of(period), options)
 
     def expire(self, now: datetime) -> int:
         """Mails whose sender has gone while a server may have been taking them: nobody knows. Returns how many."""
@@ -141,7 +141,7 @@ class MailBox:
         return state
 
     def resend(
-        self, id_: int, *, wish: str, actor: str, now: datetime, recipient: str | None, posting: MailOptions
+        self, id_: int, *, wish: str, actor: str, now: datetime, recipient: str | None, options: MailOptions
     ) -> int:
         """Send the same statements once more, knowingly, as another mail; the same wish makes one. Returns its id."""
         with self._engine.begin() as connection:
@@ -156,7 +156,7 @@ class MailBox:
             values = {name: row[name] for name in ("period", "name", "copies", "subject", "test", "message_id")}
             ids = statements_of(connection, id_)
             new = insert_mail(
-                connection, values | {"recipient": to, "wish": wish, "repeats": id_}, ids, posting, actor, now
+                connection, values | {"recipient": to, "wish": wish, "repeats": id_}, ids, options, actor, now
             )
             _audit(connection, "resent", id_, actor, now, f"as mail {new}")
         return new

@@ -189,17 +189,17 @@ class StatementRepository:
             _audit(connection, event, number, actor, reason, now, **states)
         return self.get(number, row["version"])
 
-    def recompute(self, number: str, press: TypstRenderer, version: int | None = None) -> Recomputed:
+    def recompute(self, number: str, renderer: TypstRenderer, version: int | None = None) -> Recomputed:
         """Set it anew from what was kept, and compare its bytes."""
         with reading(self._engine) as connection:
             row = _row(connection, number, version)
             packed = connection.execute(
                 select(StatementFile.inputs).where(StatementFile.statement_id == row["id"])
             ).scalar_one()
-        found = again(press, packed).sha256
+        found = again(renderer, packed).sha256
         problem = ""
         if found != row["pdf_sha256"]:
-            then, now = row["rules"].get("templates"), press.digest
+            then, now = row["rules"].get("templates"), renderer.digest
             problem = "other templates or fonts than then" if then != now else "the bytes differ"
         return Recomputed(row["number"], row["version"], row["pdf_sha256"], found, problem)
 

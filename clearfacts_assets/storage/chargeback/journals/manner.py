@@ -58,15 +58,17 @@ def format_options(said: JournalSettings, name: str) -> FormatOptions:
     return FormatOptions(said.neutralise, said.template, said.presets.get(name, {}))
 
 
-def file_to_fetch(shelf: JournalRepository, number: str, said: JournalSettings, format: str = "") -> tuple[str, bytes]:
+def file_to_fetch(
+    repository: JournalRepository, number: str, said: JournalSettings, format: str = ""
+) -> tuple[str, bytes]:
     """Name and content of a journal's file, as the general ledger fetches it; the state stays.
 
     Raises NothingToPost for a draft, which has none; NoSuchBatch; LookupError for an unknown format.
     """
     name = format or said.format
-    if shelf.get(number)["state"] == BatchState.DRAFT:
+    if repository.get(number)["state"] == BatchState.DRAFT:
         raise NothingToPost("{number} is a draft, and has no file yet", number=number)
-    journal = shelf.journal(number)
+    journal = repository.journal(number)
     text = "".join(format_of(name).written(journal, format_options(said, name)))
     return file_name(journal, name), text.encode()
 
