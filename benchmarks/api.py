@@ -55,7 +55,7 @@ def ours(home: Path, jobs: int, url: str, readers: int) -> None:
 
     from clearfacts_assets import home as homes
     from clearfacts_assets import settings
-    from clearfacts_assets.api import read_routes
+    from clearfacts_assets.api import route_threads
     from clearfacts_assets.api.app import create_app, settle
     from clearfacts_assets.api.dagster_gateway import LOCATION
     from clearfacts_assets.storage import migrate
@@ -67,7 +67,7 @@ def ours(home: Path, jobs: int, url: str, readers: int) -> None:
     migrate.upgrade(known.business_database_url)
     engine = open_engine(known.business_database_url)
     if readers:
-        read_routes.READERS[engine.dialect.name] = readers
+        route_threads.READERS[engine.dialect.name] = readers
     job_id = write(engine, jobs)
     origin = InProcessCodeLocationOrigin(
         LoadableTargetOrigin(module_name="clearfacts_assets.definitions", executable_path=sys.executable),

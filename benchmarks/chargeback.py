@@ -155,8 +155,8 @@ def in_words(ratios: list[float]) -> str:
 def ruling(url: str) -> int:
     """Others pay a fifth of every charge. Returns the count of lines."""
     from clearfacts_assets.chargeback.rates.definitions import RuleKind
+    from clearfacts_assets.storage.chargeback.rates.rule_runs import apply_rules
     from clearfacts_assets.storage.chargeback.rates.rules import RuleRepository
-    from clearfacts_assets.storage.chargeback.rates.running import apply_rules
     from clearfacts_assets.storage.database import open_engine
 
     engine, said = open_engine(url), {"payer": "Dean", "percent": "20"}

@@ -126,9 +126,9 @@ def _statements(run: Any, count: int) -> None:
 def exporting(url: str, format_: str, folder: str) -> tuple[float, float, int]:
     """CPU seconds, MiB at most, lines of the journal."""
     from clearfacts_assets.journal_settings import JournalSettings
+    from clearfacts_assets.storage.chargeback.journals.batch_options import manner_of
     from clearfacts_assets.storage.chargeback.journals.batches import Asked
     from clearfacts_assets.storage.chargeback.journals.booking import JournalService
-    from clearfacts_assets.storage.chargeback.journals.manner import manner_of
     from clearfacts_assets.storage.database import open_engine
 
     engine = open_engine(url)

@@ -60,7 +60,7 @@ def rules(url: str) -> None:
 
 
 def running(url: str) -> Any:
-    from clearfacts_assets.storage.chargeback.rates.running import apply_rules
+    from clearfacts_assets.storage.chargeback.rates.rule_runs import apply_rules
     from clearfacts_assets.storage.database import open_engine
 
     result = apply_rules(open_engine(url), PERIOD, actor="bench", now=NOW)[0]
@@ -125,7 +125,7 @@ def jobs(file: Path, url: str) -> Any:
 
 def _child(work: Callable[..., Any], arguments: tuple[Any, ...], results: Any) -> None:
     import clearfacts_assets.storage.chargeback.imports
-    import clearfacts_assets.storage.chargeback.rates.running  # noqa: F401 - loading code is no part of the work
+    import clearfacts_assets.storage.chargeback.rates.rule_runs  # noqa: F401 - loading code is no part of the work
 
     started = time.process_time()
     found = work(*arguments)

@@ -18,7 +18,7 @@ from clearfacts_assets.api.invoices import metrics as invoices
 from clearfacts_assets.api.metric_families import histogram
 from clearfacts_assets.orchestration.dagster_internals import SqlTable, events_table, runs_table
 from clearfacts_assets.storage.incremental_sums import Times
-from clearfacts_assets.storage.unchanged import Unchanged
+from clearfacts_assets.storage.memo import Memo
 
 JOB_SECONDS = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 # What may happen is told as 0 before: Prometheus sees no increase in a series that begins with its first event.
@@ -60,7 +60,7 @@ def _runs_by_end(table: Table) -> Select[Any]:
     ).group_by(columns.pipeline_name, columns.status)
 
 
-_RUNS: Unchanged[DagsterInstance, list[Metric]] = Unchanged()
+_RUNS: Memo[DagsterInstance, list[Metric]] = Memo()
 
 
 def of_runs(_: Engine, instance: DagsterInstance) -> Iterator[Metric]:
@@ -91,7 +91,7 @@ def _runs(kept: SqlTable) -> Iterator[Metric]:
     yield histogram("dagster_job_duration_seconds", "Seconds of a run", JOB_SECONDS, times, labels=["job", "status"])
 
 
-_ASSETS: Unchanged[DagsterInstance, list[Metric]] = Unchanged()
+_ASSETS: Memo[DagsterInstance, list[Metric]] = Memo()
 
 
 def of_assets(_: Engine, instance: DagsterInstance) -> Iterator[Metric]:

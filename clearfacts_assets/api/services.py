@@ -20,7 +20,7 @@ from sqlalchemy import Engine
 from clearfacts_assets.api import metrics
 from clearfacts_assets.api.invoices.job_submission import JobSubmission
 from clearfacts_assets.api.invoices.job_watch import JobWatch
-from clearfacts_assets.api.read_routes import readers_of
+from clearfacts_assets.api.route_threads import readers_of
 from clearfacts_assets.orchestration.dagster_internals import IWorkspaceProcessContext
 from clearfacts_assets.settings import Settings
 from clearfacts_assets.telemetry.metrics import Metrics

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Response
 
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError, ErrorCode
-from clearfacts_assets.api.read_routes import takes_long
+from clearfacts_assets.api.route_threads import takes_long
 from clearfacts_assets.desk.changes import done_or_shown
 from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import address, page

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Path, Response
 
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError, ErrorCode
-from clearfacts_assets.api.read_routes import takes_long, waits
+from clearfacts_assets.api.route_threads import takes_long, waits
 from clearfacts_assets.api.v1.chargeback.dependencies import told, wish_of
 from clearfacts_assets.api.v1.chargeback.emails import LONGEST_BOUNCE
 from clearfacts_assets.chargeback.notifications import statement_mails

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Response
 
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError
-from clearfacts_assets.api.read_routes import waits
+from clearfacts_assets.api.route_threads import waits
 from clearfacts_assets.api.v1.chargeback.dependencies import LONGEST_TEXT, asked_again, wish_of
 from clearfacts_assets.chargeback.attribution.entries import day_of
 from clearfacts_assets.chargeback.attribution.registry import NotBilled

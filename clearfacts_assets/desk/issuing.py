@@ -10,14 +10,14 @@ from fastapi import APIRouter, Depends, Response
 
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError
-from clearfacts_assets.api.read_routes import takes_long
+from clearfacts_assets.api.route_threads import takes_long
 from clearfacts_assets.chargeback.statements.model import StatementKind
 from clearfacts_assets.desk.changes import done_or_shown
 from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens
-from clearfacts_assets.storage.chargeback.issuing import by_settings
+from clearfacts_assets.storage.chargeback.issuing import configured_issuer
 from clearfacts_assets.storage.chargeback.issuing.issue_plan import Issuance
 from clearfacts_assets.storage.chargeback.issuing.issue_result import Generated
 from clearfacts_assets.storage.chargeback.issuing.repository import StatementRepository
@@ -75,7 +75,7 @@ def _of_a_year(visit: Visit) -> Generated:
     person = visit.said("pi_email").lower()
     if not person:
         raise Refused("Say whose year it is.")
-    issuer = by_settings.issuer_of(visit.engine, visit.served.configured.statements, least_workers=1)
+    issuer = configured_issuer.issuer_of(visit.engine, visit.served.configured.statements, least_workers=1)
     return SummaryIssuer(issuer, visit.engine).year(
         visit.said("year"),
         person,
@@ -91,7 +91,7 @@ def _generated(visit: Visit) -> Generated:
         raise Refused("There are no such statements of a month: choose from the list.")
     if draft and kind != StatementKind.INVESTIGATOR:
         raise Refused("There are drafts of investigators' statements only.")
-    return by_settings.generate(
+    return configured_issuer.generate(
         visit.engine,
         visit.served.configured.statements,
         visit.said("period"),

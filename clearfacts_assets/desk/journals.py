@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Path, Response
 
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError
-from clearfacts_assets.api.read_routes import waits
+from clearfacts_assets.api.route_threads import waits
 from clearfacts_assets.api.v1.chargeback.dependencies import LONGEST_NOTE, told, wish_of
 from clearfacts_assets.api.v1.chargeback.journal_fields import MOST_REFUSED
 from clearfacts_assets.api.v1.chargeback.journals import attached
@@ -24,10 +24,10 @@ from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import address, late_page, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens, position_of, reason_of
+from clearfacts_assets.storage.chargeback.journals.batch_options import file_to_fetch, manner_of
 from clearfacts_assets.storage.chargeback.journals.batches import Asked, Done
 from clearfacts_assets.storage.chargeback.journals.booking import JournalService
 from clearfacts_assets.storage.chargeback.journals.checking import check
-from clearfacts_assets.storage.chargeback.journals.manner import file_to_fetch, manner_of
 from clearfacts_assets.storage.chargeback.journals.repository import JournalRepository
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 

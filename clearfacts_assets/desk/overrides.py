@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Response
 
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError
-from clearfacts_assets.api.read_routes import waits
+from clearfacts_assets.api.route_threads import waits
 from clearfacts_assets.api.v1.chargeback.dependencies import asked_again
 from clearfacts_assets.chargeback.attribution.entries import COLUMNS, checked, day_of
 from clearfacts_assets.desk.changes import done_or_shown

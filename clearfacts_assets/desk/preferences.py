@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse
 from clearfacts_assets import configuration
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError, ErrorCode
-from clearfacts_assets.api.read_routes import waits
+from clearfacts_assets.api.route_threads import waits
 from clearfacts_assets.desk.patterns import BadPattern, Matched, try_pattern
 from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import address, page

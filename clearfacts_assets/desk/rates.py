@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Path, Response
 
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError
-from clearfacts_assets.api.read_routes import takes_long
+from clearfacts_assets.api.route_threads import takes_long
 from clearfacts_assets.chargeback.attribution.entries import day_of
 from clearfacts_assets.chargeback.notifications.budgets import tell_of_budgets
 from clearfacts_assets.chargeback.rates.definitions import RuleKind
@@ -22,8 +22,8 @@ from clearfacts_assets.desk.visits import Visit, opens
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 from clearfacts_assets.storage.chargeback.rates.rule_dry_run import Tried, Wished, try_rule
+from clearfacts_assets.storage.chargeback.rates.rule_runs import RunResult, apply_rules
 from clearfacts_assets.storage.chargeback.rates.rules import RuleRepository
-from clearfacts_assets.storage.chargeback.rates.running import RunResult, apply_rules
 
 router = APIRouter(prefix="/desk/rates", include_in_schema=False, route_class=DeskRoute)
 Sees = Annotated[Visit, Depends(opens(Permission.CHARGEBACK_READ))]

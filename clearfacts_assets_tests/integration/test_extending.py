@@ -41,7 +41,7 @@ from clearfacts_assets.notifications import channels
 from clearfacts_assets.notifications.channels import sender
 from clearfacts_assets.notifications.outbox import DispatchCount, dispatch, enqueue
 from clearfacts_assets.setting_types import Changeable, Section
-from clearfacts_assets.storage.chargeback.journals.manner import format_options
+from clearfacts_assets.storage.chargeback.journals.batch_options import format_options
 from clearfacts_assets.storage.chargeback.rates.rules import RuleRepository
 from clearfacts_assets.storage.chargeback.rates.usage import usage_of
 from clearfacts_assets.storage.database import open_engine

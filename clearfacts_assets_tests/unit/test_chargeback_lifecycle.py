@@ -18,7 +18,7 @@ from clearfacts_assets.chargeback.lifecycle import (
     require,
 )
 from clearfacts_assets.chargeback.model import BadPeriod, Status, month_after, month_before, months_up_to, period_of
-from clearfacts_assets.chargeback.taking_over import take_over
+from clearfacts_assets.chargeback.openchargeback_settings import take_over
 
 
 @pytest.mark.parametrize(("state", "event"), list(product(State, Event)))

@@ -19,11 +19,11 @@ from clearfacts_assets.money import EXACT
 from clearfacts_assets.orchestration.metadata import table
 from clearfacts_assets.orchestration.tags import TRIGGERED_BY_TAG, trace_tags, traced_tick
 from clearfacts_assets.resources import DatabaseResource
+from clearfacts_assets.storage.chargeback.journals.batch_options import manner_of
 from clearfacts_assets.storage.chargeback.journals.batches import Asked, Done
 from clearfacts_assets.storage.chargeback.journals.booking import JournalService
 from clearfacts_assets.storage.chargeback.journals.checking import Checked, Verdict, check
 from clearfacts_assets.storage.chargeback.journals.ending_accruals import accruals_to_end
-from clearfacts_assets.storage.chargeback.journals.manner import manner_of
 from clearfacts_assets.storage.chargeback.journals.repository import JournalRepository
 from clearfacts_assets.storage.chargeback.journals.statements import currencies
 

@@ -16,7 +16,7 @@ from clearfacts_assets.chargeback.notifications.budgets import tell_of_budgets
 from clearfacts_assets.orchestration.tags import TRIGGERED_BY_TAG
 from clearfacts_assets.resources import DatabaseResource
 from clearfacts_assets.storage.chargeback.rates.balances import credits
-from clearfacts_assets.storage.chargeback.rates.running import RunResult, apply_rules
+from clearfacts_assets.storage.chargeback.rates.rule_runs import RunResult, apply_rules
 from clearfacts_assets.storage.chargeback.rates.spending import budgets_of
 from clearfacts_assets.storage.chargeback.rates.tie_out import Tied, tie_out
 

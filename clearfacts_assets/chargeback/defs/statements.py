@@ -27,7 +27,7 @@ from clearfacts_assets.chargeback.notifications.statement_mails import enqueue_a
 from clearfacts_assets.chargeback.statements.model import StatementKind
 from clearfacts_assets.orchestration.tags import TRIGGERED_BY_TAG
 from clearfacts_assets.resources import DatabaseResource
-from clearfacts_assets.storage.chargeback.issuing.by_settings import generate
+from clearfacts_assets.storage.chargeback.issuing.configured_issuer import generate
 from clearfacts_assets.storage.chargeback.issuing.issue_plan import Issuance
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from clearfacts_assets.chargeback.cells import moment_of, text_of
-from clearfacts_assets.chargeback.collecting import few_collections
 from clearfacts_assets.chargeback.cost_sources.detection import is_use, open_export
 from clearfacts_assets.chargeback.cost_sources.opening import digest_of, refused
 from clearfacts_assets.chargeback.cost_sources.usage import Usage
 from clearfacts_assets.chargeback.focus import Dataset
+from clearfacts_assets.chargeback.garbage_collection import few_collections
 from clearfacts_assets.chargeback.ingest.row_totals import TIE_OUT, RowTotals
 from clearfacts_assets.chargeback.ingest.rows import RowReader, Taken
 from clearfacts_assets.chargeback.ingest.rules import ReadingRules

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 
 from clearfacts_assets.chargeback.model import Kind
 from clearfacts_assets.chargeback.rates.book import RuleBook, Version
-from clearfacts_assets.chargeback.rates.carrying import Carried, brought, carry
 from clearfacts_assets.chargeback.rates.contributions import FirstPeriod, Taking
 from clearfacts_assets.chargeback.rates.costing import Costing, Digest, Splitting
 from clearfacts_assets.chargeback.rates.credits import Balances, CreditUse
 from clearfacts_assets.chargeback.rates.entries import ChargeFacts, Entry, round_bills
 from clearfacts_assets.chargeback.rates.findings import Finding, Findings
+from clearfacts_assets.chargeback.rates.minimum_bills import Carried, brought, carry
 from clearfacts_assets.chargeback.rates.model import Line
 from clearfacts_assets.chargeback.rates.pools import PoolTotal, distribute, pool_of
 from clearfacts_assets.chargeback.rates.rule_matching import Covering

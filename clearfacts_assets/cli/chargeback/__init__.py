@@ -22,9 +22,9 @@ from clearfacts_assets.cli.chargeback import (
     registry,
     review,
     rules,
+    settings_import,
     sources,
     statements,
-    taking_over,
 )
 
 app = typer.Typer(
@@ -60,5 +60,5 @@ app.add_typer(disputes.app, name="disputes")
 app.command("export-journal")(journals.export_journal)
 app.add_typer(journals.app, name="journals")
 app.add_typer(invoices.app, name="invoices")
-app.add_typer(taking_over.app, name="settings")
+app.add_typer(settings_import.app, name="settings")
 app.command()(demo.demo)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clearfacts_assets.cli.chargeback.choosing import (
+from clearfacts_assets.cli.chargeback.charge_selection import (
     Choice,
     Filter,
     InSource,

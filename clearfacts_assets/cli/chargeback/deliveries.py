@@ -69,7 +69,7 @@ def ingest(
 
 
 def _import(files: Sequence[Path], wanted: Wanted, actor: str | None) -> tuple[Outcome, str]:
-    from clearfacts_assets.chargeback.ingest.guessing import SourceUnknown
+    from clearfacts_assets.chargeback.ingest.source_detection import SourceUnknown
     from clearfacts_assets.settings import load
     from clearfacts_assets.storage.chargeback.importing import import_files
 

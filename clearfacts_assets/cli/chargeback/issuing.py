@@ -13,6 +13,6 @@ if TYPE_CHECKING:
 def issuer(engine: Engine) -> StatementIssuer:
     """Makes and issues statements as the settings say."""
     from clearfacts_assets.settings import load
-    from clearfacts_assets.storage.chargeback.issuing.by_settings import issuer_of
+    from clearfacts_assets.storage.chargeback.issuing.configured_issuer import issuer_of
 
     return issuer_of(engine, load().statements)

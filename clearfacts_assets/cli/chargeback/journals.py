@@ -279,8 +279,8 @@ def _make(
     nothing: str = "It had not left: nothing has to be taken back.",
 ) -> None:
     from clearfacts_assets.settings import load
+    from clearfacts_assets.storage.chargeback.journals.batch_options import manner_of
     from clearfacts_assets.storage.chargeback.journals.booking import JournalService
-    from clearfacts_assets.storage.chargeback.journals.manner import manner_of
 
     try:
         manner = manner_of(load().journals, format=format_ or "", output=output, default=Path())

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clearfacts_assets.chargeback.model import Status
-from clearfacts_assets.cli.chargeback.choosing import Choice, Filter, Ids, InSource, OfFund, OfPi, OfProject, WithFlag
+from clearfacts_assets.cli.chargeback.charge_selection import (
+    Choice,
+    Filter,
+    Ids,
+    InSource,
+    OfFund,
+    OfPi,
+    OfProject,
+    WithFlag,
+)
 from clearfacts_assets.cli.chargeback.shared import (
     AsJson,
     By,

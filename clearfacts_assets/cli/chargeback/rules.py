@@ -27,7 +27,7 @@ from clearfacts_assets.cli.console import fail, print_json, print_table, say
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from clearfacts_assets.storage.chargeback.rates.running import RunResult
+    from clearfacts_assets.storage.chargeback.rates.rule_runs import RunResult
 
 app = typer.Typer(
     help="Rules, in one order: price, markup, split, pool, allowance, subsidy, credit, prepayment, rounding. "
@@ -199,7 +199,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Apply the rules to a month: only what differs is written. A finalized month stays as it is."""
-    from clearfacts_assets.storage.chargeback.rates.running import apply_rules
+    from clearfacts_assets.storage.chargeback.rates.rule_runs import apply_rules
 
     engine = ledger()
     with told():

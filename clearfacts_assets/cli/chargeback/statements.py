@@ -42,14 +42,14 @@ def generate(
 ) -> None:
     """Issue the statements of a closed or finalized period. Twice issues nothing anew."""
     from clearfacts_assets.settings import load
-    from clearfacts_assets.storage.chargeback.issuing import by_settings
+    from clearfacts_assets.storage.chargeback.issuing import configured_issuer
     from clearfacts_assets.storage.chargeback.issuing.issue_plan import Issuance
     from clearfacts_assets.storage.chargeback.issuing.repository import StatementRepository
 
     engine, said = ledger(), load().statements
     repository = StatementRepository(engine)
     with told():
-        found = by_settings.generate(engine, said, period, kind, Issuance(who(actor), now(), draft, dry_run))
+        found = configured_issuer.generate(engine, said, period, kind, Issuance(who(actor), now(), draft, dry_run))
         tie_out = [one.as_result() for one in repository.tie_out(period)]
         if output and not dry_run:
             _write_out(repository, period, kind, output, draft=draft)
@@ -232,12 +232,12 @@ def recompute(
     """Make a statement's PDF anew from what was kept, and compare the bytes. Exit code 1 where they differ."""
     from clearfacts_assets.cli.console import fail
     from clearfacts_assets.settings import load
-    from clearfacts_assets.storage.chargeback.issuing import by_settings
+    from clearfacts_assets.storage.chargeback.issuing import configured_issuer
 
     if (number is None) == (period is None):
         fail("name a statement, or a period with -p", code=2)
     with told():
-        found = by_settings.recompute(ledger(), load().statements, number=number, version=version, period=period)
+        found = configured_issuer.recompute(ledger(), load().statements, number=number, version=version, period=period)
     columns = ("number", "version", "pdf_sha256", "problem")
     if as_json:
         print_json({"statements": [{name: getattr(one, name) for name in (*columns, "found")} for one in found]})

@@ -15,9 +15,9 @@ from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Difference, M
 from clearfacts_assets.chargeback.ports import Delivery, Outcome
 from clearfacts_assets.money import EXACT
 from clearfacts_assets.storage.accounts.audit import Actor, record
-from clearfacts_assets.storage.chargeback.carrying import carry_decisions
 from clearfacts_assets.storage.chargeback.charge_writes import insert_staged, reverse
 from clearfacts_assets.storage.chargeback.comparing import flag_anomalies
+from clearfacts_assets.storage.chargeback.decision_carryover import carry_decisions
 from clearfacts_assets.storage.chargeback.difference import Scope, Sums, as_result, beyond, compare, number_occurrences
 from clearfacts_assets.storage.chargeback.import_tables import CostImport, CostImportFile
 from clearfacts_assets.storage.chargeback.ledger import (

@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import Engine
 
 from clearfacts_assets.chargeback.ingest.delivery import ingest
-from clearfacts_assets.chargeback.ingest.guessing import guess_source
 from clearfacts_assets.chargeback.ingest.preferences import Preferences, attribution_rules, reading_rules, threshold
+from clearfacts_assets.chargeback.ingest.source_detection import guess_source
 from clearfacts_assets.chargeback.model import Mode, period_of
 from clearfacts_assets.chargeback.ports import Delivery, Outcome
 from clearfacts_assets.rate_options import UsageOptions

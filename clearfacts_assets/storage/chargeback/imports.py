@@ -15,12 +15,12 @@ from clearfacts_assets.chargeback.model import CHANGES, Change, ChargebackError,
 from clearfacts_assets.chargeback.ports import Delivery, Outcome
 from clearfacts_assets.storage.accounts.audit import Actor, named, record
 from clearfacts_assets.storage.chargeback.applying import Identity, apply
+from clearfacts_assets.storage.chargeback.idempotency import Wish, keep, kept
 from clearfacts_assets.storage.chargeback.import_tables import CostImport, CostImportFile, CostRefusal, RowChunk
 from clearfacts_assets.storage.chargeback.ledger import count_out, only_writer, put_together
 from clearfacts_assets.storage.chargeback.refused_records import Numbering, standing
 from clearfacts_assets.storage.chargeback.sql_text import sql
 from clearfacts_assets.storage.chargeback.staging import Staging, unpacked
-from clearfacts_assets.storage.chargeback.wishes import Wish, keep, kept
 from clearfacts_assets.storage.database import apart, reading
 
 

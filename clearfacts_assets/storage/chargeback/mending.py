@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from clearfacts_assets.chargeback.ingest.rows import LONGEST_KEPT_RECORD
 from clearfacts_assets.chargeback.lifecycle import Action, State, require
-from clearfacts_assets.storage.chargeback.by_hand import MendedRecord
+from clearfacts_assets.storage.chargeback.manual_tables import MendedRecord
 from clearfacts_assets.storage.chargeback.refused_records import digest_of_record
 from clearfacts_assets.storage.chargeback.sql_text import sql
 from clearfacts_assets.storage.database import insert_into

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Engine, insert, select, update
 from clearfacts_assets.chargeback.attribution.overrides import NAMED, Override, laid_down, override_of
 from clearfacts_assets.chargeback.model import ChargebackError
 from clearfacts_assets.storage.accounts.audit import Actor, named, record
-from clearfacts_assets.storage.chargeback.by_hand import ResourceOverride
 from clearfacts_assets.storage.chargeback.ledger import only_writer
+from clearfacts_assets.storage.chargeback.manual_tables import ResourceOverride
 from clearfacts_assets.storage.database import reading
 
 _TABLE = ResourceOverride.__table__

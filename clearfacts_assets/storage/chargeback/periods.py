@@ -15,13 +15,13 @@ from clearfacts_assets.chargeback.lifecycle import Event, NotAllowed, State, aft
 from clearfacts_assets.chargeback.model import ChargebackError, period_of
 from clearfacts_assets.money import normal_text
 from clearfacts_assets.storage.accounts.audit import Actor, named, record
+from clearfacts_assets.storage.chargeback.idempotency import Wish, keep, kept
 from clearfacts_assets.storage.chargeback.ledger import begin_period, only_writer, state_of
-from clearfacts_assets.storage.chargeback.rates.running import run_in
+from clearfacts_assets.storage.chargeback.rates.rule_runs import run_in
 from clearfacts_assets.storage.chargeback.rates.tie_out import seal_of
 from clearfacts_assets.storage.chargeback.sql_text import sql
 from clearfacts_assets.storage.chargeback.tables import Period, PeriodEvent
 from clearfacts_assets.storage.chargeback.totals import Totals, totals_of
-from clearfacts_assets.storage.chargeback.wishes import Wish, keep, kept
 from clearfacts_assets.storage.database import commit_to_disk, reading
 
 FIRST = "0" * 64  # what the first finalized period has in place of a hash before it

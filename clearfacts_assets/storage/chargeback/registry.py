@@ -21,6 +21,7 @@ from clearfacts_assets.chargeback.attribution.registry import (
 from clearfacts_assets.chargeback.model import Basis, ChargebackError
 from clearfacts_assets.money import plain
 from clearfacts_assets.storage.accounts.audit import Actor, named, record
+from clearfacts_assets.storage.chargeback.idempotency import Wish, keep, kept
 from clearfacts_assets.storage.chargeback.ledger import only_writer
 from clearfacts_assets.storage.chargeback.overriding import load_overrides
 from clearfacts_assets.storage.chargeback.registry_tables import (
@@ -31,7 +32,6 @@ from clearfacts_assets.storage.chargeback.registry_tables import (
     RegistryAlias,
 )
 from clearfacts_assets.storage.chargeback.tables import CostSourceRow
-from clearfacts_assets.storage.chargeback.wishes import Wish, keep, kept
 from clearfacts_assets.storage.database import insert_into, reading
 
 _TABLES: Mapping[str, Any] = {"investigators": InvestigatorRow, "projects": ProjectRow, "funds": FundRow}

@@ -16,11 +16,11 @@ from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Attribution, 
 from clearfacts_assets.messages import Message
 from clearfacts_assets.storage.accounts.audit import Actor, named, record
 from clearfacts_assets.storage.chargeback.charges import ChargeFilter, NoSuchCharge
+from clearfacts_assets.storage.chargeback.idempotency import Wish, keep, kept
 from clearfacts_assets.storage.chargeback.ledger import count_in, count_out, only_writer, put_together, state_of
 from clearfacts_assets.storage.chargeback.registry import load_registry
 from clearfacts_assets.storage.chargeback.sql_text import sql
 from clearfacts_assets.storage.chargeback.tables import AttributionSet, Charge, ChargeDecision
-from clearfacts_assets.storage.chargeback.wishes import Wish, keep, kept
 from clearfacts_assets.storage.database import insert_into
 
 _PIECE = 500  # charges decided about in one statement

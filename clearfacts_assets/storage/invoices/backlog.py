@@ -10,7 +10,7 @@ from sqlalchemy import Engine, func, select
 from clearfacts_assets.invoices.lifecycle import State
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.invoices.tables import Delivery, InvoiceRow, Job
-from clearfacts_assets.storage.unchanged import Unchanged
+from clearfacts_assets.storage.memo import Memo
 
 UNFINISHED = (State.READY, State.HELD, State.SENDING, State.WAITING, State.UNKNOWN, State.PARKED)
 NEWEST_ROWS = 1000  # among which the source's newest invoice is looked for
@@ -44,7 +44,7 @@ def last_good_night(engine: Engine) -> datetime | None:
         return connection.execute(query).scalar_one()
 
 
-_NEWEST: Unchanged[Engine, datetime | None] = Unchanged()
+_NEWEST: Memo[Engine, datetime | None] = Memo()
 
 
 def newest_invoice(engine: Engine) -> datetime | None:

@@ -13,7 +13,7 @@ from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.incremental_sums import Question
 from clearfacts_assets.storage.invoices.days import state_of_jobs
 from clearfacts_assets.storage.invoices.tables import Delivery, DeliveryAttempt, InvoiceRow, Job
-from clearfacts_assets.storage.unchanged import Unchanged
+from clearfacts_assets.storage.memo import Memo
 
 SECONDS_OF_A_DAY = 86_400.0
 
@@ -60,7 +60,7 @@ def of_deliveries() -> Question:
     return Question(_deliveries, _deliveries.c.created_at, _deliveries.c.state)
 
 
-_PAGES: Unchanged[Engine, int] = Unchanged()
+_PAGES: Memo[Engine, int] = Memo()
 
 
 def pages_retrieved(engine: Engine) -> int:

@@ -15,7 +15,7 @@ from clearfacts_assets.invoices.days import ZONE, are_a_whole
 from clearfacts_assets.invoices.missing_days import last_day_owed, missing_days
 from clearfacts_assets.storage.database import WRITE_PATIENCE_SECONDS, read, reading
 from clearfacts_assets.storage.invoices.tables import Job
-from clearfacts_assets.storage.unchanged import Unchanged
+from clearfacts_assets.storage.memo import Memo
 
 AT_ONCE = 500  # days named in one statement
 _jobs = cast(Table, Job.__table__)
@@ -74,7 +74,7 @@ def missing_now(
     return read(engine, work, patience=patience)
 
 
-_MISSING: Unchanged[Engine, int] = Unchanged()
+_MISSING: Memo[Engine, int] = Memo()
 
 
 def number_missing(engine: Engine, now: datetime) -> int:

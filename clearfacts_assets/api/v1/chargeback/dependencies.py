@@ -19,8 +19,8 @@ from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.services import Services, services
 from clearfacts_assets.chargeback.attribution.entries import BadEntry
 from clearfacts_assets.chargeback.attribution.review import CannotDecide, SeenOtherwise
-from clearfacts_assets.chargeback.ingest.guessing import SourceUnknown
 from clearfacts_assets.chargeback.ingest.preferences import attribution_rules, flag_patterns
+from clearfacts_assets.chargeback.ingest.source_detection import SourceUnknown
 from clearfacts_assets.chargeback.journals.model import NoSuchBatch
 from clearfacts_assets.chargeback.lifecycle import NotAllowed
 from clearfacts_assets.chargeback.model import BadPeriod, ChargebackError, FileRefused
@@ -34,6 +34,7 @@ from clearfacts_assets.messages import Message
 from clearfacts_assets.storage.accounts.audit import acting
 from clearfacts_assets.storage.chargeback.attributing import attribute_again
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID, NoSuchCharge
+from clearfacts_assets.storage.chargeback.idempotency import Wish, WishReused
 from clearfacts_assets.storage.chargeback.imports import NoSuchImport
 from clearfacts_assets.storage.chargeback.issuing.mail_rows import NoSuchMail
 from clearfacts_assets.storage.chargeback.issuing.preconditions import NothingIssued
@@ -41,10 +42,9 @@ from clearfacts_assets.storage.chargeback.issuing.remarks import CannotRemark, N
 from clearfacts_assets.storage.chargeback.overriding import NoSuchOverride
 from clearfacts_assets.storage.chargeback.periods import NoSuchPeriod, StillWaiting
 from clearfacts_assets.storage.chargeback.rates.estimating import BadWish, NoRate
+from clearfacts_assets.storage.chargeback.rates.rule_runs import NothingToRun
 from clearfacts_assets.storage.chargeback.rates.rules import NoSuchRule
-from clearfacts_assets.storage.chargeback.rates.running import NothingToRun
 from clearfacts_assets.storage.chargeback.registry import NotInRegistry, RegistryRepository
-from clearfacts_assets.storage.chargeback.wishes import Wish, WishReused
 from clearfacts_assets.storage.paging import BadCursor
 
 LONGEST_NOTE = 1000  # characters

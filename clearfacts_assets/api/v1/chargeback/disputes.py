@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from clearfacts_assets.api.envelope import Listed, Success
 from clearfacts_assets.api.errors import ErrorCode
 from clearfacts_assets.api.openapi import errors
-from clearfacts_assets.api.read_routes import reads, waits
+from clearfacts_assets.api.route_threads import reads, waits
 from clearfacts_assets.api.v1.chargeback.dependencies import (
     Month,
     Objects,

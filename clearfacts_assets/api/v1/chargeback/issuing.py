@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, model_validator
 from clearfacts_assets.api.envelope import Success
 from clearfacts_assets.api.errors import ErrorCode
 from clearfacts_assets.api.openapi import errors
-from clearfacts_assets.api.read_routes import takes_long, waits
+from clearfacts_assets.api.route_threads import takes_long, waits
 from clearfacts_assets.api.v1.chargeback.dependencies import (
     Amount,
     Issues,
@@ -30,7 +30,7 @@ from clearfacts_assets.api.v1.chargeback.statements import (
 )
 from clearfacts_assets.api.v1.fields import Body
 from clearfacts_assets.chargeback.statements.model import StatementKind
-from clearfacts_assets.storage.chargeback.issuing import by_settings
+from clearfacts_assets.storage.chargeback.issuing import configured_issuer
 from clearfacts_assets.storage.chargeback.issuing.issue_plan import Issuance
 from clearfacts_assets.storage.chargeback.issuing.issue_result import Generated
 from clearfacts_assets.storage.chargeback.issuing.repository import StatementRepository
@@ -135,7 +135,7 @@ def generate_statements(body: Wanted, caller: Issues, served: Served) -> Success
     Their mails leave by POST /chargeback/emails/send."""
     said = served.configured.statements
     with told(caller):
-        found = by_settings.generate(
+        found = configured_issuer.generate(
             served.engine,
             said,
             body.period,
@@ -153,7 +153,7 @@ def generate_statements(body: Wanted, caller: Issues, served: Served) -> Success
 def generate_year(body: YearWanted, caller: Issues, served: Served) -> Success[GeneratedView]:
     """It repeats what the months say."""
     with told(caller):
-        issuer = by_settings.issuer_of(served.engine, served.configured.statements, least_workers=1)
+        issuer = configured_issuer.issuer_of(served.engine, served.configured.statements, least_workers=1)
         found = SummaryIssuer(issuer, served.engine).year(
             body.year,
             body.pi_email.strip().lower(),
@@ -169,7 +169,7 @@ def recompute_statements(body: RecomputeWanted, _: SeesAll, served: Served) -> S
     """From what was kept with each. Nothing is written."""
     wanted = body.model_dump()
     with told():
-        found = by_settings.recompute(served.engine, served.configured.statements, **wanted)
+        found = configured_issuer.recompute(served.engine, served.configured.statements, **wanted)
     rows = [RecomputedView.model_validate(one, from_attributes=True) for one in found]
     return Success(data=Recomputed(statements=rows, different=sum(bool(one.problem) for one in rows)))
 

@@ -13,7 +13,7 @@ from clearfacts_assets.api.auth.principal import Principal
 from clearfacts_assets.api.envelope import Listed, Success
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.openapi import errors
-from clearfacts_assets.api.read_routes import reads, waits
+from clearfacts_assets.api.route_threads import reads, waits
 from clearfacts_assets.api.services import Services
 from clearfacts_assets.api.v1.chargeback.dependencies import SeesAll, Served, told, wish_of
 from clearfacts_assets.api.v1.chargeback.journal_fields import (
@@ -33,10 +33,10 @@ from clearfacts_assets.api.v1.chargeback.periods import PeriodName
 from clearfacts_assets.api.v1.fields import IdempotencyKey
 from clearfacts_assets.chargeback.journals.answers import POSTED, REFUSED, Answer
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID
+from clearfacts_assets.storage.chargeback.journals.batch_options import file_to_fetch, manner_of
 from clearfacts_assets.storage.chargeback.journals.batches import Asked, Done
 from clearfacts_assets.storage.chargeback.journals.booking import JournalService
 from clearfacts_assets.storage.chargeback.journals.checking import check
-from clearfacts_assets.storage.chargeback.journals.manner import file_to_fetch, manner_of
 from clearfacts_assets.storage.chargeback.journals.repository import JournalRepository
 
 router = APIRouter(prefix="/chargeback/journals", tags=["chargeback"])

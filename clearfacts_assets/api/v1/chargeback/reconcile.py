@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from clearfacts_assets.api.envelope import Success
 from clearfacts_assets.api.openapi import errors
-from clearfacts_assets.api.read_routes import waits
+from clearfacts_assets.api.route_threads import waits
 from clearfacts_assets.api.v1.chargeback.dependencies import Amount, SeesAll, Served, told
 from clearfacts_assets.api.v1.chargeback.periods import PeriodName
 from clearfacts_assets.storage.chargeback.summaries import reconciliation

@@ -16,7 +16,7 @@ from clearfacts_assets.api.auth.principal import Principal
 from clearfacts_assets.api.envelope import Listed, Success
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.openapi import errors
-from clearfacts_assets.api.read_routes import reads, waits
+from clearfacts_assets.api.route_threads import reads, waits
 from clearfacts_assets.api.services import Services
 from clearfacts_assets.api.uploads import received, wrong
 from clearfacts_assets.api.v1.chargeback.dependencies import (

@@ -13,7 +13,7 @@ from clearfacts_assets.api.auth.principal import Principal
 from clearfacts_assets.api.envelope import Listed, Success
 from clearfacts_assets.api.errors import ErrorCode
 from clearfacts_assets.api.openapi import errors
-from clearfacts_assets.api.read_routes import reads, takes_long, waits
+from clearfacts_assets.api.route_threads import reads, takes_long, waits
 from clearfacts_assets.api.services import Services
 from clearfacts_assets.api.v1.chargeback.dependencies import (
     LONGEST_TEXT,
@@ -36,8 +36,8 @@ from clearfacts_assets.chargeback.notifications.budgets import tell_of_budgets
 from clearfacts_assets.chargeback.rates.definitions import RuleKind
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID
 from clearfacts_assets.storage.chargeback.rates.explaining import explain
+from clearfacts_assets.storage.chargeback.rates.rule_runs import apply_rules
 from clearfacts_assets.storage.chargeback.rates.rules import LONGEST_NAME, RuleRepository
-from clearfacts_assets.storage.chargeback.rates.running import apply_rules
 
 router = APIRouter(prefix="/chargeback/rules", tags=["chargeback"])
 

@@ -16,7 +16,7 @@ from clearfacts_assets.api.envelope import Listed, Success
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.invoices.job_submission import Wish
 from clearfacts_assets.api.openapi import errors
-from clearfacts_assets.api.read_routes import reads, waits
+from clearfacts_assets.api.route_threads import reads, waits
 from clearfacts_assets.api.services import Services, services, watched, watched_job
 from clearfacts_assets.api.v1.fields import IdempotencyKey
 from clearfacts_assets.api.v1.invoices.processing import JobAccepted, accepted

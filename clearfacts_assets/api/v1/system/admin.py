@@ -17,7 +17,7 @@ from clearfacts_assets.api.auth.rate_limits import LoginLimits
 from clearfacts_assets.api.correlation import correlation_id
 from clearfacts_assets.api.envelope import Success, now
 from clearfacts_assets.api.openapi import errors
-from clearfacts_assets.api.read_routes import waits
+from clearfacts_assets.api.route_threads import waits
 from clearfacts_assets.api.services import Services, services
 from clearfacts_assets.health import readiness, reports
 from clearfacts_assets.health.probes import ask

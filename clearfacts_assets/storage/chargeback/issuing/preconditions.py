@@ -14,7 +14,7 @@ from clearfacts_assets.chargeback.statements.model import StatementKind
 from clearfacts_assets.storage.chargeback.issuing import due_charges
 from clearfacts_assets.storage.chargeback.issuing.issue_plan import Issuance
 from clearfacts_assets.storage.chargeback.ledger import only_writer, state_of
-from clearfacts_assets.storage.chargeback.rates.running import run_in
+from clearfacts_assets.storage.chargeback.rates.rule_runs import run_in
 from clearfacts_assets.storage.database import reading
 
 

@@ -11,10 +11,10 @@ from sqlalchemy import Engine, insert, select
 from clearfacts_assets.chargeback.model import ChargebackError
 from clearfacts_assets.chargeback.statements.model import NoSuchStatement
 from clearfacts_assets.storage.accounts.audit import Actor, record
+from clearfacts_assets.storage.chargeback.idempotency import Wish, keep, kept
 from clearfacts_assets.storage.chargeback.issuing.repository import shown_to
 from clearfacts_assets.storage.chargeback.issuing.tables import StatementCharge, StatementRemark, StatementRow
 from clearfacts_assets.storage.chargeback.ledger import only_writer
-from clearfacts_assets.storage.chargeback.wishes import Wish, keep, kept
 from clearfacts_assets.storage.database import reading
 
 VERDICTS = ("agreed", "declined")

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, select
 
-from clearfacts_assets.chargeback.collecting import few_collections
+from clearfacts_assets.chargeback.garbage_collection import few_collections
 from clearfacts_assets.chargeback.journals.calendar import fiscal, last_day
 from clearfacts_assets.chargeback.journals.chart import Chart, SourceAccounts
 from clearfacts_assets.chargeback.journals.files import Prepared
@@ -23,6 +23,7 @@ from clearfacts_assets.chargeback.journals.lifecycle import BatchEvent, BatchNot
 from clearfacts_assets.chargeback.journals.model import BatchKind, Header, Journal
 from clearfacts_assets.chargeback.journals.posting import Wording
 from clearfacts_assets.storage.accounts.audit import Actor
+from clearfacts_assets.storage.chargeback.idempotency import Wish, keep, kept
 from clearfacts_assets.storage.chargeback.journals.rows import (
     Booked,
     add_draft,
@@ -38,7 +39,6 @@ from clearfacts_assets.storage.chargeback.journals.standing import may_be_revers
 from clearfacts_assets.storage.chargeback.ledger import only_writer
 from clearfacts_assets.storage.chargeback.registry import load_funds
 from clearfacts_assets.storage.chargeback.tables import CostSourceRow
-from clearfacts_assets.storage.chargeback.wishes import Wish, keep, kept
 from clearfacts_assets.storage.database import commit_to_disk, reading
 
 Prepare = Callable[[Journal], Sequence[Prepared]]  # files of a journal, written and not yet in their places

@@ -15,6 +15,7 @@ from clearfacts_assets.chargeback.model import period_of
 from clearfacts_assets.storage.chargeback.journals.accruing import accrued_parts
 from clearfacts_assets.storage.chargeback.journals.batches import Asked, Batches, Done, Manner, Wanted
 from clearfacts_assets.storage.chargeback.journals.ending_accruals import dated_after_accrual, due_accruals
+from clearfacts_assets.storage.chargeback.journals.reversals import taken_back
 from clearfacts_assets.storage.chargeback.journals.rows import Booked, batch_row
 from clearfacts_assets.storage.chargeback.journals.standing import (
     booked_lines,
@@ -25,7 +26,6 @@ from clearfacts_assets.storage.chargeback.journals.standing import (
     to_book,
 )
 from clearfacts_assets.storage.chargeback.journals.statements import parts_of
-from clearfacts_assets.storage.chargeback.journals.taking_back import taken_back
 from clearfacts_assets.storage.database import reading
 
 BY_ITSELF = "an accrual is taken back in the month after"

@@ -14,6 +14,7 @@ from clearfacts_assets.chargeback.journals.lifecycle import BatchEvent, BatchSta
 from clearfacts_assets.chargeback.journals.model import Journal, NoSuchBatch, from_units
 from clearfacts_assets.money import plain
 from clearfacts_assets.storage.accounts.audit import Actor, named, record
+from clearfacts_assets.storage.chargeback.idempotency import Wish, keep, kept
 from clearfacts_assets.storage.chargeback.journals.rows import (
     batch_row,
     happened,
@@ -30,7 +31,6 @@ from clearfacts_assets.storage.chargeback.journals.tables import (
     JournalStatement,
 )
 from clearfacts_assets.storage.chargeback.ledger import only_writer
-from clearfacts_assets.storage.chargeback.wishes import Wish, keep, kept
 from clearfacts_assets.storage.database import reading
 
 

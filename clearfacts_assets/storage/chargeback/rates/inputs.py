@@ -13,11 +13,11 @@ from sqlalchemy import Connection
 from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Attribution, Kind
 from clearfacts_assets.chargeback.rates.apportioning import in_cents
 from clearfacts_assets.chargeback.rates.book import Institutions, RuleBook
-from clearfacts_assets.chargeback.rates.carrying import Carried
 from clearfacts_assets.chargeback.rates.computing import Inputs
 from clearfacts_assets.chargeback.rates.credits import CreditUse
 from clearfacts_assets.chargeback.rates.definitions import Credit, RuleKind
 from clearfacts_assets.chargeback.rates.entries import ChargeFacts
+from clearfacts_assets.chargeback.rates.minimum_bills import Carried
 from clearfacts_assets.chargeback.rates.model import Line, LineKind
 from clearfacts_assets.chargeback.rates.pricing import IN_HOUSE
 from clearfacts_assets.chargeback.rates.rule_matching import bearer

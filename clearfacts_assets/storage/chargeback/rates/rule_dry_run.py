@@ -19,8 +19,8 @@ from clearfacts_assets.chargeback.rates.definitions import RuleKind
 from clearfacts_assets.money import EXACT
 from clearfacts_assets.storage.chargeback.ledger import state_of
 from clearfacts_assets.storage.chargeback.rates.inputs import InputReader
+from clearfacts_assets.storage.chargeback.rates.rule_runs import NothingToRun
 from clearfacts_assets.storage.chargeback.rates.rules import load_book
-from clearfacts_assets.storage.chargeback.rates.running import NothingToRun
 from clearfacts_assets.storage.chargeback.rates.tables import BillingRule, RuleVersion
 from clearfacts_assets.storage.database import reading
 

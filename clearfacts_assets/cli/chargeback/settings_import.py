@@ -24,7 +24,7 @@ def import_(
     is refused."""
     import yaml
 
-    from clearfacts_assets.chargeback.taking_over import take_over
+    from clearfacts_assets.chargeback.openchargeback_settings import take_over
     from clearfacts_assets.storage.chargeback.registry import RegistryRepository
 
     readable(file)

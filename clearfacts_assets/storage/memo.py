@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Unchanged(Generic[Owner, T]):
+class Memo(Generic[Owner, T]):
     """One thing, for each owner. ``state`` is equal as long as the tables are: it must be quicker to ask for."""
 
     _kept: WeakKeyDictionary[Owner, tuple[Hashable, T]] = field(default_factory=WeakKeyDictionary)
