@@ -24,7 +24,7 @@ from sqlalchemy import insert, text
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.chargeback_api import MONTH, MOST_MS, PERSON, ask, filled
-from clearfacts_assets.chargeback.attribution.review import Decision, Verdict
+from clearfacts_assets.chargeback.attribution.review import ReviewDecision, Verdict
 from clearfacts_assets.money import plain
 from clearfacts_assets.storage import migrate
 from clearfacts_assets.storage.chargeback.charges import ChargeFilter, ChargeRepository
@@ -100,7 +100,7 @@ def decisions(database: Path) -> list[tuple[float, float]]:
     for one in waiting:
         for verdict in (Verdict.APPROVE, Verdict.UNDO):
             started, worked = time.perf_counter(), time.process_time()
-            which, said = ChargeFilter(ids=(one["id"],)), Decision(verdict, "", {}, {})
+            which, said = ChargeFilter(ids=(one["id"],)), ReviewDecision(verdict, "", {}, {})
             ReviewRepository(engine).decide(which, said, actor="bench", now=datetime.now(UTC))
             taken.append(((time.process_time() - worked) * 1000, (time.perf_counter() - started) * 1000))
     return taken

@@ -126,13 +126,13 @@ def _statements(run: Any, count: int) -> None:
 def exporting(url: str, format_: str, folder: str) -> tuple[float, float, int]:
     """CPU seconds, MiB at most, lines of the journal."""
     from clearfacts_assets.journal_settings import JournalSettings
-    from clearfacts_assets.storage.chargeback.journals.batch_options import manner_of
+    from clearfacts_assets.storage.chargeback.journals.batch_options import batch_options_of
     from clearfacts_assets.storage.chargeback.journals.batches import Asked
     from clearfacts_assets.storage.chargeback.journals.booking import JournalService
     from clearfacts_assets.storage.database import open_engine
 
     engine = open_engine(url)
-    service = JournalService(engine, manner_of(JournalSettings(), format=format_, output=Path(folder)))
+    service = JournalService(engine, batch_options_of(JournalSettings(), format=format_, output=Path(folder)))
     before = time.process_time()
     (done,) = service.export("2025-03", Asked("bench", NOW))
     spent = time.process_time() - before

@@ -28,7 +28,7 @@ from saxonche import PySaxonProcessor
 
 from clearfacts_assets.invoices.model import Decision, DocumentType
 from clearfacts_assets.invoices.validation.engine import Validator
-from clearfacts_assets.invoices.validation.inspection import Inspector, Plan
+from clearfacts_assets.invoices.validation.inspection import Inspector, ValidationPlan
 from clearfacts_assets.invoices.validation.rules import RuleOptions, build
 from clearfacts_assets.invoices.validation.rules._explainer import _schema
 from clearfacts_assets.invoices.validation.rules.ubl_xsd import _FILES, artefacts
@@ -77,7 +77,7 @@ def engines() -> dict[str, Callable[[bytes], object]]:
     shipped = saxon.new_xslt30_processor().compile_stylesheet(stylesheet_text=NORM.read_text("utf-8"))
     own = {layer: build(layer, RuleOptions()) for layer in LAYERS}
     stripped = build("en16931", RuleOptions(proofs=False))
-    quick, slow = Inspector(Plan()), Inspector(Plan(options=RuleOptions(proofs=False)))
+    quick, slow = Inspector(ValidationPlan()), Inspector(ValidationPlan(options=RuleOptions(proofs=False)))
     explainer = _schema(INVOICE_XSD)
 
     def as_shipped(content: bytes) -> object:

@@ -27,7 +27,7 @@ from clearfacts_assets.desk.rendering import address, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens, require_token
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID
-from clearfacts_assets.storage.chargeback.importing import Wanted, import_files, outcome_as_result
+from clearfacts_assets.storage.chargeback.importing import ImportRequest, import_files, outcome_as_result
 from clearfacts_assets.storage.chargeback.imports import ImportRepository
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 from clearfacts_assets.storage.chargeback.registry import RegistryRepository
@@ -148,7 +148,7 @@ def _import(
     mode = said("mode") or Mode.SNAPSHOT.value
     if mode not in set(Mode):
         raise Refused("A delivery is all of its month, or it only adds.")
-    wanted = Wanted(
+    wanted = ImportRequest(
         source=said("source") or None,
         period=said("period") or None,
         mode=Mode(mode),

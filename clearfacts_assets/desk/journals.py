@@ -16,7 +16,7 @@ from clearfacts_assets.api.route_threads import waits
 from clearfacts_assets.api.v1.chargeback.dependencies import LONGEST_NOTE, told, wish_of
 from clearfacts_assets.api.v1.chargeback.journal_fields import MOST_REFUSED
 from clearfacts_assets.api.v1.chargeback.journals import attached
-from clearfacts_assets.chargeback.journals.answers import POSTED, REFUSED, Answer
+from clearfacts_assets.chargeback.journals.answers import POSTED, REFUSED, AnswerRow
 from clearfacts_assets.chargeback.journals.formats import FORMATS
 from clearfacts_assets.chargeback.journals.lifecycle import BatchState
 from clearfacts_assets.desk.changes import done_or_shown
@@ -24,7 +24,7 @@ from clearfacts_assets.desk.refusals import Refused
 from clearfacts_assets.desk.rendering import address, late_page, page
 from clearfacts_assets.desk.routing import DeskRoute
 from clearfacts_assets.desk.visits import Visit, opens, position_of, reason_of
-from clearfacts_assets.storage.chargeback.journals.batch_options import file_to_fetch, manner_of
+from clearfacts_assets.storage.chargeback.journals.batch_options import batch_options_of, file_to_fetch
 from clearfacts_assets.storage.chargeback.journals.batches import Asked, Done
 from clearfacts_assets.storage.chargeback.journals.booking import JournalService
 from clearfacts_assets.storage.chargeback.journals.checking import check
@@ -112,9 +112,9 @@ async def answer(number: Number, visit: Fetches) -> Response:
     def work() -> Any:
         reference = visit.said("reference")[:200]
         if visit.said("verdict") == "refused":
-            answers = [Answer(number, line, REFUSED, why, reference) for line, why in _refused(visit)]
+            answers = [AnswerRow(number, line, REFUSED, why, reference) for line, why in _refused(visit)]
         else:
-            answers = [Answer(number, None, POSTED, "", reference)]
+            answers = [AnswerRow(number, None, POSTED, "", reference)]
         return JournalRepository(visit.engine).answered(answers, actor=visit.caller.actor, now=visit.served.clock())
 
     return await _changed(visit, number, "ledger", work)
@@ -141,7 +141,7 @@ async def _changed(visit: Visit, number: str, done: str, work: Callable[[], Any]
 
 def _service(visit: Visit) -> JournalService:
     """Files go to the folder for the general ledger alone, where there is one."""
-    return JournalService(visit.engine, manner_of(visit.served.configured.journals))
+    return JournalService(visit.engine, batch_options_of(visit.served.configured.journals))
 
 
 def _day(visit: Visit) -> date | None:

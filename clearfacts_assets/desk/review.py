@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse
 from clearfacts_assets.api.auth.permissions import Permission
 from clearfacts_assets.api.errors import ApiError
 from clearfacts_assets.api.v1.chargeback.dependencies import LONGEST_NOTE, LONGEST_TEXT, told, wish_of
-from clearfacts_assets.chargeback.attribution.review import Decision, Verdict
+from clearfacts_assets.chargeback.attribution.review import ReviewDecision, Verdict
 from clearfacts_assets.chargeback.model import Status
 from clearfacts_assets.desk.charges import choices, filter_of, parameters_of
 from clearfacts_assets.desk.refusals import Refused
@@ -65,7 +65,7 @@ def decide(visit: Reviews) -> Response:
         with told():
             decided = ReviewRepository(visit.engine).decide(
                 which,
-                Decision(verdict, note, said if verdict is Verdict.CORRECT else {}, _seen(visit) or {}),
+                ReviewDecision(verdict, note, said if verdict is Verdict.CORRECT else {}, _seen(visit) or {}),
                 actor=visit.caller.actor,
                 now=visit.served.clock(),
                 wish=wish_of(visit.caller, visit.said("once") or None, "desk-review", **asked),

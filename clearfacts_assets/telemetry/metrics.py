@@ -49,7 +49,7 @@ class Metrics:
         )
         self._registry.register(Machine(disk))
         for supplier in suppliers:
-            self._registry.register(Tally(supplier))
+            self._registry.register(SupplierCollector(supplier))
 
     def exposition(self) -> bytes:
         """Everything in Prometheus' text format."""
@@ -60,7 +60,7 @@ class Metrics:
         return self._registry.collect()
 
 
-class Tally(Collector):
+class SupplierCollector(Collector):
     """Figures that take a while: the last ones are given at once, and renewed beside the scrape when they are old."""
 
     def __init__(self, supplier: Supplier, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -75,11 +75,11 @@ class Tally(Collector):
 
     def collect(self) -> Iterable[Metric]:
         if self._due == float("-inf"):
-            first = threading.Thread(target=self._renew, name="tally", daemon=True)
+            first = threading.Thread(target=self._renew, name="metrics", daemon=True)
             first.start()
             first.join(FIRST_SECONDS)
         elif self._monotonic() >= self._due:
-            threading.Thread(target=self._renew, name="tally", daemon=True).start()
+            threading.Thread(target=self._renew, name="metrics", daemon=True).start()
         return self._figures
 
     def _renew(self) -> None:

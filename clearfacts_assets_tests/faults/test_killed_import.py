@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from clearfacts_assets.settings import Settings
-from clearfacts_assets.storage.chargeback.importing import Wanted, import_files
+from clearfacts_assets.storage.chargeback.importing import ImportRequest, import_files
 from clearfacts_assets_tests.faults.test_ledger_races import Doomed
 from clearfacts_assets_tests.fixtures.chargeback import NOW, Books, row, write
 
@@ -41,7 +41,7 @@ def import_again(engine: Engine, folder: Path) -> object:
 
 
 def imported(engine: Engine, file: Path, month: str) -> object:
-    wanted = Wanted(source="aws", period=month, confirmed=True)
+    wanted = ImportRequest(source="aws", period=month, confirmed=True)
     return import_files(engine, [file], wanted, Settings().chargeback, usage={}, actor="pat", now=NOW)
 
 

@@ -22,7 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
 from clearfacts_assets.definitions import defs
-from clearfacts_assets.telemetry.metrics import FRESH_SECONDS, Tally
+from clearfacts_assets.telemetry.metrics import FRESH_SECONDS, SupplierCollector
 from clearfacts_assets_tests.fixtures.api import RunningApi
 from clearfacts_assets_tests.fixtures.resources import all_resources
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
@@ -260,22 +260,22 @@ def test_figures_are_renewed_beside_the_scrape_and_not_more_often_than_they_cost
         yield CounterMetricFamily("figures", "test", value=len(calls))
         computed.set()
 
-    def shown(tally: Tally) -> float:
-        (family,) = tally.collect()
+    def shown(collector: SupplierCollector) -> float:
+        (family,) = collector.collect()
         return family.samples[0].value
 
-    tally = Tally(supplier, lambda: clock[0])
-    assert shown(tally) == 1  # the first scrape waits
+    collector = SupplierCollector(supplier, lambda: clock[0])
+    assert shown(collector) == 1  # the first scrape waits
     clock[0] += FRESH_SECONDS + 1
-    assert (shown(tally), len(calls)) == (1, 1)
+    assert (shown(collector), len(calls)) == (1, 1)
     clock[0] += 25
     computed.clear()
-    assert shown(tally) == 1  # old figures at once, while new ones are made
+    assert shown(collector) == 1  # old figures at once, while new ones are made
     go_on.set()
     assert computed.wait(300)
-    tally._renewing.acquire()
-    tally._renewing.release()
-    assert shown(tally) == 2
+    collector._renewing.acquire()
+    collector._renewing.release()
+    assert shown(collector) == 2
 
 
 def test_the_first_scrape_goes_without_figures_that_take_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,11 +286,11 @@ def test_the_first_scrape_goes_without_figures_that_take_too_long(monkeypatch: p
         go_on.wait(300)
         yield CounterMetricFamily("figures", "test", value=7)
 
-    tally = Tally(supplier, lambda: 0.0)
-    assert tally.collect() == []
+    collector = SupplierCollector(supplier, lambda: 0.0)
+    assert collector.collect() == []
     go_on.set()
-    with tally._renewing:
-        (family,) = tally.collect()
+    with collector._renewing:
+        (family,) = collector.collect()
     assert family.samples[0].value == 7
 
 
@@ -302,9 +302,9 @@ def test_a_supplier_that_fails_keeps_the_last_figures() -> None:
             raise RuntimeError("the database is gone")
         yield CounterMetricFamily("figures", "test", value=7)
 
-    tally = Tally(supplier, lambda: clock[0])
-    tally.collect()
+    collector = SupplierCollector(supplier, lambda: clock[0])
+    collector.collect()
     fails[0], clock[0] = True, 100.0
-    tally._renew()
-    (family,) = tally.collect()
+    collector._renew()
+    (family,) = collector.collect()
     assert family.samples[0].value == 7

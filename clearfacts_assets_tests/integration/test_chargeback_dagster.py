@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import text
 
-from clearfacts_assets.chargeback.attribution.review import Decision, Verdict
+from clearfacts_assets.chargeback.attribution.review import ReviewDecision, Verdict
 from clearfacts_assets.chargeback.defs.automation import delivered_exports, followed
 from clearfacts_assets.chargeback.defs.partitions import SOURCE_PARTITIONS
 from clearfacts_assets.chargeback.lifecycle import Event
@@ -19,7 +19,7 @@ from clearfacts_assets.resources import DatabaseResource
 from clearfacts_assets.settings import load
 from clearfacts_assets.simulator.cost_exports import Edition, write_month
 from clearfacts_assets.storage.chargeback.charges import ChargeFilter
-from clearfacts_assets.storage.chargeback.importing import Wanted, import_files
+from clearfacts_assets.storage.chargeback.importing import ImportRequest, import_files
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 from clearfacts_assets.storage.chargeback.review import ReviewRepository
 from clearfacts_assets_tests.fixtures.chargeback import NOW
@@ -27,7 +27,7 @@ from clearfacts_assets_tests.fixtures.pipeline import Pipeline
 
 MONTH, SOURCE = "2026-09", "cloud"
 KEY = f"{MONTH}|{SOURCE}"
-WANTED = Wanted(source=SOURCE, period=MONTH)
+WANTED = ImportRequest(source=SOURCE, period=MONTH)
 CHARGES, APPROVED = dg.AssetKey("charges"), dg.AssetKey("approved_charges")
 
 
@@ -178,7 +178,7 @@ def test_each_change_of_a_month_shows_what_is_due_anew(quick_landing: Landing, t
     cursor = followed(instance, engine, None, NOW).cursor
     review = ReviewRepository(engine)
     waiting = ChargeFilter(period=MONTH, status=("flagged",))
-    review.decide(waiting, Decision(Verdict.REJECT, "nobody's"), actor="rita", now=NOW)
+    review.decide(waiting, ReviewDecision(Verdict.REJECT, "nobody's"), actor="rita", now=NOW)
     decided = followed(instance, engine, cursor, NOW)
     assert _keys(decided) == {(APPROVED, MONTH)}
     PeriodRepository(engine).change(MONTH, Event.CLOSE, actor="pat", now=NOW)

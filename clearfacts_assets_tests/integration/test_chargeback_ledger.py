@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import DBAPIError
 
-from clearfacts_assets.chargeback.attribution.review import CannotDecide, Decision, Verdict
+from clearfacts_assets.chargeback.attribution.review import CannotDecide, ReviewDecision, Verdict
 from clearfacts_assets.chargeback.lifecycle import Event, NotAllowed
 from clearfacts_assets.chargeback.model import ChargebackError, FileRefused, Mode
 from clearfacts_assets.storage.accounts.audit import entries
@@ -136,7 +136,7 @@ def test_a_decision_about_what_has_changed_since_is_refused(books: Books) -> Non
     books.decide(Verdict.REJECT, charge["id"])
     review, which = ReviewRepository(books.engine), ChargeFilter(ids=(charge["id"],))
     with pytest.raises(CannotDecide):
-        review.decide(which, Decision(Verdict.APPROVE, seen={charge["id"]: "flagged"}), actor="rita", now=NOW)
+        review.decide(which, ReviewDecision(Verdict.APPROVE, seen={charge["id"]: "flagged"}), actor="rita", now=NOW)
     assert books.charges()[0]["status"] == "rejected"
 
 

@@ -16,7 +16,7 @@ from clearfacts_assets.invoices.defs.sensors.alerts import tend
 from clearfacts_assets.invoices.defs.sensors.due_deliveries import (
     FIRST_WAIT,
     MOST_RUNS,
-    Plan,
+    DeliveryPlan,
     due_deliveries,
     due_runs,
     planned,
@@ -33,7 +33,7 @@ from clearfacts_assets_tests.fixtures.submissions import TRANSPORT
 NOW = datetime.now(UTC)
 
 
-def looked(pipeline: Pipeline, plan: Plan | None = None, now: datetime = NOW) -> dg.SensorResult:
+def looked(pipeline: Pipeline, plan: DeliveryPlan | None = None, now: datetime = NOW) -> dg.SensorResult:
     return due_runs(pipeline.instance, pipeline.engine, written({DAY: plan}) if plan else None, now)
 
 
@@ -63,7 +63,7 @@ def outage(pipeline: Pipeline) -> None:
 def test_what_an_outage_left_is_sent_by_the_run_that_the_sensor_starts(pipeline: Pipeline) -> None:
     outage(pipeline)
     before = pipeline.states()
-    past = written({DAY: Plan(0, datetime.now(UTC) - timedelta(seconds=1))})
+    past = written({DAY: DeliveryPlan(0, datetime.now(UTC) - timedelta(seconds=1))})
     context = dg.build_sensor_context(
         instance=pipeline.instance, cursor=past, resources={"database": resources.DatabaseResource()}
     )
@@ -77,7 +77,7 @@ def test_what_an_outage_left_is_sent_by_the_run_that_the_sensor_starts(pipeline:
     assert run.job.details["triggered_by"] == "due_deliveries"
     assert pipeline.simulator.calls()["erp.list"] == calls, "the ERP is not asked again"
     assert pipeline.states()[State.PARKED] == before[State.PARKED]
-    after = looked(pipeline, Plan(1, NOW))
+    after = looked(pipeline, DeliveryPlan(1, NOW))
     assert (days(after), planned(after.cursor)) == ([], {})
 
 
@@ -85,14 +85,14 @@ def test_the_first_run_waits_and_the_wait_doubles(quick_pipeline: Pipeline) -> N
     outage(quick_pipeline)
     first = looked(quick_pipeline)
     assert days(first) == []
-    assert planned(first.cursor) == {DAY: Plan(0, NOW + FIRST_WAIT)}
+    assert planned(first.cursor) == {DAY: DeliveryPlan(0, NOW + FIRST_WAIT)}
     assert "due" in str(first.skip_reason)
     job = newest_job(quick_pipeline)
     for runs in range(MOST_RUNS):
-        started = looked(quick_pipeline, Plan(runs, NOW))
+        started = looked(quick_pipeline, DeliveryPlan(runs, NOW))
         assert days(started) == [DAY]
-        assert planned(started.cursor) == {DAY: Plan(runs + 1, NOW + FIRST_WAIT * 2 ** (runs + 1), job)}
-        assert days(looked(quick_pipeline, Plan(runs + 1, NOW + timedelta(seconds=1)))) == []
+        assert planned(started.cursor) == {DAY: DeliveryPlan(runs + 1, NOW + FIRST_WAIT * 2 ** (runs + 1), job)}
+        assert days(looked(quick_pipeline, DeliveryPlan(runs + 1, NOW + timedelta(seconds=1)))) == []
 
 
 def test_what_six_runs_did_not_send_is_told_once_and_turns_the_check_yellow(quick_pipeline: Pipeline) -> None:
@@ -100,8 +100,8 @@ def test_what_six_runs_did_not_send_is_told_once_and_turns_the_check_yellow(quic
     due = days_due(quick_pipeline.engine)[DAY]
     tend(quick_pipeline.instance, quick_pipeline.engine, resources.slack())
     told = len(quick_pipeline.told())
-    over = looked(quick_pipeline, Plan(MOST_RUNS, NOW, "the job before"))
-    patient = Plan(MOST_RUNS, NOW + FIRST_WAIT, newest_job(quick_pipeline))
+    over = looked(quick_pipeline, DeliveryPlan(MOST_RUNS, NOW, "the job before"))
+    patient = DeliveryPlan(MOST_RUNS, NOW + FIRST_WAIT, newest_job(quick_pipeline))
     assert planned(over.cursor) == {DAY: patient}, "what waits shall be due, too"
     assert planned(looked(quick_pipeline, patient).cursor) == {DAY: patient}
     assert alerts_told(quick_pipeline) == []
@@ -126,7 +126,7 @@ def test_what_six_runs_did_not_send_is_told_once_and_turns_the_check_yellow(quic
 
 def test_a_day_is_not_left_before_its_last_run_is_over(quick_pipeline: Pipeline) -> None:
     outage(quick_pipeline)
-    asked_for = Plan(MOST_RUNS, NOW + timedelta(hours=1), newest_job(quick_pipeline))
+    asked_for = DeliveryPlan(MOST_RUNS, NOW + timedelta(hours=1), newest_job(quick_pipeline))
     assert planned(looked(quick_pipeline, asked_for).cursor) == {DAY: asked_for}
     quick_pipeline.jobs.begin(
         uuid4(), job_type="manual", partition_key=DAY, correlation_id=None, details={}, now=datetime.now(UTC)
@@ -138,7 +138,7 @@ def test_a_day_is_not_left_before_its_last_run_is_over(quick_pipeline: Pipeline)
 @pytest.mark.parametrize("acts", ["resends", "runs the day"])
 def test_a_day_that_was_left_is_tried_anew_once_a_person_has_acted(quick_pipeline: Pipeline, acts: str) -> None:
     outage(quick_pipeline)
-    left = planned(looked(quick_pipeline, Plan(MOST_RUNS, NOW, newest_job(quick_pipeline))).cursor)[DAY]
+    left = planned(looked(quick_pipeline, DeliveryPlan(MOST_RUNS, NOW, newest_job(quick_pipeline))).cursor)[DAY]
     assert left.left is not None
     if acts == "resends":
         assert quick_pipeline.decide() > 0
@@ -146,7 +146,7 @@ def test_a_day_that_was_left_is_tried_anew_once_a_person_has_acted(quick_pipelin
         quick_pipeline.simulator.fault("clearfacts", "status", status=503, match={"operation": "upload"})
         quick_pipeline.run()
     anew = looked(quick_pipeline, left)
-    assert planned(anew.cursor) == {DAY: Plan(0, NOW + FIRST_WAIT)}
+    assert planned(anew.cursor) == {DAY: DeliveryPlan(0, NOW + FIRST_WAIT)}
     assert days(looked(quick_pipeline, planned(anew.cursor)[DAY], NOW + FIRST_WAIT)) == [DAY]
 
 
@@ -155,9 +155,9 @@ def test_what_waits_for_a_person_is_never_due(quick_pipeline: Pipeline) -> None:
     quick_pipeline.simulator.fault("clearfacts", "accept_then_500", times=1)
     quick_pipeline.run()
     assert quick_pipeline.states()[State.PARKED] == 1
-    assert days(looked(quick_pipeline, Plan(0, NOW))) == []
+    assert days(looked(quick_pipeline, DeliveryPlan(0, NOW))) == []
     quick_pipeline.decide()
-    assert days(looked(quick_pipeline, Plan(0, NOW))) == []
+    assert days(looked(quick_pipeline, DeliveryPlan(0, NOW))) == []
 
 
 def test_what_a_killed_run_was_sending_is_due_when_its_lease_is_over(pipeline: Pipeline) -> None:
@@ -207,11 +207,11 @@ def test_a_day_is_started_once_while_its_run_is_under_way(quick_pipeline: Pipeli
         details={},
         now=datetime.now(UTC),
     )
-    under_way = looked(quick_pipeline, Plan(1, NOW))
+    under_way = looked(quick_pipeline, DeliveryPlan(1, NOW))
     assert days(under_way) == []
-    assert planned(under_way.cursor) == {DAY: Plan(1, NOW)}, "its wait is not forgotten"
+    assert planned(under_way.cursor) == {DAY: DeliveryPlan(1, NOW)}, "its wait is not forgotten"
     quick_pipeline.jobs.finish(job.id, "failed", error_message="", now=datetime.now(UTC))
-    assert days(looked(quick_pipeline, Plan(1, NOW))) == [DAY]
+    assert days(looked(quick_pipeline, DeliveryPlan(1, NOW))) == [DAY]
 
 
 def test_a_day_whose_run_a_person_stopped_is_left_alone(quick_pipeline: Pipeline) -> None:
@@ -220,7 +220,7 @@ def test_a_day_whose_run_a_person_stopped_is_left_alone(quick_pipeline: Pipeline
     run = quick_pipeline.instance.get_run_by_id(str(job.id))
     assert run is not None
     quick_pipeline.instance.report_run_canceled(run)
-    assert days(looked(quick_pipeline, Plan(0, NOW))) == []
+    assert days(looked(quick_pipeline, DeliveryPlan(0, NOW))) == []
 
 
 @pytest.mark.parametrize("cursor", [None, ""])

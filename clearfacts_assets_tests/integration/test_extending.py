@@ -36,7 +36,7 @@ from clearfacts_assets.invoices.defs import resources as invoice_resources
 from clearfacts_assets.invoices.model import Decision, Window
 from clearfacts_assets.invoices.ports import Accepted, Denied, InvoiceNotFound, Unknown
 from clearfacts_assets.invoices.validation import rules
-from clearfacts_assets.invoices.validation.inspection import Inspector, Plan
+from clearfacts_assets.invoices.validation.inspection import Inspector, ValidationPlan
 from clearfacts_assets.notifications import channels
 from clearfacts_assets.notifications.channels import sender
 from clearfacts_assets.notifications.outbox import DispatchCount, dispatch, enqueue
@@ -137,7 +137,7 @@ def test_a_rule_set(add: Add, monkeypatch: pytest.MonkeyPatch) -> None:
     add("clearfacts_assets/invoices/validation/rules/drafts.py")
     assert documented('`"drafts": Layer(KNOWN, fatal_for=KNOWN),`')
     monkeypatch.setitem(rules.RULE_SETS, "drafts", rules.Layer(rules.KNOWN, fatal_for=rules.KNOWN))
-    inspector = Inspector(Plan())
+    inspector = Inspector(ValidationPlan())
     report = inspector.inspect(document(number="DRAFT-1"))
     assert [(finding.rule, finding.layer) for finding in report.findings] == [("DRAFT", "drafts")]
     assert (report.decision, report.versions[-1]) == (Decision.REJECT, ("drafts", "1"))

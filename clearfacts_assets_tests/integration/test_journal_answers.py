@@ -98,7 +98,7 @@ def test_a_draft_leaves_by_being_exported(quick_bookkeeping):
 
 
 def test_a_proposed_statement_is_not_booked_yet(quick_bookkeeping):
-    quick_bookkeeping.office.manner = replace(quick_bookkeeping.office.manner, grace=True)
+    quick_bookkeeping.office.options = replace(quick_bookkeeping.office.options, grace=True)
     quick_bookkeeping.month(row(BilledCost="10.00"))
     with pytest.raises(NothingToPost):
         quick_bookkeeping.export()

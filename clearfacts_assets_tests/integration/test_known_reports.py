@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from clearfacts_assets.invoices.model import Decision, Finding, InvoiceStatus, Report, Severity, SourceDocument
 from clearfacts_assets.invoices.validation.engine import report_as_json
 from clearfacts_assets.invoices.validation.fingerprint import NOT_FOR_GOOD, fingerprint, is_for_good
-from clearfacts_assets.invoices.validation.inspection import Plan
+from clearfacts_assets.invoices.validation.inspection import ValidationPlan
 from clearfacts_assets.invoices.validation.rules import CustomRules, Release, RuleOptions
 from clearfacts_assets.storage.invoices.invoices import InvoiceRepository
 from clearfacts_assets.storage.invoices.jobs import JobRepository
@@ -83,15 +83,15 @@ def test_what_other_rules_said_is_not_taken_over(engine: Engine, rows: InvoiceRe
 
 
 def test_rules_are_the_same_only_where_plan_and_artefacts_are() -> None:
-    plan = Plan()
-    assert fingerprint(plan) == fingerprint(Plan())
+    plan = ValidationPlan()
+    assert fingerprint(plan) == fingerprint(ValidationPlan())
     assert fingerprint(plan) != fingerprint(replace(plan, options=RuleOptions(attachment_bytes=7)))
 
 
 def test_the_first_day_of_a_release_asks_anew(tmp_path: Path) -> None:
     first = date(2027, 5, 17)
     release = Release("peppol_bis3", "3.0.21", first, CustomRules(tmp_path / "new.sch", "0" * 64))
-    plan = Plan(options=RuleOptions(releases=(release,)))
+    plan = ValidationPlan(options=RuleOptions(releases=(release,)))
     before, then, later = (fingerprint(plan, first + timedelta(days)) for days in (-1, 0, 9))
     assert before != then == later
 

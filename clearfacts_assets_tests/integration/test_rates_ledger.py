@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from clearfacts_assets.chargeback.attribution.review import Verdict
 from clearfacts_assets.chargeback.model import ChargebackError
 from clearfacts_assets.chargeback.rates.definitions import RuleKind
-from clearfacts_assets.chargeback.rates.model import LineKind, Step
+from clearfacts_assets.chargeback.rates.model import LineKind, RuleStep
 from clearfacts_assets.chargeback.rates.scope import BadRule
 from clearfacts_assets.storage.chargeback.imports import ImportRepository
 from clearfacts_assets.storage.chargeback.rates.balances import credits, given_by_pools, paid_by
@@ -277,4 +277,4 @@ def test_steps_stand_in_one_order(rules: Rules) -> None:
     rules.books.put(*uses("33.335"))
     rules.add(RuleKind.SUBSIDY, "dean", payer="Dean", percent="50")
     rules.run()
-    assert [line.step for line in rules.lines(1)] == [Step.PRICE, Step.SUBSIDY, Step.ROUNDING]
+    assert [line.step for line in rules.lines(1)] == [RuleStep.PRICE, RuleStep.SUBSIDY, RuleStep.ROUNDING]

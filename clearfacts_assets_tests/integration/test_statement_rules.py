@@ -17,7 +17,7 @@ from clearfacts_assets.chargeback.rates.definitions import RuleKind
 from clearfacts_assets.chargeback.statements.model import StatementKind
 from clearfacts_assets.storage.chargeback.budgets import spending_of_funds
 from clearfacts_assets.storage.chargeback.issuing.due_reconciliation import dues_of_investigator, way_to_due
-from clearfacts_assets.storage.chargeback.issuing.issue_plan import Issuance, Manner
+from clearfacts_assets.storage.chargeback.issuing.issue_plan import Issuance, IssueOptions
 from clearfacts_assets.storage.chargeback.issuing.summaries import SummaryIssuer
 from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 from clearfacts_assets.storage.chargeback.rates.explaining import explain
@@ -99,7 +99,7 @@ def test_a_split_charge_stands_with_each_fund_that_pays_a_share_of_it(office: Of
     assert "Split grants, version 1" in said
     assert "Markup none, version 1" in said  # the charge had it before it was split
     tied(office, rules, "10.01")
-    office.manner = Manner(ORGANISATION, by_fund=True)
+    office.options = IssueOptions(ORGANISATION, by_fund=True)
     office.generate(now=TODAY + timedelta(days=1))
     assert sorted((one["fund"], one["due"]) for one in office.standing() if one["fund"]) == [
         ("NIH-000040", "4.00"),

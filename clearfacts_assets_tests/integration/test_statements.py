@@ -14,7 +14,7 @@ from clearfacts_assets.chargeback.attribution.review import Verdict
 from clearfacts_assets.chargeback.lifecycle import Event, NotAllowed
 from clearfacts_assets.chargeback.statements.lifecycle import StatementNotAllowed
 from clearfacts_assets.chargeback.statements.model import NoSuchStatement, StatementKind
-from clearfacts_assets.storage.chargeback.issuing.issue_plan import Issuance, Manner
+from clearfacts_assets.storage.chargeback.issuing.issue_plan import Issuance, IssueOptions
 from clearfacts_assets.storage.chargeback.issuing.preconditions import NothingIssued
 from clearfacts_assets.storage.chargeback.issuing.remarks import CannotRemark, Remarks
 from clearfacts_assets.storage.chargeback.issuing.summaries import SummaryIssuer
@@ -200,7 +200,7 @@ def test_what_is_kept_gives_the_same_bytes_and_another_template_is_named(issued,
 
 
 def test_proposed_ones_are_accepted_by_silence_and_not_against_an_objection(office):
-    office.manner = Manner(ORGANISATION, grace=True, dispute_days=14)
+    office.options = IssueOptions(ORGANISATION, grace=True, dispute_days=14)
     two_projects(office)
     office.generate()
     assert {one["state"] for one in office.standing()} == {"proposed"}
@@ -224,7 +224,7 @@ def test_proposed_ones_are_accepted_by_silence_and_not_against_an_objection(offi
 
 
 def test_a_fund_can_have_a_statement_of_its_own(office):
-    office.manner = Manner(ORGANISATION, by_fund=True)
+    office.options = IssueOptions(ORGANISATION, by_fund=True)
     two_projects(office)
     office.generate()
     assert [(one["project"], one["fund"], one["due"]) for one in office.standing()] == [

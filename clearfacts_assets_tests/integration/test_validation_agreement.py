@@ -19,7 +19,7 @@ from saxonche import PySaxonApiError, PySaxonProcessor
 from clearfacts_assets.invoices.model import Decision
 from clearfacts_assets.invoices.validation.custom_rules import CustomRuleSet
 from clearfacts_assets.invoices.validation.elements import ElementIndex
-from clearfacts_assets.invoices.validation.inspection import Inspector, Plan
+from clearfacts_assets.invoices.validation.inspection import Inspector, ValidationPlan
 from clearfacts_assets.invoices.validation.releases import recognise
 from clearfacts_assets.invoices.validation.rules import CustomRules, RuleOptions, build
 from clearfacts_assets.invoices.validation.rules.en16931 import ROOTS, En16931
@@ -85,7 +85,7 @@ def official() -> Official:
 
 @pytest.fixture(scope="module")
 def inspector() -> Inspector:
-    return Inspector(Plan(layers=("en16931",)))
+    return Inspector(ValidationPlan(layers=("en16931",)))
 
 
 def ours(inspector: Inspector, content: bytes) -> Counter[tuple[str, str]]:
@@ -243,7 +243,7 @@ def test_a_prover_that_understands_nothing_leaves_everything_to_saxon():
 
 
 def test_with_and_without_proofs_the_report_is_the_same():
-    plain, quick = (Inspector(Plan(options=RuleOptions(proofs=proofs))) for proofs in (False, True))
+    plain, quick = (Inspector(ValidationPlan(options=RuleOptions(proofs=proofs))) for proofs in (False, True))
     for content in [document(), *mutants(SEED + 4, 30)]:
         first, second = plain.inspect(content), quick.inspect(content)
         assert (first.decision, first.findings, first.versions) == (second.decision, second.findings, second.versions)

@@ -12,7 +12,7 @@ from clearfacts_assets.chargeback.statements.making import make
 from clearfacts_assets.chargeback.statements.typesetting import TypstRenderer
 from clearfacts_assets.desk.routes import ROUTES
 from clearfacts_assets.invoices.lifecycle import State
-from clearfacts_assets.storage.chargeback.issuing.issue_plan import Issuance, Manner
+from clearfacts_assets.storage.chargeback.issuing.issue_plan import Issuance, IssueOptions
 from clearfacts_assets.storage.chargeback.issuing.issuer import StatementIssuer
 from clearfacts_assets.storage.chargeback.issuing.repository import StatementFilter, StatementRepository
 from clearfacts_assets.storage.invoices.tables import Delivery
@@ -148,7 +148,7 @@ def test_an_investigator_gets_the_own_statements_alone_and_remarks_on_them(
     issuer = StatementIssuer(
         quick_api.engine,
         lambda orders: (make(renderer, one) for one in orders),
-        Manner(ORGANISATION),
+        IssueOptions(ORGANISATION),
         {"t": renderer.digest},
     )
     issuer.investigators("2025-03", Issuance("pat", TODAY))

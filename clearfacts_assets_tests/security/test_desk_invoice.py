@@ -8,7 +8,7 @@ from lxml import html
 from sqlalchemy import insert
 
 from clearfacts_assets.invoices.validation.engine import report_as_json
-from clearfacts_assets.invoices.validation.inspection import Inspector, Plan
+from clearfacts_assets.invoices.validation.inspection import Inspector, ValidationPlan
 from clearfacts_assets.storage.invoices.tables import InvoiceRow, Job
 from clearfacts_assets_tests.fixtures.api import RunningApi
 from clearfacts_assets_tests.fixtures.chargeback import NOW
@@ -21,7 +21,7 @@ HOSTILE = "&lt;script&gt;alert(1)&lt;/script&gt;&lt;img src=x onerror=alert(2)&g
 def kept(api: RunningApi, content: bytes | None, invoice_id: str = "ERP/7") -> UUID:
     """A row that a job left, validated by structure and sums alone, which is quick."""
     job_id, row_id = uuid4(), uuid4()
-    report = report_as_json(Inspector(Plan(layers=("ubl_xsd", "amounts"))).inspect(content or document()))
+    report = report_as_json(Inspector(ValidationPlan(layers=("ubl_xsd", "amounts"))).inspect(content or document()))
     with api.engine.begin() as connection:
         connection.execute(
             insert(Job).values(id=job_id, job_type="manual", status="completed", created_at=NOW, updated_at=NOW)

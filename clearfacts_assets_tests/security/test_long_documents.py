@@ -11,7 +11,7 @@ import pytest
 
 from clearfacts_assets.invoices.model import Decision
 from clearfacts_assets.invoices.sources.folder import Folder
-from clearfacts_assets.invoices.validation.inspection import Inspector, Plan
+from clearfacts_assets.invoices.validation.inspection import Inspector, ValidationPlan
 from clearfacts_assets.invoices.validation.rules import RuleOptions
 from clearfacts_assets.invoices.validation.ubl import LONGEST_NUMBER, MOST_ATTRIBUTES, Limits, Unreadable, parse
 from clearfacts_assets_tests.fixtures.operator_documents import big_attachment
@@ -25,7 +25,7 @@ PARAMETERS = "".join(f'<!ENTITY % p{n} "{f"&#37;p{n - 1};" * 10}">' for n in ran
 
 @pytest.fixture(scope="module")
 def inspector() -> Inspector:
-    return Inspector(Plan(options=RuleOptions(proofs=False)))
+    return Inspector(ValidationPlan(options=RuleOptions(proofs=False)))
 
 
 def extended(inside: str) -> bytes:
@@ -143,12 +143,12 @@ def test_hostile_long_documents_are_refused_at_once(inspector, kind):
 MEASURE = """
 import re
 from pathlib import Path
-from clearfacts_assets.invoices.validation.inspection import Inspector, Plan
+from clearfacts_assets.invoices.validation.inspection import Inspector, ValidationPlan
 from clearfacts_assets_tests.fixtures.operator_documents import big_attachment, operator
 from clearfacts_assets_tests.security.test_long_documents import HOSTILE, LAUGHS, PAD, declaring
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024
-inspector = Inspector(Plan())
+inspector = Inspector(ValidationPlan())
 inspector.inspect(operator("00-ordinary"))
 before = peak()
 inspector.inspect(big_attachment())

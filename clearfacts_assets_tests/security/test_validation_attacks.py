@@ -15,7 +15,7 @@ import pytest
 
 from clearfacts_assets.invoices.model import Decision, Report
 from clearfacts_assets.invoices.ports import ParsedDocument
-from clearfacts_assets.invoices.validation.inspection import Inspector, Plan
+from clearfacts_assets.invoices.validation.inspection import Inspector, ValidationPlan
 from clearfacts_assets.invoices.validation.rules import RuleOptions
 from clearfacts_assets.invoices.validation.ubl import parse
 from clearfacts_assets_tests.fixtures.ubl_documents import document, edited
@@ -62,7 +62,7 @@ def secret(tmp_path):
 
 @pytest.fixture(scope="module")
 def inspector() -> Inspector:
-    inspector = Inspector(Plan(options=RuleOptions(proofs=False)))  # so that Saxon sees what reaches it
+    inspector = Inspector(ValidationPlan(options=RuleOptions(proofs=False)))  # so that Saxon sees what reaches it
     inspector.warm()
     return inspector
 
@@ -235,6 +235,6 @@ def test_rules_that_cannot_be_computed_are_a_finding(inspector):
     content = edited(
         document(), "<cbc:Percent>21</cbc:Percent>", "<cbc:Percent>21</cbc:Percent><cbc:Percent>6</cbc:Percent>"
     )
-    report = Inspector(Plan(layers=("en16931",))).inspect(content)
+    report = Inspector(ValidationPlan(layers=("en16931",))).inspect(content)
     assert [finding.rule for finding in report.findings] == ["XSLT-ERROR"]
     assert report.decision is Decision.REJECT

@@ -46,8 +46,8 @@ PAIRS: list[tuple[Callable[..., Any], type[BaseModel], set[str]]] = [
     (Validator, ValidationSettings, set()),
     (SmtpServer, EmailSettings, {"password"}),
     (Collector, TraceSettings, {"headers"}),
-    (issue_plan.Manner, StatementSettings, set()),
-    (batches.Manner, JournalSettings, {"format"}),  # none where no file is written
+    (issue_plan.IssueOptions, StatementSettings, set()),
+    (batches.BatchOptions, JournalSettings, {"format"}),  # none where no file is written
 ]
 
 

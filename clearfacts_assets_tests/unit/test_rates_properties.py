@@ -18,7 +18,7 @@ from clearfacts_assets.chargeback.rates.book import RuleBook, version_of
 from clearfacts_assets.chargeback.rates.computing import Computed, Inputs, compute
 from clearfacts_assets.chargeback.rates.costing import divided
 from clearfacts_assets.chargeback.rates.entries import ChargeFacts
-from clearfacts_assets.chargeback.rates.model import Due, Line, LineKind, Step, dues
+from clearfacts_assets.chargeback.rates.model import Due, Line, LineKind, RuleStep, dues
 from clearfacts_assets.chargeback.rates.scope import Use
 
 MONTH = "2025-03"
@@ -218,5 +218,5 @@ def test_the_last_cents_of_a_cap_go_by_the_moment_of_use_and_then_by_charge() ->
     rows = [("ada", "HPC cpu", Decimal(60), 0, day, "USD") for day in (9, 3, 3)]
     credit = ("credit", "99.99", {})
     result = run(rows, book([credit]))
-    paid = {line.charge_id: -line.amount for line in result.lines if line.step is Step.CREDIT}
+    paid = {line.charge_id: -line.amount for line in result.lines if line.step is RuleStep.CREDIT}
     assert {charge: str(amount) for charge, amount in paid.items()} == {2: "60.00", 3: "39.99"}

@@ -17,7 +17,7 @@ from clearfacts_assets.cli.invoices.rules import app
 from clearfacts_assets.cli.invoices.validate import validate
 from clearfacts_assets.invoices.model import Decision
 from clearfacts_assets.invoices.validation.custom_rules import CustomRulesUnusable
-from clearfacts_assets.invoices.validation.inspection import Inspector, Plan
+from clearfacts_assets.invoices.validation.inspection import Inspector, ValidationPlan
 from clearfacts_assets.invoices.validation.releases import read_releases
 from clearfacts_assets.invoices.validation.rule_versions import rules_in_force
 from clearfacts_assets.invoices.validation.rules import RuleOptions
@@ -96,7 +96,7 @@ def test_the_page_is_followed_with_an_altered_copy_as_the_new_release(chosen):
 
 def test_old_rules_hold_until_the_day_and_new_ones_from_it_in_one_process_over_midnight(options):
     days = [BEFORE]
-    inspector = Inspector(Plan(options=options, layers=("en16931",)), today=lambda: days[0])
+    inspector = Inspector(ValidationPlan(options=options, layers=("en16931",)), today=lambda: days[0])
     assert inspector.inspect(document(number="2026-1")).decision is Decision.ACCEPT
     days[0] = FIRST
     assert inspector.inspect(document(number="2026-1")).decision is Decision.REJECT
@@ -112,7 +112,9 @@ def test_the_proofs_of_a_new_release_are_made_from_it_and_agree_with_it_as_it_is
     assert rule_set._prover.asserts == 979
     assert (
         differences(
-            release.file.path.read_bytes(), Inspector(Plan(options=options, layers=("en16931",), day=FIRST)), 40
+            release.file.path.read_bytes(),
+            Inspector(ValidationPlan(options=options, layers=("en16931",), day=FIRST)),
+            40,
         )
         == []
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from clearfacts_assets.invoices.model import Decision, Severity
-from clearfacts_assets.invoices.validation.inspection import Inspector, Plan
+from clearfacts_assets.invoices.validation.inspection import Inspector, ValidationPlan
 from clearfacts_assets.invoices.validation.policy import BadPolicy, Policy, built_in, load_policy
 from clearfacts_assets.invoices.validation.profiles import Profile, profile_of
 from clearfacts_assets.invoices.validation.rules import known_layers
@@ -23,7 +23,7 @@ from clearfacts_assets_tests.fixtures.ubl_documents import (
 
 @pytest.fixture(scope="module")
 def inspector():
-    return Inspector(Plan())
+    return Inspector(ValidationPlan())
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_self_billing_has_its_own_codes(inspector):
 def test_belgian_findings_are_warnings_until_a_policy_raises_them(inspector):
     content = document(payment_id="+++090/9337/55494+++")
     assert inspector.inspect(content).decision is Decision.ACCEPT
-    strict = Inspector(Plan(policy=Policy(severities={"BE-OGM": Severity.ERROR})))
+    strict = Inspector(ValidationPlan(policy=Policy(severities={"BE-OGM": Severity.ERROR})))
     report = strict.inspect(content)
     assert (report.decision, [f.severity for f in report.findings]) == (Decision.REJECT, [Severity.ERROR])
 
@@ -176,7 +176,7 @@ def test_a_layer_asked_for_by_name_runs_alone_even_on_a_fragment():
         b'<Invoice xmlns="urn:oasis:names:specification:ubl:schema:xsd:Invoice-2" '
         b'xmlns:cbc="urn:oasis:names:specification:ubl:schema:xsd:CommonBasicComponents-2"><cbc:ID/></Invoice>'
     )
-    report = Inspector(Plan(layers=("en16931",))).inspect(fragment)
+    report = Inspector(ValidationPlan(layers=("en16931",))).inspect(fragment)
     assert report.decision is Decision.REJECT
     assert {finding.layer for finding in report.findings} == {"en16931"}
     assert "BR-02" in {finding.rule for finding in report.findings}
@@ -185,14 +185,14 @@ def test_a_layer_asked_for_by_name_runs_alone_even_on_a_fragment():
 
 def test_a_rule_that_a_document_breaks_a_thousand_times_is_told_a_hundred_times():
     content = document(lines=300).replace(b'unitCode="C62"', b'unitCode="QQQ"')
-    report = Inspector(Plan()).inspect(content)
+    report = Inspector(ValidationPlan()).inspect(content)
     of_rule = [finding for finding in report.findings if finding.rule == "BR-CL-23"]
     assert len(of_rule) == 100
     assert "201 more" in of_rule[-1].message or "200 more" in of_rule[-1].message
 
 
 def test_a_fault_in_our_rules_holds_one_document_and_says_so(monkeypatch):
-    inspector = Inspector(Plan(layers=("belgium",)))
+    inspector = Inspector(ValidationPlan(layers=("belgium",)))
 
     class Broken:
         layer = version = "belgium"

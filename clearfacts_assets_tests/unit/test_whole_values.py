@@ -17,7 +17,7 @@ import clearfacts_assets.invoices
 from clearfacts_assets.invoices.model import Decision, Report
 from clearfacts_assets.invoices.validation.custom_rules import CustomRuleSet
 from clearfacts_assets.invoices.validation.head import read_invoice
-from clearfacts_assets.invoices.validation.inspection import Inspector, Plan
+from clearfacts_assets.invoices.validation.inspection import Inspector, ValidationPlan
 from clearfacts_assets.invoices.validation.rules import CustomRules, RuleOptions
 from clearfacts_assets.invoices.validation.ubl import parse, value_of
 from clearfacts_assets.simulator.ledger import read_facts
@@ -46,7 +46,7 @@ def told(report: Report) -> Report:
 
 @pytest.fixture(scope="module", params=[True, False], ids=["proofs", "Saxon"])
 def inspector(request) -> Inspector:
-    return Inspector(Plan(options=RuleOptions(proofs=request.param)))
+    return Inspector(ValidationPlan(options=RuleOptions(proofs=request.param)))
 
 
 DOCUMENTS = {
@@ -90,7 +90,7 @@ def test_two_numbers_that_begin_alike_stay_two():
 
 def test_what_leaves_are_the_bytes_that_came():
     content = operator("01-comment-before-number")
-    assert Inspector(Plan(layers=("ubl_xsd",))).inspect(content).sha256 == hashlib.sha256(content).hexdigest()
+    assert Inspector(ValidationPlan(layers=("ubl_xsd",))).inspect(content).sha256 == hashlib.sha256(content).hexdigest()
 
 
 def test_a_value_is_what_xpath_says_whatever_parser_made_the_tree():

@@ -33,7 +33,7 @@ FOLLOWS: dict[tuple[Status, Verdict], Status] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class ReviewDecision:
     """What a person says about some charges.
 
     ``fields`` are what a correction sets. ``seen`` is the status in which the person saw each charge.

@@ -24,7 +24,7 @@ from clearfacts_assets.chargeback.ports import Outcome
 from clearfacts_assets.configuration import effective_settings
 from clearfacts_assets.orchestration.tags import SENSOR_TAG, TRIGGERED_BY_TAG
 from clearfacts_assets.resources import DatabaseResource
-from clearfacts_assets.storage.chargeback.importing import Wanted, import_files
+from clearfacts_assets.storage.chargeback.importing import ImportRequest, import_files
 from clearfacts_assets.storage.chargeback.imports import ImportRecord, ImportRepository
 
 GROUP, OWNERS = "chargeback", ["team:research-computing"]
@@ -78,7 +78,7 @@ def _import(
     actor = run.tags.get(TRIGGERED_BY_TAG) or run.tags.get(SENSOR_TAG) or "dagster"
     context.log.info(f"{len(delivery.files)} files of {delivery.name}")
     try:
-        wanted = Wanted(
+        wanted = ImportRequest(
             source=source,
             period=month,
             mode=Mode.APPEND if config.append else Mode.SNAPSHOT,

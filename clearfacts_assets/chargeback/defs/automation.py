@@ -37,7 +37,7 @@ approval_of_charges = dg.define_asset_job(
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenDelivery:
     """A delivery as the last look saw it: since when it has not changed, and whether a run was asked for."""
 
     signature: str
@@ -76,17 +76,17 @@ def deliveries_due(
     deliveries: tuple[Landed, ...], cursor: str | None, now: datetime, quiet: timedelta
 ) -> dg.SensorResult:
     """One look: the runs that start now, and what is known of all deliveries."""
-    before, kept, requests = _seen(cursor), dict[str, Seen](), list[dg.RunRequest]()
+    before, kept, requests = _seen(cursor), dict[str, SeenDelivery](), list[dg.RunRequest]()
     sources = set[str]()
     for one in deliveries:
         if not one.files or not is_month(one.month):
             continue
         seen = before.get(one.name)
         if seen is None or seen.signature != one.signature or seen.since > now:  # a clock that was set back
-            seen = Seen(one.signature, now, seen.asked and seen.signature == one.signature if seen else False)
+            seen = SeenDelivery(one.signature, now, seen.asked and seen.signature == one.signature if seen else False)
         ready = one.marked or (not one.under_way and not one.waits_for_marker and now - seen.since >= quiet)
         if ready and not seen.asked:
-            seen = Seen(seen.signature, seen.since, True)
+            seen = SeenDelivery(seen.signature, seen.since, True)
             sources.add(one.source)
             key = key_of(one.month, one.source)
             run_key = f"{key}-{one.signature[:16]}"
@@ -140,12 +140,13 @@ def _imports_after(engine: Engine, last: int) -> list[Any]:
     return [one for one in found if one.withdrawn_at is None]
 
 
-def _seen(cursor: str | None) -> dict[str, Seen]:
+def _seen(cursor: str | None) -> dict[str, SeenDelivery]:
     told = json.loads(cursor) if cursor else {}
     return {
-        name: Seen(signature, datetime.fromisoformat(since), asked) for name, (signature, since, asked) in told.items()
+        name: SeenDelivery(signature, datetime.fromisoformat(since), asked)
+        for name, (signature, since, asked) in told.items()
     }
 
 
-def _as_cursor(kept: Mapping[str, Seen]) -> str:
+def _as_cursor(kept: Mapping[str, SeenDelivery]) -> str:
     return json.dumps({name: [one.signature, one.since.isoformat(), one.asked] for name, one in kept.items()})

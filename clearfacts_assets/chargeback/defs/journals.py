@@ -19,10 +19,10 @@ from clearfacts_assets.money import EXACT
 from clearfacts_assets.orchestration.metadata import table
 from clearfacts_assets.orchestration.tags import TRIGGERED_BY_TAG, trace_tags, traced_tick
 from clearfacts_assets.resources import DatabaseResource
-from clearfacts_assets.storage.chargeback.journals.batch_options import manner_of
+from clearfacts_assets.storage.chargeback.journals.batch_options import batch_options_of
 from clearfacts_assets.storage.chargeback.journals.batches import Asked, Done
 from clearfacts_assets.storage.chargeback.journals.booking import JournalService
-from clearfacts_assets.storage.chargeback.journals.checking import Checked, Verdict, check
+from clearfacts_assets.storage.chargeback.journals.checking import Checked, CheckResult, check
 from clearfacts_assets.storage.chargeback.journals.ending_accruals import accruals_to_end
 from clearfacts_assets.storage.chargeback.journals.repository import JournalRepository
 from clearfacts_assets.storage.chargeback.journals.statements import currencies
@@ -83,8 +83,10 @@ def gl_journal(
     engine, done = database.engine(), list[str]()
     configured = settings.load()
     try:
-        manner = manner_of(configured.journals, format=config.format, default=Path(configured.home) / "journals")
-        service, asked = JournalService(engine, manner), _asked(context, currency)
+        options = batch_options_of(
+            configured.journals, format=config.format, default=Path(configured.home) / "journals"
+        )
+        service, asked = JournalService(engine, options), _asked(context, currency)
         steps: list[tuple[bool, Callable[[], list[Done]]]] = [
             (config.accruals, lambda: service.end_accruals(asked, up_to=month)),
             (config.export, lambda: service.export(month, asked)),
@@ -120,7 +122,7 @@ def _done(context: dg.AssetExecutionContext, make: Callable[[], list[Done]]) -> 
         return []
 
 
-def _told(engine: Engine, month: str, one: Checked, verdict: Verdict, files: Sequence[str]) -> dict[str, Any]:
+def _told(engine: Engine, month: str, one: Checked, verdict: CheckResult, files: Sequence[str]) -> dict[str, Any]:
     batches = JournalRepository(engine).list(month, currency=one.currency, limit=100_000)
     columns = ("number", "kind", "state", "accounting_date", "lines", "debit", "credit", "file_name")
     steps = [("exported by the providers", one.exported), *((step.name, step.amount) for step in one.steps)]
@@ -145,7 +147,7 @@ def _told(engine: Engine, month: str, one: Checked, verdict: Verdict, files: Seq
     }  # fmt: skip
 
 
-def _checks(engine: Engine, month: str, one: Checked, verdict: Verdict) -> Iterator[dg.AssetCheckResult]:
+def _checks(engine: Engine, month: str, one: Checked, verdict: CheckResult) -> Iterator[dg.AssetCheckResult]:
     problems = table({"problem": "string"}, [(each,) for each in verdict.problems])
     yield dg.AssetCheckResult(check_name=BALANCES.name, passed=not verdict.problems, metadata={"problems": problems})
     yield dg.AssetCheckResult(

@@ -27,7 +27,7 @@ class Payer:
 
 
 @dataclass(slots=True)
-class Seen:
+class NewAttributions:
     """Tag sets and attributions that were not remembered, to be kept."""
 
     tag_sets: dict[bytes, str] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class Payers(dict[tuple[str, str, str], Payer]):
 
     def __init__(self, rules: ReadingRules) -> None:
         super().__init__()
-        self._rules, self.seen = rules, Seen()
+        self._rules, self.seen = rules, NewAttributions()
         registry = rules.registry
         self.dated = bool(registry.projects or registry.funds or registry.exceptions)
 

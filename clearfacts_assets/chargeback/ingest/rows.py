@@ -9,7 +9,7 @@ from typing import Any
 from clearfacts_assets.chargeback.cells import BadCell, text_of
 from clearfacts_assets.chargeback.focus import NUMBERS
 from clearfacts_assets.chargeback.ingest.canonical import NO_MOMENT, Canonical, Table
-from clearfacts_assets.chargeback.ingest.payers import Payer, Payers, Seen, standing
+from clearfacts_assets.chargeback.ingest.payers import NewAttributions, Payer, Payers, standing
 from clearfacts_assets.chargeback.ingest.rules import ReadingRules
 from clearfacts_assets.chargeback.model import Basis, Flag, Refusal, Status
 from clearfacts_assets.chargeback.ports import Batch, ByColumn, Opened
@@ -56,7 +56,7 @@ class Taken:
 
     rows: ByColumn | None = None  # as STAGED has them; None for no row
     refusals: list[Refusal] = field(default_factory=list)
-    seen: Seen = field(default_factory=Seen)
+    seen: NewAttributions = field(default_factory=NewAttributions)
     corrections: bool = False  # whether a row may correct an earlier charge
 
 
@@ -85,7 +85,7 @@ class RowReader:
 
     def take(self, batch: Batch) -> Taken:
         """Every record of the batch, as a row or as a refusal."""
-        self._payers.seen = Seen()
+        self._payers.seen = NewAttributions()
         taken = Taken(refusals=list(batch.refusals), seen=self._payers.seen)
         numbers = range(batch.first_row, batch.first_row + len(batch.rows))
         if batch.rows:

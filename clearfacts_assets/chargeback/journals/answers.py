@@ -29,7 +29,7 @@ class AnswerUnreadable(ChargebackError):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AnswerRow:
     """A row: of one line, or of the batch as a whole where ``line`` is None."""
 
     number: str
@@ -39,7 +39,7 @@ class Answer:
     reference: str
 
 
-def read_answers(content: bytes) -> list[Answer]:
+def read_answers(content: bytes) -> list[AnswerRow]:
     """All rows of the file. Raises AnswerUnreadable, which names the row."""
     if len(content) > MOST_BYTES:
         raise AnswerUnreadable("the answer has {size:,} bytes; {most:,} at most", size=len(content), most=MOST_BYTES)
@@ -73,7 +73,7 @@ def _places(header: list[str]) -> dict[str, int]:
     return found
 
 
-def _answer(row: list[str], places: Mapping[str, int], at: int) -> Answer:
+def _answer(row: list[str], places: Mapping[str, int], at: int) -> AnswerRow:
     def said(name: str) -> str:
         place = places.get(name)
         return row[place].strip() if place is not None and place < len(row) else ""
@@ -90,4 +90,4 @@ def _answer(row: list[str], places: Mapping[str, int], at: int) -> Answer:
         raise AnswerUnreadable("line {at}: {line!r} is no line's number", at=at, line=line)
     if not said("number"):
         raise AnswerUnreadable("line {at}: it names no journal", at=at)
-    return Answer(said("number"), int(line) if line else None, _WORDS[word], said("message"), said("reference"))
+    return AnswerRow(said("number"), int(line) if line else None, _WORDS[word], said("message"), said("reference"))

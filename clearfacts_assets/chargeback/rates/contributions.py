@@ -13,7 +13,7 @@ from clearfacts_assets.chargeback.rates.credits import Balances, months_between
 from clearfacts_assets.chargeback.rates.definitions import HUNDRED, Allowance, Credit, RuleKind, Subsidy
 from clearfacts_assets.chargeback.rates.entries import Entry, grouped, spread
 from clearfacts_assets.chargeback.rates.findings import Findings
-from clearfacts_assets.chargeback.rates.model import LineKind, Step
+from clearfacts_assets.chargeback.rates.model import LineKind, RuleStep
 from clearfacts_assets.chargeback.rates.rule_matching import Bearers, Covering
 from clearfacts_assets.chargeback.rates.units import UnitMismatch, factor
 from clearfacts_assets.money import EXACT, plain
@@ -74,7 +74,9 @@ class Taking:
             left[whose] -= free
             part = free / quantity
             cents = one.rest if part == 1 else _nearest(one.rest * part)
-            one.take(cents, Step.ALLOWANCE, LineKind.ALLOWANCE, version, rule.payer, f"{_short(free)} {rule.unit} free")
+            one.take(
+                cents, RuleStep.ALLOWANCE, LineKind.ALLOWANCE, version, rule.payer, f"{_short(free)} {rule.unit} free"
+            )
 
     def _subsidise(self, version: Version, entries: Sequence[Entry]) -> None:
         rule = version.definition
@@ -82,7 +84,7 @@ class Taking:
         note = f"{plain(rule.percent)} %"
         for bill in grouped(entries, lambda one: one.bill).values():
             for one, cents in zip(bill, _percent(rule.percent, bill), strict=True):
-                one.take(cents, Step.SUBSIDY, LineKind.SUBSIDY, version, rule.payer, note)
+                one.take(cents, RuleStep.SUBSIDY, LineKind.SUBSIDY, version, rule.payer, note)
 
     def _credit(self, version: Version, entries: Sequence[Entry]) -> None:
         """The last cents of a credit go by the order of use. No bill falls below zero, and what was refunded of what a
@@ -96,7 +98,9 @@ class Taking:
             parts = [one.rest for one in bill] if rule.percent == HUNDRED else _percent(rule.percent, bill)
             most[key] = max(0, sum(parts))
             wanted.update(zip(map(id, bill), parts, strict=True))
-        step, kind = (Step.PREPAYMENT, LineKind.PREPAYMENT) if rule.prepayment else (Step.CREDIT, LineKind.CREDIT)
+        step, kind = (
+            (RuleStep.PREPAYMENT, LineKind.PREPAYMENT) if rule.prepayment else (RuleStep.CREDIT, LineKind.CREDIT)
+        )
         for one in entries:
             whose = self._bearers.of(rule.per, one)
             left = self._balances.left(version, whose)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from clearfacts_assets.chargeback.model import Attribution
 from clearfacts_assets.chargeback.rates.apportioning import apportion, half_up, in_cents
 from clearfacts_assets.chargeback.rates.book import Version
-from clearfacts_assets.chargeback.rates.model import NO_CHARGE, ZERO, LineKind, Step
+from clearfacts_assets.chargeback.rates.model import NO_CHARGE, ZERO, LineKind, RuleStep
 from clearfacts_assets.chargeback.rates.scope import Use
 from clearfacts_assets.money import EXACT
 
@@ -43,7 +43,7 @@ class ChargeFacts(NamedTuple):
 class Effect:
     """What one rule did to an entry, in whole cents: ``payer`` bears so many of them."""
 
-    step: Step
+    step: RuleStep
     kind: LineKind
     version: Version | None
     payer: str
@@ -85,7 +85,9 @@ class Entry:
         found = EXACT.add(self.listed, self.discount) if self.discount else self.listed
         return EXACT.add(found, self.markup) if self.markup else found
 
-    def take(self, cents: int, step: Step, kind: LineKind, version: Version | None, payer: str, note: str = "") -> None:
+    def take(
+        self, cents: int, step: RuleStep, kind: LineKind, version: Version | None, payer: str, note: str = ""
+    ) -> None:
         """Somebody else bears so many cents of it."""
         if cents:
             self.rest -= cents

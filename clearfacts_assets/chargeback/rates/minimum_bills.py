@@ -11,7 +11,7 @@ from clearfacts_assets.chargeback.rates.apportioning import in_cents
 from clearfacts_assets.chargeback.rates.book import RuleBook, Version
 from clearfacts_assets.chargeback.rates.definitions import MinimumBill, RuleKind
 from clearfacts_assets.chargeback.rates.entries import Entry, grouped, of_bill
-from clearfacts_assets.chargeback.rates.model import LineKind, Step
+from clearfacts_assets.chargeback.rates.model import LineKind, RuleStep
 from clearfacts_assets.money import plain
 
 _SERVICE = "carried forward"
@@ -33,7 +33,7 @@ def brought(carried: Iterable[Carried], day: str, first_share: int) -> list[Entr
     for one in sorted(carried, key=lambda each: (each.to.fields(), each.currency)):
         entry = of_bill(one.to, one.digest, _SERVICE, one.currency, day, first_share + len(found), 0)
         cents = int(in_cents(one.amount, one.currency))
-        entry.take(-cents, Step.CARRY, LineKind.CARRIED, None, "", "from earlier months")
+        entry.take(-cents, RuleStep.CARRY, LineKind.CARRIED, None, "", "from earlier months")
         found.append(entry)
     return found
 
@@ -61,6 +61,6 @@ def carry(book: RuleBook, entries: Sequence[Entry], day: str, first_share: int) 
             cents = sum(one.rest for one in some)
             if cents:
                 entry = of_bill(some[0].to, some[0].digest, _SERVICE, currency, day, first_share + len(found), 0)
-                entry.take(cents, Step.CARRY, LineKind.CARRIED, applied, "", note)
+                entry.take(cents, RuleStep.CARRY, LineKind.CARRIED, applied, "", note)
                 found.append(entry)
     return found

@@ -16,7 +16,7 @@ ZERO = Decimal(0)
 NO_CHARGE = 0  # the charge of lines that belong to a bill and to no charge: from a pool, or carried forward
 
 
-class Step(StrEnum):
+class RuleStep(StrEnum):
     """The one order in which rules work. Each line says in which step it was written."""
 
     PRICE = "price"
@@ -31,7 +31,7 @@ class Step(StrEnum):
     CARRY = "carry"
 
 
-STEPS = tuple(Step)
+STEPS = tuple(RuleStep)
 
 
 class LineKind(StrEnum):
@@ -64,7 +64,7 @@ class Line(NamedTuple):
     charge_id: int
     share: int
     position: int
-    step: Step
+    step: RuleStep
     kind: LineKind
     rule_version: int | None
     payer: str

@@ -13,7 +13,7 @@ from clearfacts_assets.chargeback.rates.book import RuleBook, Version
 from clearfacts_assets.chargeback.rates.costing import Digest
 from clearfacts_assets.chargeback.rates.definitions import Method, Pool, Recipient, RuleKind
 from clearfacts_assets.chargeback.rates.entries import Entry, of_bill
-from clearfacts_assets.chargeback.rates.model import LineKind, Step
+from clearfacts_assets.chargeback.rates.model import LineKind, RuleStep
 from clearfacts_assets.chargeback.rates.rule_matching import Covering
 
 _Key = tuple[str, str, str, str]  # person, project, fund, account
@@ -55,7 +55,7 @@ def distribute(
     for entry, version in pooled:
         total = totals.setdefault((version.rule_id, entry.currency), PoolTotal(version, entry.currency))
         total.taken += entry.rest
-        entry.take(entry.rest, Step.POOL, LineKind.POOL, version, payer_name(version))
+        entry.take(entry.rest, RuleStep.POOL, LineKind.POOL, version, payer_name(version))
     given: list[Entry] = []
     for total in sorted(totals.values(), key=lambda one: (one.version.name, one.currency)):
         weights = _weights(total, others)
@@ -68,7 +68,7 @@ def distribute(
                 continue
             to = Attribution(key[0], key[1], key[2], account_code=key[3], origin="rule")
             entry = of_bill(to, digest(to), payer_name(total.version), total.currency, day, len(given) + 1, 0)
-            entry.take(-cents, Step.POOL, LineKind.POOL, total.version, "", f"from {payer_name(total.version)}")
+            entry.take(-cents, RuleStep.POOL, LineKind.POOL, total.version, "", f"from {payer_name(total.version)}")
             given.append(entry)
             total.given += cents
     return given, list(totals.values())

@@ -10,7 +10,7 @@ from operator import itemgetter
 from clearfacts_assets.chargeback.rates.apportioning import money_of
 from clearfacts_assets.chargeback.rates.book import Version
 from clearfacts_assets.chargeback.rates.entries import Entry
-from clearfacts_assets.chargeback.rates.model import NO_CHARGE, STEPS, Line, LineKind, Step
+from clearfacts_assets.chargeback.rates.model import NO_CHARGE, STEPS, Line, LineKind, RuleStep
 from clearfacts_assets.money import EXACT
 
 _PLACES_OF_A_STEP = 100  # positions that lines of one step may take
@@ -21,11 +21,11 @@ class _Writer:
     """The lines of one share."""
 
     def __init__(self, entry: Entry) -> None:
-        self._entry, self._places = entry, dict[Step, int]()
+        self._entry, self._places = entry, dict[RuleStep, int]()
         self.lines: list[Line] = []
 
     def add(
-        self, step: Step, kind: LineKind, version: Version | None, amount: Decimal, payer: str = "", note: str = ""
+        self, step: RuleStep, kind: LineKind, version: Version | None, amount: Decimal, payer: str = "", note: str = ""
     ) -> None:
         entry = self._entry
         place = self._places[step] = self._places.get(step, _FIRST[step]) + 1
@@ -45,18 +45,18 @@ def lines_of_entry(entry: Entry) -> list[Line]:
     if entry.charge_id != NO_CHARGE:
         rounding = EXACT.subtract(money_of(entry.cents, entry.currency), entry.cost)
         if rounding:
-            writer.add(Step.ROUNDING, LineKind.ROUNDING, None, rounding)
+            writer.add(RuleStep.ROUNDING, LineKind.ROUNDING, None, rounding)
     return writer.lines
 
 
 def _cost(writer: _Writer, entry: Entry) -> None:
-    step = Step.PRICE if entry.split is None else Step.SPLIT
+    step = RuleStep.PRICE if entry.split is None else RuleStep.SPLIT
     of_price, of_markup = (entry.price, entry.marked_up) if entry.split is None else (entry.split, entry.split)
     writer.add(step, LineKind.LIST, of_price, entry.listed, note=entry.note)
     if entry.discount:
         writer.add(step, LineKind.DISCOUNT, of_price, entry.discount)
     if entry.markup:
-        writer.add(Step.MARKUP if entry.split is None else step, LineKind.MARKUP, of_markup, entry.markup)
+        writer.add(RuleStep.MARKUP if entry.split is None else step, LineKind.MARKUP, of_markup, entry.markup)
 
 
 def lines_of_whole(entry: Entry, shares: Sequence[Entry]) -> list[Line]:
@@ -70,7 +70,7 @@ def lines_of_whole(entry: Entry, shares: Sequence[Entry]) -> list[Line]:
         (LineKind.MARKUP, entry.markup),
     ):
         if amount:
-            writer.add(Step.SPLIT, kind, shares[0].split, EXACT.minus(amount), note=note)
+            writer.add(RuleStep.SPLIT, kind, shares[0].split, EXACT.minus(amount), note=note)
     return writer.lines
 
 

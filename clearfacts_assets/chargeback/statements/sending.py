@@ -32,7 +32,7 @@ class Server(Protocol):
     def hand_over(self, sender: str, recipient: str, copies: Sequence[str], message: bytes) -> Answered: ...
 
 
-class Box(Protocol):
+class MailQueue(Protocol):
     """Where mails are kept."""
 
     def expire(self, now: datetime) -> int: ...
@@ -74,7 +74,7 @@ _COUNTED = {
 
 
 def send_due(
-    box: Box,
+    box: MailQueue,
     server: Server,
     outgoing_of: Callable[[int], OutgoingMail],
     clock: Callable[[], datetime],

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from clearfacts_assets.chargeback.ports import Outcome
-    from clearfacts_assets.storage.chargeback.importing import Wanted
+    from clearfacts_assets.storage.chargeback.importing import ImportRequest
 
 Files = Annotated[list[Path], typer.Argument(help="the files of one delivery: .csv, .csv.gz or .parquet")]
 
@@ -45,11 +45,11 @@ def ingest(
     empty or broken file), or rows were refused and --fail-on-refusals is given.
     """
     from clearfacts_assets.chargeback.model import FileRefused, Mode
-    from clearfacts_assets.storage.chargeback.importing import Wanted, outcome_as_result
+    from clearfacts_assets.storage.chargeback.importing import ImportRequest, outcome_as_result
 
     with told():
         try:
-            wanted = Wanted(
+            wanted = ImportRequest(
                 source, period, Mode.APPEND if append else Mode.SNAPSHOT, dry_run=dry_run, strict=strict, confirmed=yes
             )
             outcome, named = _import(files, wanted, actor)
@@ -68,7 +68,7 @@ def ingest(
         raise typer.Exit(1)
 
 
-def _import(files: Sequence[Path], wanted: Wanted, actor: str | None) -> tuple[Outcome, str]:
+def _import(files: Sequence[Path], wanted: ImportRequest, actor: str | None) -> tuple[Outcome, str]:
     from clearfacts_assets.chargeback.ingest.source_detection import SourceUnknown
     from clearfacts_assets.settings import load
     from clearfacts_assets.storage.chargeback.importing import import_files

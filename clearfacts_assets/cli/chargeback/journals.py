@@ -279,15 +279,15 @@ def _make(
     nothing: str = "It had not left: nothing has to be taken back.",
 ) -> None:
     from clearfacts_assets.settings import load
-    from clearfacts_assets.storage.chargeback.journals.batch_options import manner_of
+    from clearfacts_assets.storage.chargeback.journals.batch_options import batch_options_of
     from clearfacts_assets.storage.chargeback.journals.booking import JournalService
 
     try:
-        manner = manner_of(load().journals, format=format_ or "", output=output, default=Path())
+        options = batch_options_of(load().journals, format=format_ or "", output=output, default=Path())
     except LookupError as error:
         fail(str(error.args[0]), code=2)
     with told(), _writable():
-        done = make(JournalService(ledger(), manner))
+        done = make(JournalService(ledger(), options))
     if as_json:
         print_json({"journals": [one.as_result() for one in done]})
         return

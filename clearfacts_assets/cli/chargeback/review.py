@@ -31,7 +31,7 @@ from clearfacts_assets.cli.chargeback.shared import (
 from clearfacts_assets.cli.console import fail, print_json, print_more, print_table, say
 
 if TYPE_CHECKING:
-    from clearfacts_assets.chargeback.attribution.review import Decision
+    from clearfacts_assets.chargeback.attribution.review import ReviewDecision
     from clearfacts_assets.storage.chargeback.charges import ChargeFilter
 
 app = typer.Typer(help="Charges that wait for a person. Nothing flagged or rejected ever counts in a bill.")
@@ -86,10 +86,10 @@ def approve(
     as_json: AsJson = False,
 ) -> None:
     """It is right as it is: bill it."""
-    from clearfacts_assets.chargeback.attribution.review import Decision, Verdict
+    from clearfacts_assets.chargeback.attribution.review import ReviewDecision, Verdict
 
     which = Choice(period, ids or (), source, flag, pi, project, fund, search)
-    _decide(_waiting(which, every), Decision(Verdict.APPROVE, note), actor, as_json)
+    _decide(_waiting(which, every), ReviewDecision(Verdict.APPROVE, note), actor, as_json)
 
 
 @app.command()
@@ -108,10 +108,10 @@ def reject(
     as_json: AsJson = False,
 ) -> None:
     """It is not billed. It stays to be seen."""
-    from clearfacts_assets.chargeback.attribution.review import Decision, Verdict
+    from clearfacts_assets.chargeback.attribution.review import ReviewDecision, Verdict
 
     which = Choice(period, ids or (), source, flag, pi, project, fund, search)
-    _decide(_waiting(which, every), Decision(Verdict.REJECT, note), actor, as_json)
+    _decide(_waiting(which, every), ReviewDecision(Verdict.REJECT, note), actor, as_json)
 
 
 @app.command()
@@ -132,7 +132,7 @@ def correct(
     as_json: AsJson = False,
 ) -> None:
     """Say who pays, and bill it."""
-    from clearfacts_assets.chargeback.attribution.review import Decision, Verdict
+    from clearfacts_assets.chargeback.attribution.review import ReviewDecision, Verdict
 
     said = {
         "pi_email": pi_email,
@@ -145,15 +145,15 @@ def correct(
     if not fields:
         fail("say who pays: --pi-email, --project-id, --fund-org, --cost-center or --account-code", code=2)
     which = Choice(period, ids or (), source, flag, search=search)
-    _decide(_waiting(which, every), Decision(Verdict.CORRECT, note, fields), actor, as_json)
+    _decide(_waiting(which, every), ReviewDecision(Verdict.CORRECT, note, fields), actor, as_json)
 
 
 @app.command()
 def undo(ids: Ids = None, note: Note = "", actor: By = None, as_json: AsJson = False) -> None:
     """Take the last decision back; before the period is finalized."""
-    from clearfacts_assets.chargeback.attribution.review import Decision, Verdict
+    from clearfacts_assets.chargeback.attribution.review import ReviewDecision, Verdict
 
-    _decide(_waiting(Choice(ids=ids or ()), False), Decision(Verdict.UNDO, note), actor, as_json)
+    _decide(_waiting(Choice(ids=ids or ()), False), ReviewDecision(Verdict.UNDO, note), actor, as_json)
 
 
 @app.command()
@@ -177,7 +177,7 @@ def _waiting(which: Choice, every: bool) -> ChargeFilter:
         return which.filter(() if which.ids else (Status.FLAGGED,))
 
 
-def _decide(which: ChargeFilter, decision: Decision, actor: str | None, as_json: bool) -> None:
+def _decide(which: ChargeFilter, decision: ReviewDecision, actor: str | None, as_json: bool) -> None:
     from clearfacts_assets.storage.chargeback.review import ReviewRepository
 
     with told():

@@ -19,14 +19,14 @@ def load_sample(engine: Engine, month: str) -> int:
     from clearfacts_assets.chargeback.model import months_up_to
     from clearfacts_assets.settings import load
     from clearfacts_assets.simulator.cost_exports import SOURCES, write_month
-    from clearfacts_assets.storage.chargeback.importing import Wanted, import_files
+    from clearfacts_assets.storage.chargeback.importing import ImportRequest, import_files
 
     came = 0
     with TemporaryDirectory(prefix="clearfacts-sample-") as folder:
         for one in months_up_to(month, MONTHS_BEFORE + 1):
             for source in SOURCES:
                 file = write_month(Path(folder), source, one, surge=one == month)
-                wanted, now = Wanted(source=source, period=one), datetime.now(UTC)
+                wanted, now = ImportRequest(source=source, period=one), datetime.now(UTC)
                 outcome, _ = import_files(
                     engine, [file], wanted, load().chargeback, usage={}, actor="clearfacts demo", now=now
                 )

@@ -62,7 +62,7 @@ STATUSES: dict[int, OutcomeKind] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """A whole answer to a request that left."""
 
     address: str  # method and address, for messages
@@ -90,7 +90,7 @@ class Answer:
         return f"renew destination.token{failed}"
 
 
-def denied_by_status(answer: Answer) -> bool:
+def denied_by_status(answer: HttpAnswer) -> bool:
     """Whether the answer refuses our token, whatever the transport."""
     return STATUSES.get(answer.status) is OutcomeKind.DENIED
 
@@ -144,7 +144,7 @@ class Calls:
         self,
         options: DestinationOptions,
         *,
-        denied: Callable[[Answer], bool] = denied_by_status,
+        denied: Callable[[HttpAnswer], bool] = denied_by_status,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """``denied`` says of an answer that it refuses our token, and so that nothing was accepted.
@@ -166,7 +166,7 @@ class Calls:
         """A request, its body as httpx takes it."""
         return make(method, address, self._headers | content.pop("headers", {}), **content)
 
-    def ask(self, request: Request, ends: float = float("inf")) -> Answer | NotSent | Unknown:
+    def ask(self, request: Request, ends: float = float("inf")) -> HttpAnswer | NotSent | Unknown:
         """Send once. NotSent where provably nothing left, Unknown where something did and no whole answer came.
 
         Where the answer refuses our token, nothing was accepted: it is sent once more if there is another token, and
@@ -178,7 +178,7 @@ class Calls:
             return NotSent(f"{request.place}: the time for it was used up, nothing left")
         refused = self._token.value
         answer = self._once(request, refused, ends - now)
-        if not isinstance(answer, Answer) or not self._denied(answer):
+        if not isinstance(answer, HttpAnswer) or not self._denied(answer):
             return answer
         try:
             fresh = self._token.instead_of(refused)
@@ -187,19 +187,19 @@ class Calls:
         left = ends - time.monotonic()
         return answer if fresh is None or left <= 0 else self._once(request, fresh, left)
 
-    def hand_over(self, request: Request) -> Answer | NotSent | Unknown:
+    def hand_over(self, request: Request) -> HttpAnswer | NotSent | Unknown:
         """The same for what carries a document: who reads that nobody knows, is told where to look."""
         answer = self.ask(request)
         return replace(answer, reason=f"{answer.reason}: {LOOK_UP}") if isinstance(answer, Unknown) else answer
 
-    def _once(self, request: Request, token: str, seconds: float) -> Answer | NotSent | Unknown:
+    def _once(self, request: Request, token: str, seconds: float) -> HttpAnswer | NotSent | Unknown:
         begun = time.monotonic()
         answer = self._sent(request, request.with_headers(bearer(token), self._timeouts), seconds)
-        if isinstance(answer, Answer) and not self._denied(answer):
+        if isinstance(answer, HttpAnswer) and not self._denied(answer):
             self._token.worked(token, begun)
         return answer
 
-    def _sent(self, request: Request, written: httpcore.Request, seconds: float) -> Answer | NotSent | Unknown:
+    def _sent(self, request: Request, written: httpcore.Request, seconds: float) -> HttpAnswer | NotSent | Unknown:
         body = bytearray()
         came: _Head | None = None
         with bounded(seconds) as call:
@@ -216,7 +216,7 @@ class Calls:
             if not call.handed_over:  # an answer to something else, left over on a connection that was closing
                 return NotSent(f"{request.place}: the connection closed before the request left")
         parsed = parse_json(body)
-        return Answer(
+        return HttpAnswer(
             address=request.place,
             status=came.status_code,
             json=parsed,
@@ -224,7 +224,7 @@ class Calls:
             wait=retry_after(came, self._now(), self._longest_wait),
         )
 
-    def answered(self, request: Request, patience: Patience | None = None, ends: float = float("inf")) -> Answer:
+    def answered(self, request: Request, patience: Patience | None = None, ends: float = float("inf")) -> HttpAnswer:
         """Send what is only a question. Raises DestinationError where there is no answer, or our token is refused.
 
         A question may be repeated: after a 429, a 5xx or no answer it is asked again, as late as Retry-After asks,
@@ -235,11 +235,11 @@ class Calls:
             answer = self.ask(request, ends)
             if patience is None or failures == ASKED or not _passes(answer):
                 break
-            asked = answer.wait if isinstance(answer, Answer) else None
+            asked = answer.wait if isinstance(answer, HttpAnswer) else None
             until = time.monotonic() + (PAUSES.after(failures) if asked is None else asked)
             if until >= ends or not patience.wait(until):
                 break
-        if not isinstance(answer, Answer):
+        if not isinstance(answer, HttpAnswer):
             raise DestinationError(answer.reason)
         if self._denied(answer):
             told = f"{answer.address} refuses our token with HTTP {answer.status}"
@@ -271,6 +271,6 @@ def document_uuid(value: Any) -> str | None:
     return value.lower() if isinstance(value, str) and _UUID.fullmatch(value) else None
 
 
-def _passes(answer: Answer | NotSent | Unknown) -> bool:
+def _passes(answer: HttpAnswer | NotSent | Unknown) -> bool:
     """Whether the same question may be answered later."""
-    return not isinstance(answer, Answer) or answer.status == 429 or answer.status >= 500
+    return not isinstance(answer, HttpAnswer) or answer.status == 429 or answer.status >= 500

@@ -14,8 +14,8 @@ from clearfacts_assets.invoices.delivery.addressing import company_number
 from clearfacts_assets.invoices.destinations import DestinationOptions, KnownError
 from clearfacts_assets.invoices.destinations.calls import (
     STATUSES,
-    Answer,
     Calls,
+    HttpAnswer,
     Patience,
     denied_by_status,
     document_uuid,
@@ -109,7 +109,7 @@ class ClearfactsGraphql:
             files={"file": (submission.file_name, submission.content, "application/xml")},
         )
         answer = self._calls.hand_over(request)
-        if not isinstance(answer, Answer):
+        if not isinstance(answer, HttpAnswer):
             return answer
         if answer.status in STATUSES:
             return answer.means(STATUSES[answer.status])
@@ -176,7 +176,7 @@ class ClearfactsGraphql:
     def close(self) -> None:
         self._calls.close()
 
-    def _outcome(self, answer: Answer) -> Outcome:
+    def _outcome(self, answer: HttpAnswer) -> Outcome:
         body = answer.json if answer.status in (200, 400) and isinstance(answer.json, dict) else {}
         data, errors = body.get("data"), body.get("errors")
         uploaded = data.get("uploadFile") if isinstance(data, dict) else None
@@ -188,12 +188,12 @@ class ClearfactsGraphql:
                 return Accepted(identifier, answer.evidence)
         return answer.means(OutcomeKind.UNKNOWN, message="neither a plain success nor a plain error")
 
-    def _denied(self, answer: Answer) -> bool:
+    def _denied(self, answer: HttpAnswer) -> bool:
         """Whether our token is refused: by the status, or by an error that says so."""
         told = answer.json.get("errors") if isinstance(answer.json, dict) else None
         return denied_by_status(answer) or (bool(told) and isinstance(self._outcome(answer), Denied))
 
-    def _refusal(self, answer: Answer, errors: Any) -> Outcome:
+    def _refusal(self, answer: HttpAnswer, errors: Any) -> Outcome:
         """All errors must be known to mean the same; then the first one speaks for them."""
         told = [_error(error) for error in errors] if isinstance(errors, list) else [("", "unreadable errors")]
         rules = [next((rule for rule in self._known_errors if rule.fits(*error)), None) for error in told]
@@ -205,7 +205,7 @@ class ClearfactsGraphql:
             return answer.means(OutcomeKind.UNKNOWN, message=message or "an error without a message")
         return answer.means(first.outcome, code=first.code or code or first.name, message=message)
 
-    def _data(self, answer: Answer) -> dict[str, Any]:
+    def _data(self, answer: HttpAnswer) -> dict[str, Any]:
         body = answer.json if answer.status == 200 and isinstance(answer.json, dict) else {}
         errors, data = body.get("errors"), body.get("data")
         if errors or not isinstance(data, dict):
@@ -219,13 +219,13 @@ class ClearfactsGraphql:
         """When a question that begins now has to be over, by the monotonic clock."""
         return time.monotonic() + self._longest_question
 
-    def _post(self, query: str, ends: float) -> Answer:
+    def _post(self, query: str, ends: float) -> HttpAnswer:
         return self._calls.answered(
             self._calls.request("POST", self._address, json={"query": query}), self._patience, ends
         )
 
 
-def _only_not_found(answer: Answer) -> bool:
+def _only_not_found(answer: HttpAnswer) -> bool:
     errors = answer.json.get("errors") if isinstance(answer.json, dict) else None
     if not isinstance(errors, list) or not errors:
         return False

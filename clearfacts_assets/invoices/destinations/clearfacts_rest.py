@@ -6,7 +6,7 @@ import base64
 from typing import Any
 
 from clearfacts_assets.invoices.destinations import DestinationOptions
-from clearfacts_assets.invoices.destinations.calls import STATUSES, Answer, Calls, document_uuid
+from clearfacts_assets.invoices.destinations.calls import STATUSES, Calls, HttpAnswer, document_uuid
 from clearfacts_assets.invoices.ports import Absent, Accepted, DestinationError, LookUp, Outcome, Submission, Unknown
 from clearfacts_assets.outcome_kinds import OutcomeKind
 from clearfacts_assets.outgoing.headers import correlation, plain_address
@@ -52,7 +52,7 @@ class ClearfactsRest:
         }
         headers = {"Idempotency-Key": submission.idempotency_key, **correlation(submission.correlation_id)}
         answer = self._calls.hand_over(self._calls.request("POST", self._address, headers=headers, json=content))
-        if not isinstance(answer, Answer):
+        if not isinstance(answer, HttpAnswer):
             return answer
         code, message = self._error(answer)
         kind = CODES.get(code) or POSTED.get(answer.status, OutcomeKind.UNKNOWN)
@@ -71,7 +71,7 @@ class ClearfactsRest:
             headers=correlation(submission.correlation_id),
         )
         answer = self._calls.ask(request)
-        if not isinstance(answer, Answer):
+        if not isinstance(answer, HttpAnswer):
             return Unknown(f"the look-up failed: {answer.reason}", answer.response)
         found = _invoices(answer)
         if found is None:
@@ -93,7 +93,7 @@ class ClearfactsRest:
     def close(self) -> None:
         self._calls.close()
 
-    def _error(self, answer: Answer) -> tuple[str, str]:
+    def _error(self, answer: HttpAnswer) -> tuple[str, str]:
         """Code and message of a documented error; empty where there is none."""
         error = answer.json.get("error") if isinstance(answer.json, dict) else None
         code, message = (error.get("code"), error.get("message")) if isinstance(error, dict) else (None, None)
@@ -102,7 +102,7 @@ class ClearfactsRest:
         return self._calls.secrets.excerpt(code, 100), self._calls.secrets.excerpt(message, 500)
 
 
-def _accepted(answer: Answer, body: Any, submission: Submission) -> Accepted | Unknown:
+def _accepted(answer: HttpAnswer, body: Any, submission: Submission) -> Accepted | Unknown:
     """Accepted if the body names the document by its uuid, and it is none but ours."""
     identifier = document_uuid(body.get("uuid")) if isinstance(body, dict) else None
     if identifier is None:
@@ -116,7 +116,7 @@ def _accepted(answer: Answer, body: Any, submission: Submission) -> Accepted | U
     return Accepted(identifier, answer.evidence)
 
 
-def _invoices(answer: Answer) -> list[Any] | None:
+def _invoices(answer: HttpAnswer) -> list[Any] | None:
     """The list that a look-up answers with; None where it is not one."""
     found = answer.json.get("invoices") if answer.status == 200 and isinstance(answer.json, dict) else None
     return found if isinstance(found, list) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from clearfacts_assets.invoices.destinations import DestinationOptions
-from clearfacts_assets.invoices.destinations.calls import Answer, Calls
+from clearfacts_assets.invoices.destinations.calls import Calls, HttpAnswer
 from clearfacts_assets.invoices.ports import DestinationError, Unknown
 from clearfacts_assets.outgoing.headers import plain_address
 from clearfacts_assets.outgoing.network import DIRECT, Network
@@ -73,7 +73,7 @@ def refreshed(
         calls.close()
     if isinstance(answer, Unknown):
         raise DestinationError(f"{answer.reason}: {USED_UP}")
-    if not isinstance(answer, Answer):
+    if not isinstance(answer, HttpAnswer):
         raise DestinationError(answer.reason)
     body = answer.json if isinstance(answer.json, dict) else {}
     access, refresh = body.get("access_token"), body.get("refresh_token")

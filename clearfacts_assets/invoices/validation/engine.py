@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from clearfacts_assets.invoices.model import Finding, Invoice, Party, Report
-from clearfacts_assets.invoices.validation.inspection import Inspector, Plan
+from clearfacts_assets.invoices.validation.inspection import Inspector, ValidationPlan
 from clearfacts_assets.invoices.validation.policy import Policy
 from clearfacts_assets.invoices.validation.rules import RuleOptions
 from clearfacts_assets.invoices.validation.ubl import Limits
@@ -48,7 +48,7 @@ class Validator:
         day: date | None = None,
     ) -> None:
         chosen = None if layers is None else tuple(layers)
-        self.plan = Plan(policy or Policy(), limits or Limits(), options or RuleOptions(), chosen, day)
+        self.plan = ValidationPlan(policy or Policy(), limits or Limits(), options or RuleOptions(), chosen, day)
         self._count = workers
         self._inspectors = threading.local()
         self._workers = Workers(self.plan, workers, document_seconds=document_seconds) if workers else None

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from clearfacts_assets.invoices.model import Report
-from clearfacts_assets.invoices.validation.inspection import Plan, today_in_brussels
+from clearfacts_assets.invoices.validation.inspection import ValidationPlan, today_in_brussels
 
 # What a document did to its worker, or a mistake of ours: it may well be otherwise the next time.
 NOT_FOR_GOOD = frozenset({"DOC-FAULT", "DOC-TIME", "DOC-CRASH"})
@@ -20,7 +20,7 @@ _ALSO = ("invoices/model.py", "invoices/company_numbers.py")
 _BUILT_ON = ("saxonche", "lxml", "xmlschema", "factur-x", "mock-einvoice", "python-stdnum")  # engines and artefacts
 
 
-def fingerprint(plan: Plan, today: date | None = None) -> str:
+def fingerprint(plan: ValidationPlan, today: date | None = None) -> str:
     """64 hexadecimal digits of the plan, the releases in force on its day, the rules' own code, and the versions of
     engines and artefacts."""
     day = plan.day or today or today_in_brussels()

@@ -42,7 +42,7 @@ STRUCTURE = "ubl_xsd"  # where it finds errors, no later layer runs: their words
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ValidationPlan:
     """All that decides what a report says, besides the document. Travels to worker processes."""
 
     policy: Policy = field(default_factory=Policy)
@@ -87,7 +87,11 @@ class Inspector:
     """Runs the layers of a plan. Builds each rule set when it is first needed, or all of them with ``warm``."""
 
     def __init__(
-        self, plan: Plan, *, clock: Callable[[], float] = time.perf_counter, today: Callable[[], date] | None = None
+        self,
+        plan: ValidationPlan,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+        today: Callable[[], date] | None = None,
     ) -> None:
         self.plan = plan
         self._clock = clock

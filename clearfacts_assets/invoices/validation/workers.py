@@ -26,7 +26,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from clearfacts_assets.invoices.model import Report
-from clearfacts_assets.invoices.validation.inspection import Inspector, Plan, failed
+from clearfacts_assets.invoices.validation.inspection import Inspector, ValidationPlan, failed
 from clearfacts_assets.invoices.validation.memory import give_back
 
 START_SECONDS = 60.0  # for a worker to build its rule sets; it takes about one on an idle machine
@@ -52,7 +52,7 @@ class _Job:
 class _Worker:
     """One process and our end of the line to it."""
 
-    def __init__(self, plan: Plan, document_seconds: float) -> None:
+    def __init__(self, plan: ValidationPlan, document_seconds: float) -> None:
         ours, theirs = socket.socketpair()
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
@@ -105,7 +105,7 @@ class Workers:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: ValidationPlan,
         count: int,
         *,
         document_seconds: float = DOCUMENT_SECONDS,

@@ -79,7 +79,7 @@ class Change(TypedDict):
     reason: NotRequired[str | None]
 
 
-class Wanted(TypedDict, total=False):
+class AuditFilter(TypedDict, total=False):
     """Which entries are asked for; None, like what is left out, stands for all."""
 
     action: str | None
@@ -89,7 +89,7 @@ class Wanted(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AuditEntry:
     """One line of the log. ``details`` holds actor, before, after and, where there are, reason and correlation id."""
 
     id: UUID
@@ -245,7 +245,7 @@ def end_of_what_is_older(connection: Connection, before: datetime) -> int:
     return end if first is not None and end >= first else 0
 
 
-def _tells_of_cut(entry: Entry, position: int, last: str) -> bool:
+def _tells_of_cut(entry: AuditEntry, position: int, last: str) -> bool:
     after = entry.details.get("after") or {}
     return entry.action == CUT and (after.get("through"), after.get("hash")) == (position, last)
 
@@ -256,8 +256,8 @@ def entries(
     span: Span = NEWEST_FIRST,
     limit: int = 50,
     cursor: str | None = None,
-    **wanted: Unpack[Wanted],
-) -> Page[Entry]:
+    **wanted: Unpack[AuditFilter],
+) -> Page[AuditEntry]:
     """The log, newest first unless asked otherwise. Raises BadCursor."""
     limit = page_size(limit)
     query = select(*_columns())
@@ -270,23 +270,23 @@ def entries(
     return page_of(found, limit, lambda entry: entry.created_at, lambda entry: entry.id)
 
 
-def _all(connection: Connection) -> Iterator[Entry]:
+def _all(connection: Connection) -> Iterator[AuditEntry]:
     query = select(*_columns()).order_by(AuditLog.position).execution_options(yield_per=_BATCH)
     for row in connection.execute(query).mappings():
         yield _entry(row)
 
 
 def _columns() -> list[Any]:
-    return [getattr(AuditLog, name) for name in Entry.__dataclass_fields__]
+    return [getattr(AuditLog, name) for name in AuditEntry.__dataclass_fields__]
 
 
-def _entry(row: Mapping[str, Any] | Any) -> Entry:
+def _entry(row: Mapping[str, Any] | Any) -> AuditEntry:
     values = dict(row)
     values["ip_address"] = None if values["ip_address"] is None else str(values["ip_address"])
-    return Entry(**values)
+    return AuditEntry(**values)
 
 
-def _problem(entry: Entry, position: int, previous: str) -> str | None:
+def _problem(entry: AuditEntry, position: int, previous: str) -> str | None:
     if entry.position != position:
         return f"entry {position} is missing"
     if entry.previous_hash != previous:

@@ -34,7 +34,7 @@ class Undecryptable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ChangedSetting:
     """A changed setting. ``value`` is JSON; None for a secret, unless secrets were asked for."""
 
     key: str
@@ -60,7 +60,7 @@ class ConfigurationRepository:
         """``cipher`` is asked for only where there is a secret: a process without any needs no keys."""
         self._engine, self._cipher = engine, cipher
 
-    def entries(self) -> Mapping[str, Entry]:
+    def entries(self) -> Mapping[str, ChangedSetting]:
         """What was changed, without secrets."""
         return {key: replace(entry, value=None) if entry.is_secret else entry for key, entry in self._stored().items()}
 
@@ -132,7 +132,7 @@ class ConfigurationRepository:
 
         return write(self._engine, work)
 
-    def _stored(self) -> dict[str, Entry]:
+    def _stored(self) -> dict[str, ChangedSetting]:
         query = select(
             ConfigurationEntry.key,
             ConfigurationEntry.value,
@@ -140,9 +140,9 @@ class ConfigurationRepository:
             ConfigurationEntry.updated_at,
         ).order_by(ConfigurationEntry.key)
         with reading(self._engine) as connection:
-            return {row.key: Entry(*row) for row in connection.execute(query)}
+            return {row.key: ChangedSetting(*row) for row in connection.execute(query)}
 
-    def _plain(self, entry: Entry) -> str:
+    def _plain(self, entry: ChangedSetting) -> str:
         if not entry.is_secret:
             return entry.value or ""
         try:

@@ -24,7 +24,7 @@ from clearfacts_assets.storage.chargeback.registry import RegistryRepository
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ImportRequest:
     """What somebody asks for with some files. Without a source it is told by the first file's name and content."""
 
     source: str | None = None
@@ -38,7 +38,7 @@ class Wanted:
 def import_files(
     engine: Engine,
     files: Sequence[Path],
-    wanted: Wanted,
+    wanted: ImportRequest,
     preferences: Preferences,
     *,
     usage: Mapping[str, UsageOptions],

@@ -9,7 +9,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, insert, select, update
 
-from clearfacts_assets.chargeback.attribution.review import CannotDecide, Decision, SeenOtherwise, Verdict, decided
+from clearfacts_assets.chargeback.attribution.review import (
+    CannotDecide,
+    ReviewDecision,
+    SeenOtherwise,
+    Verdict,
+    decided,
+)
 from clearfacts_assets.chargeback.ingest.payers import attribution_digest
 from clearfacts_assets.chargeback.lifecycle import Action, State, require
 from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Attribution, Status
@@ -35,7 +41,7 @@ class ReviewRepository:
     def decide(
         self,
         which: ChargeFilter,
-        decision: Decision,
+        decision: ReviewDecision,
         *,
         actor: str | Actor,
         now: datetime,
@@ -92,7 +98,9 @@ class ReviewRepository:
             )
         return rows
 
-    def _decision(self, connection: Connection, row: Any, decision: Decision, *, named: bool) -> dict[str, Any] | None:
+    def _decision(
+        self, connection: Connection, row: Any, decision: ReviewDecision, *, named: bool
+    ) -> dict[str, Any] | None:
         verdict, attribution = decision.verdict, bytes(row.attribution)
         try:
             if verdict is Verdict.UNDO:

@@ -54,7 +54,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class PastDecision:
     """What a person decided before."""
 
     action: str
@@ -63,7 +63,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class OriginRow:
     """An invoice row that led to the delivery: in which job, of which day, under which of the source's ids."""
 
     job_id: UUID
@@ -79,8 +79,8 @@ class DeliveryDetail:
 
     record: DeliveryRecord
     attempts: Sequence[Attempt]
-    decisions: Sequence[Decision]
-    seen: Sequence[Seen]
+    decisions: Sequence[PastDecision]
+    seen: Sequence[OriginRow]
     document: DocumentState | None  # what Clearfacts said of it later; None where it was never asked
     versions: Sequence[DeliveryRecord]  # of the same invoice, this one among them
     shown: Sequence[Shown]  # under which of the source's ids the source has shown it
@@ -144,8 +144,8 @@ class DeliveryReview:
             return DeliveryDetail(
                 record,
                 [Attempt(**dict(row)) for row in attempts],
-                [Decision(**dict(row)) for row in decisions],
-                [Seen(**dict(row)) for row in seen],
+                [PastDecision(**dict(row)) for row in decisions],
+                [OriginRow(**dict(row)) for row in seen],
                 document_of(connection, delivery_id),
                 _versions(connection, record),
                 shown_of(connection, [delivery_id]),

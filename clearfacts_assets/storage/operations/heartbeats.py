@@ -29,7 +29,7 @@ class Heartbeat:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Heartbeats:
     """All signs of life at one moment."""
 
     watched_since: datetime  # when somebody looked for the first time
@@ -47,18 +47,18 @@ def end(engine: Engine, run_id: UUID) -> None:
     write(engine, lambda connection: connection.execute(over), repeatable=True, patience=1.0)
 
 
-def look(engine: Engine, process: Mapping[str, Any]) -> Seen:
+def look(engine: Engine, process: Mapping[str, Any]) -> Heartbeats:
     """All rows, after a sign of life of the watch itself.
 
     So a database that takes no writes ends the look: what nobody can write, nobody misses.
     """
 
-    def work(connection: Connection) -> Seen:
+    def work(connection: Connection) -> Heartbeats:
         now = database_now(connection)
         connection.execute(delete(_beats).where(_beats.c.beat_at < now - KEPT, _beats.c.run_id != WATCH))
         _beat(connection, WATCH, process, 0)
         rows = {row.run_id: row for row in connection.execute(select(_beats))}
-        return Seen(
+        return Heartbeats(
             rows.pop(WATCH).began_at,
             {run_id: Heartbeat(row.process, row.number, row.lost_at is not None) for run_id, row in rows.items()},
         )

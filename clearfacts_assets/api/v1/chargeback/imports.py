@@ -35,7 +35,7 @@ from clearfacts_assets.api.v1.fields import Body, IdempotencyKey
 from clearfacts_assets.chargeback.model import Mode
 from clearfacts_assets.messages import Message
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID
-from clearfacts_assets.storage.chargeback.importing import Wanted, import_files, outcome_as_result
+from clearfacts_assets.storage.chargeback.importing import ImportRequest, import_files, outcome_as_result
 from clearfacts_assets.storage.chargeback.imports import ImportRecord, ImportRepository
 from clearfacts_assets.storage.chargeback.summaries import refused_rows
 
@@ -274,7 +274,7 @@ def _fields(upload: Upload) -> ImportFields:
 
 
 def _import(upload: Upload, fields: ImportFields, caller: Principal, served: Services) -> Success[ImportOutcome]:
-    wanted = Wanted(
+    wanted = ImportRequest(
         source=fields.source,
         period=fields.period,
         mode=fields.mode,

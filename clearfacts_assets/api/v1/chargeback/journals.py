@@ -31,9 +31,9 @@ from clearfacts_assets.api.v1.chargeback.journal_fields import (
 )
 from clearfacts_assets.api.v1.chargeback.periods import PeriodName
 from clearfacts_assets.api.v1.fields import IdempotencyKey
-from clearfacts_assets.chargeback.journals.answers import POSTED, REFUSED, Answer
+from clearfacts_assets.chargeback.journals.answers import POSTED, REFUSED, AnswerRow
 from clearfacts_assets.storage.chargeback.charges import LARGEST_ID
-from clearfacts_assets.storage.chargeback.journals.batch_options import file_to_fetch, manner_of
+from clearfacts_assets.storage.chargeback.journals.batch_options import batch_options_of, file_to_fetch
 from clearfacts_assets.storage.chargeback.journals.batches import Asked, Done
 from clearfacts_assets.storage.chargeback.journals.booking import JournalService
 from clearfacts_assets.storage.chargeback.journals.checking import check
@@ -136,11 +136,11 @@ def answer_journal(
     number: JournalNumber, body: LedgerAnswer, caller: Fetches, served: Served, key: IdempotencyKey = None
 ) -> Success[AnswerView]:
     """A journal with refused lines stays exported: take it back, mend what is wrong, export anew."""
-    answers = [Answer(number, one.line, REFUSED, one.message, body.reference) for one in body.refused]
+    answers = [AnswerRow(number, one.line, REFUSED, one.message, body.reference) for one in body.refused]
     wish = wish_of(caller, key, f"posted {number}", **body.model_dump(mode="json"))
     with told():
         found = JournalRepository(served.engine).answered(
-            answers or [Answer(number, None, POSTED, "", body.reference)],
+            answers or [AnswerRow(number, None, POSTED, "", body.reference)],
             actor=caller.actor,
             now=served.clock(),
             wish=wish,
@@ -163,7 +163,7 @@ def reverse_journal(
 
 def _service(served: Services) -> JournalService:
     """Files go to the folder for the general ledger alone, where there is one."""
-    return JournalService(served.engine, manner_of(served.configured.journals))
+    return JournalService(served.engine, batch_options_of(served.configured.journals))
 
 
 def _made(done: list[Done]) -> Success[MadeList]:

@@ -211,7 +211,9 @@ def _decided(
     with told():
         ids = ReviewRepository(served.engine).decide(
             body.filter(),
-            attribution.Decision(verdict, body.note, fields or {}, {one.id: one.status.value for one in body.seen}),
+            attribution.ReviewDecision(
+                verdict, body.note, fields or {}, {one.id: one.status.value for one in body.seen}
+            ),
             actor=caller.actor,
             now=served.clock(),
             wish=wish_of(caller, key, verdict, body=body.model_dump(mode="json")),

@@ -18,7 +18,7 @@ from clearfacts_assets.api.envelope import Success
 from clearfacts_assets.api.errors import ApiError, ErrorCode
 from clearfacts_assets.api.openapi import errors
 from clearfacts_assets.api.v1.fields import Body
-from clearfacts_assets.storage.accounts.configuration import Entry
+from clearfacts_assets.storage.accounts.configuration import ChangedSetting
 
 router = APIRouter(prefix="/configuration", tags=["configuration"])
 
@@ -110,7 +110,7 @@ def _one(key: str, control: Access) -> Success[ConfigurationItem]:
     return Success(data=_shown(key, changed.get(key), control))
 
 
-def _shown(key: str, changed: Entry | None, control: Access) -> ConfigurationItem:
+def _shown(key: str, changed: ChangedSetting | None, control: Access) -> ConfigurationItem:
     default = value = configuration.default_of(key, control.configured)
     problem = ""
     if changed is not None and changed.value is not None:

@@ -32,7 +32,7 @@ TRIGGERED_BY = "due_deliveries"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DeliveryPlan:
     """What is planned for one day."""
 
     runs: int  # that were started
@@ -62,13 +62,13 @@ def due_runs(instance: dg.DagsterInstance, engine: Engine, cursor: str | None, n
     plans = planned(cursor)
     due = days_due(engine)
     newest = newest_jobs_of(engine, sorted({*due, *plans}))
-    kept: dict[str, Plan] = {}
+    kept: dict[str, DeliveryPlan] = {}
     requests: list[dg.RunRequest] = []
     for day in sorted(newest):
         job_id, over = newest[day]
-        plan = plans.get(day) or Plan(0, now + FIRST_WAIT)
+        plan = plans.get(day) or DeliveryPlan(0, now + FIRST_WAIT)
         if plan.left is not None and (plan.job != str(job_id) or due.get(day, 0) > plan.left):
-            plan = Plan(0, now + FIRST_WAIT)  # somebody has acted since it was left to a person
+            plan = DeliveryPlan(0, now + FIRST_WAIT)  # somebody has acted since it was left to a person
         if not over or day in due:
             kept[day] = plan
         if not over or day not in due or _was_stopped_by_a_person(instance, job_id):
@@ -78,7 +78,7 @@ def due_runs(instance: dg.DagsterInstance, engine: Engine, cursor: str | None, n
             continue
         if now < plan.at or len(requests) >= MOST_AT_ONCE:
             continue
-        kept[day] = Plan(plan.runs + 1, now + BACKOFF.delay(plan.runs + 2), str(job_id))
+        kept[day] = DeliveryPlan(plan.runs + 1, now + BACKOFF.delay(plan.runs + 2), str(job_id))
         requests.append(
             dg.RunRequest(
                 run_key=f"due-{day}-{now:%Y%m%dT%H%M%S}",
@@ -90,22 +90,22 @@ def due_runs(instance: dg.DagsterInstance, engine: Engine, cursor: str | None, n
     return dg.SensorResult(run_requests=requests, skip_reason=skip, cursor=written(kept))
 
 
-def planned(cursor: str | None) -> dict[str, Plan]:
+def planned(cursor: str | None) -> dict[str, DeliveryPlan]:
     """The plans that the sensor's cursor holds."""
     read = json.loads(cursor) if cursor else {}
-    return {day: Plan(runs, datetime.fromisoformat(at), *more) for day, (runs, at, *more) in read.items()}
+    return {day: DeliveryPlan(runs, datetime.fromisoformat(at), *more) for day, (runs, at, *more) in read.items()}
 
 
-def written(plans: Mapping[str, Plan]) -> str:
+def written(plans: Mapping[str, DeliveryPlan]) -> str:
     """The plans as the sensor's cursor holds them."""
     return json.dumps({day: [plan.runs, plan.at.isoformat(), plan.job, plan.left] for day, plan in plans.items()})
 
 
-def _left(engine: Engine, plan: Plan, day: str, job: str, count: int, now: datetime) -> Plan:
+def _left(engine: Engine, plan: DeliveryPlan, day: str, job: str, count: int, now: datetime) -> DeliveryPlan:
     """The day is left to a person, who is told; FIRST_WAIT after its last run, so that what waits is due by then."""
     if plan.left is None:
         if plan.job != job:
-            return Plan(plan.runs, now + FIRST_WAIT, job)
+            return DeliveryPlan(plan.runs, now + FIRST_WAIT, job)
         if now < plan.at:
             return plan
         tell_of_day_left(engine, effective_settings(), day, job, count, plan.runs, now=now)
@@ -117,7 +117,7 @@ def _was_stopped_by_a_person(instance: dg.DagsterInstance, job_id: UUID) -> bool
     return run is not None and run.status in (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.CANCELING)
 
 
-def _in_words(due: Mapping[str, int], plans: Mapping[str, Plan]) -> str:
+def _in_words(due: Mapping[str, int], plans: Mapping[str, DeliveryPlan]) -> str:
     if not due:
         return "nothing is due"
     days = ", ".join(

@@ -42,7 +42,7 @@ NOT_OVER = [
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class MissedDayPlan:
     """What is planned for one day."""
 
     runs: int  # that were started
@@ -69,16 +69,16 @@ def missed_runs(instance: dg.DagsterInstance, engine: Engine, cursor: str | None
     configured, plans = effective_settings(), planned(cursor)
     missing = missing_now(engine, now, FIRST_DAY)
     oldest = oldest_by_itself(last_day_owed(now), configured.schedule.catch_up_days)
-    kept: dict[str, Plan] = {}
+    kept: dict[str, MissedDayPlan] = {}
     requests: list[dg.RunRequest] = []
     for one in missing:
-        plan = kept[one.day] = _in_time(plans.get(one.day) or Plan(0, now + FIRST_WAIT), now)
+        plan = kept[one.day] = _in_time(plans.get(one.day) or MissedDayPlan(0, now + FIRST_WAIT), now)
         if plan.told or len(requests) >= MOST_AT_ONCE or now < plan.at or _is_under_way(instance, one.day):
             continue
         if one.day < oldest or plan.runs >= MOST_RUNS or _was_stopped_by_a_person(instance, one):
             kept[one.day] = replace(plan, told=True)
             continue
-        kept[one.day] = Plan(plan.runs + 1, now + BACKOFF.delay(plan.runs + 1))
+        kept[one.day] = MissedDayPlan(plan.runs + 1, now + BACKOFF.delay(plan.runs + 1))
         requests.append(
             dg.RunRequest(
                 run_key=f"missed-{one.day}-{now:%Y%m%dT%H%M%S}",
@@ -93,18 +93,18 @@ def missed_runs(instance: dg.DagsterInstance, engine: Engine, cursor: str | None
     return dg.SensorResult(run_requests=requests, skip_reason=skip, cursor=written(kept))
 
 
-def planned(cursor: str | None) -> dict[str, Plan]:
+def planned(cursor: str | None) -> dict[str, MissedDayPlan]:
     """The plans that the sensor's cursor holds."""
     read = json.loads(cursor) if cursor else {}
-    return {day: Plan(runs, datetime.fromisoformat(at), told) for day, (runs, at, told) in read.items()}
+    return {day: MissedDayPlan(runs, datetime.fromisoformat(at), told) for day, (runs, at, told) in read.items()}
 
 
-def written(plans: Mapping[str, Plan]) -> str:
+def written(plans: Mapping[str, MissedDayPlan]) -> str:
     """The plans as the sensor's cursor holds them."""
     return json.dumps({day: [plan.runs, plan.at.isoformat(), plan.told] for day, plan in plans.items()})
 
 
-def _in_time(plan: Plan, now: datetime) -> Plan:
+def _in_time(plan: MissedDayPlan, now: datetime) -> MissedDayPlan:
     """The plan, not later than any plan is: it may have been made under a wrong clock."""
     return replace(plan, at=min(plan.at, now + BACKOFF.delay(MOST_RUNS + 1)))
 
@@ -125,7 +125,7 @@ def _was_stopped_by_a_person(instance: dg.DagsterInstance, one: MissingDay) -> b
     return run is not None and run.status is dg.DagsterRunStatus.CANCELED
 
 
-def _in_words(missing: Iterable[MissingDay], plans: Mapping[str, Plan]) -> str:
+def _in_words(missing: Iterable[MissingDay], plans: Mapping[str, MissedDayPlan]) -> str:
     days = ", ".join(
         f"{one.day} ({'left to a person' if plans[one.day].told else f'{plans[one.day].at:%H:%M} UTC'})"
         for one in missing

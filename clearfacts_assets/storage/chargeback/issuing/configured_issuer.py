@@ -13,7 +13,7 @@ from clearfacts_assets.chargeback.statements.making import Made, Order
 from clearfacts_assets.chargeback.statements.model import StatementKind
 from clearfacts_assets.chargeback.statements.render_pool import TemplateSet, make_all
 from clearfacts_assets.statement_settings import StatementSettings
-from clearfacts_assets.storage.chargeback.issuing.issue_plan import Issuance, Manner
+from clearfacts_assets.storage.chargeback.issuing.issue_plan import Issuance, IssueOptions
 from clearfacts_assets.storage.chargeback.issuing.issue_result import Generated
 from clearfacts_assets.storage.chargeback.issuing.issuer import StatementIssuer
 from clearfacts_assets.storage.chargeback.issuing.repository import Recomputed, StatementFilter, StatementRepository
@@ -37,9 +37,9 @@ def organisation_of(said: StatementSettings) -> Organisation:
     )
 
 
-def manner_of(said: StatementSettings) -> Manner:
+def issue_options_of(said: StatementSettings) -> IssueOptions:
     """How lines, grace and days to object are chosen."""
-    return Manner(organisation_of(said), said.detail == "charge", said.by_fund, said.grace, said.dispute_days)
+    return IssueOptions(organisation_of(said), said.detail == "charge", said.by_fund, said.grace, said.dispute_days)
 
 
 def template_set_of(said: StatementSettings) -> TemplateSet:
@@ -56,7 +56,7 @@ def issuer_of(engine: Engine, said: StatementSettings, *, least_workers: int = 0
 
     with tempfile.TemporaryDirectory(prefix="clearfacts-renderer-") as folder:
         digest = template_set.renderer(Path(folder)).digest
-    return StatementIssuer(engine, make, manner_of(said), {"templates": digest})
+    return StatementIssuer(engine, make, issue_options_of(said), {"templates": digest})
 
 
 def generate(

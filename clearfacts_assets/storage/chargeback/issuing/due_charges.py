@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, text
 
 from clearfacts_assets.chargeback.model import Attribution, Kind
-from clearfacts_assets.chargeback.rates.model import NO_CHARGE, OTHERS, Line, LineKind, Step
+from clearfacts_assets.chargeback.rates.model import NO_CHARGE, OTHERS, Line, LineKind, RuleStep
 from clearfacts_assets.chargeback.statements.effects import CARRIED_FORWARD, SHARED_COST, named_effect
 from clearfacts_assets.chargeback.statements.model import DueCharge, Relief, StatementKind, Subject
 from clearfacts_assets.chargeback.statements.trends import months_before
@@ -111,7 +111,7 @@ def _rules(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
 def _was_split(lines: Sequence[Line]) -> bool:
     """The charge as a whole, which went to its shares: it comes to nothing, and the shares are what is due."""
     whole = lines[0].charge_id != NO_CHARGE and lines[0].share == 0
-    return whole and any(one.step is Step.SPLIT for one in lines)
+    return whole and any(one.step is RuleStep.SPLIT for one in lines)
 
 
 def _of_wholes(connection: Connection, period: str, ids: Sequence[int]) -> dict[int, list[Line]]:
@@ -172,7 +172,7 @@ def _effects(cost: Sequence[Line], rules: Mapping[int, str]) -> tuple[Relief, ..
     for one in cost:
         if one.rule_version is not None:
             rule = rules[one.rule_version]
-            kind = LineKind.MARKUP if one.step is Step.MARKUP else LineKind.LIST
+            kind = LineKind.MARKUP if one.step is RuleStep.MARKUP else LineKind.LIST
             key = (rule, named_effect(one.kind if one.kind is LineKind.POOL else kind, rule, "", ""))
             found[key] = EXACT.add(found.get(key, Decimal(0)), one.amount)
     return tuple(Relief(label, "", amount, rule) for (rule, label), amount in found.items())

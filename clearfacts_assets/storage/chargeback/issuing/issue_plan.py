@@ -36,7 +36,7 @@ class Issuance:
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class IssueOptions:
     """How statements are to look and to count, as the settings say."""
 
     who: Organisation
@@ -59,7 +59,7 @@ class Live:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PlannedStatement:
     """A statement to be made, before it has a number."""
 
     subject: Subject
@@ -109,31 +109,31 @@ def background(connection: Connection, period: str) -> Background:
 
 
 def wanted(
-    connection: Connection, period: str, manner: Manner, known: Background, live: Mapping[str, Live]
-) -> Iterator[Wanted]:
+    connection: Connection, period: str, options: IssueOptions, known: Background, live: Mapping[str, Live]
+) -> Iterator[PlannedStatement]:
     """Investigators' statements that have to be made: new ones, changed ones, and those of which nothing is left."""
     seen: set[str] = set()
-    for whose in due.payers(connection, period, by_fund=manner.by_fund):
+    for whose in due.payers(connection, period, by_fund=options.by_fund):
         charges = due.charges_of(connection, whose)
         if not charges:
             continue
         key = subject_key(whose.subject)
         seen.add(key)
-        digest = charges_digest(charges, _bases_of(charges, known.bases), manner.each_charge)
+        digest = charges_digest(charges, _bases_of(charges, known.bases), options.each_charge)
         stands = live.get(key)
         if stands is None or stands.charges_hash != digest:
-            yield Wanted(whose.subject, key, digest, charges, live=stands)
+            yield PlannedStatement(whose.subject, key, digest, charges, live=stands)
     for key, stands in live.items():
-        if key not in seen and (stands.due or stands.charges_hash != _nothing(manner)):
-            yield Wanted(_subject_of(connection, stands.id), key, _nothing(manner), live=stands)
+        if key not in seen and (stands.due or stands.charges_hash != _nothing(options)):
+            yield PlannedStatement(_subject_of(connection, stands.id), key, _nothing(options), live=stands)
 
 
 def count_of(connection: Connection, period: str, *, by_fund: bool) -> int:
     return len(due.payers(connection, period, by_fund=by_fund))
 
 
-def _nothing(manner: Manner) -> str:
-    return charges_digest([], {}, manner.each_charge)
+def _nothing(options: IssueOptions) -> str:
+    return charges_digest([], {}, options.each_charge)
 
 
 def _bases_of(charges: Sequence[DueCharge], bases: Mapping[str, str]) -> dict[str, str]:
@@ -149,9 +149,9 @@ def _subject_of(connection: Connection, statement: int) -> Subject:
 
 def order(
     connection: Connection,
-    one: Wanted,
+    one: PlannedStatement,
     numbered: tuple[str, int],
-    manner: Manner,
+    options: IssueOptions,
     known: Background,
     issuance: Issuance,
 ) -> Order:
@@ -163,8 +163,8 @@ def order(
         number,
         0 if issuance.draft else version,
         today,
-        (date + timedelta(days=manner.dispute_days)).isoformat(),
-        "draft" if issuance.draft else "proposed" if manner.grace and not stands else "issued",
+        (date + timedelta(days=options.dispute_days)).isoformat(),
+        "draft" if issuance.draft else "proposed" if options.grace and not stands else "issued",
         _replaced(connection, one.live),
     )
     subject = one.subject
@@ -178,7 +178,7 @@ def order(
         today,
     )
     before = _printed_before(connection, one.charges)
-    return Order(subject, identity, manner.who, about, one.charges, manner.each_charge, before, one.rows)
+    return Order(subject, identity, options.who, about, one.charges, options.each_charge, before, one.rows)
 
 
 def _fund(fund: str, subject: Subject, known: Background) -> FundFacts:
@@ -211,10 +211,10 @@ def _printed_before(connection: Connection, charges: Sequence[DueCharge]) -> dic
     return {(row.charge_id, row.share): Decimal(row.cents) for row in rows}
 
 
-def with_rows(subject: Subject, rows: Sequence[Any], live: Mapping[str, Live]) -> Wanted | None:
+def with_rows(subject: Subject, rows: Sequence[Any], live: Mapping[str, Live]) -> PlannedStatement | None:
     """A report to be made of rows; None where the one that stands says the same, or there is nothing to say."""
     key, digest = subject_key(subject), charges_digest(rows, {}, False)
     stands = live.get(key)
     if (stands is None and not rows) or (stands is not None and stands.charges_hash == digest):
         return None
-    return replace(Wanted(subject, key, digest), rows=rows, live=stands)
+    return replace(PlannedStatement(subject, key, digest), rows=rows, live=stands)

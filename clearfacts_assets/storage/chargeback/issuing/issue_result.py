@@ -9,7 +9,7 @@ from typing import Any
 from clearfacts_assets.chargeback.model import ChargebackError
 from clearfacts_assets.chargeback.statements.making import Made
 from clearfacts_assets.money import EXACT, plain
-from clearfacts_assets.storage.chargeback.issuing.issue_plan import Wanted
+from clearfacts_assets.storage.chargeback.issuing.issue_plan import PlannedStatement
 
 
 class LedgerMoves(ChargebackError):
@@ -32,7 +32,7 @@ class Generated:
     difference: dict[str, Decimal] = field(default_factory=dict)  # of what is due, by currency
     dry_run: bool = False
 
-    def note(self, want: Wanted, made: Made) -> None:
+    def note(self, want: PlannedStatement, made: Made) -> None:
         """One more statement was set."""
         number, currency = made.identity.number, made.subject.currency
         (self.corrected if want.live else self.new).append(number)

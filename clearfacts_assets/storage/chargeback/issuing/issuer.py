@@ -17,9 +17,9 @@ from clearfacts_assets.storage.chargeback.issuing import due_charges
 from clearfacts_assets.storage.chargeback.issuing.issue_plan import (
     Background,
     Issuance,
+    IssueOptions,
     Live,
-    Manner,
-    Wanted,
+    PlannedStatement,
     background,
     live_statements,
     order,
@@ -40,16 +40,16 @@ from clearfacts_assets.storage.chargeback.ledger import only_writer, state_of
 from clearfacts_assets.storage.database import commit_to_disk, reading
 
 Maker = Callable[[Iterable[Order]], Iterator[Made]]
-Ask = Callable[[Connection, Background, dict[str, Live]], Iterator[Wanted]]
+Ask = Callable[[Connection, Background, dict[str, Live]], Iterator[PlannedStatement]]
 MOST_TRIES = 3  # where the ledger changes while statements are being set
 
 
 class StatementIssuer:
     """Makes and issues. What it reads and writes is one state of the ledger."""
 
-    def __init__(self, engine: Engine, make: Maker, manner: Manner, versions: dict[str, str]) -> None:
+    def __init__(self, engine: Engine, make: Maker, options: IssueOptions, versions: dict[str, str]) -> None:
         """``versions`` say with which templates and rules statements are made; they are kept with each."""
-        self._engine, self._make, self._manner = engine, make, manner
+        self._engine, self._make, self._options = engine, make, options
         self._versions = {"program": importlib.metadata.version("clearfacts-assets"), **versions}
 
     def investigators(self, period: str, issuance: Issuance) -> Generated:
@@ -59,11 +59,11 @@ class StatementIssuer:
         def prepare() -> None:
             self.bring_up_to_date(period, issuance)
             with reading(self._engine) as connection:
-                found = due_charges.payers(connection, period, by_fund=self._manner.by_fund)
+                found = due_charges.payers(connection, period, by_fund=self._options.by_fund)
             reserve(self._engine, [one.subject for one in found])
 
-        def ask(connection: Connection, known: Background, live: dict[str, Live]) -> Iterator[Wanted]:
-            return wanted(connection, period, self._manner, known, {} if issuance.draft else live)
+        def ask(connection: Connection, known: Background, live: dict[str, Live]) -> Iterator[PlannedStatement]:
+            return wanted(connection, period, self._options, known, {} if issuance.draft else live)
 
         return self.issue(StatementKind.INVESTIGATOR, period, ask, issuance, prepare)
 
@@ -105,12 +105,12 @@ class StatementIssuer:
         """Set what is asked for, and note in ``found`` what came of it."""
         known = background(connection, last_month(found.period))
         live = live_statements(connection, found.period, StatementKind(found.kind))
-        wants: dict[str, Wanted] = {}
+        wants: dict[str, PlannedStatement] = {}
 
         def orders() -> Iterator[Order]:
             for one in ask(connection, known, live):
-                wants[one.key] = Wanted(one.subject, one.key, one.charges_hash, live=one.live)
-                yield order(connection, one, next_number(connection, one), self._manner, known, issuance)
+                wants[one.key] = PlannedStatement(one.subject, one.key, one.charges_hash, live=one.live)
+                yield order(connection, one, next_number(connection, one), self._options, known, issuance)
 
         spooled: list[Spooled] = []
         for made in self._make(orders()):

@@ -13,7 +13,7 @@ from clearfacts_assets.chargeback.statements import lifecycle
 from clearfacts_assets.chargeback.statements.lifecycle import StatementEvent, StatementState
 from clearfacts_assets.chargeback.statements.making import Made
 from clearfacts_assets.chargeback.statements.model import Subject, file_name
-from clearfacts_assets.storage.chargeback.issuing.issue_plan import Wanted, subject_key
+from clearfacts_assets.storage.chargeback.issuing.issue_plan import PlannedStatement, subject_key
 from clearfacts_assets.storage.chargeback.issuing.tables import (
     StatementCharge,
     StatementEventRow,
@@ -36,7 +36,7 @@ _BEGINS = {
 class Spooled:
     """A statement that was set; its PDF waits in a file for the transaction."""
 
-    want: Wanted
+    want: PlannedStatement
     made: Made
     pdf: Path
 
@@ -61,7 +61,7 @@ def reserve(engine: Engine, subjects: Sequence[Subject]) -> None:
             connection.execute(insert(StatementNumber), new)
 
 
-def next_number(connection: Connection, one: Wanted) -> tuple[str, int]:
+def next_number(connection: Connection, one: PlannedStatement) -> tuple[str, int]:
     """Number and next version; in a rehearsal a new one may have no number yet."""
     number = connection.execute(
         select(StatementNumber.number).where(StatementNumber.subject_key == one.key)
@@ -132,7 +132,7 @@ def _insert_charges(connection: Connection, statement: int, made: Made, *, live:
         connection.execute(insert(StatementCharge), rows[start : start + _BATCH])
 
 
-def retire(connection: Connection, want: Wanted, following: str, actor: str, now: datetime) -> None:
+def retire(connection: Connection, want: PlannedStatement, following: str, actor: str, now: datetime) -> None:
     """What stood before: corrected by the version that follows; a draft is overwritten, and overwrites none."""
     drafts = connection.execute(
         select(StatementRow.id).where(StatementRow.subject_key == want.key, StatementRow.state == "draft")

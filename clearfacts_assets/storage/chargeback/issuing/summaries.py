@@ -14,7 +14,13 @@ from clearfacts_assets.chargeback.statements.reports import DepartmentRow, Spons
 from clearfacts_assets.chargeback.statements.trends import tables
 from clearfacts_assets.money import EXACT
 from clearfacts_assets.storage.chargeback.issuing import due_charges
-from clearfacts_assets.storage.chargeback.issuing.issue_plan import Background, Issuance, Live, Wanted, with_rows
+from clearfacts_assets.storage.chargeback.issuing.issue_plan import (
+    Background,
+    Issuance,
+    Live,
+    PlannedStatement,
+    with_rows,
+)
 from clearfacts_assets.storage.chargeback.issuing.issue_result import Generated
 from clearfacts_assets.storage.chargeback.issuing.issuer import StatementIssuer
 from clearfacts_assets.storage.chargeback.issuing.statement_rows import reserve
@@ -116,7 +122,7 @@ class SummaryIssuer:
                 subjects = list(read(connection, period_of(period)))
             reserve(self._engine, subjects)
 
-        def ask(connection: Connection, known: Background, live: dict[str, Live]) -> Iterator[Wanted]:
+        def ask(connection: Connection, known: Background, live: dict[str, Live]) -> Iterator[PlannedStatement]:
             found = read(connection, period)
             for subject, rows in found.items():
                 if one := with_rows(subject, rows, live):
@@ -137,7 +143,7 @@ class SummaryIssuer:
         if not issuance.dry_run:
             reserve(self._engine, subjects)
 
-        def ask(connection: Connection, known: Background, live: dict[str, Live]) -> Iterator[Wanted]:
+        def ask(connection: Connection, known: Background, live: dict[str, Live]) -> Iterator[PlannedStatement]:
             months = [f"{year}-{number:02d}" for number in range(1, 13)]
             for subject, rows in years(connection, year, name, project).items():
                 if one := with_rows(subject, rows, live):

@@ -14,7 +14,7 @@ from clearfacts_assets.chargeback.journals.model import Journal, NothingToPost
 from clearfacts_assets.chargeback.journals.posting import Wording
 from clearfacts_assets.chargeback.model import ChargebackError
 from clearfacts_assets.journal_settings import JournalSettings
-from clearfacts_assets.storage.chargeback.journals.batches import Manner
+from clearfacts_assets.storage.chargeback.journals.batches import BatchOptions
 from clearfacts_assets.storage.chargeback.journals.repository import JournalRepository
 
 
@@ -73,9 +73,9 @@ def file_to_fetch(
     return file_name(journal, name), text.encode()
 
 
-def manner_of(
+def batch_options_of(
     said: JournalSettings, *, format: str = "", output: Path | None = None, default: Path | None = None
-) -> Manner:
+) -> BatchOptions:
     """As the settings say. ``output`` is a folder that is there, or a file; without one files go to the folder
     ``journals.drop``, else to ``default``. Raises LookupError for an unknown format."""
     name = format or said.format
@@ -87,7 +87,7 @@ def manner_of(
         places = Places(name, options, None, (output, *drop))
     else:
         places = Places(name, options, output, drop)
-    return Manner(
+    return BatchOptions(
         chart=Chart(
             fund_org_regex=said.fund_org_regex,
             account_code_regex=said.account_code_regex,

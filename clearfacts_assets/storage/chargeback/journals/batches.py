@@ -45,7 +45,7 @@ Prepare = Callable[[Journal], Sequence[Prepared]]  # files of a journal, written
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class BatchOptions:
     """How batches are made, as the settings say. Without ``prepare`` no file is written."""
 
     chart: Chart
@@ -84,7 +84,7 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PlannedBatch:
     """A batch to be kept: what it says, what it books, the statements (ids) and the batch that it takes out."""
 
     journal: Journal
@@ -107,12 +107,12 @@ class _DoneBefore(Exception):
 
 
 class Batches:
-    """Keeps batches, in the manner that the settings say."""
+    """Keeps batches, as the settings say."""
 
-    def __init__(self, engine: Engine, manner: Manner) -> None:
-        self._engine, self._manner = engine, manner
+    def __init__(self, engine: Engine, options: BatchOptions) -> None:
+        self._engine, self._options = engine, options
 
-    def make(self, asked: Asked, work: Callable[[Connection], Iterator[Wanted]]) -> list[Done]:
+    def make(self, asked: Asked, work: Callable[[Connection], Iterator[PlannedBatch]]) -> list[Done]:
         """Keep all that ``work`` wants, in its order and in one transaction."""
         done: list[Done] = []
         files: list[Prepared] = []
@@ -141,7 +141,7 @@ class Batches:
             only_writer(connection)
             row = batch_row(connection, number)
             journal = journal_of_row(connection, row)
-            files += self._manner.prepare(journal) if self._manner.prepare else []
+            files += self._options.prepare(journal) if self._options.prepare else []
             state = BatchState(row["state"])
             if state is BatchState.DRAFT:
                 state = move(connection, row, BatchEvent.EXPORTED, actor=asked.actor, now=asked.now,
@@ -167,15 +167,15 @@ class Batches:
         table = CostSourceRow.__table__.c
         query = select(table.name, table.credit_fund_org, table.account_code)
         sources = {row[0]: SourceAccounts(row[1], row[2]) for row in connection.execute(query)}
-        return replace(self._manner.chart, sources=sources, funds=load_funds(connection))
+        return replace(self._options.chart, sources=sources, funds=load_funds(connection))
 
     def header(
         self, connection: Connection, period: str, currency: str, kind: BatchKind, asked: Asked, reverses: str = ""
     ) -> Header:
         """What stands over the month's next batch."""
         today = asked.now.date()
-        day = asked.accounting_date or (today if self._manner.dated_today else last_day(period))
-        year, number = fiscal(day, self._manner.fiscal_year_start)
+        day = asked.accounting_date or (today if self._options.dated_today else last_day(period))
+        year, number = fiscal(day, self._options.fiscal_year_start)
         titles = {
             BatchKind.CHARGES: f"Research computing {period}",
             BatchKind.TRANSFER: f"Cost transfer {period}",
@@ -186,7 +186,7 @@ class Batches:
             next_number(connection, period), kind, period, currency, today, day, year, number, titles[kind], reverses
         )
 
-    def _keep(self, connection: Connection, wanted: Wanted, asked: Asked, files: list[Prepared]) -> Done:
+    def _keep(self, connection: Connection, wanted: PlannedBatch, asked: Asked, files: list[Prepared]) -> Done:
         journal = wanted.journal
         batch = add_draft(connection, journal, actor=asked.actor, now=asked.now, reverses=wanted.reverses)
         if wanted.reverses is not None:
@@ -195,7 +195,7 @@ class Batches:
         book(connection, batch, wanted.books)
         if asked.draft and not wanted.always_leaves:
             return Done(journal, BatchState.DRAFT.value)
-        written = list(self._manner.prepare(journal)) if self._manner.prepare and not asked.dry_run else []
+        written = list(self._options.prepare(journal)) if self._options.prepare and not asked.dry_run else []
         files += written
         row = {"id": batch, "number": journal.header.number, "state": BatchState.DRAFT.value}
         move(connection, row, BatchEvent.EXPORTED, actor=asked.actor, now=asked.now, reason=asked.reason,
@@ -205,7 +205,7 @@ class Batches:
     def _written(self, files: Sequence[Prepared]) -> dict[str, str]:
         first = files[0] if files else None
         return {
-            "format": self._manner.format,
+            "format": self._options.format,
             "file_name": first.path.name[:100] if first else "",
             "file_sha256": first.sha256 if first else "",
         }

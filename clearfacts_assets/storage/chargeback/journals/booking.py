@@ -13,7 +13,7 @@ from clearfacts_assets.chargeback.journals.model import BatchKind, NothingToPost
 from clearfacts_assets.chargeback.journals.posting import journal_of, transfer_of
 from clearfacts_assets.chargeback.model import period_of
 from clearfacts_assets.storage.chargeback.journals.accruing import accrued_parts
-from clearfacts_assets.storage.chargeback.journals.batches import Asked, Batches, Done, Manner, Wanted
+from clearfacts_assets.storage.chargeback.journals.batches import Asked, Batches, BatchOptions, Done, PlannedBatch
 from clearfacts_assets.storage.chargeback.journals.ending_accruals import dated_after_accrual, due_accruals
 from clearfacts_assets.storage.chargeback.journals.reversals import taken_back
 from clearfacts_assets.storage.chargeback.journals.rows import Booked, batch_row
@@ -34,16 +34,16 @@ BY_ITSELF = "an accrual is taken back in the month after"
 class JournalService:
     """Makes batches. Raises what stands in ``journals.model`` and ``journals.lifecycle``; then nothing was kept."""
 
-    def __init__(self, engine: Engine, manner: Manner) -> None:
-        self._engine, self._manner = engine, manner
-        self._batches = Batches(engine, manner)
+    def __init__(self, engine: Engine, options: BatchOptions) -> None:
+        self._engine, self._options = engine, options
+        self._batches = Batches(engine, options)
 
     def export(self, period: str, asked: Asked) -> list[Done]:
         """A batch a currency of the month's issued statements that no live batch books; before them the reversals of
         accruals of this month and earlier ones, once these are over. Raises NothingToPost where there is neither."""
         period_of(period)
 
-        def work(connection: Connection) -> Iterator[Wanted]:
+        def work(connection: Connection) -> Iterator[PlannedBatch]:
             ended = 0
             for one in self._ended(connection, asked, period):
                 yield one
@@ -54,11 +54,11 @@ class JournalService:
             for currency in sorted({one.currency for one in found}):
                 no_accrual_stands(connection, period, currency)
                 those = [one for one in found if one.currency == currency]
-                dated = asked if self._manner.dated_today else dated_after_accrual(connection, period, currency, asked)
+                dated = asked if self._options.dated_today else dated_after_accrual(connection, period, currency, asked)
                 header = self._batches.header(connection, period, currency, BatchKind.CHARGES, dated)
                 parts = list(parts_of(connection, those))
-                journal = journal_of(header, parts, self._batches.chart(connection), self._manner.wording)
-                yield Wanted(journal, [Booked(one) for one in those])
+                journal = journal_of(header, parts, self._batches.chart(connection), self._options.wording)
+                yield PlannedBatch(journal, [Booked(one) for one in those])
 
         return self._batches.make(asked, work)
 
@@ -67,7 +67,7 @@ class JournalService:
         was booked goes out, what stands now comes in. Raises NothingToPost."""
         period_of(period)
 
-        def work(connection: Connection) -> Iterator[Wanted]:
+        def work(connection: Connection) -> Iterator[PlannedBatch]:
             moved = moved_since(connection, period, asked.currency)
             if not moved:
                 raise NothingToPost("no statement of {period} that a journal books was corrected since", period=period)
@@ -78,16 +78,16 @@ class JournalService:
                 now = list(parts_of(connection, [new for _, new in those if new is not None]))
                 back = [one.times(-1) for one in parts_of(connection, [old for old, _ in those])]
                 chart = self._batches.chart(connection)
-                journal = transfer_of(header, before, now, chart, self._manner.wording, [*back, *now])
+                journal = transfer_of(header, before, now, chart, self._options.wording, [*back, *now])
                 booked = [Booked(old, -1) for old, _ in those] + [Booked(new) for _, new in those if new]
-                yield Wanted(journal, booked, releases=[old.id for old, _ in those])
+                yield PlannedBatch(journal, booked, releases=[old.id for old, _ in those])
 
         return self._batches.make(asked, work)
 
     def reverse(self, number: str, asked: Asked) -> list[Done]:
         """Take a batch back: a draft by itself, any other by its exact negative. Its statements are free again."""
 
-        def work(connection: Connection) -> Iterator[Wanted]:
+        def work(connection: Connection) -> Iterator[PlannedBatch]:
             row = batch_row(connection, number)
             accrual = row["kind"] == BatchKind.ACCRUAL
             day = asked.accounting_date or (first_day_after(row["period"]) if accrual else row["accounting_date"])
@@ -105,7 +105,7 @@ class JournalService:
         ``end_accruals``, or by the first export, once the month is over. Raises NothingToPost."""
         period_of(period)
 
-        def work(connection: Connection) -> Iterator[Wanted]:
+        def work(connection: Connection) -> Iterator[PlannedBatch]:
             parts = accrued_parts(connection, period, asked.currency)
             found = False
             for currency in sorted({one.currency for one in parts}):
@@ -116,10 +116,10 @@ class JournalService:
                 header = self._batches.header(connection, period, currency, BatchKind.ACCRUAL, asked)
                 chart = replace(
                     self._batches.chart(connection),
-                    credit_account=self._manner.accrual_account or self._manner.chart.credit_account,
+                    credit_account=self._options.accrual_account or self._options.chart.credit_account,
                 )
                 those = [one for one in parts if one.currency == currency]
-                yield Wanted(journal_of(header, those, chart, self._manner.wording))
+                yield PlannedBatch(journal_of(header, those, chart, self._options.wording))
             if not found:
                 raise NothingToPost(
                     "nothing of {period} is to be accrued: nothing is due, or statements are booked", period=period
@@ -136,7 +136,7 @@ class JournalService:
         """Write a batch's file again; a draft leaves by that."""
         return self._batches.rewrite(number, asked)
 
-    def _ended(self, connection: Connection, asked: Asked, up_to: str | None) -> Iterator[Wanted]:
+    def _ended(self, connection: Connection, asked: Asked, up_to: str | None) -> Iterator[PlannedBatch]:
         for row in due_accruals(connection, asked.now.date(), currency=asked.currency, up_to=up_to):
             dated = replace(asked, accounting_date=first_day_after(row["period"]), reason=asked.reason or BY_ITSELF)
             yield replace(taken_back(connection, self._batches, row, dated), always_leaves=True)

@@ -27,7 +27,7 @@ _ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class CheckDifference:
     """A difference, by name. ``open`` is one that somebody can still end; ``which`` names statements, if there are."""
 
     name: str
@@ -49,7 +49,7 @@ class Checked:
     due: Decimal = _ZERO  # of charges
     printed: Decimal = _ZERO  # on statements
     journal: Decimal = _ZERO  # charged to funds by live batches
-    steps: list[Step] = field(default_factory=list)
+    steps: list[CheckDifference] = field(default_factory=list)
 
     @property
     def left(self) -> Decimal:
@@ -63,7 +63,7 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CheckResult:
     """What a check came to. ``problems`` are what must not be; ``waiting`` is what somebody still has to do."""
 
     period: str
@@ -94,7 +94,7 @@ class Verdict:
         }
 
 
-def check(engine: Engine, period: str) -> Verdict:
+def check(engine: Engine, period: str) -> CheckResult:
     """The month, a currency at a time. Raises BadPeriod."""
     period_of(period)
     reconciled, tied = reconcile(engine, period), StatementRepository(engine).tie_out(period)
@@ -111,7 +111,7 @@ def check(engine: Engine, period: str) -> Verdict:
         problems = [problem for row in batches for problem in _of_batch(connection, row)]
         waiting = [*_waiting(connection, batches), *(_open(one) for each in found for one in each.steps if one.open)]
     suspended = {fund: to for row in batches if row["state"] in LIVE_STATES for fund, to in row["suspended"].items()}
-    return Verdict(period, found, problems, waiting, suspended)
+    return CheckResult(period, found, problems, waiting, suspended)
 
 
 def _one(
@@ -124,24 +124,24 @@ def _one(
         one.due = EXACT.add(one.due, source.due)
         for name, amount in source.steps:
             by_name[name] = EXACT.add(by_name[name], amount)
-    one.steps += [Step(name, amount) for name, amount in by_name.items() if amount]
+    one.steps += [CheckDifference(name, amount) for name, amount in by_name.items() if amount]
     if tied is None:
         if one.due:
-            one.steps.append(Step("due, and on no statement yet", EXACT.minus(one.due), open=True))
+            one.steps.append(CheckDifference("due, and on no statement yet", EXACT.minus(one.due), open=True))
         return one
     one.printed = tied.printed
     one.steps += _rules(connection, period, currency, one.due, tied.ledger)
     missing = EXACT.subtract(tied.exact, tied.ledger)
     if missing:
-        one.steps.append(Step("due, and on no statement yet", missing, open=True))
+        one.steps.append(CheckDifference("due, and on no statement yet", missing, open=True))
     if tied.rounding:
-        one.steps.append(Step("rounding of statements", tied.rounding))
+        one.steps.append(CheckDifference("rounding of statements", tied.rounding))
     one.steps += _unbooked(connection, period, currency)
     one.journal = _charged(connection, period, currency)
     return one
 
 
-def _rules(connection: Connection, period: str, currency: str, due: Decimal, ledger: Decimal) -> list[Step]:
+def _rules(connection: Connection, period: str, currency: str, due: Decimal, ledger: Decimal) -> list[CheckDifference]:
     """Where statements are made of the rules' lines: what each kind of rule adds or takes away."""
     if ledger == due:
         return []
@@ -154,11 +154,11 @@ def _rules(connection: Connection, period: str, currency: str, due: Decimal, led
         kinds[row.kind] = Decimal(row.amount)
     priced = EXACT.add(kinds.pop("list", _ZERO), kinds.pop("discount", _ZERO))
     anew = EXACT.subtract(priced, due)
-    steps = [Step("priced anew by the rates", anew)] if anew else []
-    return steps + [Step(f"rules: {kind}", amount) for kind, amount in kinds.items() if amount]
+    steps = [CheckDifference("priced anew by the rates", anew)] if anew else []
+    return steps + [CheckDifference(f"rules: {kind}", amount) for kind, amount in kinds.items() if amount]
 
 
-def _unbooked(connection: Connection, period: str, currency: str) -> list[Step]:
+def _unbooked(connection: Connection, period: str, currency: str) -> list[CheckDifference]:
     """What stands on statements and not, or not so, in a live batch."""
     table, batch = JournalStatement.__table__, JournalBatch.__table__
     query = (
@@ -179,9 +179,13 @@ def _unbooked(connection: Connection, period: str, currency: str) -> list[Step]:
     ]
     offered = [one for one in proposed if one.number not in booked and one.due]
     steps = [
-        Step("issued, and in no journal yet", EXACT.minus(_sum(away)), True, tuple(one.number for one in away)),
-        Step("proposed, and not issued yet", EXACT.minus(_sum(offered)), True, tuple(one.number for one in offered)),
-        Step(
+        CheckDifference(
+            "issued, and in no journal yet", EXACT.minus(_sum(away)), True, tuple(one.number for one in away)
+        ),
+        CheckDifference(
+            "proposed, and not issued yet", EXACT.minus(_sum(offered)), True, tuple(one.number for one in offered)
+        ),
+        CheckDifference(
             "corrected since it was booked: journals transfer",
             exact_sum(amount for _, amount in moved),
             True,
@@ -239,6 +243,6 @@ def _waiting(connection: Connection, batches: Sequence[dict[str, Any]]) -> list[
     return found
 
 
-def _open(step: Step) -> str:
+def _open(step: CheckDifference) -> str:
     which = f" ({', '.join(step.which)})" if step.which else ""
     return f"{step.name}: {plain(step.amount)}{which}"

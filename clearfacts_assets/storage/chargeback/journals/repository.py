@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, func, insert, select
 
-from clearfacts_assets.chargeback.journals.answers import POSTED, REFUSED, Answer
+from clearfacts_assets.chargeback.journals.answers import POSTED, REFUSED, AnswerRow
 from clearfacts_assets.chargeback.journals.lifecycle import BatchEvent, BatchState, after
 from clearfacts_assets.chargeback.journals.model import Journal, NoSuchBatch, from_units
 from clearfacts_assets.money import plain
@@ -105,7 +105,7 @@ class JournalRepository:
 
     def answered(
         self,
-        answers: Sequence[Answer],
+        answers: Sequence[AnswerRow],
         *,
         actor: str | Actor,
         now: datetime,
@@ -147,7 +147,7 @@ def _statements(connection: Connection, row: dict[str, Any]) -> list[dict[str, A
 
 
 def _take(
-    connection: Connection, number: str, answers: Sequence[Answer], actor: str | Actor, now: datetime, reason: str
+    connection: Connection, number: str, answers: Sequence[AnswerRow], actor: str | Actor, now: datetime, reason: str
 ) -> list[dict[str, Any]]:
     """The refused ones of a batch's answers."""
     row = batch_row(connection, number)
@@ -187,9 +187,9 @@ def _take(
     return []
 
 
-def posted_by_hand(number: str, reference: str) -> list[Answer]:
+def posted_by_hand(number: str, reference: str) -> list[AnswerRow]:
     """The answer that a person gives for the general ledger: all of it was posted."""
-    return [Answer(number, None, POSTED, "", reference)]
+    return [AnswerRow(number, None, POSTED, "", reference)]
 
 
 def shown(connection: Connection, row: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from sqlalchemy import Connection
 
-from clearfacts_assets.chargeback.rates.model import Line, LineKind, Step
+from clearfacts_assets.chargeback.rates.model import Line, LineKind, RuleStep
 from clearfacts_assets.money import plain
 from clearfacts_assets.storage.chargeback.rates.lines import LINE
 from clearfacts_assets.storage.chargeback.sql_text import sql
@@ -24,7 +24,7 @@ from clearfacts_assets.storage.chargeback.sql_text import sql
 BATCH = 5000  # lines held at once
 _QUICKEST = 2  # marshal's newest version that looks for nothing that it has written before
 Row = tuple[Any, ...]  # the columns of LINE
-WORDS: Mapping[str, str] = {one: one.value for one in (*Step, *LineKind)}
+WORDS: Mapping[str, str] = {one: one.value for one in (*RuleStep, *LineKind)}
 
 
 class Differing:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, select
 
 from clearfacts_assets.chargeback.model import ATTRIBUTION_FIELDS, Attribution
-from clearfacts_assets.chargeback.rates.model import Due, Line, LineKind, Step, dues
+from clearfacts_assets.chargeback.rates.model import Due, Line, LineKind, RuleStep, dues
 from clearfacts_assets.storage.chargeback.rates.tables import LedgerLine, LedgerRun
 from clearfacts_assets.storage.chargeback.sql_text import sql
 from clearfacts_assets.storage.database import reading
@@ -100,7 +100,7 @@ def line_of(row: Any) -> Line:
         row.charge_id,
         row.share,
         row.position,
-        Step(row.step),
+        RuleStep(row.step),
         LineKind(row.kind),
         row.rule_version,
         row.payer,
