@@ -54,13 +54,13 @@ def _demo(date: str | None, per_day: int, port: int | None, once: bool) -> bool:
     logs = configured.home / "logs"
     logs.mkdir(exist_ok=True)
     with process_tree(logs) as start:
-        door = _listening(port if port is not None else configured.serve.port)
-        address = f"http://127.0.0.1:{door.getsockname()[1]}"
+        listener = _listening(port if port is not None else configured.serve.port)
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         state = configured.home / "simulator.jsonl"
         simulator = start("simulator", "simulate", "--port", "0", "--per-day", str(per_day), "--state", str(state))
         _point_to(_announced(simulator, logs / "simulator.log"), address)
-        start("web", "serve", "--listen-fd", str(door.fileno()), inherited=door)
-        door.close()  # it is the web server's now: when that ends, nobody may seem to listen
+        start("web", "serve", "--listen-fd", str(listener.fileno()), inherited=listener)
+        listener.close()  # it is the web server's now: when that ends, nobody may seem to listen
         start("daemon", "daemon")
         password = _let_in(configured.business_database_url)
         month = _load_sample_month(configured.business_database_url, day)

@@ -21,7 +21,7 @@ from clearfacts_assets.cli.invoices.run import run
 from clearfacts_assets.cli.invoices.validate import validate
 from clearfacts_assets.cli.serve import serve
 from clearfacts_assets.cli.settings import settings
-from clearfacts_assets.cli.signals import heed
+from clearfacts_assets.cli.signals import restore_signals
 from clearfacts_assets.cli.simulate import simulate
 
 app = typer.Typer(
@@ -71,7 +71,7 @@ def _options(
 
 def main() -> None:
     """The console script. An error that was foreseen is one sentence and exit code 1; only bugs show a traceback."""
-    heed()
+    restore_signals()
     try:
         app()
     except Exception as error:

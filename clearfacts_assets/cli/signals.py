@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 
-def heed() -> None:
+def restore_signals() -> None:
     """Undo what was inherited. Call it first, in the main thread.
 
     A shell without job control starts what stands before an ``&`` with SIGINT ignored, and supervisors may block

@@ -24,12 +24,12 @@ SUMS = {"LineExtensionAmount": {"BR-CO-10", "BR-CO-13"}, "TaxableAmount": {"BR-S
 PEAK = """
 import sys
 from pathlib import Path
-from clearfacts_assets.invoices.validation.inspection import Inspector, Plan
+from clearfacts_assets.invoices.validation.inspection import Inspector, ValidationPlan
 
 def told(name):
     return int(Path("/proc/self/status").read_text().split(name)[1].split()[0]) / 1024
 
-inspector = Inspector(Plan())
+inspector = Inspector(ValidationPlan())
 inspector.warm()
 inspector.inspect(Path(sys.argv[1]).read_bytes())
 before = told("VmRSS:")

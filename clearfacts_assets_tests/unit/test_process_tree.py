@@ -28,10 +28,10 @@ def test_a_port_stays_taken_from_the_moment_it_is_chosen_until_the_web_server_th
     tmp_path: Path,
 ) -> None:
     """A number alone could go to somebody's outgoing connection while the server imports Dagster."""
-    with socket.create_server(("127.0.0.1", 0)) as door, process_tree(tmp_path) as start:
-        address = door.getsockname()
-        web = start("web", "serve", "--listen-fd", str(door.fileno()), inherited=door)
-        door.close()
+    with socket.create_server(("127.0.0.1", 0)) as listener, process_tree(tmp_path) as start:
+        address = listener.getsockname()
+        web = start("web", "serve", "--listen-fd", str(listener.fileno()), inherited=listener)
+        listener.close()
         with socket.socket() as another:
             another.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with pytest.raises(OSError, match="in use"):

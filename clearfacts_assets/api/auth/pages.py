@@ -41,32 +41,32 @@ async def login_page(request: Request) -> Response:
 @router.post("/login")
 async def log_in(request: Request) -> Response:
     """A session of its own for every login, and on to where the person wanted to go."""
-    door = await access(request)
+    auth = await access(request)
     form = await _form(request)
     next_ = _local(form.get("next", ""))
     sent_with_form = hmac.compare_digest(
         form.get("csrf", "").encode("utf-8", "replace"), request.cookies.get(FORM_COOKIE, "").encode("utf-8", "replace")
     )
-    if not form.get("csrf") or not sent_with_form or not door.authentication.same_origin(request):
-        return _login_page(door, next_=next_, problem=STALE, status=403)
+    if not form.get("csrf") or not sent_with_form or not auth.authentication.same_origin(request):
+        return _login_page(auth, next_=next_, problem=STALE, status=403)
     name = form.get("username", "")
     try:
-        cookie = await door.logins.for_browser(request, name, form.get("password", ""))
+        cookie = await auth.logins.for_browser(request, name, form.get("password", ""))
     except ApiError as error:
         problem = WRONG if error.code is ErrorCode.INVALID_CREDENTIALS else error.message
-        page = _login_page(door, next_=next_, problem=problem, status=error.status, name=name)
+        page = _login_page(auth, next_=next_, problem=problem, status=error.status, name=name)
         page.headers.update(error.headers)
         return page
-    person = await door.authentication.of_cookie(cookie)
+    person = await auth.authentication.of_cookie(cookie)
     if next_ == "/" and person is not None and not person.may(Permission.DAGSTER_READ):
         next_ = "/desk"  # an investigator's only page
-    answer = RedirectResponse(next_, 303, headers=_headers(door))
+    answer = RedirectResponse(next_, 303, headers=_headers(auth))
     answer.set_cookie(
-        door.authentication.cookie.name,
+        auth.authentication.cookie.name,
         cookie,
-        max_age=int(door.logins.session_life.total_seconds()),
+        max_age=int(auth.logins.session_life.total_seconds()),
         path="/",
-        secure=door.authentication.cookie.secure,
+        secure=auth.authentication.cookie.secure,
         httponly=True,
         samesite="lax",  # so that a link in Slack opens the page that it names
     )
@@ -77,52 +77,52 @@ async def log_in(request: Request) -> Response:
 @router.get("/logout")
 async def logout_page(request: Request) -> Response:
     """Who is logged in, and a button."""
-    door = await access(request)
-    principal = await door.authentication.identify(request)
-    cookie = request.cookies.get(door.authentication.cookie.name, "")
+    auth = await access(request)
+    principal = await auth.authentication.identify(request)
+    cookie = request.cookies.get(auth.authentication.cookie.name, "")
     if principal is None or not cookie:
-        return RedirectResponse("/login", 303, headers=_headers(door))
-    body = part("logout", name=principal.name, role=principal.role.value, csrf=door.authentication.csrf_token(cookie))
-    return _page(door, "Log out", body)
+        return RedirectResponse("/login", 303, headers=_headers(auth))
+    body = part("logout", name=principal.name, role=principal.role.value, csrf=auth.authentication.csrf_token(cookie))
+    return _page(auth, "Log out", body)
 
 
 @router.post("/logout")
 async def log_out(request: Request) -> Response:
     """Ends the session."""
-    door = await access(request)
-    cookie = request.cookies.get(door.authentication.cookie.name, "")
+    auth = await access(request)
+    cookie = request.cookies.get(auth.authentication.cookie.name, "")
     form = await _form(request)
-    if not door.authentication.same_origin(request) or not door.authentication.csrf_matches(
+    if not auth.authentication.same_origin(request) or not auth.authentication.csrf_matches(
         cookie, form.get("csrf", "")
     ):
         raise ApiError(ErrorCode.CROSS_SITE_REQUEST)
-    await door.logins.end_cookie(request, cookie)
-    answer = RedirectResponse("/login", 303, headers=_headers(door))
-    secure = door.authentication.cookie.secure
-    answer.delete_cookie(door.authentication.cookie.name, path="/", secure=secure, httponly=True, samesite="lax")
+    await auth.logins.end_cookie(request, cookie)
+    answer = RedirectResponse("/login", 303, headers=_headers(auth))
+    secure = auth.authentication.cookie.secure
+    answer.delete_cookie(auth.authentication.cookie.name, path="/", secure=secure, httponly=True, samesite="lax")
     return answer
 
 
-def _login_page(door: Access, *, next_: str, problem: str = "", status: int = 200, name: str = "") -> Response:
+def _login_page(auth: Access, *, next_: str, problem: str = "", status: int = 200, name: str = "") -> Response:
     token = secrets.token_urlsafe(32)
     told = part("problem", text=problem) if problem else ""
     body = part("login", next=next_, csrf=token, username=name).replace("<!-- problem -->", told)
-    page = _page(door, "Log in", body, status=status)
+    page = _page(auth, "Log in", body, status=status)
     page.set_cookie(
         FORM_COOKIE,
         token,
         max_age=FORM_SECONDS,
         path="/login",
-        secure=door.authentication.cookie.secure,
+        secure=auth.authentication.cookie.secure,
         httponly=True,
         samesite="strict",
     )
     return page
 
 
-def _page(door: Access, title: str, body: str, *, status: int = 200) -> HTMLResponse:
+def _page(auth: Access, title: str, body: str, *, status: int = 200) -> HTMLResponse:
     nonce = secrets.token_urlsafe(16)
-    headers = _headers(door) | {
+    headers = _headers(auth) | {
         "Content-Security-Policy": f"default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; "
         "frame-ancestors 'none'; base-uri 'none'"
     }
@@ -130,8 +130,8 @@ def _page(door: Access, title: str, body: str, *, status: int = 200) -> HTMLResp
     return HTMLResponse(html, status, headers=headers)
 
 
-def _headers(door: Access) -> dict[str, str]:
-    secure = HTTPS_ONLY if door.authentication.cookie.secure else {}
+def _headers(auth: Access) -> dict[str, str]:
+    secure = HTTPS_ONLY if auth.authentication.cookie.secure else {}
     return HEADERS | secure | {"Cache-Control": "no-store"}
 
 

@@ -13,7 +13,7 @@ IN_FORCE, TO_COME, OVER = "in force", "to come", "over"
 
 
 @dataclass(frozen=True, slots=True)
-class InForce:
+class ValidationRuleVersion:
     """One version of one layer's rules."""
 
     layer: str
@@ -25,15 +25,15 @@ class InForce:
     state: str
 
 
-def rules_in_force(options: RuleOptions, day: date) -> list[InForce]:
+def rules_in_force(options: RuleOptions, day: date) -> list[ValidationRuleVersion]:
     """All versions of all layers, in the order in which layers run and time goes. Raises CustomRulesUnusable."""
-    found: list[InForce] = []
+    found: list[ValidationRuleVersion] = []
     for layer in RULE_SETS:
         versions = [_first(layer, options)]
         for release in (one for one in options.releases if one.layer == layer):
             versions[-1] = replace(versions[-1], until=release.since - timedelta(days=1))
             versions.append(
-                InForce(
+                ValidationRuleVersion(
                     layer, release.version, release.since, None, str(release.file.path), release.file.sha256.lower(), ""
                 )
             )
@@ -41,16 +41,16 @@ def rules_in_force(options: RuleOptions, day: date) -> list[InForce]:
     return found
 
 
-def _first(layer: str, options: RuleOptions) -> InForce:
+def _first(layer: str, options: RuleOptions) -> ValidationRuleVersion:
     """The rules that hold until the first release of the folder begins."""
     said = build(layer, options).version
     if layer == "peppol_bis3" and options.peppol is not None:
-        return InForce(layer, said, None, None, str(options.peppol.path), options.peppol.sha256.lower(), "")
+        return ValidationRuleVersion(layer, said, None, None, str(options.peppol.path), options.peppol.sha256.lower(), "")
     package = _CARRIERS.get(layer, "clearfacts-assets")
-    return InForce(layer, said, None, None, f"{package} {version(package)}", "", "")
+    return ValidationRuleVersion(layer, said, None, None, f"{package} {version(package)}", "", "")
 
 
-def _state(one: InForce, day: date) -> str:
+def _state(one: ValidationRuleVersion, day: date) -> str:
     if one.since is not None and day < one.since:
         return TO_COME
     return OVER if one.until is not None and day > one.until else IN_FORCE
