@@ -28,6 +28,7 @@ from clearfacts_assets_tests.fixtures.chargeback import row, tags
 from clearfacts_assets_tests.fixtures.statements import TODAY, Office, issue_two
 
 ADDRESS = "ada@bio.example.edu"
+LETTERHEAD = Letterhead("statements@example.edu", "Example", "Example University")
 
 
 def subject_of(period: str, statements: Any) -> str:
@@ -63,11 +64,8 @@ class PostOffice:
         statements = self.box.statements(mail.statement_ids)
         large = sum(len(one.pdf) for one in statements) > self.attachment_bytes
         links = {one.number: f"https://x.example/{one.number}" for one in statements} if large else {}
-        return OutgoingMail(
-            Letterhead("statements@example.edu", "Example", "Example University"),
-            *(mail.message_id, mail.created_at, mail.recipient, mail.name),
-            *(mail.copies, mail.subject, mail.period, statements, links),
-        )
+        whom = (mail.message_id, mail.created_at, mail.recipient, mail.name, mail.copies)
+        return OutgoingMail(LETTERHEAD, *whom, mail.subject, mail.period, statements, links)
 
     def send(self, attempts: int = 12) -> Sent:
         server = SmtpServer("127.0.0.1", self.server.port, "starttls", USERNAME, PASSWORD, 60.0, self.server.ca_file)

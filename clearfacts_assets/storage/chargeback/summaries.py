@@ -84,7 +84,8 @@ def _off(invoice: dict[str, Any]) -> bool:
 
 def refused_rows(engine: Engine, import_id: int) -> Iterator[list[Any]]:
     """The refused rows of an import that nobody has mended, as cells, headers among them: the original columns, and
-    four that say why. Rows that do not fit their header cannot stand in such a file. Raises NoSuchImport."""
+    four that say why. Rows that do not fit their header cannot stand in such a file. A cell is as it was delivered,
+    a formula too: the file is mended and read again. Raises NoSuchImport."""
     written: list[str] = []
     for one, header, dialect in ImportRepository(engine).refusals(import_id, mended=False):
         cells, again = cells_of(one.record, dialect), set(SAID_OF_REFUSALS) <= set(header)
