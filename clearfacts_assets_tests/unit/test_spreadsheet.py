@@ -12,7 +12,7 @@ from clearfacts_assets.chargeback.attribution.mapping import AttributionRules, f
 from clearfacts_assets.chargeback.attribution.registry import Registry
 from clearfacts_assets.chargeback.journals.formats import FORMATS
 from clearfacts_assets.chargeback.journals.posting import Wording
-from clearfacts_assets.chargeback.model import Attribution, Flag
+from clearfacts_assets.chargeback.model import TAG_FIELDS, Attribution, Flag
 from clearfacts_assets.chargeback.statements.attachment import lines_csv
 from clearfacts_assets.chargeback.statements.framing import About, Identity
 from clearfacts_assets.chargeback.statements.grouping import printed_lines
@@ -21,6 +21,7 @@ from clearfacts_assets.chargeback.statements.reports import SponsorRow, sponsors
 from clearfacts_assets.invoices.model import Decision, Finding, Report, Severity
 from clearfacts_assets.invoices.validation.reports.sheet import as_csv
 from clearfacts_assets.spreadsheet import begins_formula, neutralised
+from clearfacts_assets.storage.chargeback.charges import COLUMNS
 from clearfacts_assets.storage.chargeback.summaries import harmless_cell
 from clearfacts_assets_tests.fixtures.journals import cells, journal, part
 from clearfacts_assets_tests.fixtures.statements import ORGANISATION, charge
@@ -93,3 +94,15 @@ def test_reports_of_findings_hold_no_formula(formula: str) -> None:
 def test_an_attribution_that_begins_like_a_formula_says_so(formula: str) -> None:
     assert Flag.FORMULA in flags_of(Attribution(cost_center=formula), "2025-03-01", AttributionRules(), Registry())
     assert Flag.FORMULA not in flags_of(Attribution(), "2025-03-01", AttributionRules(), Registry())
+
+
+def test_every_exported_column_but_the_numbers_is_guarded() -> None:
+    guarded = {name for name in COLUMNS if harmless_cell(name, "=1+1") == "'=1+1"}
+    amounts = {"billed", "effective", "contracted", "list", "listed", "amount", "quantity"}
+    assert set(COLUMNS) - guarded == amounts | {"id", "corrects", "line"}
+
+
+@pytest.mark.parametrize("name", TAG_FIELDS)
+def test_each_field_of_an_attribution_is_looked_at(name: str) -> None:
+    found = flags_of(Attribution(**{name: " ＝1+1"}), "2025-03-01", AttributionRules(), Registry())
+    assert Flag.FORMULA in found
