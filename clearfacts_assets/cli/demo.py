@@ -128,13 +128,14 @@ def _process_one_day(address: str, day: str, password: str) -> bool:
     from clearfacts_assets.api.dagster_gateway import ENDED, DagsterGateway, PasswordLogin
     from clearfacts_assets.cli.invoices.jobs import print_job
     from clearfacts_assets.cli.invoices.progress import follow
+    from clearfacts_assets.orchestration.tags import TRIGGERED_BY_TAG
     from clearfacts_assets.storage.database import open_engine
 
     engine = open_engine(settings.load().business_database_url)
     with httpx.Client(base_url=address, timeout=30, trust_env=False) as client:
         client.auth = PasswordLogin(address, ACCOUNT, password)
         gateway = DagsterGateway(client)
-        run_id = gateway.launch("daily_processing", day, {}, {"clearfacts/triggered_by": "demo"})
+        run_id = gateway.launch("daily_processing", day, {}, {TRIGGERED_BY_TAG: "demo"})
         err.print(f"Invoices of {day}: {address}/runs/{run_id}", highlight=False, soft_wrap=True)
 
         def ended_after(seconds: float) -> bool:

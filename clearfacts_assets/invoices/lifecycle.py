@@ -187,11 +187,16 @@ ROW_MEANING: dict[State, RowMeaning] = {
     State.PARKED: RowMeaning(_PENDING, _PENDING, "parked for a person"),
     State.REJECTED: RowMeaning(_FAILED, _FAILED, ""),
     State.DELIVERED: RowMeaning(
-        _DUPLICATE, _DUPLICATE, "delivered before, on {when}", "this content was delivered before"
+        _DUPLICATE,
+        _DUPLICATE,
+        "delivered before, on {when}",
+        same_content="this content was delivered before",
     ),
     State.WAIVED: RowMeaning(
-        *(_FAILED, _DUPLICATE, "a person decided on {when} not to send it"),
-        "a person decided that this content is not sent",
+        _FAILED,
+        _DUPLICATE,
+        "a person decided on {when} not to send it",
+        same_content="a person decided that this content is not sent",
     ),
     State.SUPERSEDED: RowMeaning(_DUPLICATE, _DUPLICATE, ""),
     State.WITHDRAWN: RowMeaning(_FAILED, _FAILED, ""),

@@ -318,9 +318,11 @@ class World(ErpActs, PeopleActs):
         if unknown:
             one = self.random.choice(unknown)
             said = self._looked_up(one, next(run.destination for run in self.runs if run.id == one.run_id))
-            if not isinstance(said, LeftOpen) and self.random.random() < 0.5:
+            if isinstance(said, LeftOpen):
+                return
+            if self.random.random() < 0.5:
                 self.late.append(said)
-            elif said is not None:
+            else:
                 self._settle(said)
 
     def receiver_is_gone(self) -> None:

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from clearfacts_assets.chargeback.attribution.review import Verdict
+from clearfacts_assets.chargeback.notifications.statement_mails import problem_of
 from clearfacts_assets.chargeback.statements.bounces import read_bounce
 from clearfacts_assets.chargeback.statements.mail_lifecycle import TRANSITIONS, MailEvent, MailNotAllowed, MailState
 from clearfacts_assets.chargeback.statements.mailing import Letterhead, OutgoingMail, message, subject_line
 from clearfacts_assets.chargeback.statements.sending import Sent, send_due
 from clearfacts_assets.chargeback.statements.typesetting import TypstRenderer
-from clearfacts_assets.cli.chargeback.mailing import problem_of
 from clearfacts_assets.notifications.email import SmtpClient, SmtpServer
 from clearfacts_assets.simulator.mail import PASSWORD, USERNAME, MailServer
 from clearfacts_assets.storage.chargeback.issuing.mail_rows import MailOptions

@@ -22,6 +22,7 @@ from sqlalchemy import Engine
 
 from clearfacts_assets.api.dagster_gateway import LOCATION
 from clearfacts_assets.api.errors import ApiError, ErrorCode
+from clearfacts_assets.invoices.defs.automation import run_config_of
 from clearfacts_assets.orchestration.dagster_internals import IWorkspaceProcessContext, RunOrder, submit_run
 from clearfacts_assets.orchestration.tags import CORRELATION_TAG, PARTITION_TAG, TRIGGERED_BY_TAG, trace_tags
 from clearfacts_assets.storage.accounts.audit import Actor
@@ -71,9 +72,7 @@ class Wish:
 
     def run_config(self) -> dict[str, Any]:
         """What the assets are told."""
-        force = {"force_processing": self.force_processing}
-        retrieval = {"invoice_ids": list(self.invoice_ids), **force}
-        return {"ops": {"raw_invoices": {"config": retrieval}, "processed_invoices": {"config": force}}}
+        return run_config_of({"invoice_ids": list(self.invoice_ids), "force_processing": self.force_processing})
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,7 +214,7 @@ def delegate(
     actor: By = None,
 ) -> None:
     """Let somebody get copies of an investigator's mails."""
-    from clearfacts_assets.cli.chargeback.mailing import problem_of
+    from clearfacts_assets.chargeback.notifications.statement_mails import problem_of
     from clearfacts_assets.storage.chargeback.issuing.mails import MailBox
 
     if problem_of(to) and not remove:

@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from clearfacts_assets.chargeback.notifications import statement_mails
-from clearfacts_assets.chargeback.notifications.statement_mails import problem_of
 from clearfacts_assets.cli.chargeback.shared import now
 from clearfacts_assets.settings import load
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
-
-__all__ = ["enqueue_and_send", "problem_of", "send"]
 
 
 def enqueue_and_send(engine: Engine, period: str, *, actor: str, dry_run: bool = False) -> dict[str, Any]:

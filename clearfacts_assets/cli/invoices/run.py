@@ -72,6 +72,10 @@ def run(
         raise typer.Exit(1)
 
 
+# The progress line says what people want to know; the run's whole log is in Dagster's UI.
+_QUIET: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
 @dataclass(frozen=True, slots=True)
 class _Pipeline:
     instance: DagsterInstance
@@ -82,7 +86,9 @@ class _Pipeline:
         """One day's run, with its progress on standard error. Returns the run's id."""
         from clearfacts_assets import settings
         from clearfacts_assets.cli.invoices.progress import follow
+        from clearfacts_assets.invoices.defs.automation import run_config_of
         from clearfacts_assets.orchestration.heartbeat import beating
+        from clearfacts_assets.orchestration.tags import TRIGGERED_BY_TAG
 
         run_id, ended = uuid4(), Event()
         # Dagster needs the main thread, where it listens to signals; the progress is shown from beside it.
@@ -92,9 +98,9 @@ class _Pipeline:
                 self.job.execute_in_process(
                     run_id=str(run_id),
                     partition_key=day,
-                    run_config=_run_config(request),
+                    run_config=run_config_of(request) | _QUIET,
                     instance=self.instance,
-                    tags={"clearfacts/triggered_by": "cli"},
+                    tags={TRIGGERED_BY_TAG: "cli"},
                     raise_on_error=False,
                 )
             finally:
@@ -136,15 +142,6 @@ def _pipeline() -> Iterator[_Pipeline]:
         engine = open_database()
     with DagsterInstance.get() as instance:
         yield _Pipeline(instance, engine, defs.resolve_job_def("manual_trigger"))
-
-
-def _run_config(request: dict[str, Any]) -> dict[str, Any]:
-    force = {"force_processing": request["force_processing"]}
-    return {
-        "ops": {"raw_invoices": {"config": request}, "processed_invoices": {"config": force}},
-        # The progress line says what people want to know; the run's whole log is in Dagster's UI.
-        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-    }
 
 
 def days_asked_for(

@@ -1,5 +1,8 @@
 """When things run: the partitions, the jobs over the assets, and the nightly schedule."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import dagster as dg
 
 from clearfacts_assets import settings
@@ -14,6 +17,15 @@ DAYS = dg.DailyPartitionsDefinition(start_date=FIRST_DAY, timezone=ZONE.key, end
 
 PIPELINE = ("raw_invoices", "validated_invoices", "processed_invoices", "job_metrics")
 CATCHING_UP = "missed_days"  # the sensor that runs what the schedule missed
+
+
+def run_config_of(retrieval: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of a run that somebody asks for.
+
+    ``retrieval`` has fields of ``RetrievalRequest``; ``force_processing`` is always among them, for the delivery too.
+    """
+    force = {"force_processing": retrieval["force_processing"]}
+    return {"ops": {"raw_invoices": {"config": dict(retrieval)}, "processed_invoices": {"config": force}}}
 
 
 daily_processing = dg.define_asset_job(

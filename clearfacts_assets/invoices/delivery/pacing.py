@@ -7,9 +7,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import ceil
+from typing import assert_never
 
 from clearfacts_assets.invoices.delivery.outcomes import Pace
-from clearfacts_assets.invoices.ports import Denied, NotSent, Outcome, Unknown
+from clearfacts_assets.invoices.ports import Accepted, Denied, NotSent, Outcome, Refused, Unknown
 
 FORGET = 0.9  # how slowly a slow moment of the ledger is forgotten, a transaction
 
@@ -50,31 +51,40 @@ class Pacing:
 
     def notice(self, outcome: Outcome) -> None:
         """Let calls that are about to begin know of trouble at once."""
-        if isinstance(outcome, NotSent | Unknown | Denied):
+        if not isinstance(outcome, Accepted | Refused):
             self.faltering.set()
 
     def learn(self, outcome: Outcome) -> tuple[bool, str]:
         """Follow an answer. Returns whether there is trouble, and why nothing more is to be claimed, if so."""
-        if isinstance(outcome, Denied):
-            return True, f"{self.whom} refuses our credentials: {outcome.reason}"
-        if not isinstance(outcome, NotSent | Unknown):
-            # The first answer shows that the way is open: to go on by degrees would risk no fewer calls later on.
-            window = self.window + 1 if self.trouble else self.pace.concurrency
-            self.window, self.unknowns, self.setbacks = min(window, self.pace.concurrency), 0, 0
-            return False, ""
-        now, self.trouble = self.monotonic(), outcome.reason
+        match outcome:
+            case Accepted() | Refused():
+                # The first answer shows that the way is open: to go on by degrees would risk no fewer calls later on.
+                window = self.window + 1 if self.trouble else self.pace.concurrency
+                self.window, self.unknowns, self.setbacks = min(window, self.pace.concurrency), 0, 0
+                return False, ""
+            case Denied(reason):
+                return True, f"{self.whom} refuses our credentials: {reason}"
+            case NotSent(reason, asked):
+                self._slow_down(reason, asked)
+                return True, ""
+            case Unknown(reason):
+                self._slow_down(reason, None)
+                self.unknowns += 1
+                if self.unknowns < self.pace.unknowns_in_a_row:
+                    return True, ""
+                row = "one answer" if self.unknowns == 1 else f"{self.unknowns} answers in a row"
+                return True, f"nothing was settled by {row}, the last one: {reason}"
+            case _:
+                assert_never(outcome)
+
+    def _slow_down(self, trouble: str, asked: float | None) -> None:
+        """One call at a time from now on, after a pause: as many seconds as were asked for, or our own."""
+        now, self.trouble = self.monotonic(), trouble
         self.faltering.clear()
         if now >= self.hold_until:
             self.setbacks += 1
-        asked = outcome.retry_after if isinstance(outcome, NotSent) else None
         pause = asked if asked is not None else self.pace.pause_after(self.setbacks - 1)
         self.window, self.hold_until = 1, max(self.hold_until, now + pause)
-        if isinstance(outcome, Unknown):
-            self.unknowns += 1
-            if self.unknowns >= self.pace.unknowns_in_a_row:
-                row = "one answer" if self.unknowns == 1 else f"{self.unknowns} answers in a row"
-                return True, f"nothing was settled by {row}, the last one: {outcome.reason}"
-        return True, ""
 
     def pause(self, due: float | None) -> tuple[float, str]:
         """Seconds to wait until something is due, or may be called again; and why not to wait, if that is too long."""
