@@ -45,7 +45,9 @@ def _first(layer: str, options: RuleOptions) -> ValidationRuleVersion:
     """The rules that hold until the first release of the folder begins."""
     said = build(layer, options).version
     if layer == "peppol_bis3" and options.peppol is not None:
-        return ValidationRuleVersion(layer, said, None, None, str(options.peppol.path), options.peppol.sha256.lower(), "")
+        return ValidationRuleVersion(
+            layer, said, None, None, str(options.peppol.path), options.peppol.sha256.lower(), ""
+        )
     package = _CARRIERS.get(layer, "clearfacts-assets")
     return ValidationRuleVersion(layer, said, None, None, f"{package} {version(package)}", "", "")
 
