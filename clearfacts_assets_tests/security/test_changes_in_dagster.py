@@ -11,7 +11,7 @@ from starlette.routing import Route
 from clearfacts_assets.api.auth.changes import LONGEST_VALUE, MOST_ARGUMENTS, changes, kept, parsed
 from clearfacts_assets.api.auth.webserver import MOST_CHANGES
 from clearfacts_assets.storage.accounts import audit
-from clearfacts_assets.storage.accounts.audit import AuditEntry
+from clearfacts_assets.storage.accounts.audit import AuditLine
 from clearfacts_assets_tests.fixtures.api import RunningApi
 
 CANARY = "canary-5b1f"
@@ -22,7 +22,7 @@ def ask(api: RunningApi, query: str, **more: Any) -> int:
     return api.client("admin").post("/graphql", json={"query": query, **more}).status_code
 
 
-def entries(api: RunningApi) -> list[AuditEntry]:
+def entries(api: RunningApi) -> list[AuditLine]:
     """Of Dagster, the oldest first."""
     return list(audit.entries(api.engine, resource_type="dagster", limit=200).items)[::-1]
 

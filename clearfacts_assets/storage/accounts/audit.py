@@ -89,7 +89,7 @@ class AuditFilter(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True)
-class AuditEntry:
+class AuditLine:
     """One line of the log. ``details`` holds actor, before, after and, where there are, reason and correlation id."""
 
     id: UUID
@@ -245,7 +245,7 @@ def end_of_what_is_older(connection: Connection, before: datetime) -> int:
     return end if first is not None and end >= first else 0
 
 
-def _tells_of_cut(entry: AuditEntry, position: int, last: str) -> bool:
+def _tells_of_cut(entry: AuditLine, position: int, last: str) -> bool:
     after = entry.details.get("after") or {}
     return entry.action == CUT and (after.get("through"), after.get("hash")) == (position, last)
 
@@ -257,7 +257,7 @@ def entries(
     limit: int = 50,
     cursor: str | None = None,
     **wanted: Unpack[AuditFilter],
-) -> Page[AuditEntry]:
+) -> Page[AuditLine]:
     """The log, newest first unless asked otherwise. Raises BadCursor."""
     limit = page_size(limit)
     query = select(*_columns())
@@ -270,23 +270,23 @@ def entries(
     return page_of(found, limit, lambda entry: entry.created_at, lambda entry: entry.id)
 
 
-def _all(connection: Connection) -> Iterator[AuditEntry]:
+def _all(connection: Connection) -> Iterator[AuditLine]:
     query = select(*_columns()).order_by(AuditLog.position).execution_options(yield_per=_BATCH)
     for row in connection.execute(query).mappings():
         yield _entry(row)
 
 
 def _columns() -> list[Any]:
-    return [getattr(AuditLog, name) for name in AuditEntry.__dataclass_fields__]
+    return [getattr(AuditLog, name) for name in AuditLine.__dataclass_fields__]
 
 
-def _entry(row: Mapping[str, Any] | Any) -> AuditEntry:
+def _entry(row: Mapping[str, Any] | Any) -> AuditLine:
     values = dict(row)
     values["ip_address"] = None if values["ip_address"] is None else str(values["ip_address"])
-    return AuditEntry(**values)
+    return AuditLine(**values)
 
 
-def _problem(entry: AuditEntry, position: int, previous: str) -> str | None:
+def _problem(entry: AuditLine, position: int, previous: str) -> str | None:
     if entry.position != position:
         return f"entry {position} is missing"
     if entry.previous_hash != previous:
