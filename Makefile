@@ -7,8 +7,8 @@ PYTHON ?= $(shell /usr/bin/python3 -c 'import sys, venv, ensurepip; sys.exit(sys
 	&& echo /usr/bin/python3 || echo python3)
 BIN := .venv/bin
 READY := .venv/.ready
-# One more than two cores: some tests wait for processes that they start.
-WORKERS ?= 3
+# Twice as many as two cores: some tests wait for processes that they start, and a copy costs little to begin.
+WORKERS ?= 4
 
 # What `make run` hands to `clearfacts demo`: make run ONCE=1 DATE=2026-03-02 PER_DAY=50 PORT=3001
 DEMO := $(if $(ONCE),--once) $(if $(DATE),--date $(DATE)) $(if $(PER_DAY),--per-day $(PER_DAY)) $(if $(PORT),--port $(PORT))
