@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from clearfacts_assets.chargeback.journals.formats import FORMATS
 from clearfacts_assets.setting_types import Section
 
-# The names that chargeback/journals knows, which settings do not import; a test holds them equal.
+# As chargeback/journals/posting.py has them, which is more than settings should load; a test holds them equal.
 NAMES_OF_DESCRIPTIONS = ("source", "period", "fund_org", "pi_email", "project_id", "service", "statement", "number")
 
 

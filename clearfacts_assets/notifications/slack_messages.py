@@ -38,10 +38,10 @@ def section(text: str) -> Message:
     return {"type": "section", "text": mrkdwn(text)}
 
 
-def mrkdwn(mrkdwn: str) -> Message:
+def mrkdwn(text: str) -> Message:
     """Text with Slack's marks; what came from outside has to be escaped before."""
     # Verbatim: Slack makes no links and mentions of its own accord.
-    return {"type": "mrkdwn", "text": mrkdwn, "verbatim": True}
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
 
 
 def link(url: str, label: str) -> list[str]:

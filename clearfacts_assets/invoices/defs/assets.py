@@ -34,10 +34,7 @@ from clearfacts_assets.invoices.validation.engine import report_as_json
 from clearfacts_assets.invoices.validation.fingerprint import fingerprint, is_for_good
 from clearfacts_assets.orchestration.dagster_internals import capture_interrupts, check_captured_interrupt
 from clearfacts_assets.orchestration.metadata import links, table
-from clearfacts_assets.resources import (
-    DatabaseResource,
-    ValidationResource,
-)
+from clearfacts_assets.resources import DatabaseResource, ValidationResource
 from clearfacts_assets.storage.invoices.deliveries import SqlDeliveryLedger
 from clearfacts_assets.storage.invoices.invoices import InvoiceRepository
 from clearfacts_assets.storage.invoices.jobs import JobRepository
