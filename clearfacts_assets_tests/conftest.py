@@ -24,6 +24,8 @@ FIXTURES = [
     "clearfacts_assets_tests.fixtures.statements",
     "clearfacts_assets_tests.fixtures.journals",
     "clearfacts_assets_tests.fixtures.valkey",
+    "clearfacts_assets_tests.fixtures.backends",
+    "clearfacts_assets_tests.fixtures.destinations",
 ]
 pytest.register_assert_rewrite(*FIXTURES)
 

@@ -13,7 +13,7 @@ from clearfacts_assets.invoices.lifecycle import State
 from clearfacts_assets.storage.invoices.delivery_review import DeliveryReview
 from clearfacts_assets.storage.invoices.jobs import JobRepository
 from clearfacts_assets_tests.fixtures.command import Command
-from clearfacts_assets_tests.fixtures.forked import Started
+from clearfacts_assets_tests.fixtures.forked import ForkedCommand
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 
 DAY, DAY_BEFORE = "2026-11-18", "2026-11-17"
@@ -41,7 +41,7 @@ def settled(command: Command, transport: str) -> None:
     }
 
 
-def in_the_middle(process: Started, simulator: RunningSimulator) -> None:
+def in_the_middle(process: ForkedCommand, simulator: RunningSimulator) -> None:
     """Returns when the simulator has accepted some, and takes its time with others."""
     deadline = time.monotonic() + SECONDS
     while not any(fault["applied"] for fault in simulator.faults().values()):

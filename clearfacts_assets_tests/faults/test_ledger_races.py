@@ -3,8 +3,8 @@ is half done. On SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import select
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +23,7 @@ from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 from clearfacts_assets.storage.chargeback.rates.lines import LedgerLines
 from clearfacts_assets.storage.database import open_engine
 from clearfacts_assets_tests.fixtures.chargeback import NOW, Books, outcome_rows, row, tags
-from clearfacts_assets_tests.fixtures.forked import preloaded
+from clearfacts_assets_tests.fixtures.forked import Forked
 from clearfacts_assets_tests.fixtures.rates import Rules
 from clearfacts_assets_tests.fixtures.statements import TODAY, Office
 
@@ -44,32 +44,36 @@ class Doomed:
     """A process that does some work and is killed before its first statement that begins so, once it may be."""
 
     def __init__(self, url: str, folder: Path, work: Work, at: str) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(preloaded())
-        self._there, self._go = context.Event(), context.Event()
-        self._process = context.Process(target=_doomed, args=(url, folder, work, at, self._there, self._go))
-        self._process.start()
+        reads, self._go = os.pipe()
+        self._there, writes = os.pipe()
+        self._process = Forked(f"{__name__}:doomed", url, str(folder), work.__name__, at, files=[reads, writes, 2])
+        os.close(reads)
+        os.close(writes)
 
     def is_there(self) -> None:
-        assert self._there.wait(SECONDS), f"it never came there; exit code {self._process.exitcode}"
+        ready, _, _ = select.select([self._there], [], [], SECONDS)
+        assert ready, "it never came there"
+        assert os.read(self._there, 1), f"it never came there; exit code {self._process.wait(SECONDS)}"
 
     def dies(self) -> None:
-        self._go.set()
-        self._process.join(SECONDS)
-        assert self._process.exitcode == -signal.SIGKILL
+        os.write(self._go, b".")
+        assert self._process.wait(SECONDS) == -signal.SIGKILL
+        os.close(self._go)
+        os.close(self._there)
 
 
-def _doomed(url: str, folder: Path, work: Work, at: str, there: Any, go: Any) -> None:
+def doomed(url: str, folder: str, work: str, at: str) -> None:
+    """What a ``Doomed`` does in its own process."""
     engine = open_engine(url)
 
     @event.listens_for(engine, "before_cursor_execute")
     def stop(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         if statement.startswith(at):
-            there.set()
-            go.wait(SECONDS)
+            os.write(1, b".")
+            os.read(0, 1)
             os.kill(os.getpid(), signal.SIGKILL)
 
-    work(engine, folder)
+    globals()[work](engine, Path(folder))
 
 
 def ruled_month(rules: Rules) -> None:

@@ -18,7 +18,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,7 @@ from clearfacts_assets.storage.invoices.tables import Job
 from clearfacts_assets_tests.fixtures.callers import PASSWORD, TEST, password_hash
 from clearfacts_assets_tests.fixtures.command import COMMAND
 from clearfacts_assets_tests.fixtures.databases import PostgresServer
-from clearfacts_assets_tests.fixtures.forked import start_forked
+from clearfacts_assets_tests.fixtures.forked import ForkedCommand
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 from clearfacts_assets_tests.fixtures.valkey import Store, program
 
@@ -53,23 +52,18 @@ pytestmark = [
 ]
 
 
-@dataclass
-class Running:
+class Running(ForkedCommand):
     """A command that is under way."""
-
-    process: BaseProcess
-    said: Path
-    complained: Path
 
     def ended(self) -> str:
         """What it printed, once it has ended well."""
-        self.process.join(SECONDS)
-        assert self.process.exitcode == 0, self.complained.read_text()
-        return self.said.read_text()
+        said, complained = self.communicate(SECONDS)
+        assert self.returncode == 0, complained
+        return said
 
     def kill(self) -> None:
-        self.process.kill()
-        self.process.join()
+        super().kill()
+        self.wait()
 
 
 @dataclass
@@ -85,7 +79,7 @@ class Machine:
     def start(self, *arguments: str) -> Running:
         place = self.folder / str(next(self._numbers))
         place.mkdir()
-        self.started.append(Running(*start_forked(arguments, self.environment, place)))
+        self.started.append(Running(arguments, self.environment, place))
         return self.started[-1]
 
     def part(self, part: str) -> Running:
@@ -114,7 +108,7 @@ class Site:
 def until(condition: Callable[[], bool], *alive: Running, seconds: float = SECONDS) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert [one.complained.read_text() for one in alive if one.process.exitcode is not None] == []
+        assert [one.complained.read_text() for one in alive if one.poll() is not None] == []
         assert time.monotonic() < deadline
         time.sleep(0.05)
 

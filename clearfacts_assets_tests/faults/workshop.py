@@ -1,6 +1,6 @@
 """Worker processes that are made in milliseconds.
 
-``Workshop`` starts this module as a process that has everything imported. For each worker it forks a child.
+``Workshop`` has a process that runs ``serve`` with everything imported. For each worker it forks a child.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import gc
 import json
 import os
 import ssl
-import subprocess
 import sys
 import tempfile
 import traceback
@@ -25,6 +24,7 @@ from sqlalchemy import Engine
 from clearfacts_assets.storage.database import open_engine
 from clearfacts_assets_tests.faults.papers import Paper, papers
 from clearfacts_assets_tests.faults.worker import FAILED, Place, Worker, work
+from clearfacts_assets_tests.fixtures.forked import Forked
 
 LONGEST_SECONDS = 240  # a worker that hangs shows where, and ends
 
@@ -34,9 +34,12 @@ class Workshop:
 
     def __init__(self) -> None:
         self.log = tempfile.NamedTemporaryFile("w+", prefix="clearfacts-workers-", suffix=".log", delete=False)  # noqa: SIM115
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True
-        )
+        reads, asks = os.pipe()
+        hears, answers = os.pipe()
+        self._process = Forked(f"{__name__}:serve", files=[reads, answers, self.log.fileno()])
+        os.close(reads)
+        os.close(answers)
+        self._questions, self._answers = open(asks, "w"), open(hears)  # noqa: SIM115 - closed at the end
 
     def __enter__(self) -> Workshop:
         return self
@@ -44,7 +47,9 @@ class Workshop:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        self._process.communicate()
+        self._questions.close()
+        self._process.wait()
+        self._answers.close()
         self.log.close()
         os.unlink(self.log.name)
 
@@ -58,11 +63,9 @@ class Workshop:
         self._ask([asdict(place), []])
 
     def _ask(self, question: Any) -> Any:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(question) + "\n")
-        self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
+        self._questions.write(json.dumps(question) + "\n")
+        self._questions.flush()
+        return json.loads(self._answers.readline())
 
     def complaints(self) -> str:
         """What workers wrote to standard error since the last time."""
@@ -72,7 +75,8 @@ class Workshop:
         return text
 
 
-def _serve() -> None:
+def serve() -> None:
+    """What the process does that is forked."""
     context = ssl.create_default_context()
     ssl.create_default_context = lambda *_, **__: context  # type: ignore[assignment]  # 25 ms each, and never used here
     engines: dict[str, Engine] = {}  # by their addresses
@@ -125,7 +129,3 @@ def _fork(place: Place, worker: Worker, engine: Engine) -> int:
             sys.stderr.flush()
             os._exit(code)
     return pid
-
-
-if __name__ == "__main__":
-    _serve()

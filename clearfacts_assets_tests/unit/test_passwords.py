@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from clearfacts_assets.api.auth import passwords
@@ -49,26 +51,23 @@ def test_hashes_are_argon2id_with_a_salt_of_their_own() -> None:
     assert first != second
 
 
-@pytest.mark.anyio
-async def test_only_the_password_matches() -> None:
+def matches(password: str, known: str | None) -> tuple[bool, str | None]:
+    return asyncio.run(passwords.matches(password, known))
+
+
+def test_only_the_password_matches() -> None:
     known = passwords.hashed("plum tractor violet")
-    assert await passwords.matches("plum tractor violet", known) == (True, None)
-    assert await passwords.matches("plum tractor violett", known) == (False, None)
-    assert await passwords.matches("plum tractor violet", None) == (False, None)
-    assert await passwords.matches("plum tractor violet", "!disabled") == (False, None)
+    assert matches("plum tractor violet", known) == (True, None)
+    assert matches("plum tractor violett", known) == (False, None)
+    assert matches("plum tractor violet", None) == (False, None)
+    assert matches("plum tractor violet", "!disabled") == (False, None)
 
 
-@pytest.mark.anyio
-async def test_a_weaker_hash_is_renewed() -> None:
+def test_a_weaker_hash_is_renewed() -> None:
     from pwdlib.hashers.argon2 import Argon2Hasher
 
     weak = Argon2Hasher(time_cost=1, memory_cost=8_192, parallelism=1).hash("plum tractor violet")
-    right, better = await passwords.matches("plum tractor violet", weak)
+    right, better = matches("plum tractor violet", weak)
     assert right
     assert better is not None
     assert "m=47104" in better
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
