@@ -7,6 +7,7 @@ pytest_plugins = [
     "clearfacts_assets_tests.fixtures.environment",
     "clearfacts_assets_tests.fixtures.options",
     "clearfacts_assets_tests.fixtures.distribution",
+    "clearfacts_assets_tests.fixtures.beforehand",
     "clearfacts_assets_tests.fixtures.forked_workers",
 ]
 FIXTURES = [

@@ -5,16 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from clearfacts_assets.invoices.lifecycle import State
-from clearfacts_assets.storage import migrate
 from clearfacts_assets_tests.faults.papers import papers
 from clearfacts_assets_tests.faults.stage import Stage
 from clearfacts_assets_tests.faults.worker import FAILED, Worker
 from clearfacts_assets_tests.faults.workshop import Workshop
-from clearfacts_assets_tests.fixtures.databases import PostgresServer
+from clearfacts_assets_tests.fixtures.databases import MIGRATED, PostgresServer
 from clearfacts_assets_tests.fixtures.simulator import RunningSimulator
 
 SOME = papers(12)
@@ -23,18 +23,16 @@ pytestmark = pytest.mark.waits
 
 
 @pytest.fixture
-def server() -> Iterator[PostgresServer]:
+def server(postgres_data: Path) -> Iterator[PostgresServer]:
     """A server of its own, which may be stopped, and which keeps what it has committed."""
-    server = PostgresServer.create(durable=True)
+    server = PostgresServer.create(postgres_data, durable=True)
     yield server
     server.remove()
 
 
 @pytest.fixture
 def stage(server: PostgresServer, fault_simulator: RunningSimulator, workshop: Workshop) -> Iterator[Stage]:
-    url = server.fresh()
-    migrate.upgrade(url)
-    with Stage(url, fault_simulator, workshop) as stage:
+    with Stage(server.fresh(MIGRATED), fault_simulator, workshop) as stage:
         yield stage
         stage.engine.dispose()
 
