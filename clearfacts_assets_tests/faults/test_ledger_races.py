@@ -23,7 +23,7 @@ from clearfacts_assets.storage.chargeback.periods import PeriodRepository
 from clearfacts_assets.storage.chargeback.rates.lines import LedgerLines
 from clearfacts_assets.storage.database import open_engine
 from clearfacts_assets_tests.fixtures.chargeback import NOW, Books, outcome_rows, row, tags
-from clearfacts_assets_tests.fixtures.forked import Forked
+from clearfacts_assets_tests.fixtures.forked import Forked, name_of, named
 from clearfacts_assets_tests.fixtures.rates import Rules
 from clearfacts_assets_tests.fixtures.statements import TODAY, Office
 
@@ -46,7 +46,7 @@ class Doomed:
     def __init__(self, url: str, folder: Path, work: Work, at: str) -> None:
         reads, self._go = os.pipe()
         self._there, writes = os.pipe()
-        self._process = Forked(f"{__name__}:doomed", url, str(folder), work.__name__, at, files=[reads, writes, 2])
+        self._process = Forked(doomed, url, str(folder), name_of(work), at, files=[reads, writes, 2])
         os.close(reads)
         os.close(writes)
 
@@ -73,7 +73,7 @@ def doomed(url: str, folder: str, work: str, at: str) -> None:
             os.read(0, 1)
             os.kill(os.getpid(), signal.SIGKILL)
 
-    globals()[work](engine, Path(folder))
+    named(work)(engine, Path(folder))
 
 
 def ruled_month(rules: Rules) -> None:

@@ -36,7 +36,7 @@ class Workshop:
         self.log = tempfile.NamedTemporaryFile("w+", prefix="clearfacts-workers-", suffix=".log", delete=False)  # noqa: SIM115
         reads, asks = os.pipe()
         hears, answers = os.pipe()
-        self._process = Forked(f"{__name__}:serve", files=[reads, answers, self.log.fileno()])
+        self._process = Forked(serve, files=[reads, answers, self.log.fileno()])
         os.close(reads)
         os.close(answers)
         self._questions, self._answers = open(asks, "w"), open(hears)  # noqa: SIM115 - closed at the end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -30,6 +31,7 @@ def test_where_a_file_cannot_be_read_nobody_gets_a_copy_and_each_process_tells_o
         done = subprocess.run(
             [sys.executable, "-c", READ, str(listening.fileno())],
             cwd=tmp_path,
+            env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
             input="",  # when it has read this to its end, all have been served
             pass_fds=[listening.fileno()],
             capture_output=True,
