@@ -34,6 +34,7 @@ $(READY): requirements.lock pyproject.toml
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt; }
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q -j 0 clearfacts_assets
 	@touch $@
 
 run: setup ## the whole system on this machine, until Ctrl-C (ONCE=1 ends after the first job; DATE= PER_DAY= PORT=)

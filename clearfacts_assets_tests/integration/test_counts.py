@@ -14,7 +14,7 @@ from clearfacts_assets import resources
 from clearfacts_assets.invoices.defs.checks import counts_are_conserved
 from clearfacts_assets.invoices.model import SourceDocument
 from clearfacts_assets.storage.invoices.tables import InvoiceRow
-from clearfacts_assets_tests.fixtures.databases import lose_a_commit
+from clearfacts_assets_tests.fixtures.engines import lose_a_commit
 from clearfacts_assets_tests.fixtures.pipeline import DAY, Finished, Pipeline
 
 NOW = datetime.now(UTC)

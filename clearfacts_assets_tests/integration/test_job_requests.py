@@ -15,7 +15,7 @@ from clearfacts_assets.storage.database import open_engine, reading
 from clearfacts_assets.storage.invoices.job_requests import JobRequest, JobRequests
 from clearfacts_assets.storage.invoices.jobs import JobRecord
 from clearfacts_assets.storage.invoices.tables import Job
-from clearfacts_assets_tests.fixtures.databases import lose_a_commit
+from clearfacts_assets_tests.fixtures.engines import lose_a_commit
 
 MIDNIGHT = datetime(2026, 11, 20, 23, tzinfo=UTC)
 ERP = Actor("erp")

@@ -19,7 +19,7 @@ from clearfacts_assets.storage.accounts.audit import Actor
 from clearfacts_assets.storage.accounts.tables import AuditLog, ConfigurationEntry
 from clearfacts_assets.storage.database import reading
 from clearfacts_assets.storage.invoices.tables import Delivery, DeliveryAttempt, Job
-from clearfacts_assets_tests.fixtures.databases import lose_a_commit
+from clearfacts_assets_tests.fixtures.engines import lose_a_commit
 from clearfacts_assets_tests.fixtures.pipeline import Pipeline
 
 RIGHT = 11  # of the day's 12 invoices one is broken
